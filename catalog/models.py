@@ -1,0 +1,104 @@
+"""What is sold, how much of it there is, and the ledger that proves it."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+from django.utils.text import slugify
+
+
+class Product(models.Model):
+    """An article of the shop. One without a price is known but not for sale."""
+
+    sku = models.CharField("SKU", max_length=64, unique=True)
+    name = models.CharField(max_length=200)
+    slug = models.SlugField(max_length=200, blank=True)
+    description = models.TextField(blank=True)
+    price = models.PositiveBigIntegerField(null=True, blank=True, help_text="In minor units: 255 is 2.55.")
+    currency = models.CharField(max_length=3, help_text="ISO 4217.")
+    active = models.BooleanField(default=True, help_text="Can be bought.")
+
+    class Meta:
+        ordering = ["name", "pk"]
+        constraints = [
+            models.CheckConstraint(condition=Q(price__gt=0), name="product_price_is_positive"),
+            models.CheckConstraint(
+                condition=Q(active=False) | Q(price__isnull=False), name="product_for_sale_has_a_price"
+            ),
+            models.CheckConstraint(condition=Q(currency__regex="^[A-Z]{3}$"), name="product_currency_is_iso_4217"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.sku} {self.name}"
+
+    def save(self, *args: object, **kwargs: object) -> None:
+        self.slug = self.slug or slugify(self.name)
+        super().save(*args, **kwargs)  # type: ignore[arg-type]
+
+
+class Stock(models.Model):
+    """How many units of a product there are. A row of its own: saving a product can't overwrite it."""
+
+    product = models.OneToOneField(Product, on_delete=models.PROTECT, primary_key=True)
+    on_hand = models.PositiveIntegerField(default=0)
+    reserved = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        verbose_name_plural = "stock"
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(reserved__gte=0) & Q(reserved__lte=F("on_hand")), name="stock_reserved_is_on_hand"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.product}: {self.available} available"
+
+    @property
+    def available(self) -> int:
+        return self.on_hand - self.reserved
+
+
+class StockMovement(models.Model):
+    """One change of a stock, for one reason. The ledger is append-only: a trigger refuses updates and deletes."""
+
+    class Kind(models.TextChoices):
+        RECEIVED = "RECEIVED"
+        ADJUSTED = "ADJUSTED"
+        RESERVED = "RESERVED"
+        RELEASED = "RELEASED"
+        DEDUCTED = "DEDUCTED"
+        RETURNED = "RETURNED"
+
+    stock = models.ForeignKey(Stock, on_delete=models.PROTECT, related_name="movements")
+    kind = models.CharField(max_length=8, choices=Kind)
+    quantity = models.IntegerField()
+    reference = models.CharField(max_length=64)
+    reason = models.CharField(max_length=200, blank=True)
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["pk"]
+        indexes = [models.Index(fields=["reference"], name="movement_reference")]
+        constraints = [
+            models.UniqueConstraint(fields=["stock", "reference", "kind"], name="movement_happens_once"),
+            models.UniqueConstraint(
+                fields=["stock", "reference"],
+                condition=Q(kind__in=["DEDUCTED", "RELEASED"]),
+                name="movement_reservation_ends_once",
+            ),
+            models.CheckConstraint(
+                condition=Q(quantity__gt=0) | Q(kind="ADJUSTED"), name="movement_quantity_is_positive"
+            ),
+            models.CheckConstraint(
+                condition=~Q(kind="ADJUSTED") | ~Q(reason=""), name="movement_adjustment_has_a_reason"
+            ),
+            models.CheckConstraint(
+                condition=Q(kind__in=["RECEIVED", "ADJUSTED", "RESERVED", "RELEASED", "DEDUCTED", "RETURNED"]),
+                name="movement_kind_is_known",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.quantity} for {self.reference}"

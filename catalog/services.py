@@ -1,0 +1,147 @@
+"""How stock moves: rows locked in product id order, then the ledger and the stock written in one statement."""
+
+from collections.abc import Iterable, Mapping
+
+from django.db import IntegrityError, connection, transaction
+
+from accounts.models import User
+from catalog.models import Product, Stock, StockMovement
+
+Kind = StockMovement.Kind
+
+# What a movement of one unit does to (on_hand, reserved).
+EFFECTS = {
+    Kind.RECEIVED: (1, 0),
+    Kind.ADJUSTED: (1, 0),
+    Kind.RESERVED: (0, 1),
+    Kind.RELEASED: (0, -1),
+    Kind.DEDUCTED: (-1, -1),
+    Kind.RETURNED: (1, 0),
+}
+
+# The ledger decides: what it has already, the ON CONFLICT skips, and the stock follows only what was written.
+MOVE = """
+WITH moved AS (
+    INSERT INTO catalog_stockmovement (stock_id, quantity, kind, reference, reason, actor_id)
+    SELECT stock_id, quantity, %(kind)s, %(reference)s, %(reason)s, %(actor)s
+    FROM unnest(%(products)s::bigint[], %(quantities)s::int[]) AS wanted (stock_id, quantity)
+    ON CONFLICT (stock_id, reference, kind) DO NOTHING
+    RETURNING stock_id, quantity
+)
+UPDATE catalog_stock SET on_hand = on_hand + quantity * %(on_hand)s, reserved = reserved + quantity * %(reserved)s
+FROM moved WHERE catalog_stock.product_id = moved.stock_id
+"""
+
+
+class InsufficientStock(Exception):
+    """Fewer units are available than were asked for; `available` says how many, by SKU, where it is too few."""
+
+    def __init__(self, available: dict[str, int]) -> None:
+        super().__init__(available)
+        self.available = available
+
+
+class AdjustmentRefused(Exception):
+    """The adjustment would leave less on hand than is reserved."""
+
+
+def reserve_stock(*, reference: str, quantities: Mapping[int, int]) -> None:
+    """Reserve units by product id for a reference: all of them, or none and InsufficientStock. A repeat does nothing.
+
+    Runs in the caller's transaction, which should do it last: the rows stay locked until it ends.
+    """
+    with transaction.atomic():
+        available = _lock_stock(quantities)
+        reserved = _find_quantities(reference=reference, kind=Kind.RESERVED)
+        missing = {product: units for product, units in quantities.items() if product not in reserved}
+        if short := [product for product, units in missing.items() if units > available.get(product, 0)]:
+            skus = Product.objects.filter(pk__in=short).values_list("pk", "sku")
+            raise InsufficientStock({sku: available.get(product, 0) for product, sku in skus})
+        _move_stock(kind=Kind.RESERVED, reference=reference, quantities=missing)
+
+
+def deduct_stock(*, reference: str) -> int:
+    """Take what was reserved for the reference from stock; return the number of products moved, 0 for a repeat.
+
+    Raises IntegrityError if any of it was released.
+    """
+    return _end_reservation(kind=Kind.DEDUCTED, reference=reference)
+
+
+def release_stock(*, reference: str) -> int:
+    """Give back what was reserved for the reference; return the number of products moved, 0 for a repeat.
+
+    Raises IntegrityError if any of it was deducted.
+    """
+    return _end_reservation(kind=Kind.RELEASED, reference=reference)
+
+
+def receive_stock(*, reference: str, quantities: Mapping[int, int], actor: User | None = None) -> int:
+    """Add delivered units by product id; return the number of products moved, 0 for a repeat of the reference."""
+    with transaction.atomic():
+        _lock_stock(quantities)
+        return _move_stock(kind=Kind.RECEIVED, reference=reference, quantities=quantities, actor=actor)
+
+
+def adjust_stock(*, reference: str, product_id: int, quantity: int, reason: str, actor: User | None = None) -> None:
+    """Add (or, negative, remove) units that were counted otherwise than recorded. A repeat changes nothing.
+
+    Raises AdjustmentRefused where it would leave less on hand than is reserved.
+    """
+    with transaction.atomic():
+        _lock_stock([product_id])
+        try:
+            with transaction.atomic():
+                _move_stock(
+                    kind=Kind.ADJUSTED,
+                    reference=reference,
+                    quantities={product_id: quantity},
+                    reason=reason,
+                    actor=actor,
+                )
+        except IntegrityError as error:
+            raise AdjustmentRefused(f"{quantity:+} would leave less on hand than is reserved") from error
+
+
+def _end_reservation(*, kind: StockMovement.Kind, reference: str) -> int:
+    with transaction.atomic():
+        quantities = _find_quantities(reference=reference, kind=Kind.RESERVED)
+        _lock_stock(quantities)
+        return _move_stock(kind=kind, reference=reference, quantities=quantities)
+
+
+def _find_quantities(*, reference: str, kind: StockMovement.Kind) -> dict[int, int]:
+    return dict(StockMovement.objects.filter(reference=reference, kind=kind).values_list("stock_id", "quantity"))
+
+
+def _lock_stock(products: Iterable[int]) -> dict[int, int]:
+    """Available units by product id; nobody else can move them until the transaction ends."""
+    stocks = Stock.objects.select_for_update().filter(pk__in=list(products)).order_by("pk")
+    return {stock.pk: stock.available for stock in stocks}
+
+
+def _move_stock(
+    *,
+    kind: StockMovement.Kind,
+    reference: str,
+    quantities: Mapping[int, int],
+    reason: str = "",
+    actor: User | None = None,
+) -> int:
+    on_hand, reserved = EFFECTS[kind]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            MOVE,
+            {
+                "kind": kind.value,
+                "reference": reference,
+                "reason": reason,
+                "actor": actor.pk if actor else None,
+                "products": list(quantities.keys()),
+                "quantities": list(quantities.values()),
+                "on_hand": on_hand,
+                "reserved": reserved,
+            },
+        )
+        moved: int = cursor.rowcount
+        return moved

@@ -1,0 +1,155 @@
+"""The JSON API: place an order, and ask how it is going."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from typing import Any
+
+from django.core.exceptions import RequestDataTooBig, ValidationError
+from django.core.validators import validate_email
+from django.db import OperationalError
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
+
+from catalog.services import InsufficientStock
+from orders.checkout import BasketLine, CheckoutRefused, place_order
+from orders.models import Order
+
+MAX_LINES = 5_000
+MAX_QUANTITY = 1_000_000
+FIELDS = {"email", "lines", "payment_method", "expected_total"}
+STATUSES = {"idempotency_key_reused": 422, "unknown_product": 400, "total_too_large": 400}  # the others: 409
+
+
+class BadRequest(Exception):
+    """The request is not one we understand; `code` is stable."""
+
+    def __init__(self, code: str, detail: str, *, status: int = 400) -> None:
+        super().__init__(detail)
+        self.code, self.detail, self.status = code, detail, status
+
+
+def api_view(method: str) -> Callable[[Callable[..., JsonResponse]], Callable[..., JsonResponse]]:
+    """Accept one method, and translate each refusal into its status and stable code."""
+
+    def decorate(view: Callable[..., JsonResponse]) -> Callable[..., JsonResponse]:
+        @csrf_exempt  # no cookie has any say here
+        @wraps(view)
+        def translated(request: HttpRequest, **kwargs: str) -> JsonResponse:
+            try:
+                if request.method != method:
+                    raise BadRequest("method_not_allowed", f"Use {method}.", status=405)
+                return view(request, **kwargs)
+            except BadRequest as error:
+                return _refuse(error.status, error.code, error.detail)
+            except CheckoutRefused as error:
+                return _refuse(STATUSES.get(error.code, 409), error.code, error.detail, error.lines)
+            except InsufficientStock as error:
+                short = [{"sku": sku, "available": units} for sku, units in error.available.items()]
+                return _refuse(409, "insufficient_stock", "Fewer units are available than were asked for.", short)
+            except OperationalError:
+                return _refuse(503, "try_again", "The shop is busy. Try again with the same Idempotency-Key.")
+
+        return translated
+
+    return decorate
+
+
+@api_view("POST")
+def create_order(request: HttpRequest) -> JsonResponse:
+    order, created = place_order(checkout_key=_read_key(request), **_read_body(request))
+    return JsonResponse(_describe(order), status=201 if created else 200)
+
+
+@api_view("GET")
+def show_order(request: HttpRequest, *, code: str) -> JsonResponse:
+    order = Order.objects.filter(code=code).first()
+    if order is None:
+        raise BadRequest("not_found", "There is no such order.", status=404)
+    return JsonResponse(_describe(order))
+
+
+def _read_key(request: HttpRequest) -> str:
+    key = request.headers.get("Idempotency-Key", "")
+    if not (0 < len(key) <= 255 and key.isascii() and key.isprintable()):
+        raise BadRequest(
+            "bad_idempotency_key", "Send an Idempotency-Key header of 1 to 255 printable ASCII characters."
+        )
+    return key
+
+
+def _read_body(request: HttpRequest) -> dict[str, Any]:
+    if request.content_type != "application/json":
+        raise BadRequest("unsupported_media_type", "Send application/json.", status=415)
+    try:
+        body = json.loads(request.body)
+    except RequestDataTooBig as error:
+        raise BadRequest("body_too_large", "The body is too large.", status=413) from error
+    except ValueError as error:  # not UTF-8, or not JSON
+        raise BadRequest("malformed_json", "The body is not JSON.") from error
+    if not isinstance(body, dict) or not body.keys() <= FIELDS:
+        raise BadRequest("bad_field", f"Send an object of {', '.join(sorted(FIELDS))}.")
+    return {
+        "email": _read_email(body.get("email")),
+        "lines": _read_lines(body.get("lines")),
+        "payment_method": _read_text(body.get("payment_method"), "payment_method", 64),
+        "expected_total": _read_expected_total(body.get("expected_total")),
+    }
+
+
+def _read_email(value: object) -> str:
+    email = _read_text(value, "email", 254)
+    try:
+        validate_email(email)
+    except ValidationError as error:
+        raise BadRequest("bad_field", "email: not an email address.") from error
+    return email
+
+
+def _read_lines(value: object) -> list[BasketLine]:
+    if not isinstance(value, list) or not 0 < len(value) <= MAX_LINES:
+        raise BadRequest("bad_field", f"lines: send 1 to {MAX_LINES}.")
+    return [_read_line(line, f"lines[{number}]") for number, line in enumerate(value)]
+
+
+def _read_line(value: object, where: str) -> BasketLine:
+    if not isinstance(value, dict) or value.keys() != {"sku", "quantity"}:
+        raise BadRequest("bad_field", f"{where}: send sku and quantity.")
+    return BasketLine(
+        sku=_read_text(value["sku"], f"{where}.sku", 64),
+        quantity=_read_int(value["quantity"], f"{where}.quantity", MAX_QUANTITY),
+    )
+
+
+def _read_expected_total(value: object) -> int | None:
+    return None if value is None else _read_int(value, "expected_total", 2**53)
+
+
+def _read_text(value: object, where: str, longest: int) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= longest or not value.isprintable():
+        raise BadRequest("bad_field", f"{where}: send 1 to {longest} printable characters.")
+    return value
+
+
+def _read_int(value: object, where: str, largest: int) -> int:
+    if type(value) is not int or not 0 < value <= largest:  # a bool is an int to isinstance
+        raise BadRequest("bad_field", f"{where}: send a whole number from 1 to {largest}.")
+    return value
+
+
+def _describe(order: Order) -> dict[str, object]:
+    return {
+        "code": order.code,
+        "status": order.status,
+        "reason": order.cancel_reason,
+        "currency": order.currency,
+        "total": order.total,
+        "lines": [
+            {"sku": line.sku, "name": line.name, "quantity": line.quantity, "price": line.price, "total": line.total}
+            for line in order.lines.all()
+        ],
+    }
+
+
+def _refuse(status: int, code: str, detail: str, lines: Sequence[Mapping[str, object]] = ()) -> JsonResponse:
+    return JsonResponse({"error": code, "detail": detail, "lines": list(lines)}, status=status)

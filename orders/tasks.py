@@ -1,0 +1,28 @@
+"""What the orders worker does, and how an order gets there. Messages carry codes only: the rows say what is true."""
+
+from celery import chain, shared_task
+from django.utils import timezone
+
+from orders import services
+from payments.tasks import cancel_payment, charge_payment
+
+
+def process_order(code: str, *, expired: bool = False) -> None:
+    """Publish the chain that ends an order: charge its payment (or, past its deadline, cancel it), then finalize it.
+
+    Safe to repeat. Raises kombu's OperationalError when the broker is down, after about a second.
+    """
+    pay = cancel_payment if expired else charge_payment
+    chain(pay.si(code), finalize_order.si(code)).apply_async()
+
+
+@shared_task
+def finalize_order(code: str) -> None:
+    services.finalize_order(code=code)
+
+
+@shared_task
+def sweep_stuck_orders() -> None:
+    now = timezone.now()
+    for order in services.claim_stuck_orders():
+        process_order(order.code, expired=order.expires_at <= now)

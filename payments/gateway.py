@@ -1,0 +1,79 @@
+"""The protocol every payment provider's adapter speaks, and the two kinds of bad news: no, and unknown."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Protocol
+
+from django.conf import settings
+from django.utils.module_loading import import_string
+
+
+class CardDeclined(Exception):
+    """The provider said no: nothing was taken, and nothing can be under this key."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class GatewayUnavailable(Exception):
+    """The outcome is unknown: money may have been taken. Ask again with the same request; compensate nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChargeRequest:
+    """What is asked of the provider, the same to the letter each time it is asked."""
+
+    key: str  # idempotency key
+    reference: str  # the order code
+    amount: int  # minor units
+    currency: str  # ISO 4217, upper case
+    payment_method: str
+    sent_at: datetime  # when it was first sent: the provider knows nothing of it from before
+
+
+@dataclass(frozen=True, kw_only=True)
+class Charge:
+    """Money taken at the provider."""
+
+    provider_id: str
+    reference: str
+    amount: int  # minor units
+    currency: str  # ISO 4217, upper case
+    refunded: int  # minor units, at most `amount`
+    created_at: datetime
+
+
+class Gateway(Protocol):
+    def charge(self, request: ChargeRequest) -> Charge:
+        """Take the money once per key. Raises CardDeclined or GatewayUnavailable."""
+        ...
+
+    def cancel(self, request: ChargeRequest) -> Charge | None:
+        """Make sure no money can be taken for the key from now on, or return the charge that had succeeded.
+
+        None is definitive, also for a charge request that arrives later. Raises GatewayUnavailable where neither can be
+        proven yet.
+        """
+        ...
+
+    def refund(self, *, key: str, provider_id: str, amount: int) -> str:
+        """Give back `amount` minor units once per key; return the id of the refund. Raises GatewayUnavailable."""
+        ...
+
+    def retrieve(self, provider_id: str) -> Charge | None:
+        """The charge as the provider has it now, None where it took no money. Raises GatewayUnavailable."""
+        ...
+
+    def list_charges(self, *, since: datetime | None = None) -> Iterator[Charge]:
+        """Every charge that succeeded, newest first, created at `since` or later. Raises GatewayUnavailable."""
+        ...
+
+
+@cache
+def get_gateway() -> Gateway:
+    """The adapter that the PAYMENT_GATEWAY setting names, one for the process."""
+    gateway: Gateway = import_string(settings.PAYMENT_GATEWAY)()
+    return gateway

@@ -1,0 +1,59 @@
+"""One payment for one reference, and what is known of it."""
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+
+class Payment(models.Model):
+    """Money asked for. PENDING: never sent. SENT: asked, and unknown until the provider's answer is written down."""
+
+    class Status(models.TextChoices):
+        PENDING = "PENDING"
+        SENT = "SENT"
+        SUCCEEDED = "SUCCEEDED"
+        DECLINED = "DECLINED"
+        CANCELLED = "CANCELLED"
+
+    reference = models.CharField(max_length=32, unique=True)
+    amount = models.PositiveBigIntegerField(help_text="In minor units.")
+    currency = models.CharField(max_length=3)
+    payment_method = models.CharField(max_length=64)
+    status = models.CharField(max_length=9, choices=Status, default=Status.PENDING)
+    attempts = models.PositiveIntegerField(default=0, help_text="How often the provider was asked to charge.")
+    provider_id = models.CharField(max_length=255, unique=True, null=True, blank=True)
+    decline_code = models.CharField(max_length=64, blank=True)
+    last_error = models.CharField(max_length=200, blank=True, help_text="Why the outcome is not known yet.")
+    created_at = models.DateTimeField(db_default=Now())
+    sent_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["created_at"], name="payment_created_at")]
+        constraints = [
+            models.CheckConstraint(condition=Q(amount__gt=0), name="payment_amount_is_positive"),
+            models.CheckConstraint(
+                condition=Q(status__in=["PENDING", "SENT", "SUCCEEDED", "DECLINED", "CANCELLED"]),
+                name="payment_status_is_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(status="SUCCEEDED", provider_id__isnull=False)
+                | ~Q(status="SUCCEEDED") & Q(provider_id__isnull=True),
+                name="payment_succeeded_iff_provider_id",
+            ),
+            models.CheckConstraint(
+                condition=Q(status="DECLINED") & ~Q(decline_code="") | ~Q(status="DECLINED") & Q(decline_code=""),
+                name="payment_declined_iff_code",
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=["PENDING", "CANCELLED"]) | Q(sent_at__isnull=False),
+                name="payment_sent_before_its_answer",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.reference}: {self.status}"
+
+    @property
+    def key(self) -> str:
+        """The idempotency key: the same for every try, and nobody else's."""
+        return f"charge-{self.reference}"

@@ -1,0 +1,111 @@
+"""How a payment goes: written down, asked for outside any transaction, answered by a conditional UPDATE."""
+
+import logging
+
+from django.db import connection, transaction
+from django.db.models import F
+from django.db.models.functions import Coalesce, Now
+
+from payments.gateway import CardDeclined, Charge, ChargeRequest, GatewayUnavailable, get_gateway
+from payments.models import Payment
+
+logger = logging.getLogger(__name__)
+Status = Payment.Status
+
+
+class WrongCharge(GatewayUnavailable):
+    """The provider answered with another amount or currency than it was asked for: a person has to look."""
+
+
+def create_payment(*, reference: str, amount: int, currency: str, payment_method: str) -> Payment:
+    """Write down a PENDING payment of `amount` minor units. Nothing is sent."""
+    return Payment.objects.create(reference=reference, amount=amount, currency=currency, payment_method=payment_method)
+
+
+def charge_payment(*, reference: str) -> None:
+    """Ask the provider for the money and write down SUCCEEDED or DECLINED. Once that is known, a repeat does nothing.
+
+    SENT is committed before the provider is asked. Raises GatewayUnavailable where the outcome is unknown: the payment
+    stays SENT, and a repeat asks again with the same key and the same parameters.
+    """
+    request = _mark_sent(reference)
+    if request is None:
+        return
+    _release_connection()
+    try:
+        charge = get_gateway().charge(request)
+    except CardDeclined as decline:
+        _record_answer(reference, status=Status.DECLINED, decline_code=decline.code)
+    except GatewayUnavailable as error:
+        _record_error(reference, error)
+        raise
+    else:
+        _record_charge(request, charge)
+
+
+def cancel_payment(*, reference: str) -> None:
+    """Make sure that nothing is ever taken, and write down CANCELLED; or SUCCEEDED, if the money had been taken before.
+
+    A payment that was never sent is cancelled by the row alone: a charge that comes later finds it and refuses.
+    Does nothing once the outcome is known. Raises GatewayUnavailable where the provider can't say yet: it stays SENT.
+    """
+    if Payment.objects.filter(reference=reference, status=Status.PENDING).update(status=Status.CANCELLED):
+        return
+    payment = Payment.objects.get(reference=reference)
+    if payment.status != Status.SENT:
+        return
+    request = _make_request(payment)
+    _release_connection()
+    try:
+        charge = get_gateway().cancel(request)
+    except GatewayUnavailable as error:
+        _record_error(reference, error)
+        raise
+    if charge is None:
+        _record_answer(reference, status=Status.CANCELLED)
+    else:
+        _record_charge(request, charge)
+
+
+def _mark_sent(reference: str) -> ChargeRequest | None:
+    # Durable: the row is on disk before the provider hears of it; a transaction around this is an error.
+    with transaction.atomic(durable=True):
+        unanswered = Payment.objects.filter(reference=reference, status__in=[Status.PENDING, Status.SENT])
+        if not unanswered.update(status=Status.SENT, sent_at=Coalesce("sent_at", Now()), attempts=F("attempts") + 1):
+            return None
+        return _make_request(Payment.objects.get(reference=reference))
+
+
+def _make_request(payment: Payment) -> ChargeRequest:
+    return ChargeRequest(
+        key=payment.key,
+        reference=payment.reference,
+        amount=payment.amount,
+        currency=payment.currency,
+        payment_method=payment.payment_method,
+        sent_at=payment.sent_at or payment.created_at,
+    )
+
+
+def _release_connection() -> None:
+    # A provider that hangs must not hold the shop's database connections as well.
+    if not connection.in_atomic_block:
+        connection.close()
+
+
+def _record_charge(request: ChargeRequest, charge: Charge) -> None:
+    if (charge.amount, charge.currency) != (request.amount, request.currency):
+        error = WrongCharge(f"asked {request.amount} {request.currency}, was charged {charge.amount} {charge.currency}")
+        _record_error(request.reference, error)
+        raise error
+    _record_answer(request.reference, status=Status.SUCCEEDED, provider_id=charge.provider_id)
+
+
+def _record_answer(reference: str, **answer: str) -> None:
+    # Compare and set: of two tasks that hear the same answer one writes it, and none overwrites an answer with another.
+    if not Payment.objects.filter(reference=reference, status=Status.SENT).update(last_error="", **answer):
+        logger.info("payment %s was answered already: %s", reference, answer["status"])
+
+
+def _record_error(reference: str, error: GatewayUnavailable) -> None:
+    Payment.objects.filter(reference=reference, status=Status.SENT).update(last_error=str(error)[:200])
