@@ -48,7 +48,7 @@ class Charge:
 
 class Gateway(Protocol):
     def charge(self, request: ChargeRequest) -> Charge:
-        """Take the money once per key. Raises CardDeclined or GatewayUnavailable."""
+        """Take exactly the amount asked for, once per key. Raises CardDeclined or GatewayUnavailable."""
         ...
 
     def cancel(self, request: ChargeRequest) -> Charge | None:

@@ -1,0 +1,1 @@
+"""The sandbox provider: a service of its own that speaks the part of Stripe's API the shop uses."""

@@ -1,0 +1,45 @@
+CREATE TABLE IF NOT EXISTS payment_intent (
+    number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id text NOT NULL UNIQUE,
+    charge_id text,
+    status text NOT NULL CHECK (status IN
+        ('requires_payment_method', 'requires_confirmation', 'processing', 'succeeded', 'canceled')),
+    amount bigint NOT NULL CHECK (amount > 0),
+    refunded bigint NOT NULL DEFAULT 0 CHECK (refunded BETWEEN 0 AND amount),
+    currency text NOT NULL,
+    payment_method text,
+    metadata jsonb NOT NULL,
+    decline jsonb,              -- the answer of the card's bank, where it said no or is going to
+    processing_until timestamptz,
+    created timestamptz NOT NULL DEFAULT now(),
+    canceled_at timestamptz,
+    CHECK (refunded = 0 OR status = 'succeeded')
+);
+CREATE INDEX IF NOT EXISTS payment_intent_created ON payment_intent (created);
+CREATE INDEX IF NOT EXISTS payment_intent_processing ON payment_intent (processing_until) WHERE status = 'processing';
+
+CREATE TABLE IF NOT EXISTS refund (
+    number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id text NOT NULL UNIQUE,
+    payment_intent text NOT NULL REFERENCES payment_intent (id),
+    amount bigint NOT NULL CHECK (amount > 0),
+    metadata jsonb NOT NULL,
+    created timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX IF NOT EXISTS refund_payment_intent ON refund (payment_intent);
+
+CREATE TABLE IF NOT EXISTS saved_answer (
+    key text PRIMARY KEY,
+    path text NOT NULL,
+    params jsonb NOT NULL,
+    status smallint NOT NULL,
+    body text NOT NULL,         -- not jsonb: a replay is the same to the byte
+    created timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE TABLE IF NOT EXISTS control (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    fault text,
+    times integer CHECK (times >= 0),   -- null: until it is taken back
+    latency_ms integer NOT NULL DEFAULT 0 CHECK (latency_ms BETWEEN 0 AND 600000)
+);

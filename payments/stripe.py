@@ -1,0 +1,267 @@
+"""The adapter to Stripe: what its answers mean for a charge, and the fence that makes a cancel final."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+import stripe
+from django.conf import settings
+from stripe.params import PaymentIntentCreateParams
+
+from payments.gateway import CardDeclined, Charge, ChargeRequest, GatewayUnavailable
+
+stripe.enable_telemetry = False  # it writes a file into the home folder
+
+CLOCK_SKEW = timedelta(minutes=5)  # between our clock and Stripe's, at most
+KEY_LIFETIME = timedelta(hours=23)  # Stripe may forget a key after 24 hours, and would then charge a second time
+
+# Refused for what the request says, so refused each time it is sent. Any other invalid request is our own fault
+# (a wrong API key, a currency the account hasn't got), and must not cancel orders.
+FINAL_REFUSALS = {"amount_too_large", "amount_too_small"}
+
+
+class StripeGateway:
+    """Speaks payments.gateway.Gateway. One instance serves all threads: the SDK keeps a session for each."""
+
+    def __init__(self) -> None:
+        self._api = stripe.StripeClient(
+            settings.STRIPE_API_KEY,
+            base_addresses={"api": settings.STRIPE_API_BASE} if settings.STRIPE_API_BASE else {},
+            http_client=stripe.RequestsClient(timeout=settings.STRIPE_TIMEOUT),
+            max_network_retries=0,  # the sweep asks again, and it is counted
+        ).v1
+
+    def charge(self, request: ChargeRequest) -> Charge:
+        """Take the money once per key. Raises CardDeclined or GatewayUnavailable.
+
+        A repeat is answered from what Stripe saved under the key. A saved 500 is replayed for ever, and a saved
+        `processing` stays `processing`, so after those the intent itself is looked up. A payment method that doesn't
+        exist is a decline: that refusal isn't saved, but Stripe makes the ids, so an unknown one can't become valid.
+        Once the key may be forgotten nothing is sent any more, only looked up.
+        """
+        with answered():
+            if is_key_forgotten(request):
+                return read_charge(self._find_intent(request), request)
+            try:
+                intent: stripe.PaymentIntent | None = self._confirm(request)
+            except stripe.CardError as error:
+                raise CardDeclined(decline_code(error)) from None
+            except stripe.InvalidRequestError as error:
+                if not is_final_refusal(error):
+                    raise
+                raise CardDeclined(error.code or "refused") from None
+            except stripe.APIError as error:
+                if not is_server_error(error):
+                    raise
+                intent = self._find_intent(request)
+            if intent and intent.status == "processing":
+                intent = self._retrieve(intent.id)
+            return read_charge(intent, request)
+
+    def cancel(self, request: ChargeRequest) -> Charge | None:
+        """Make sure no money can be taken for the key from now on, or return the charge that had succeeded.
+
+        The key itself is the fence. Stripe binds a key to the parameters it was first used with, so it is used here
+        with others, that confirm nothing. Either the key is bound to our unconfirmed intent: then a charge that arrives
+        later is an `idempotency_error`. Or that error is ours, because the charge arrived first: then it is sent again,
+        which runs nothing but replays its answer, or says 409 while it is still running.
+
+        The intent, ours or the charge's, is cancelled. Stripe refuses that once money was taken (the charge is
+        returned) and while the bank is still to answer (GatewayUnavailable). No intent at all, after a saved 500, is
+        None: nothing was taken, and the key is used up; should Stripe mend that 500 by hand later, the audit shows it.
+        A repeat, after a lost answer, finds the same.
+        """
+        with answered():
+            intents = self._fence(request)
+            if is_key_forgotten(request):  # the fence then proves nothing about the past
+                intents = self._find_intents(request)
+            for intent in intents:
+                if charge := self._close(intent.id, request):
+                    return charge
+            return None
+
+    def refund(self, *, key: str, provider_id: str, amount: int) -> str:
+        """Give back `amount` minor units once per key; return the provider's id. Raises GatewayUnavailable.
+
+        Looks for the refund first: its key may be forgotten, or its saved answer be a 500 after the money went back.
+        """
+        with answered():
+            made = self._api.refunds.list({"payment_intent": provider_id, "limit": 100}).auto_paging_iter()
+            refund = next((refund for refund in made if getattr(refund.metadata, "key", None) == key), None)
+            refund = refund or self._api.refunds.create(
+                {"payment_intent": provider_id, "amount": amount, "metadata": {"key": key}}, {"idempotency_key": key}
+            )
+            if refund.status in ("failed", "canceled"):
+                raise GatewayUnavailable(f"refund {refund.id} is {refund.status}")
+            return refund.id
+
+    def retrieve(self, provider_id: str) -> Charge | None:
+        """The charge as Stripe has it now, None where it took no money. Raises GatewayUnavailable."""
+        with answered():
+            intent = self._retrieve(provider_id)
+            return as_charge(intent) if intent.status == "succeeded" else None
+
+    def list_charges(self, *, since: datetime | None = None) -> Iterator[Charge]:
+        """Every charge that succeeded, newest first, created at `since` or later. Raises GatewayUnavailable."""
+        with answered():
+            for intent in self._list(since or datetime.fromtimestamp(0, UTC)):
+                if intent.status == "succeeded":
+                    yield as_charge(intent)
+
+    def _confirm(self, request: ChargeRequest) -> stripe.PaymentIntent:
+        params = unconfirmed_params(request)
+        params |= {"payment_method": request.payment_method, "confirm": True, "error_on_requires_action": True}
+        return self._api.payment_intents.create(params, {"idempotency_key": request.key})
+
+    def _fence(self, request: ChargeRequest) -> list[stripe.PaymentIntent]:
+        """Bind the key to an unconfirmed intent, or find what the charge made that came first: one intent or none."""
+        try:
+            # Without the payment method: one that is gone would make this invalid, and that binds no key.
+            return [self._api.payment_intents.create(unconfirmed_params(request), {"idempotency_key": request.key})]
+        except stripe.IdempotencyError:
+            return self._find_original(request)
+        except stripe.InvalidRequestError as error:
+            if not is_final_refusal(error):
+                raise
+            return []  # and the charge is refused for the same reason, whenever it arrives
+        except stripe.APIError as error:
+            return self._find_after(error, request)
+
+    def _find_original(self, request: ChargeRequest) -> list[stripe.PaymentIntent]:
+        try:
+            return [self._confirm(request)]
+        except stripe.CardError as error:
+            declined = error.error.payment_intent if error.error else None
+            return [declined] if declined else []
+        except stripe.APIError as error:
+            return self._find_after(error, request)
+
+    def _find_after(self, error: stripe.APIError, request: ChargeRequest) -> list[stripe.PaymentIntent]:
+        """The intents there are after a server error, once it is the saved answer: the key is used up."""
+        if not is_server_error(error) or not is_replayed(error):
+            raise error
+        return self._find_intents(request)
+
+    def _close(self, intent_id: str, request: ChargeRequest) -> Charge | None:
+        try:
+            intent = self._api.payment_intents.cancel(intent_id)
+        except stripe.InvalidRequestError:
+            intent = self._retrieve(intent_id)  # its state is the reason
+        match intent.status:
+            case "canceled":
+                return None
+            case "succeeded":
+                return read_charge(intent, request)
+            case status:
+                raise GatewayUnavailable(f"payment intent {intent_id} can't be cancelled yet: {status}")
+
+    def _find_intent(self, request: ChargeRequest) -> stripe.PaymentIntent | None:
+        """The intent that decides: one that took money before one that still may, and that before a cancelled one."""
+        rank = {"succeeded": 0, "canceled": 2}
+        return min(self._find_intents(request), key=lambda intent: rank.get(intent.status, 1), default=None)
+
+    def _find_intents(self, request: ChargeRequest) -> list[stripe.PaymentIntent]:
+        # By listing, which shows what was just written; Stripe's search may be a minute behind.
+        made = self._list(request.sent_at - CLOCK_SKEW)
+        return [intent for intent in made if reference_of(intent) == request.reference]
+
+    def _list(self, since: datetime) -> Iterator[stripe.PaymentIntent]:
+        page = self._api.payment_intents.list(
+            {"created": {"gte": int(since.timestamp())}, "limit": 100, "expand": ["data.latest_charge"]}
+        )
+        return page.auto_paging_iter()
+
+    def _retrieve(self, intent_id: str) -> stripe.PaymentIntent:
+        return self._api.payment_intents.retrieve(intent_id, {"expand": ["latest_charge"]})
+
+
+def unconfirmed_params(request: ChargeRequest) -> PaymentIntentCreateParams:
+    # A key is bound to these names and values: a release that changes them makes every unfinished charge unknown.
+    return {
+        "amount": request.amount,
+        "currency": request.currency.lower(),
+        "allowed_payment_method_types": ["card"],
+        "metadata": {"reference": request.reference},
+        "expand": ["latest_charge"],
+    }
+
+
+def read_charge(intent: stripe.PaymentIntent | None, request: ChargeRequest) -> Charge:
+    """The charge that the intent is. Raises CardDeclined, or GatewayUnavailable where it is neither yes nor no."""
+    match intent:
+        case None:
+            raise GatewayUnavailable("the provider failed and lists no payment for this order")
+        case stripe.PaymentIntent(status="succeeded"):
+            charge = as_charge(intent)
+            if (charge.amount, charge.currency) != (request.amount, request.currency):
+                raise GatewayUnavailable(
+                    f"payment intent {intent.id} took {charge.amount} {charge.currency}"
+                    f" instead of {request.amount} {request.currency}"
+                )
+            return charge
+        case stripe.PaymentIntent(status="canceled"):
+            raise CardDeclined("canceled")
+        case stripe.PaymentIntent(status="requires_payment_method", last_payment_error=failure) if failure:
+            raise CardDeclined(failure.decline_code or failure.code or "card_declined")
+        case _:
+            raise GatewayUnavailable(f"payment intent {intent.id} has the status {intent.status}")
+
+
+def as_charge(intent: stripe.PaymentIntent) -> Charge:
+    latest = intent.latest_charge
+    return Charge(
+        provider_id=intent.id,
+        reference=reference_of(intent),
+        amount=intent.amount_received,
+        currency=intent.currency.upper(),
+        refunded=latest.amount_refunded if isinstance(latest, stripe.Charge) else 0,
+        created_at=datetime.fromtimestamp(intent.created, UTC),
+    )
+
+
+def reference_of(intent: stripe.PaymentIntent) -> str:
+    return str(getattr(intent.metadata, "reference", ""))  # empty: not made by this shop
+
+
+def is_key_forgotten(request: ChargeRequest) -> bool:
+    return datetime.now(UTC) - request.sent_at > KEY_LIFETIME
+
+
+def decline_code(error: stripe.CardError) -> str:
+    return (error.error and error.error.decline_code) or error.code or "card_declined"
+
+
+def is_final_refusal(error: stripe.InvalidRequestError) -> bool:
+    unknown_method = (error.code, error.param) == ("resource_missing", "payment_method")
+    return unknown_method or error.code in FINAL_REFUSALS
+
+
+def is_server_error(error: stripe.StripeError) -> bool:
+    return (error.http_status or 0) >= 500
+
+
+def is_replayed(error: stripe.StripeError) -> bool:
+    return (error.headers or {}).get("Idempotent-Replayed") == "true"
+
+
+@contextmanager
+def answered() -> Iterator[None]:
+    """Turn every error that is left into GatewayUnavailable: an answer that can't be told is unknown, never a no."""
+    try:
+        yield
+    except stripe.StripeError as error:
+        # Not chained: the SDK's message may quote the body it could not read.
+        raise GatewayUnavailable(describe(error)) from None
+    except AttributeError as error:
+        raise GatewayUnavailable(f"the provider's answer lacks what it should have: {error}") from None
+
+
+def describe(error: stripe.StripeError) -> str:
+    match error:
+        case stripe.APIConnectionError():
+            return f"no answer from the provider: {type(error.__cause__).__name__}"
+        case stripe.StripeError(error=None):
+            return f"the provider's answer ({error.http_status}) is not in Stripe's format"
+        case _:
+            said = error.error.code or error.error.type if error.error else None
+            return f"the provider answered {error.http_status} {said}"

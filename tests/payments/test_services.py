@@ -1,0 +1,205 @@
+from typing import Any
+
+import pytest
+from django.db import DatabaseError, connection, transaction
+
+from payments.gateway import Charge, ChargeRequest, GatewayUnavailable, get_gateway
+from payments.models import Payment
+from payments.services import cancel_payment, charge_payment, create_payment
+from tests.provider import Provider
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("gateway")]
+Status = Payment.Status
+
+
+def make_payment(payment_method: str = "pm_card_visa", *, reference: str, amount: int = 1234) -> Payment:
+    return create_payment(reference=reference, amount=amount, currency="GBP", payment_method=payment_method)
+
+
+def charged(reference: str) -> list[int]:
+    """What the provider's own ledger shows for the reference."""
+    return [charge.amount for charge in get_gateway().list_charges() if charge.reference == reference]
+
+
+def row(reference: str) -> Any:
+    return Payment.objects.values().get(reference=reference)
+
+
+def test_charge_payment_takes_the_money_and_writes_it_down(reference: str) -> None:
+    make_payment(reference=reference)
+
+    charge_payment(reference=reference)
+
+    payment = Payment.objects.get()
+    assert (payment.status, payment.attempts) == (Status.SUCCEEDED, 1)
+    assert payment.provider_id is not None
+    assert charged(reference) == [1234]
+
+
+def test_charge_payment_writes_down_why_the_card_was_declined(reference: str) -> None:
+    make_payment("pm_card_visa_chargeDeclinedInsufficientFunds", reference=reference)
+
+    charge_payment(reference=reference)
+
+    payment = Payment.objects.get()
+    assert (payment.status, payment.decline_code) == (Status.DECLINED, "insufficient_funds")
+    assert charged(reference) == []
+
+
+@pytest.mark.parametrize("method", ["pm_card_visa", "pm_card_visa_chargeDeclined"])
+def test_charge_payment_twice_changes_nothing_more(method: str, reference: str) -> None:
+    make_payment(method, reference=reference)
+    charge_payment(reference=reference)
+    before, money = row(reference), charged(reference)
+
+    charge_payment(reference=reference)
+
+    assert (row(reference), charged(reference)) == (before, money)
+
+
+@pytest.mark.parametrize("method", ["pm_sandbox_drop", "pm_sandbox_hang"])
+def test_charge_payment_leaves_an_unknown_outcome_sent_and_a_repeat_finds_the_money(
+    method: str, reference: str
+) -> None:
+    make_payment(method, reference=reference)
+
+    with pytest.raises(GatewayUnavailable):
+        charge_payment(reference=reference)
+    payment = Payment.objects.get()
+    assert (payment.status, payment.provider_id) == (Status.SENT, None)
+    assert payment.last_error
+
+    ask_until_answered(reference)
+    assert Payment.objects.get().status == Status.SUCCEEDED
+    assert charged(reference) == [1234]
+
+
+def test_charge_payment_while_the_provider_is_down_stays_sent_and_takes_nothing(
+    provider: Provider, reference: str
+) -> None:
+    make_payment(reference=reference)
+    provider.control(fault="down")
+
+    with pytest.raises(GatewayUnavailable):
+        charge_payment(reference=reference)
+
+    provider.control()
+    assert Payment.objects.get().status == Status.SENT
+    assert charged(reference) == []
+
+
+def test_charge_payment_is_on_disk_before_the_provider_hears_of_it(reference: str) -> None:
+    make_payment(reference=reference)
+
+    with pytest.raises(RuntimeError, match="durable"), transaction.atomic():
+        charge_payment(reference=reference)
+
+    assert Payment.objects.get().status == Status.PENDING
+    assert charged(reference) == []
+
+
+def test_charge_payment_holds_no_database_connection_while_it_waits(
+    monkeypatch: pytest.MonkeyPatch, reference: str
+) -> None:
+    make_payment(reference=reference)
+    held: list[object] = []
+    charge = get_gateway().charge
+
+    def charge_and_look(request: ChargeRequest) -> Charge:
+        held.append(connection.connection)
+        return charge(request)
+
+    monkeypatch.setattr(get_gateway(), "charge", charge_and_look)
+
+    charge_payment(reference=reference)
+
+    assert held == [None]
+
+
+def test_cancel_payment_of_one_never_sent_makes_a_late_charge_refuse(reference: str) -> None:
+    make_payment(reference=reference)
+
+    cancel_payment(reference=reference)
+    before = row(reference)
+    charge_payment(reference=reference)
+
+    assert before["status"] == Status.CANCELLED
+    assert row(reference) == before
+    assert charged(reference) == []
+
+
+def test_cancel_payment_of_one_that_never_arrived_is_final(provider: Provider, reference: str) -> None:
+    make_payment(reference=reference)
+    provider.control(fault="down")
+    with pytest.raises(GatewayUnavailable):
+        charge_payment(reference=reference)
+    provider.control()
+
+    cancel_payment(reference=reference)
+
+    assert Payment.objects.get().status == Status.CANCELLED
+    assert charged(reference) == []
+
+
+def test_cancel_payment_of_one_that_was_charged_says_so(reference: str) -> None:
+    make_payment("pm_sandbox_drop", reference=reference)
+    with pytest.raises(GatewayUnavailable):
+        charge_payment(reference=reference)
+
+    cancel_payment(reference=reference)
+
+    assert Payment.objects.get().status == Status.SUCCEEDED
+    assert charged(reference) == [1234]
+
+
+@pytest.mark.parametrize("method", ["pm_card_visa", "pm_card_visa_chargeDeclined"])
+def test_cancel_payment_comes_too_late_for_one_with_an_answer(method: str, reference: str) -> None:
+    make_payment(method, reference=reference)
+    charge_payment(reference=reference)
+    before, money = row(reference), charged(reference)
+
+    cancel_payment(reference=reference)
+
+    assert (row(reference), charged(reference)) == (before, money)
+
+
+def test_cancel_payment_while_the_provider_is_down_decides_nothing(provider: Provider, reference: str) -> None:
+    make_payment("pm_sandbox_drop", reference=reference)
+    with pytest.raises(GatewayUnavailable):
+        charge_payment(reference=reference)
+    provider.control(fault="down")
+
+    with pytest.raises(GatewayUnavailable):
+        cancel_payment(reference=reference)
+
+    assert Payment.objects.get().status == Status.SENT
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "UPDATE payments_payment SET status = 'PAID'",
+        "UPDATE payments_payment SET status = 'SUCCEEDED', sent_at = now()",  # without the provider's id
+        "UPDATE payments_payment SET status = 'DECLINED', sent_at = now()",  # without a code
+        "UPDATE payments_payment SET status = 'SENT'",  # without the time
+        "UPDATE payments_payment SET provider_id = 'pi_1'",  # while PENDING
+        "UPDATE payments_payment SET amount = 0",
+    ],
+)
+def test_the_database_refuses_impossible_payments(broken: str, reference: str) -> None:
+    make_payment(reference=reference)
+    before = row(reference)
+
+    with pytest.raises(DatabaseError), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(broken)
+
+    assert row(reference) == before
+
+
+def ask_until_answered(reference: str) -> None:
+    for _ in range(20):
+        try:
+            return charge_payment(reference=reference)
+        except GatewayUnavailable:
+            continue
+    raise AssertionError("the provider never answered")

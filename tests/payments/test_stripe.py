@@ -1,0 +1,339 @@
+"""The adapter against a real provider process: yes, no and unknown are never taken for one another."""
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+from pytest_django import Settings
+
+from payments.gateway import CardDeclined, Charge, ChargeRequest, GatewayUnavailable
+from payments.stripe import StripeGateway
+from tests.provider import Provider, free_port, make_request
+
+
+def charges_of(gateway: StripeGateway, request: ChargeRequest) -> list[Charge]:
+    made = gateway.list_charges(since=request.sent_at - timedelta(seconds=1))
+    return [charge for charge in made if charge.reference == request.reference]
+
+
+def charge_until_known(gateway: StripeGateway, request: ChargeRequest) -> Charge:
+    for _ in range(20):
+        try:
+            return gateway.charge(request)
+        except GatewayUnavailable:
+            time.sleep(0.1)
+    raise AssertionError("the outcome stays unknown")
+
+
+def test_a_charge_is_the_money_that_was_asked_for(gateway: StripeGateway) -> None:
+    request = make_request(amount=16_846_960, currency="EUR")
+    charge = gateway.charge(request)
+    assert (charge.amount, charge.currency, charge.refunded) == (16_846_960, "EUR", 0)
+    assert charge.reference == request.reference
+    assert abs(datetime.now(UTC) - charge.created_at) < timedelta(minutes=1)
+    assert gateway.retrieve(charge.provider_id) == charge
+
+
+def test_a_charge_asked_again_is_the_same_charge(gateway: StripeGateway) -> None:
+    request = make_request()
+    assert gateway.charge(request) == gateway.charge(request)
+    assert len(charges_of(gateway, request)) == 1
+
+
+def test_one_key_in_twenty_threads_is_one_charge(gateway: StripeGateway) -> None:
+    request = make_request()
+    with ThreadPoolExecutor(20) as pool:
+        charges = set(pool.map(lambda _: charge_until_known(gateway, request), range(20)))
+    assert charges == set(charges_of(gateway, request))
+    assert len(charges) == 1
+
+
+@pytest.mark.parametrize(
+    ("token", "code"),
+    [
+        ("pm_card_visa_chargeDeclined", "generic_decline"),
+        ("pm_card_visa_chargeDeclinedInsufficientFunds", "insufficient_funds"),
+        ("pm_card_chargeDeclinedExpiredCard", "expired_card"),
+        ("pm_nobody_knows", "resource_missing"),
+    ],
+)
+def test_a_decline_says_why_and_stays_one(gateway: StripeGateway, token: str, code: str) -> None:
+    request = make_request(token)
+    for _ in range(2):
+        with pytest.raises(CardDeclined) as refusal:
+            gateway.charge(request)
+        assert refusal.value.code == code
+    assert charges_of(gateway, request) == []
+
+
+def test_an_amount_that_can_never_be_charged_is_declined(gateway: StripeGateway) -> None:
+    request = make_request(amount=100_000_000)
+    with pytest.raises(CardDeclined, match="amount_too_large"):
+        gateway.charge(request)
+    assert gateway.cancel(request) is None
+    assert charges_of(gateway, request) == []
+
+
+@pytest.mark.parametrize("token", ["pm_sandbox_drop", "pm_sandbox_hang"])
+def test_a_lost_answer_is_unknown_and_then_the_charge(gateway: StripeGateway, token: str) -> None:
+    request = make_request(token)
+    with pytest.raises(GatewayUnavailable, match="no answer"):
+        gateway.charge(request)
+    assert gateway.charge(request) == charges_of(gateway, request)[0]
+    assert len(charges_of(gateway, request)) == 1
+
+
+def test_a_500_after_the_money_was_taken_is_the_charge(gateway: StripeGateway) -> None:
+    request = make_request("pm_sandbox_500_after")
+    assert gateway.charge(request) == charges_of(gateway, request)[0]
+    assert gateway.cancel(request) == charges_of(gateway, request)[0]
+
+
+def test_a_500_before_the_money_was_taken_is_unknown_until_it_is_cancelled(gateway: StripeGateway) -> None:
+    request = make_request("pm_sandbox_500_before")
+    for _ in range(2):
+        with pytest.raises(GatewayUnavailable, match="lists no payment"):
+            gateway.charge(request)
+    assert gateway.cancel(request) is None
+    assert charges_of(gateway, request) == []
+
+
+def test_a_500_after_a_decline_is_the_decline(gateway: StripeGateway, provider: Provider) -> None:
+    provider.control(fault="500_after", times=1)
+    request = make_request("pm_card_visa_chargeDeclinedLostCard")
+    with pytest.raises(CardDeclined, match="lost_card"):
+        gateway.charge(request)
+    assert gateway.cancel(request) is None
+
+
+def test_processing_is_unknown_until_the_bank_has_answered(gateway: StripeGateway) -> None:
+    request = make_request("pm_sandbox_processing")
+    with pytest.raises(GatewayUnavailable, match="processing"):
+        gateway.charge(request)
+    with pytest.raises(GatewayUnavailable, match="processing"):
+        gateway.cancel(request)
+    charge = charge_until_known(gateway, request)
+    assert [charge] == charges_of(gateway, request)
+    assert gateway.cancel(request) == charge
+
+
+def test_processing_may_end_in_a_decline(gateway: StripeGateway) -> None:
+    request = make_request("pm_sandbox_processing_declined")
+    with pytest.raises(GatewayUnavailable, match="processing"):
+        gateway.charge(request)
+    with pytest.raises(CardDeclined, match="generic_decline"):
+        charge_until_known(gateway, request)
+    assert gateway.cancel(request) is None
+    assert charges_of(gateway, request) == []
+
+
+def test_a_provider_that_is_down_is_unknown(gateway: StripeGateway, provider: Provider) -> None:
+    request = make_request()
+    provider.control(fault="down")
+    for ask in (gateway.charge, gateway.cancel):
+        with pytest.raises(GatewayUnavailable, match="503"):
+            ask(request)
+    provider.kill()
+    for ask in (gateway.charge, gateway.cancel):
+        with pytest.raises(GatewayUnavailable, match="no answer"):
+            ask(request)
+    with pytest.raises(GatewayUnavailable):
+        list(gateway.list_charges())
+    provider.start()
+    provider.request("DELETE", "/control")
+    assert charges_of(gateway, request) == []
+
+
+def test_cancel_before_the_charge_makes_a_late_one_impossible(gateway: StripeGateway) -> None:
+    request = make_request()
+    assert gateway.cancel(request) is None
+    with pytest.raises(GatewayUnavailable, match="idempotency_error"):
+        gateway.charge(request)
+    assert charges_of(gateway, request) == []
+
+
+def test_without_the_fence_a_late_charge_takes_money(gateway: StripeGateway) -> None:
+    # What cancel() would be, if it only looked for a charge: the race that the fence is there for.
+    request = make_request()
+    assert charges_of(gateway, request) == []
+    gateway.charge(request)
+    assert len(charges_of(gateway, request)) == 1
+
+
+def test_cancel_after_the_charge_returns_it(gateway: StripeGateway) -> None:
+    request = make_request()
+    charge = gateway.charge(request)
+    assert gateway.cancel(request) == charge
+    assert gateway.cancel(request) == charge
+    assert charges_of(gateway, request) == [charge]
+
+
+def test_cancel_after_a_decline_is_none_and_the_decline_stays(gateway: StripeGateway) -> None:
+    request = make_request("pm_card_visa_chargeDeclined")
+    with pytest.raises(CardDeclined):
+        gateway.charge(request)
+    assert gateway.cancel(request) is None
+    assert gateway.cancel(request) is None
+    with pytest.raises(CardDeclined, match="generic_decline"):
+        gateway.charge(request)
+
+
+@pytest.mark.parametrize("fault", ["drop", "500_before", "500_after"])
+def test_cancel_repeated_after_a_lost_answer_is_as_final(
+    gateway: StripeGateway, provider: Provider, fault: str
+) -> None:
+    request = make_request()
+    provider.control(fault=fault, times=1)
+    with pytest.raises(GatewayUnavailable):
+        gateway.cancel(request)
+    assert gateway.cancel(request) is None
+    with pytest.raises(GatewayUnavailable):
+        gateway.charge(request)
+    assert charges_of(gateway, request) == []
+
+
+def test_cancel_while_the_charge_is_in_flight_is_unknown(gateway: StripeGateway) -> None:
+    request = make_request("pm_sandbox_slow")
+    with ThreadPoolExecutor() as pool:
+        charging = pool.submit(gateway.charge, request)
+        time.sleep(0.15)
+        with pytest.raises(GatewayUnavailable, match="idempotency_key_in_use"):
+            gateway.cancel(request)
+        charge = charging.result()
+    assert gateway.cancel(request) == charge
+
+
+def test_cancel_against_charge_leaves_one_truth(gateway: StripeGateway) -> None:
+    for _ in range(10):
+        request = make_request()
+        with ThreadPoolExecutor(2) as pool:
+            charging = pool.submit(gateway.charge, request)
+            cancelled = cancel_until_known(gateway, request)
+        assert charges_of(gateway, request) == ([cancelled] if cancelled else [])
+        assert (charging.exception() is None) <= (cancelled is not None)
+
+
+def cancel_until_known(gateway: StripeGateway, request: ChargeRequest) -> Charge | None:
+    for _ in range(20):
+        try:
+            return gateway.cancel(request)
+        except GatewayUnavailable:
+            time.sleep(0.05)
+    raise AssertionError("the outcome stays unknown")
+
+
+def test_cancel_survives_a_kill_of_the_provider(gateway: StripeGateway, provider: Provider) -> None:
+    early, late = make_request(), make_request()
+    charge = gateway.charge(early)
+    assert gateway.cancel(late) is None
+    provider.kill()
+    provider.start()
+    assert gateway.cancel(early) == charge
+    with pytest.raises(GatewayUnavailable, match="idempotency_error"):
+        gateway.charge(late)
+    assert charges_of(gateway, late) == []
+
+
+def test_a_charge_is_not_sent_again_once_its_key_may_be_forgotten(gateway: StripeGateway) -> None:
+    yesterday = datetime.now(UTC) - timedelta(hours=24)
+    request = make_request(sent_at=yesterday)
+    with pytest.raises(GatewayUnavailable, match="lists no payment"):
+        gateway.charge(request)
+    assert charges_of(gateway, request) == []
+
+    charge = gateway.charge(replace(request, sent_at=datetime.now(UTC)))
+    forgotten = replace(request, key=f"{request.key}-as-if-new")
+    assert gateway.charge(forgotten) == charge
+    assert gateway.cancel(forgotten) == charge
+    assert charges_of(gateway, request) == [charge]
+
+
+def test_a_refund_gives_back_once_per_key_and_never_too_much(gateway: StripeGateway) -> None:
+    charge = gateway.charge(make_request(amount=1000))
+    first = gateway.refund(key="r1", provider_id=charge.provider_id, amount=600)
+    assert gateway.refund(key="r1", provider_id=charge.provider_id, amount=600) == first
+    with pytest.raises(GatewayUnavailable, match="400"):
+        gateway.refund(key=f"r2-{charge.reference}", provider_id=charge.provider_id, amount=600)
+    refunded = gateway.retrieve(charge.provider_id)
+    assert refunded == replace(charge, refunded=600)
+    assert next(gateway.list_charges()) == refunded
+
+
+@pytest.mark.parametrize("fault", ["drop", "500_after"])
+def test_a_refund_whose_answer_was_lost_is_found(gateway: StripeGateway, provider: Provider, fault: str) -> None:
+    charge = gateway.charge(make_request(amount=1000))
+    provider.control(fault=fault, times=1)
+    key = f"refund-{charge.reference}"
+    with pytest.raises(GatewayUnavailable):
+        gateway.refund(key=key, provider_id=charge.provider_id, amount=1000)
+    assert gateway.refund(key=key, provider_id=charge.provider_id, amount=1000).startswith("re_")
+    assert gateway.retrieve(charge.provider_id) == replace(charge, refunded=1000)
+
+
+def test_an_intent_that_took_nothing_is_no_charge(gateway: StripeGateway, provider: Provider) -> None:
+    form = {"amount": 100, "currency": "gbp"}
+    intent = provider.request("POST", "/v1/payment_intents", form).json
+    assert gateway.retrieve(intent["id"]) is None
+
+
+INTENT = '{"object": "payment_intent", "id": "pi_1", "created": 1, "metadata": {}, "latest_charge": null, '
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "says"),
+    [
+        (200, "<html>ok</html>", "not in Stripe's format"),
+        (502, "<html>secret</html>", "lists no payment|not in Stripe's format"),
+        (429, '{"error": {"type": "invalid_request_error", "code": "rate_limit", "message": "slow down"}}', "429"),
+        (401, '{"error": {"type": "invalid_request_error", "message": "Invalid API Key: sk_te***t"}}', "401"),
+        (403, '{"error": {"type": "invalid_request_error", "message": "no"}}', "403"),
+        (400, '{"error": {"type": "invalid_request_error", "code": "parameter_unknown", "message": "no"}}', "400"),
+        (200, "{}", "lacks"),
+        (200, INTENT + '"status": "succeeded", "amount_received": 1, "currency": "gbp"}', "took 1 GBP"),
+        (200, INTENT + '"status": "succeeded", "amount_received": 1234, "currency": "usd"}', "took 1234 USD"),
+        (200, INTENT + '"status": "mended", "amount_received": 0, "currency": "gbp"}', "status mended"),
+        (200, INTENT + '"status": "succeeded"}', "lacks"),
+    ],
+)
+def test_nonsense_is_unknown_and_says_which(settings: Settings, status: int, body: str, says: str) -> None:
+    with nonsense_provider(status, body) as settings.STRIPE_API_BASE:
+        with pytest.raises(GatewayUnavailable, match=says) as unknown:
+            StripeGateway().charge(make_request())
+        with pytest.raises(GatewayUnavailable):
+            StripeGateway().cancel(make_request())
+    assert "secret" not in str(unknown.value)
+    assert unknown.value.__cause__ is None
+
+
+@contextmanager
+def nonsense_provider(status: int, body: str) -> Iterator[str]:
+    """Something on the provider's address that says the same to everything."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        do_POST = do_GET  # noqa: N815 - the name is the base class's
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    port = free_port()
+    with HTTPServer(("127.0.0.1", port), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.shutdown()
+            thread.join()

@@ -1,0 +1,135 @@
+"""The sandbox provider as a process, to be killed and started again, and the requests that are sent to it."""
+
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http.client import HTTPConnection
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import psycopg
+from psycopg import sql
+
+from payments.gateway import ChargeRequest
+
+DELAYS = {"SANDBOX_SLOW_SECONDS": "0.5", "SANDBOX_PROCESSING_SECONDS": "0.3", "SANDBOX_HANG_SECONDS": "1"}
+
+
+class Provider:
+    """A sandbox with its own database beside that of DATABASE_URL. It keeps its port through kill() and start()."""
+
+    def __init__(self) -> None:
+        server = urlsplit(os.environ["DATABASE_URL"])
+        self._database = f"{server.path.strip('/')}_sandbox_{os.getpid()}"
+        self._server_url = os.environ["DATABASE_URL"]
+        self.database_url = server._replace(path=f"/{self._database}").geturl()
+        self._port = free_port()
+        self.url = f"http://127.0.0.1:{self._port}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "payments.sandbox", "--bind", f"127.0.0.1:{self._port}"],
+            env=os.environ | DELAYS | {"SANDBOX_DATABASE_URL": self.database_url},
+        )
+        deadline = time.monotonic() + 20
+        while not answers(f"{self.url}/healthz"):
+            if not self.is_running or time.monotonic() > deadline:
+                raise RuntimeError("the sandbox provider does not start")
+            time.sleep(0.02)
+
+    def kill(self) -> None:
+        """As by kill -9."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> int:
+        """As by a supervisor; returns the exit code."""
+        return self._end(signal.SIGTERM)
+
+    def _end(self, number: signal.Signals) -> int:
+        assert self._process is not None
+        self._process.send_signal(number)
+        return self._process.wait(timeout=10)
+
+    def control(self, **body: Any) -> None:
+        """Script a fault, such as fault="drop", times=1, or latency_ms=50; nothing at all takes it back."""
+        assert self.request("POST", "/control", raw=json.dumps(body)).status == 200
+
+    def request(
+        self, method: str, path: str, params: dict[str, Any] | None = None, *, key: str | None = None, raw: str = ""
+    ) -> "Reply":
+        """A bare HTTP request, without the SDK. Raises OSError where no answer comes."""
+        headers = {"Authorization": "Bearer sk_test_sandbox"} | ({"Idempotency-Key": key} if key else {})
+        connection = HTTPConnection("127.0.0.1", self._port, timeout=5)
+        try:
+            connection.request(method, path, body=raw or urlencode(params or {}), headers=headers)
+            response = connection.getresponse()
+            replayed = response.headers.get("Idempotent-Replayed") == "true"
+            return Reply(status=response.status, body=response.read().decode(), replayed=replayed)
+        finally:
+            connection.close()
+
+    def charge_again(self, reference: str, *, amount: int) -> None:
+        """Take money past the shop, as a bug or a person at the provider's desk would."""
+        params = make_params(amount=amount, **{"metadata[reference]": reference})
+        assert self.request("POST", "/v1/payment_intents", params, key=secrets.token_hex(8)).status == 200
+
+    def drop_database(self) -> None:
+        with psycopg.connect(self._server_url, autocommit=True) as server:
+            server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(self._database)))
+
+
+@dataclass(frozen=True)
+class Reply:
+    status: int
+    body: str
+    replayed: bool
+
+    @property
+    def json(self) -> dict[str, Any]:
+        return json.loads(self.body)  # type: ignore[no-any-return]
+
+
+def make_request(payment_method: str = "pm_card_visa", **changes: Any) -> ChargeRequest:
+    reference = f"T-{secrets.token_hex(6)}"
+    values: dict[str, Any] = {
+        "key": f"charge-{reference}",
+        "reference": reference,
+        "amount": 1234,
+        "currency": "GBP",
+        "payment_method": payment_method,
+        "sent_at": datetime.now(UTC),
+    }
+    return ChargeRequest(**(values | changes))
+
+
+def make_params(payment_method: str = "pm_card_visa", **changes: Any) -> dict[str, Any]:
+    """The form of a charge, as the wire has it."""
+    params = {"amount": 500, "currency": "gbp", "payment_method": payment_method, "confirm": "true"}
+    return params | {"metadata[reference]": f"T-{secrets.token_hex(6)}"} | changes
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=1) as response:
+            return bool(response.status == 200)
+    except OSError:
+        return False
