@@ -1,0 +1,37 @@
+"""Say whether everything holds; exit 1 if anything does not, 2 if the provider can't be asked."""
+
+import json
+import sys
+from argparse import ArgumentParser
+
+from django.core.management.base import BaseCommand, CommandError
+
+from orders.audit import Report, audit_orders
+from payments.gateway import GatewayUnavailable
+
+
+class Command(BaseCommand):
+    help = "Check that no money, order or unit of stock is lost: the shop's rows and the provider's ledger."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--json", action="store_true", help="Print one JSON object.")
+
+    def handle(self, *, json: bool, **_: object) -> None:
+        try:
+            report = audit_orders()
+        except GatewayUnavailable as error:
+            raise CommandError(f"The provider can't be asked: {error}", returncode=2) from error
+        self.stdout.write(to_json(report) if json else to_text(report))
+        if not report["ok"]:
+            sys.exit(1)
+
+
+def to_json(report: Report) -> str:
+    return json.dumps(report)
+
+
+def to_text(report: Report) -> str:
+    lines = ["Checked " + ", ".join(f"{count:,} {name}" for name, count in report["checked"].items()) + "."]
+    lines += [f"{v['invariant']}: {v['detail']}: {', '.join(v['codes'])}" for v in report["violations"]]
+    lines.append("Everything holds." if report["ok"] else "NOT everything holds.")
+    return "\n".join(lines)

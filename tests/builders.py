@@ -1,0 +1,55 @@
+"""What the tests are made of, built through the same functions that the shop uses."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import uuid4
+
+from catalog.models import Product, Stock, StockMovement
+from catalog.services import receive_stock
+from orders.checkout import BasketLine, place_order
+from orders.models import Order, OrderEvent, OrderLine
+from payments.models import Payment
+
+EVERYTHING = (Product, Stock, StockMovement, Payment, Order, OrderLine, OrderEvent)
+
+
+def make_product(sku: str = "MUG", *, price: int | None = 500, stock: int = 10, **fields: Any) -> Product:
+    product = Product.objects.create(sku=sku, name=f"The {sku}", price=price, **{"currency": "GBP", **fields})
+    Stock.objects.create(product=product)
+    if stock:
+        receive_stock(reference="delivery", quantities={product.pk: stock})
+    return product
+
+
+def make_order(basket: Mapping[str, int] | None = None, **fields: Any) -> Order:
+    """A PENDING order of one MUG; the product is made where it is missing."""
+    basket = basket or {"MUG": 1}
+    for sku in basket:
+        if not Product.objects.filter(sku=sku).exists():
+            make_product(sku)
+    asked = {"checkout_key": uuid4().hex, "email": "ann@example.com", "payment_method": "pm_card_visa", **fields}
+    order, _ = place_order(lines=[BasketLine(sku, quantity) for sku, quantity in basket.items()], **asked)
+    return order
+
+
+def answer_payment(order: Order, status: Payment.Status) -> None:
+    """Write the payment's row as it stands once the provider has given that answer."""
+    answer: dict[str, Any] = {"status": status, "sent_at": order.created_at}
+    if status == Payment.Status.SUCCEEDED:
+        answer["provider_id"] = f"pi_{order.code}"
+    if status == Payment.Status.DECLINED:
+        answer["decline_code"] = "generic_decline"
+    if status == Payment.Status.PENDING:
+        answer["sent_at"] = None
+    Payment.objects.filter(pk=order.payment_id).update(**answer)
+
+
+def everything() -> dict[str, list[Any]]:
+    """Every row of the shop: equal before and after what must change nothing."""
+    return {model.__name__: list(model._default_manager.order_by("pk").values()) for model in EVERYTHING}
+
+
+def stock_of(sku: str) -> tuple[int, int]:
+    """(on_hand, reserved)"""
+    stock = Stock.objects.get(product__sku=sku)
+    return stock.on_hand, stock.reserved

@@ -1,0 +1,26 @@
+"""Threads that start at the same moment, each with a database connection of its own."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any
+
+from django.db import connection
+
+
+def race(calls: Sequence[Callable[[], Any]]) -> list[Any]:
+    """Run the calls at the same time; return what each returned or raised."""
+    barrier = Barrier(len(calls))
+
+    def run(call: Callable[[], Any]) -> Any:
+        try:
+            connection.ensure_connection()
+            barrier.wait()
+            return call()
+        except Exception as error:
+            return error
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(len(calls)) as executor:
+        return list(executor.map(run, calls))

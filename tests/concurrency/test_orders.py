@@ -1,0 +1,148 @@
+from collections import Counter
+from datetime import timedelta
+from functools import partial
+from threading import Barrier
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from orders import services
+from orders.checkout import BasketLine, place_order
+from orders.models import Order, OrderEvent
+from orders.services import cancel_order, claim_stuck_orders, finalize_order
+from payments.models import Payment
+from tests.builders import answer_payment, make_order, make_product, stock_of
+from tests.concurrency.race import race
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def make_due_orders(count: int) -> list[Order]:
+    make_product("MUG", stock=1000)
+    orders = [make_order() for _ in range(count)]
+    Order.objects.update(sweep_after=timezone.now() - timedelta(seconds=1))
+    return orders
+
+
+def test_one_checkout_key_twenty_times_at_once_places_one_order() -> None:
+    make_product("MUG", stock=100)
+    ask: Any = partial(
+        place_order,
+        checkout_key="once",
+        email="ann@example.com",
+        lines=[BasketLine("MUG", 2)],
+        payment_method="pm_card_visa",
+    )
+
+    results = race([ask] * 20)
+
+    assert Counter(created for _, created in results) == {True: 1, False: 19}
+    assert len({order.code for order, _ in results}) == 1
+    assert Order.objects.count() == Payment.objects.count() == 1
+    assert stock_of("MUG") == (100, 2)
+
+
+def test_a_key_whose_first_order_was_refused_can_be_used_by_another_at_the_same_time() -> None:
+    make_product("MUG", stock=1)
+    baskets = [{"MUG": 2}, {"MUG": 1}] * 5
+
+    results = race([partial(make_order, basket, checkout_key="once") for basket in baskets])
+
+    assert Order.objects.count() == 1
+    assert stock_of("MUG") == (1, 1)
+    assert {type(result).__name__ for result in results} <= {"Order", "InsufficientStock", "CheckoutKeyReused"}
+
+
+def test_finalize_order_many_times_at_once_ends_the_order_once() -> None:
+    make_product("MUG", stock=10)
+    order = make_order({"MUG": 3})
+    answer_payment(order, Payment.Status.SUCCEEDED)
+
+    results = race([partial(finalize_order, code=order.code)] * 10)
+
+    assert [result.status for result in results] == ["CONFIRMED"] * 10
+    assert stock_of("MUG") == (7, 0)
+    assert OrderEvent.objects.filter(kind="confirmed").count() == 1
+
+
+def test_control_without_the_row_lock_two_finalize_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both go on, and only the unique constraints of the ledger and the events stop the second."""
+    order = make_order()
+    answer_payment(order, Payment.Status.SUCCEEDED)
+    both_have_read = Barrier(2)
+
+    def read_without_locking(code: str) -> Order:
+        order = Order.objects.get(code=code)
+        both_have_read.wait()
+        return order
+
+    monkeypatch.setattr(services, "_lock_order", read_without_locking)
+
+    results = race([partial(finalize_order, code=order.code)] * 2)
+
+    assert sorted(type(result).__name__ for result in results) == ["IntegrityError", "Order"]
+
+
+def test_cancel_order_against_finalize_order_ends_the_order_once() -> None:
+    make_product("MUG", stock=100)
+    for _ in range(5):
+        order = make_order()
+        answer_payment(order, Payment.Status.SUCCEEDED)
+
+        race(
+            [
+                partial(finalize_order, code=order.code),
+                partial(cancel_order, code=order.code, reason=Order.CancelReason.CUSTOMER),
+            ]
+        )
+
+        finalize_order(code=order.code)
+        order.refresh_from_db()
+        assert order.status == "CONFIRMED"  # it was paid: a cancellation comes too late
+        assert order.events.filter(kind__in=["confirmed", "cancelled"]).count() == 1
+    assert stock_of("MUG") == (95, 0)
+
+
+def test_sweeps_at_the_same_time_share_the_stuck_orders() -> None:
+    orders = make_due_orders(60)
+
+    claims = race([partial(claim_stuck_orders, limit=20)] * 6)
+
+    claimed = [order.code for claim in claims for order in claim]
+    assert len(claimed) == len(set(claimed))
+    while more := claim_stuck_orders(limit=100):
+        claimed += [order.code for order in more]
+    assert sorted(claimed) == sorted(order.code for order in orders)
+
+
+def test_control_without_skipping_locked_rows_two_sweeps_claim_the_same_order() -> None:
+    make_due_orders(1)
+    both_have_read = Barrier(2)
+
+    def claim_without_locking() -> list[str]:
+        due = list(Order.objects.filter(status="PENDING", sweep_after__lte=timezone.now()))
+        both_have_read.wait()
+        return [order.code for order in due]
+
+    claims = race([claim_without_locking] * 2)
+
+    assert claims[0] == claims[1] != []
+
+
+def test_the_sweep_passes_over_an_order_that_is_being_finalized() -> None:
+    (order,) = make_due_orders(1)
+    with transaction.atomic():
+        Order.objects.select_for_update().get(pk=order.pk)
+        assert race([claim_stuck_orders]) == [[]]
+    assert len(claim_stuck_orders()) == 1
+
+
+def test_the_database_refuses_a_second_end() -> None:
+    order = make_order()
+    answer_payment(order, Payment.Status.SUCCEEDED)
+    finalize_order(code=order.code)
+
+    with pytest.raises(IntegrityError):
+        OrderEvent.objects.create(order=order, kind=OrderEvent.Kind.CANCELLED)

@@ -1,0 +1,72 @@
+"""What every test can ask for."""
+
+from collections.abc import Iterator
+from typing import cast
+from uuid import uuid4
+
+import psycopg
+import pytest
+from django.conf import LazySettings
+
+from config.stack import Stack, run_stack
+from payments.gateway import get_gateway
+from payments.stripe import StripeGateway
+from tests.provider import Provider
+from tests.servers import GIVEN
+
+QUICK = {
+    "ORDER_EXPIRES_AFTER": "12",
+    "SANDBOX_HANG_SECONDS": "4",
+    "STRIPE_TIMEOUT": "3",
+    "SWEEP_AFTER": "4",
+    "SWEEP_EVERY": "1",
+}
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """The whole shop in its own processes on its own databases, with short clocks; started when first asked for."""
+    with run_stack(caller={**GIVEN, **QUICK}, fsync=False) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def provider_process() -> Iterator[Provider]:
+    provider = Provider()
+    try:
+        yield provider
+    finally:
+        if provider.is_running:
+            provider.stop()
+        provider.drop_database()
+
+
+@pytest.fixture
+def provider(provider_process: Provider) -> Provider:
+    """The sandbox provider as a process of its own, running and without faults."""
+    if not provider_process.is_running:
+        provider_process.start()
+    provider_process.request("DELETE", "/control")
+    return provider_process
+
+
+@pytest.fixture
+def gateway(provider: Provider, settings: LazySettings) -> Iterator[StripeGateway]:
+    """The shop's gateway, to that provider."""
+    settings.STRIPE_API_BASE = provider.url
+    settings.STRIPE_TIMEOUT = 0.8  # longer than slow, shorter than hang
+    get_gateway.cache_clear()
+    yield cast(StripeGateway, get_gateway())
+    get_gateway.cache_clear()
+
+
+@pytest.fixture
+def empty_ledger(provider: Provider) -> None:
+    """No charge at the provider from an earlier test."""
+    with psycopg.connect(provider.database_url) as connection:
+        connection.execute("TRUNCATE payment_intent, refund, saved_answer")
+
+
+@pytest.fixture
+def reference() -> str:
+    return uuid4().hex

@@ -1,0 +1,159 @@
+import json
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from catalog.models import Product
+from orders.models import Order
+from tests.builders import everything, make_order, make_product
+
+pytestmark = pytest.mark.django_db
+BODY = {"email": "ann@example.com", "lines": [{"sku": "MUG", "quantity": 2}], "payment_method": "pm_card_visa"}
+
+
+def post(client: Client, body: object = BODY, *, key: str | None = "k1", **headers: str) -> Any:
+    if key is not None:
+        headers["Idempotency-Key"] = key
+    raw = body if isinstance(body, str | bytes) else json.dumps(body)
+    return client.post("/api/orders", raw, content_type="application/json", headers=headers)
+
+
+def assert_refused(response: Any, status: int, code: str) -> None:
+    answer = json.loads(response.content)
+    assert (response.status_code, answer["error"]) == (status, code)
+    assert answer.keys() == {"error", "detail", "lines"}
+
+
+def test_post_places_an_order(client: Client) -> None:
+    make_product("MUG", price=500)
+
+    response = post(client)
+
+    order = Order.objects.get()
+    assert response.status_code == 201
+    assert response.json() == {
+        "code": order.code,
+        "status": "PENDING",
+        "reason": "",
+        "currency": "GBP",
+        "total": 1000,
+        "lines": [{"sku": "MUG", "name": "The MUG", "quantity": 2, "price": 500, "total": 1000}],
+    }
+
+
+def test_post_again_with_the_same_key_answers_with_the_same_order(client: Client) -> None:
+    make_product("MUG")
+    first = post(client)
+    before = everything()
+
+    again = post(client)
+
+    assert (again.status_code, again.json()) == (200, first.json())
+    assert everything() == before
+
+
+def test_post_with_the_same_key_and_another_body_is_refused(client: Client) -> None:
+    make_product("MUG")
+    post(client)
+    before = everything()
+
+    assert_refused(post(client, {**BODY, "email": "bob@example.com"}), 422, "idempotency_key_reused")
+    assert everything() == before
+
+
+def test_post_says_which_lines_are_short(client: Client) -> None:
+    make_product("MUG", stock=1)
+    before = everything()
+
+    response = post(client)
+
+    assert_refused(response, 409, "insufficient_stock")
+    assert response.json()["lines"] == [{"sku": "MUG", "available": 1}]
+    assert everything() == before
+
+
+def test_post_says_which_prices_changed(client: Client) -> None:
+    make_product("MUG", price=600)
+    before = everything()
+
+    response = post(client, {**BODY, "expected_total": 1000})
+
+    assert_refused(response, 409, "price_changed")
+    assert response.json()["lines"] == [{"sku": "MUG", "price": 600, "quantity": 2}]
+    assert everything() == before
+
+
+def test_post_refuses_what_is_unknown_not_for_sale_or_too_much(client: Client) -> None:
+    make_product("MUG", price=500, stock=10)
+    assert_refused(post(client, {**BODY, "lines": [{"sku": "GHOST", "quantity": 1}]}), 400, "unknown_product")
+    Product.objects.update(price=99_999_999)
+    assert_refused(post(client), 400, "total_too_large")
+    Product.objects.update(active=False)
+    assert_refused(post(client), 409, "not_for_sale")
+    assert not Order.objects.exists()
+
+
+@pytest.mark.parametrize("key", [None, "", "x" * 256, "caf\u00e9", "tab\tkey"])
+def test_post_refuses_a_bad_idempotency_key(client: Client, key: str | None) -> None:
+    make_product("MUG")
+
+    assert_refused(post(client, key=key), 400, "bad_idempotency_key")
+    assert not Order.objects.exists()
+
+
+@pytest.mark.parametrize("raw", [" ", "{", b"\xff\xfe", "NaN", '{"email": }'])
+def test_post_refuses_what_is_not_json(client: Client, raw: str | bytes) -> None:
+    assert post(client, raw).status_code == 400
+    assert not Order.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"email": "not an address"},
+        {"email": None},
+        {"lines": []},
+        {"lines": "MUG"},
+        {"lines": [{"sku": "MUG"}]},
+        {"lines": [{"sku": "MUG", "quantity": 0}]},
+        {"lines": [{"sku": "MUG", "quantity": -1}]},
+        {"lines": [{"sku": "MUG", "quantity": True}]},
+        {"lines": [{"sku": "MUG", "quantity": 1.0}]},
+        {"lines": [{"sku": "MUG", "quantity": "2"}]},
+        {"lines": [{"sku": "MUG", "quantity": 1_000_001}]},
+        {"lines": [{"sku": "MUG", "quantity": 1, "price": 1}]},
+        {"lines": [{"sku": "MUG\u0000", "quantity": 1}]},
+        {"payment_method": ""},
+        {"expected_total": -1},
+        {"expected_total": "1000"},
+        {"total": 1},
+    ],
+)
+def test_post_refuses_a_bad_field(client: Client, change: dict[str, object]) -> None:
+    make_product("MUG")
+
+    assert_refused(post(client, {**BODY, **change}), 400, "bad_field")
+    assert not Order.objects.exists()
+
+
+def test_post_refuses_other_media_types(client: Client) -> None:
+    response = client.post("/api/orders", {"a": "b"}, headers={"Idempotency-Key": "k"})
+    assert_refused(response, 415, "unsupported_media_type")
+
+
+def test_post_refuses_a_body_that_is_too_large(client: Client) -> None:
+    assert_refused(post(client, " " * 3_000_000), 413, "body_too_large")
+
+
+def test_only_post_places_and_only_get_shows(client: Client) -> None:
+    assert_refused(client.get("/api/orders"), 405, "method_not_allowed")
+    assert_refused(client.delete("/api/orders/261124-00000-00000"), 405, "method_not_allowed")
+
+
+def test_get_shows_an_order_by_its_code_only(client: Client) -> None:
+    order = make_order()
+
+    assert client.get(f"/api/orders/{order.code}").json()["status"] == "PENDING"
+    assert "email" not in client.get(f"/api/orders/{order.code}").json()
+    assert_refused(client.get(f"/api/orders/{order.pk}"), 404, "not_found")

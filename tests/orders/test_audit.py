@@ -1,0 +1,169 @@
+import json
+from datetime import timedelta
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection, transaction
+from django.db.models.functions import Now
+
+from orders.audit import audit_orders
+from orders.models import Order
+from orders.services import finalize_order
+from payments.gateway import GatewayUnavailable
+from payments.services import charge_payment
+from tests.builders import make_order, make_product
+from tests.provider import Provider
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("gateway", "empty_ledger")]
+DECLINED = "pm_card_visa_chargeDeclined"
+
+
+def end_order(payment_method: str = "pm_card_visa") -> Order:
+    order = make_order({"MUG": 2}, payment_method=payment_method)
+    charge_payment(reference=order.code)
+    return finalize_order(code=order.code)
+
+
+def break_by(sql: str) -> None:
+    """Past every guard: the constraints and triggers are off for this statement."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute(sql)
+
+
+def violations() -> list[tuple[str, list[str]]]:
+    return [(violation["invariant"], violation["codes"]) for violation in audit_orders()["violations"]]
+
+
+def test_the_audit_of_honest_orders_is_clean() -> None:
+    make_product("MUG")
+    end_order()
+    end_order(DECLINED)
+    make_order()
+
+    report = audit_orders()
+
+    assert report == {
+        "ok": True,
+        "checked": {"orders": 3, "lines": 3, "stocks": 1, "movements": 6, "charges": 1},
+        "violations": [],
+    }
+
+
+@pytest.mark.parametrize(
+    "sql", ["UPDATE catalog_stock SET on_hand = on_hand - 1", "UPDATE catalog_stock SET reserved = reserved + 1"]
+)
+def test_a1_a_unit_that_no_movement_explains(sql: str) -> None:
+    end_order()
+    break_by(sql)
+    assert violations() == [("A1", ["MUG"])]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE payments_payment SET currency = 'EUR'",
+        "UPDATE payments_payment SET amount = amount + 1",
+        "DELETE FROM orders_orderline",
+    ],
+)
+def test_a2_an_order_whose_payment_or_lines_add_up_to_something_else(sql: str) -> None:
+    order = make_order()
+    break_by(sql)
+    assert violations() == [("A2", [order.code])]
+
+
+def test_a3_a_confirmed_order_without_its_charge() -> None:
+    order = make_order()
+    break_by("UPDATE payments_payment SET status = 'SUCCEEDED', provider_id = 'pi_none', sent_at = now()")
+    finalize_order(code=order.code)
+    assert violations() == [("A3", [order.code])]
+
+
+def test_a3_a_confirmed_order_that_was_charged_twice(provider: Provider) -> None:
+    order = end_order()
+    provider.charge_again(order.code, amount=order.total)
+    assert violations() == [("A3", [order.code])]
+
+
+def test_a3_a_confirmed_order_whose_stock_was_never_deducted() -> None:
+    order = end_order()
+    break_by("DELETE FROM catalog_stockmovement WHERE kind = 'DEDUCTED'")
+    break_by("UPDATE catalog_stock SET on_hand = 10, reserved = 2")
+    assert violations() == [("A3", [order.code])]
+
+
+def test_a4_a_cancelled_order_whose_money_was_kept(provider: Provider) -> None:
+    order = end_order(DECLINED)
+    provider.charge_again(order.code, amount=order.total)
+    assert violations() == [("A4", [order.code])]
+
+
+def test_a4_a_cancelled_order_whose_stock_was_never_released() -> None:
+    order = end_order(DECLINED)
+    break_by("DELETE FROM catalog_stockmovement WHERE kind = 'RELEASED'")
+    break_by("UPDATE catalog_stock SET reserved = 2")
+    assert violations() == [("A4", [order.code])]
+
+
+def test_a5_a_pending_order_that_nobody_sweeps() -> None:
+    order = make_order()
+    long_ago = Now() - timedelta(minutes=10)
+    Order.objects.update(expires_at=long_ago, sweep_after=long_ago)
+    assert violations() == [("A5", [order.code])]
+
+    Order.objects.update(needs_review=True)
+    assert violations() == []
+
+
+def test_a6_money_at_the_provider_without_an_order(provider: Provider) -> None:
+    provider.charge_again("261124-GH0ST-GH0ST", amount=500)
+    assert violations() == [("A6", ["261124-GH0ST-GH0ST"])]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "DELETE FROM orders_orderevent WHERE kind = 'confirmed'",
+        "DELETE FROM orders_orderevent WHERE kind = 'placed'",
+        "UPDATE orders_orderevent SET kind = 'cancelled' WHERE kind = 'confirmed'",
+        "INSERT INTO orders_orderevent (order_id, kind, data) SELECT order_id, 'swept', '{}' FROM orders_orderevent"
+        " WHERE kind = 'confirmed'",
+    ],
+)
+def test_a7_events_that_do_not_lead_to_the_status(sql: str) -> None:
+    order = end_order()
+    break_by(sql)
+    assert violations() == [("A7", [order.code])]
+
+
+def test_a8_more_sold_than_ever_received() -> None:
+    end_order()
+    break_by("UPDATE catalog_stockmovement SET quantity = 1 WHERE kind = 'RECEIVED'")
+    assert violations() == [("A1", ["MUG"]), ("A8", ["MUG"])]  # A8 alone would take a negative on_hand
+
+
+def test_the_command_prints_the_report_and_exits_1_when_anything_does_not_hold(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    end_order()
+    call_command("audit", "--json")
+    assert json.loads(capsys.readouterr().out)["ok"] is True
+
+    break_by("UPDATE catalog_stock SET on_hand = on_hand - 1")
+    with pytest.raises(SystemExit) as end:
+        call_command("audit", "--json")
+
+    assert end.value.code == 1
+    assert json.loads(capsys.readouterr().out)["violations"] == [
+        {"invariant": "A1", "codes": ["MUG"], "detail": "on_hand or reserved is not the sum of the movements"}
+    ]
+
+
+def test_the_command_exits_2_when_the_provider_cannot_be_asked(provider: Provider) -> None:
+    provider.control(fault="down")
+    with pytest.raises(GatewayUnavailable):
+        audit_orders()
+    with pytest.raises(CommandError) as end:
+        call_command("audit")
+    assert end.value.returncode == 2

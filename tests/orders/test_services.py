@@ -1,0 +1,200 @@
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.conf import LazySettings
+from django.utils import timezone
+
+from orders.models import Order
+from orders.services import OrderIsFinal, cancel_order, claim_stuck_orders, finalize_order, resume_order
+from payments.models import Payment
+from tests.builders import answer_payment, everything, make_order, make_product, stock_of
+
+pytestmark = pytest.mark.django_db
+Reason = Order.CancelReason
+Answer = Payment.Status
+
+
+def make_due_order(**fields: Any) -> Order:
+    order = make_order(**fields)
+    Order.objects.filter(pk=order.pk).update(sweep_after=timezone.now() - timedelta(seconds=1))
+    return order
+
+
+def test_finalize_order_confirms_a_paid_order_and_deducts_its_stock() -> None:
+    make_product("MUG", stock=10)
+    order = make_order({"MUG": 2})
+    answer_payment(order, Answer.SUCCEEDED)
+
+    order = finalize_order(code=order.code)
+
+    assert (order.status, order.cancel_reason) == ("CONFIRMED", "")
+    assert order.finalized_at is not None
+    assert stock_of("MUG") == (8, 0)
+    assert [event.kind for event in order.events.all()] == ["placed", "confirmed"]
+
+
+@pytest.mark.parametrize(("answer", "reason"), [(Answer.DECLINED, "card_declined"), (Answer.CANCELLED, "expired")])
+def test_finalize_order_cancels_an_unpaid_order_and_releases_its_stock(answer: Payment.Status, reason: str) -> None:
+    make_product("MUG", stock=10)
+    order = make_order({"MUG": 2})
+    answer_payment(order, answer)
+
+    order = finalize_order(code=order.code)
+
+    assert (order.status, order.cancel_reason) == ("CANCELLED", reason)
+    assert stock_of("MUG") == (10, 0)
+    assert [event.kind for event in order.events.all()] == ["placed", "cancelled"]
+
+
+@pytest.mark.parametrize("answer", [Answer.PENDING, Answer.SENT])
+def test_finalize_order_leaves_an_order_without_an_answer_as_it_is(answer: Payment.Status) -> None:
+    order = make_order()
+    answer_payment(order, answer)
+    before = everything()
+
+    finalize_order(code=order.code)
+
+    assert everything() == before
+
+
+@pytest.mark.parametrize("answer", [Answer.SUCCEEDED, Answer.DECLINED, Answer.CANCELLED])
+def test_finalize_order_twice_changes_nothing_more(answer: Payment.Status) -> None:
+    order = make_order()
+    answer_payment(order, answer)
+    finalize_order(code=order.code)
+    before = everything()
+
+    finalize_order(code=order.code)
+
+    assert everything() == before
+
+
+def test_cancel_order_ends_an_order_at_once_while_its_payment_was_never_sent() -> None:
+    make_product("MUG", stock=10)
+    order = make_order({"MUG": 2})
+
+    order = cancel_order(code=order.code, reason=Reason.CUSTOMER)
+
+    assert (order.status, order.cancel_reason) == ("CANCELLED", "customer")
+    assert Payment.objects.get().status == Answer.CANCELLED
+    assert stock_of("MUG") == (10, 0)
+    assert [event.kind for event in order.events.all()] == ["placed", "cancel_requested", "cancelled"]
+
+
+def test_cancel_order_leaves_an_unknown_payment_to_the_sweep() -> None:
+    order = make_order()
+    answer_payment(order, Answer.SENT)
+
+    order = cancel_order(code=order.code, reason=Reason.CUSTOMER)
+
+    assert order.status == "PENDING"
+    assert order.expires_at <= timezone.now()
+    assert [claimed.code for claimed in claim_stuck_orders()] == [order.code]
+    assert stock_of("MUG") == (10, 1)
+
+
+def test_cancel_order_keeps_its_first_reason() -> None:
+    order = make_order()
+    answer_payment(order, Answer.SENT)
+    cancel_order(code=order.code, reason=Reason.CUSTOMER)
+    cancel_order(code=order.code, reason=Reason.STAFF)
+    answer_payment(order, Answer.CANCELLED)
+
+    assert finalize_order(code=order.code).cancel_reason == "customer"
+
+
+def test_an_order_that_was_paid_before_its_cancellation_is_confirmed() -> None:
+    order = make_order()
+    answer_payment(order, Answer.SENT)
+    cancel_order(code=order.code, reason=Reason.CUSTOMER)
+    answer_payment(order, Answer.SUCCEEDED)
+
+    order = finalize_order(code=order.code)
+
+    assert (order.status, order.cancel_reason) == ("CONFIRMED", "")
+
+
+@pytest.mark.parametrize("answer", [Answer.SUCCEEDED, Answer.DECLINED])
+def test_a_final_order_can_be_neither_cancelled_nor_resumed(answer: Payment.Status) -> None:
+    order = make_order()
+    answer_payment(order, answer)
+    finalize_order(code=order.code)
+    before = everything()
+
+    with pytest.raises(OrderIsFinal):
+        cancel_order(code=order.code, reason=Reason.STAFF)
+    with pytest.raises(OrderIsFinal):
+        resume_order(code=order.code)
+
+    assert everything() == before
+
+
+def test_claim_stuck_orders_takes_what_is_due_once_and_pushes_its_next_time_on() -> None:
+    due, fresh = make_due_order(), make_order()
+
+    assert [order.code for order in claim_stuck_orders()] == [due.code]
+    assert claim_stuck_orders() == []
+
+    due.refresh_from_db()
+    assert due.attempts == 1
+    assert due.sweep_after > timezone.now()
+    assert [event.kind for event in due.events.all()] == ["placed", "swept"]
+    assert [event.kind for event in fresh.events.all()] == ["placed"]
+
+
+def test_claim_stuck_orders_takes_no_more_than_its_limit_oldest_first() -> None:
+    orders = [make_due_order() for _ in range(3)]
+    Order.objects.filter(pk=orders[2].pk).update(sweep_after=timezone.now() - timedelta(hours=1))
+
+    assert [order.code for order in claim_stuck_orders(limit=1)] == [orders[2].code]
+    assert len(claim_stuck_orders(limit=5)) == 2
+
+
+def test_claim_stuck_orders_waits_longer_each_time_but_never_past_the_deadline(settings: LazySettings) -> None:
+    settings.SWEEP_AFTER, settings.SWEEP_AFTER_MAX = 10, 40
+    order = make_due_order()
+    waits = []
+    for _ in range(4):
+        Order.objects.update(sweep_after=timezone.now() - timedelta(seconds=1))
+        claimed = claim_stuck_orders()[0]
+        waits.append((claimed.sweep_after - timezone.now()).total_seconds())
+    for wait, delay in zip(waits, [10, 20, 40, 40], strict=True):
+        assert delay * 0.7 < wait < delay * 1.3
+
+    soon = timezone.now() + timedelta(seconds=3)
+    Order.objects.update(sweep_after=timezone.now() - timedelta(seconds=1), expires_at=soon)
+    claim_stuck_orders()
+    order.refresh_from_db()
+    assert order.sweep_after == soon
+
+
+def test_claim_stuck_orders_gives_an_order_to_a_person_after_too_many_tries(settings: LazySettings) -> None:
+    settings.SWEEP_MAX_ATTEMPTS = 3
+    order = make_due_order()
+    Order.objects.update(attempts=3)
+
+    assert claim_stuck_orders() == []
+    order.refresh_from_db()
+    assert order.needs_review
+    assert order.status == "PENDING"
+    assert stock_of("MUG") == (10, 1)
+    assert claim_stuck_orders() == []  # and leaves it there
+
+
+def test_resume_order_lets_the_sweep_take_it_up_again() -> None:
+    order = make_order()
+    Order.objects.update(needs_review=True, review_reason="swept too often", attempts=9)
+
+    resume_order(code=order.code)
+
+    assert [(claimed.code, claimed.attempts) for claimed in claim_stuck_orders()] == [(order.code, 1)]
+    assert [event.kind for event in order.events.all()] == ["placed", "resumed", "swept"]
+
+
+def test_final_orders_are_never_claimed() -> None:
+    order = make_due_order()
+    answer_payment(order, Answer.SUCCEEDED)
+    finalize_order(code=order.code)
+
+    assert claim_stuck_orders() == []

@@ -1,0 +1,22 @@
+"""A pytest plugin: real servers, started before Django reads its settings, thrown away at the end."""
+
+import os
+from contextlib import ExitStack
+
+import pytest
+
+from config.stack import run_servers
+
+GIVEN = dict(os.environ)  # before it names our own servers
+EXITS = ExitStack()
+
+
+# Before pytest-django's, which loads the settings.
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests() -> None:
+    stack = EXITS.enter_context(run_servers(caller=GIVEN, fsync=False))
+    os.environ.update(stack.environment)
+
+
+def pytest_unconfigure() -> None:
+    EXITS.close()
