@@ -2,7 +2,7 @@
 PYTHON ?= python3
 PY := .venv/bin/python
 
-.PHONY: demo run test check fmt clean
+.PHONY: demo run test check rules fmt clean
 
 demo: .venv/ready
 	$(PY) -m config.stack demo
@@ -13,12 +13,15 @@ run: .venv/ready
 test: .venv/ready
 	$(PY) -m pytest
 
-check: .venv/ready
+check: rules test
+
+rules: .venv/ready
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
-	$(PY) -m mypy .
-	$(PY) -m config.stack exec -- $(PY) manage.py check --deploy --fail-level WARNING
-	$(PY) -m config.stack exec -- $(PY) manage.py makemigrations --check --dry-run
+	$(PY) -m config.stack exec -- sh -ec ' \
+		$(PY) -m mypy .; \
+		ORDERLY_LOCAL=0 ALLOWED_HOSTS=shop.example.com $(PY) manage.py check --deploy --fail-level WARNING; \
+		$(PY) manage.py makemigrations --check --dry-run'
 	.venv/bin/lint-imports
 
 fmt: .venv/ready
@@ -28,7 +31,7 @@ fmt: .venv/ready
 .venv/ready: pyproject.toml uv.lock
 	test -x $(PY) || $(PYTHON) -m venv .venv
 	$(PY) -m pip install --quiet --upgrade "uv>=0.8"
-	$(PY) -m uv sync --frozen --inexact --quiet
+	$(PY) -m uv sync --frozen --inexact --compile-bytecode --quiet
 	touch $@
 
 clean:

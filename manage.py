@@ -1,11 +1,14 @@
 #!/usr/bin/env python
-"""Django's command line."""
+"""Django's command line; while `make run` runs, on its servers."""
 
 import os
 import sys
 
 from django.core.management import execute_from_command_line
 
+from config.var import join_running_stack
+
 if __name__ == "__main__":
+    join_running_stack()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     execute_from_command_line(sys.argv)

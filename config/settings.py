@@ -135,6 +135,7 @@ SWEEP_AFTER = env.float(
     "SWEEP_AFTER", default=20
 )  # longer than a charge may take, or the sweep competes with the live path
 SWEEP_AFTER_MAX = env.float("SWEEP_AFTER_MAX", default=10 * 60)
+SWEEP_GRACE = 60  # the audit allows a due sweep to be that late
 SWEEP_MAX_ATTEMPTS = env.int("SWEEP_MAX_ATTEMPTS", default=20)  # then a person looks at it
 
 CELERY_BEAT_SCHEDULE = {
@@ -163,5 +164,6 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "loggers": {"stripe": {"level": "WARNING"}},  # or it writes two lines for each call
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
 }

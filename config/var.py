@@ -1,0 +1,77 @@
+"""Where a stack keeps its data: in var/, or in a folder of its own inside it that is thrown away."""
+
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VAR = BASE_DIR / "var"
+STALE_AFTER = 60  # seconds; a younger folder that nobody has locked may be about to be
+
+
+class AlreadyRunning(Exception):
+    """Another stack uses the folder."""
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep the folder to ourselves; the lock ends with us, however we end. Raises AlreadyRunning."""
+    with (folder / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise AlreadyRunning(f"A stack is running in {folder} already; {folder}/stack.json says where.") from None
+        yield
+
+
+def is_locked(folder: Path) -> bool:
+    try:
+        with (folder / "lock").open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+@contextmanager
+def throwaway_folder() -> Iterator[Path]:
+    """A new folder in var/, removed at the end; so are those whose stack was killed before it could."""
+    VAR.mkdir(exist_ok=True)
+    for folder in VAR.glob("tmp-*"):
+        if time.time() - folder.stat().st_mtime > STALE_AFTER and not is_locked(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix="tmp-", dir=VAR))
+    folder.chmod(0o711)  # PostgreSQL's user passes through to its own
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def keep_secret(path: Path) -> str:
+    """The random secret kept in the file; made at the first call, readable by its owner alone."""
+    if not path.exists():
+        write_private(path, secrets.token_urlsafe(48))
+    return path.read_text()
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace the file as a whole, readable by its owner alone."""
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}-", delete=False) as file:
+        file.write(text)
+    os.replace(file.name, path)
+
+
+def join_running_stack() -> None:
+    """Take the environment of the stack that runs in this checkout, unless DATABASE_URL says what to use."""
+    if "DATABASE_URL" not in os.environ and is_locked(VAR) and (VAR / "stack.json").exists():
+        os.environ.update(json.loads((VAR / "stack.json").read_text())["environment"])
