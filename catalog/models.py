@@ -21,11 +21,21 @@ class Product(models.Model):
     class Meta:
         ordering = ["name", "pk"]
         constraints = [
-            models.CheckConstraint(condition=Q(price__gt=0), name="product_price_is_positive"),
             models.CheckConstraint(
-                condition=Q(active=False) | Q(price__isnull=False), name="product_for_sale_has_a_price"
+                condition=Q(price__gt=0),
+                name="product_price_is_positive",
+                violation_error_message="The price must be more than 0.",
             ),
-            models.CheckConstraint(condition=Q(currency__regex="^[A-Z]{3}$"), name="product_currency_is_iso_4217"),
+            models.CheckConstraint(
+                condition=Q(active=False) | Q(price__isnull=False),
+                name="product_for_sale_has_a_price",
+                violation_error_message="A product without a price can't be active.",
+            ),
+            models.CheckConstraint(
+                condition=Q(currency__regex="^[A-Z]{3}$"),
+                name="product_currency_is_iso_4217",
+                violation_error_message="The currency is three capital letters, such as GBP.",
+            ),
         ]
 
     def __str__(self) -> str:

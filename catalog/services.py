@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from django.db import IntegrityError, connection, transaction
+from django.db import connection, transaction
 
 from accounts.models import User
 from catalog.models import Product, Stock, StockMovement
@@ -42,7 +42,7 @@ class InsufficientStock(Exception):
 
 
 class AdjustmentRefused(Exception):
-    """The adjustment would leave less on hand than is reserved."""
+    """The adjustment has no reason, or would leave less on hand than is reserved"""
 
 
 def reserve_stock(*, reference: str, quantities: Mapping[int, int]) -> None:
@@ -86,21 +86,19 @@ def receive_stock(*, reference: str, quantities: Mapping[int, int], actor: User 
 def adjust_stock(*, reference: str, product_id: int, quantity: int, reason: str, actor: User | None = None) -> None:
     """Add (or, negative, remove) units that were counted otherwise than recorded. A repeat changes nothing.
 
-    Raises AdjustmentRefused where it would leave less on hand than is reserved.
+    Raises AdjustmentRefused where there is no reason, or it would leave less on hand than is reserved.
     """
     with transaction.atomic():
-        _lock_stock([product_id])
-        try:
-            with transaction.atomic():
-                _move_stock(
-                    kind=Kind.ADJUSTED,
-                    reference=reference,
-                    quantities={product_id: quantity},
-                    reason=reason,
-                    actor=actor,
-                )
-        except IntegrityError as error:
-            raise AdjustmentRefused(f"{quantity:+} would leave less on hand than is reserved") from error
+        available = _lock_stock([product_id])
+        if product_id in _find_quantities(reference=reference, kind=Kind.ADJUSTED):
+            return
+        if not reason:
+            raise AdjustmentRefused("An adjustment needs a reason")
+        if available.get(product_id, 0) + quantity < 0:
+            raise AdjustmentRefused(f"{quantity:+} would leave less on hand than is reserved")
+        _move_stock(
+            kind=Kind.ADJUSTED, reference=reference, quantities={product_id: quantity}, reason=reason, actor=actor
+        )
 
 
 def _end_reservation(*, kind: StockMovement.Kind, reference: str) -> int:

@@ -103,7 +103,7 @@ def _read_email(value: object) -> str:
         validate_email(email)
     except ValidationError as error:
         raise BadRequest("bad_field", "email: not an email address.") from error
-    return email
+    return email.lower()
 
 
 def _read_lines(value: object) -> list[BasketLine]:

@@ -65,6 +65,8 @@ class Order(models.Model):
             ),
             models.Index(fields=["-created_at"], name="order_newest_first"),
             models.Index(fields=["email"], name="order_email"),
+            models.Index(fields=["-created_at"], condition=Q(status="PENDING"), name="order_pending_newest_first"),
+            models.Index(fields=["-created_at"], condition=Q(needs_review=True), name="order_review_newest_first"),
         ]
         constraints = [
             models.CheckConstraint(

@@ -1,0 +1,145 @@
+"""What staff see of products and stock. Stock changes only by a movement, which says who moved it and why."""
+
+from typing import Any, cast
+
+from django.conf import settings
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import F
+from django.forms import ModelForm
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+
+from accounts.models import User
+from catalog.forms import AdjustForm, MovementForm, ReceiveForm
+from catalog.models import Product, Stock, StockMovement
+from money import format_money
+
+LEDGER_LENGTH = 50  # movements on the page of a stock
+
+
+@admin.register(Product)
+class ProductAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's own is not generic
+    list_display = ["sku", "name", "money", "active", "available"]
+    list_filter = ["active", ("price", admin.EmptyFieldListFilter)]
+    list_select_related = ["stock"]
+    search_fields = ["sku__istartswith", "name"]
+    search_help_text = "The SKU, from its beginning, or words of the name."
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    fields = ["sku", "name", "slug", "description", "price", "currency", "active", "available"]
+    readonly_fields = ["available"]
+
+    @admin.display(description="price", ordering="price", empty_value="no price")
+    def money(self, product: Product) -> str | None:
+        return format_money(product.price, product.currency) if product.price else None
+
+    @admin.display(ordering=F("stock__on_hand") - F("stock__reserved"))
+    def available(self, product: Product) -> str | None:
+        stock: Stock | None = getattr(product, "stock", None)  # none yet while the product is being added
+        if stock is None:
+            return None
+        page = reverse("admin:catalog_stock_change", args=[stock.pk])
+        return format_html('<a href="{}">{}</a>', page, stock.available)
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        return {"currency": settings.SHOP_CURRENCY, **super().get_changeform_initial_data(request)}
+
+    def save_model(self, request: HttpRequest, obj: Product, form: "ModelForm[Product]", change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        Stock.objects.get_or_create(product=obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Product | None = None) -> bool:
+        return False
+
+
+class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's own is not generic
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Stock)
+class StockAdmin(ReadOnlyAdmin):
+    list_display = ["sku", "name", "on_hand", "reserved", "available"]
+    list_select_related = ["product"]
+    search_fields = ["product__sku__istartswith", "product__name"]
+    search_help_text = "The SKU, from its beginning, or words of the name."
+    ordering = ["product__sku"]
+    fields = ["product", "on_hand", "reserved", "available"]
+
+    @admin.display(description="SKU", ordering="product__sku")
+    def sku(self, stock: Stock) -> str:
+        return stock.product.sku
+
+    @admin.display(ordering="product__name")
+    def name(self, stock: Stock) -> str:
+        return stock.product.name
+
+    @admin.display(ordering=F("on_hand") - F("reserved"))
+    def available(self, stock: Stock) -> int:
+        return stock.available
+
+    def has_move_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("catalog.change_stock")
+
+    def get_urls(self) -> list[URLPattern]:
+        def page(name: str, form_class: type[MovementForm]) -> URLPattern:
+            view = self.admin_site.admin_view(self.move_stock)
+            return path(f"<int:pk>/{name}/", view, {"form_class": form_class}, name=f"catalog_stock_{name}")
+
+        return [page("receive", ReceiveForm), page("adjust", AdjustForm), *super().get_urls()]
+
+    def move_stock(self, request: HttpRequest, pk: int, form_class: type[MovementForm]) -> HttpResponse:
+        if not self.has_move_permission(request):
+            raise PermissionDenied
+        stock = get_object_or_404(Stock.objects.select_related("product"), pk=pk)
+        form = form_class(request.POST or None)
+        if form.is_valid() and (movement := form.save(stock=stock, actor=cast(User, request.user))):
+            stock.refresh_from_db(fields=["on_hand", "reserved"])
+            messages.success(request, f"Moved {movement.quantity:+}. There are {stock.on_hand} on hand now.")
+            return redirect("admin:catalog_stock_change", stock.pk)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": form.title,
+            "subtitle": stock.product,
+            "opts": self.opts,
+            "stock": stock,
+            "form": form,
+        }
+        return TemplateResponse(request, "admin/catalog/stock/move_form.html", context)
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        if stock := context["original"]:
+            context["can_move"] = self.has_move_permission(request)
+            context["movements"] = stock.movements.select_related("actor").order_by("-pk")[:LEDGER_LENGTH]
+        return super().render_change_form(request, context, *args, **kwargs)
+
+
+@admin.register(StockMovement)
+class StockMovementAdmin(ReadOnlyAdmin):
+    list_display = ["created_at", "sku", "kind", "quantity", "reference", "reason", "actor"]
+    list_filter = ["kind", "created_at"]
+    list_select_related = ["stock__product", "actor"]
+    sortable_by = []  # newest first, as the index has them
+    search_fields = ["reference__exact"]
+    search_help_text = "The whole reference, such as an order's code."
+    ordering = ["-pk"]
+    fields = ["created_at", "stock", "kind", "quantity", "reference", "reason", "actor"]
+
+    @admin.display(description="SKU")
+    def sku(self, movement: StockMovement) -> str:
+        return movement.stock.product.sku

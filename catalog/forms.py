@@ -1,0 +1,73 @@
+"""How staff move stock: a delivery, or an adjustment with its reason. A form moves once, however often it is sent."""
+
+from uuid import uuid4
+
+from django import forms
+
+from accounts.models import User
+from catalog.models import Stock, StockMovement
+from catalog.services import AdjustmentRefused, adjust_stock, receive_stock
+
+MOST_UNITS = 1_000_000  # at once; more is a typing error
+
+
+class MovementForm(forms.Form):
+    """One movement of one stock, known to the ledger by the form's token."""
+
+    title: str
+    token = forms.UUIDField(widget=forms.HiddenInput, initial=uuid4)
+
+    @property
+    def reference(self) -> str:
+        return f"staff-{self.cleaned_data['token']}"
+
+    def save(self, *, stock: Stock, actor: User) -> StockMovement | None:
+        """Move the stock and return the movement; or None, nothing was moved, and the form's errors say why."""
+        try:
+            self.move_stock(stock=stock, actor=actor)
+        except AdjustmentRefused as error:
+            self.add_error("quantity", f"{error}.")
+            return None
+        movement = stock.movements.get(reference=self.reference)
+        asked = self.cleaned_data["quantity"], self.cleaned_data.get("reason", "")
+        if asked != (movement.quantity, movement.reason):  # sent, and then filled in again with the back button
+            self.add_error(None, f"This form has moved {movement.quantity:+} before. Open a new one to move more.")
+            return None
+        return movement
+
+    def move_stock(self, *, stock: Stock, actor: User) -> None:
+        raise NotImplementedError
+
+
+class ReceiveForm(MovementForm):
+    title = "Receive a delivery"
+    quantity = forms.IntegerField(min_value=1, max_value=MOST_UNITS, help_text="Units delivered.")
+
+    def move_stock(self, *, stock: Stock, actor: User) -> None:
+        receive_stock(reference=self.reference, quantities={stock.pk: self.cleaned_data["quantity"]}, actor=actor)
+
+
+class AdjustForm(MovementForm):
+    title = "Adjust stock"
+    quantity = forms.IntegerField(
+        label="Change",
+        min_value=-MOST_UNITS,
+        max_value=MOST_UNITS,
+        help_text="Units to add or, with a minus, to remove.",
+    )
+    reason = forms.CharField(max_length=200, widget=forms.TextInput(attrs={"class": "vTextField"}))
+
+    def clean_quantity(self) -> int:
+        quantity: int = self.cleaned_data["quantity"]
+        if quantity == 0:
+            raise forms.ValidationError("A change of 0 is none.")
+        return quantity
+
+    def move_stock(self, *, stock: Stock, actor: User) -> None:
+        adjust_stock(
+            reference=self.reference,
+            product_id=stock.pk,
+            quantity=self.cleaned_data["quantity"],
+            reason=self.cleaned_data["reason"],
+            actor=actor,
+        )

@@ -1,0 +1,42 @@
+"""What staff see of payments: everything, and nothing to change. Only the provider's answer changes a payment."""
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from money import format_money
+from payments.models import Payment
+
+
+@admin.register(Payment)
+class PaymentAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's own is not generic
+    list_display = ["reference", "money", "status", "attempts", "provider_id", "sent_at", "last_error"]
+    list_filter = ["status", "created_at"]
+    sortable_by = ["reference", "provider_id"]  # what has an index
+    search_fields = ["reference__startswith", "provider_id__exact"]
+    search_help_text = "The reference, from its beginning, or the whole id at the provider."
+    ordering = ["-created_at"]
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    fieldsets = [
+        (None, {"fields": ["reference", "money", "status", "created_at"]}),
+        (
+            "Provider",
+            {"fields": ["payment_method", "attempts", "sent_at", "provider_id", "decline_code", "last_error"]},
+        ),
+    ]
+
+    class Media:
+        css = {"all": ["payments/admin.css"]}
+
+    @admin.display(description="amount")
+    def money(self, payment: Payment) -> str:
+        return format_money(payment.amount, payment.currency)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Payment | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Payment | None = None) -> bool:
+        return False

@@ -1,0 +1,198 @@
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.test import Client
+from pytest_django import DjangoAssertNumQueries
+
+from accounts.models import User
+from catalog.models import Product, StockMovement
+from tests.builders import everything, make_order, make_product, stock_of
+
+pytestmark = pytest.mark.django_db
+PRODUCT = {"sku": "CUP", "name": "The CUP", "price": "255", "currency": "GBP", "active": "on"}
+
+
+def stock_page(product: Product, name: str) -> str:
+    return f"/admin/catalog/stock/{product.pk}/{name}/"
+
+
+def make_staff(*permissions: str) -> Client:
+    staff = User.objects.create_user("staff@example.com", is_staff=True)
+    staff.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    client = Client()
+    client.force_login(staff)
+    return client
+
+
+def test_adjusting_writes_a_movement_with_its_actor_and_reason(admin_client: Client, admin_user: User) -> None:
+    product = make_product(stock=10)
+    asked = {"quantity": "-2", "reason": "two broken", "token": str(uuid4())}
+
+    answer = admin_client.post(stock_page(product, "adjust"), asked, follow=True)
+
+    movement = StockMovement.objects.get(kind="ADJUSTED")
+    assert (movement.quantity, movement.reason, movement.actor) == (-2, "two broken", admin_user)
+    assert stock_of("MUG") == (8, 0)
+    assert "There are 8 on hand now." in answer.text
+    assert "two broken" in answer.text
+
+
+def test_receiving_a_delivery_writes_a_movement_with_its_actor(admin_client: Client, admin_user: User) -> None:
+    product = make_product(stock=0)
+
+    admin_client.post(stock_page(product, "receive"), {"quantity": "40", "token": str(uuid4())})
+
+    movement = StockMovement.objects.get(kind="RECEIVED")
+    assert (movement.quantity, movement.actor) == (40, admin_user)
+    assert stock_of("MUG") == (40, 0)
+
+
+def test_staff_who_may_change_stock_may_adjust_it() -> None:
+    product = make_product(stock=10)
+
+    make_staff("change_stock").post(
+        stock_page(product, "adjust"), {"quantity": "1", "reason": "found one", "token": str(uuid4())}
+    )
+
+    assert stock_of("MUG") == (11, 0)
+
+
+@pytest.mark.parametrize("page", ["adjust", "receive"])
+def test_staff_without_the_permission_are_refused_and_nothing_changes(page: str) -> None:
+    product = make_product(stock=10)
+    staff = make_staff("view_stock")
+    before = everything()
+    asked = {"quantity": "2", "reason": "found two", "token": str(uuid4())}
+
+    assert staff.get(stock_page(product, page)).status_code == 403
+    assert staff.post(stock_page(product, page), asked).status_code == 403
+    assert stock_page(product, page) not in staff.get(stock_page(product, "change")).text
+    assert everything() == before
+
+
+@pytest.mark.parametrize("page", ["adjust", "receive"])
+def test_a_form_sent_twice_moves_once(admin_client: Client, page: str) -> None:
+    product = make_product(stock=10)
+    asked = {"quantity": "2", "reason": "found two", "token": str(uuid4())}
+
+    for _ in range(2):
+        assert admin_client.post(stock_page(product, page), asked).status_code == 302
+
+    assert stock_of("MUG") == (12, 0)
+
+
+def test_a_form_filled_in_again_after_it_was_sent_is_refused(admin_client: Client) -> None:
+    product = make_product(stock=10)
+    asked = {"quantity": "2", "reason": "found two", "token": str(uuid4())}
+    admin_client.post(stock_page(product, "adjust"), asked)
+    before = everything()
+
+    answer = admin_client.post(stock_page(product, "adjust"), {**asked, "quantity": "3"})
+
+    assert "This form has moved +2 before." in answer.text
+    assert everything() == before
+
+
+def test_adjusting_below_what_is_reserved_is_refused_and_nothing_changes(admin_client: Client) -> None:
+    product = make_product(stock=10)
+    make_order({"MUG": 4})
+    before = everything()
+
+    answer = admin_client.post(
+        stock_page(product, "adjust"), {"quantity": "-7", "reason": "stolen", "token": str(uuid4())}
+    )
+
+    assert answer.context["form"].errors == {"quantity": ["-7 would leave less on hand than is reserved."]}
+    assert everything() == before
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"quantity": "0"}, {"quantity": "1000001"}, {"quantity": "1.5"}, {"reason": "  "}, {"token": "mine"}]
+)
+def test_a_form_with_a_wrong_field_is_refused_and_nothing_changes(admin_client: Client, wrong: dict[str, str]) -> None:
+    product = make_product(stock=10)
+    before = everything()
+    asked = {"quantity": "1", "reason": "found one", "token": str(uuid4()), **wrong}
+
+    answer = admin_client.post(stock_page(product, "adjust"), asked)
+
+    assert list(answer.context["form"].errors) == list(wrong)
+    assert everything() == before
+
+
+def test_a_new_product_has_a_stock_of_none_and_can_receive_a_delivery(admin_client: Client) -> None:
+    assert admin_client.get("/admin/catalog/product/add/").context["adminform"].form.initial == {"currency": "GBP"}
+
+    admin_client.post("/admin/catalog/product/add/", PRODUCT)
+
+    assert stock_of("CUP") == (0, 0)
+    admin_client.post(stock_page(Product.objects.get(sku="CUP"), "receive"), {"quantity": "5", "token": str(uuid4())})
+    assert stock_of("CUP") == (5, 0)
+
+
+def test_saving_a_product_leaves_its_stock_as_it_is(admin_client: Client) -> None:
+    product = make_product("CUP", stock=10)
+    make_order({"CUP": 3})
+
+    admin_client.post(f"/admin/catalog/product/{product.pk}/change/", {**PRODUCT, "price": "300"})
+
+    assert Product.objects.get(sku="CUP").price == 300
+    assert stock_of("CUP") == (10, 3)
+
+
+def test_a_product_for_sale_without_a_price_is_refused(admin_client: Client) -> None:
+    answer = admin_client.post("/admin/catalog/product/add/", {**PRODUCT, "price": ""})
+
+    assert answer.context["adminform"].form.errors
+    assert not Product.objects.exists()
+
+
+def test_products_are_listed_with_price_and_availability_and_found_by_sku_and_name(admin_client: Client) -> None:
+    make_product("MUG-1", price=255, stock=7)
+    make_product("LAMP", price=None, active=False)
+
+    page = admin_client.get("/admin/catalog/product/", {"q": "mug"})
+
+    assert [product.sku for product in page.context["cl"].result_list] == ["MUG-1"]
+    assert "2.55 GBP" in page.text
+    assert "no price" in admin_client.get("/admin/catalog/product/", {"q": "the lamp"}).text
+
+
+def test_movements_are_found_by_reference(admin_client: Client) -> None:
+    order = make_order()
+
+    found = admin_client.get("/admin/catalog/stockmovement/", {"q": order.code}).context["cl"].result_list
+
+    assert [(movement.kind, movement.reference) for movement in found] == [("RESERVED", order.code)]
+
+
+def test_nothing_of_stock_and_movements_is_added_edited_or_deleted(admin_client: Client) -> None:
+    product = make_product(stock=10)
+    movement = StockMovement.objects.get()
+    before = everything()
+
+    for page in (f"stock/{product.pk}", f"stockmovement/{movement.pk}"):
+        assert not admin_client.get(f"/admin/catalog/{page}/change/").context["adminform"].form.fields
+        asked = {"on_hand": "99", "quantity": "99"}
+        assert admin_client.post(f"/admin/catalog/{page}/change/", asked).status_code == 403
+    for page in (f"product/{product.pk}", f"stock/{product.pk}", f"stockmovement/{movement.pk}"):
+        assert admin_client.post(f"/admin/catalog/{page}/delete/", {"post": "yes"}).status_code == 403
+    for page in ("stock", "stockmovement"):
+        assert admin_client.get(f"/admin/catalog/{page}/add/").status_code == 403
+    for page in ("product", "stock", "stockmovement"):
+        asked = {"action": "delete_selected", "_selected_action": str(product.pk), "post": "yes"}
+        admin_client.post(f"/admin/catalog/{page}/", asked)
+    assert everything() == before
+
+
+@pytest.mark.parametrize("page", ["product", "stock", "stockmovement"])
+@pytest.mark.parametrize("products", [5, 50])
+def test_a_list_needs_as_many_queries_for_5_rows_as_for_50(
+    admin_client: Client, django_assert_max_num_queries: DjangoAssertNumQueries, page: str, products: int
+) -> None:
+    for number in range(products):
+        make_product(f"MUG-{number}", stock=1)
+
+    with django_assert_max_num_queries(6):
+        assert len(admin_client.get(f"/admin/catalog/{page}/").context["cl"].result_list) == products

@@ -1,0 +1,44 @@
+import pytest
+from django.test import Client
+from pytest_django import DjangoAssertNumQueries
+
+from payments.models import Payment
+from payments.services import create_payment
+from tests.builders import answer_payment, everything, make_order
+
+pytestmark = pytest.mark.django_db
+LIST = "/admin/payments/payment/"
+
+
+def test_a_payment_is_found_by_reference_and_by_the_id_at_the_provider(admin_client: Client) -> None:
+    order, _ = make_order(), make_order()
+    answer_payment(order, Payment.Status.SUCCEEDED)
+
+    for term in (order.code, f"pi_{order.code}"):
+        assert list(admin_client.get(LIST, {"q": term}).context["cl"].result_list) == [order.payment]
+    assert not admin_client.get(LIST, {"q": "pi_"}).context["cl"].result_list
+
+
+def test_a_payment_is_shown_and_nothing_of_it_can_be_changed(admin_client: Client) -> None:
+    order = make_order()
+    before = everything()
+    page = f"{LIST}{order.payment_id}/"
+
+    shown = admin_client.get(f"{page}change/")
+    assert not shown.context["adminform"].form.fields
+    assert "5.00 GBP" in shown.text
+    assert admin_client.post(f"{page}change/", {"status": "SUCCEEDED"}).status_code == 403
+    assert admin_client.post(f"{page}delete/", {"post": "yes"}).status_code == 403
+    assert admin_client.get(f"{LIST}add/").status_code == 403
+    assert everything() == before
+
+
+@pytest.mark.parametrize("payments", [5, 50])
+def test_the_list_needs_as_many_queries_for_5_payments_as_for_50(
+    admin_client: Client, django_assert_max_num_queries: DjangoAssertNumQueries, payments: int
+) -> None:
+    for number in range(payments):
+        create_payment(reference=f"order-{number}", amount=500, currency="GBP", payment_method="pm_card_visa")
+
+    with django_assert_max_num_queries(6):
+        assert len(admin_client.get(LIST).context["cl"].result_list) == payments
