@@ -1,0 +1,156 @@
+"""Reads a catalogue from CSV: the products of the good rows, and what is wrong with the others."""
+
+import csv
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from django.utils.text import slugify
+
+from catalog.models import Product
+from money import DECIMALS
+
+REQUIRED = ("sku", "name")
+PRICE_COLUMNS = {"price": "", "modal_unit_price_gbp": "GBP"}  # and the currency that the column is in, where it says so
+MAX_SKU = 64
+MAX_NAME = 200
+MAX_PRICE = 99_999_999  # minor units; the most that can be charged at once
+CURRENCY = re.compile(r"[A-Z]{3}")
+NUMBER = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
+
+
+class CatalogUnreadable(Exception):
+    """It isn't a catalogue: empty, not UTF-8, or a column is missing."""
+
+
+class _BadField(Exception):
+    """The row can't be loaded."""
+
+
+@dataclass(frozen=True)
+class BadRow:
+    line: int
+    reason: str
+
+
+@dataclass(kw_only=True)
+class Catalog:
+    """What a file says. The products are not saved; one without a price is not active."""
+
+    columns: list[str] = field(default_factory=list)
+    products: list[Product] = field(default_factory=list)
+    bad_rows: list[BadRow] = field(default_factory=list)
+
+
+def read_catalog(lines: Iterable[str], *, currency: str) -> Catalog:
+    """Read every row; one with anything wrong is in `bad_rows` with its line number, and none of it in `products`.
+
+    `currency` is for the rows that don't name their own. Raises CatalogUnreadable.
+    """
+    catalog = Catalog()
+    try:
+        rows = _read_rows(lines, catalog.bad_rows)
+        header = _read_header(rows, catalog)
+        price_column = _check_header(header, currency)
+        catalog.columns = header
+        first_lines: dict[str, int] = {}
+        for line, cells in rows:
+            try:
+                product = _read_product(_name_cells(header, cells), price_column, currency)
+                if product.sku in first_lines:
+                    raise _BadField(f"SKU {product.sku} is on line {first_lines[product.sku]} already")
+            except _BadField as error:
+                catalog.bad_rows.append(BadRow(line, str(error)))
+            else:
+                first_lines[product.sku] = line
+                catalog.products.append(product)
+    except UnicodeDecodeError as error:
+        raise CatalogUnreadable(f"not UTF-8: {error.reason}") from error
+    return catalog
+
+
+def _read_rows(lines: Iterable[str], bad_rows: list[BadRow]) -> Iterator[tuple[int, list[str]]]:
+    """Each row with the number of its first line; blank lines left out."""
+    reader = csv.reader(lines, strict=True)
+    while True:
+        line = reader.line_num + 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            bad_rows.append(BadRow(line, f"not CSV: {error}"))
+        else:
+            if cells:
+                yield line, cells
+
+
+def _read_header(rows: Iterator[tuple[int, list[str]]], catalog: Catalog) -> list[str]:
+    _, cells = next(rows, (0, []))
+    if catalog.bad_rows:
+        raise CatalogUnreadable(catalog.bad_rows[0].reason)
+    return [name.strip().lower() for name in cells]
+
+
+def _check_header(header: list[str], currency: str) -> str:
+    if not header:
+        raise CatalogUnreadable("empty")
+    prices = [name for name in PRICE_COLUMNS if name in header]
+    if missing := [name for name in REQUIRED if name not in header] + ([] if prices else [" or ".join(PRICE_COLUMNS)]):
+        raise CatalogUnreadable(f"no column {', '.join(missing)}")
+    if len(set(header)) < len(header):
+        raise CatalogUnreadable("a column stands twice in the first line")
+    if PRICE_COLUMNS[prices[0]] not in ("", currency):
+        raise CatalogUnreadable(f"{prices[0]} is not in {currency}")
+    return prices[0]
+
+
+def _name_cells(header: list[str], cells: list[str]) -> dict[str, str]:
+    if len(cells) != len(header):
+        raise _BadField(f"{len(cells)} columns, not {len(header)}")
+    if any("\0" in cell for cell in cells):
+        raise _BadField("a NUL character")
+    return {name: cell.strip() for name, cell in zip(header, cells, strict=True)}
+
+
+def _read_product(row: dict[str, str], price_column: str, default_currency: str) -> Product:
+    sku = _read_text(row["sku"], "SKU", MAX_SKU)
+    name = _read_text(row["name"] or sku, "name", MAX_NAME)
+    currency = row.get("currency") or default_currency
+    if not CURRENCY.fullmatch(currency):
+        raise _BadField(f"currency {currency!r} is not an ISO 4217 code")
+    price = read_price(row[price_column], currency) if row[price_column] else None
+    return Product(
+        sku=sku,
+        name=name,
+        slug=slugify(name)[:MAX_NAME],
+        description=row.get("description", ""),
+        price=price,
+        currency=currency,
+        active=price is not None,
+    )
+
+
+def _read_text(text: str, what: str, longest: int) -> str:
+    if not text:
+        raise _BadField(f"no {what}")
+    if len(text) > longest:
+        raise _BadField(f"{what} is longer than {longest} characters")
+    if not text.isprintable():
+        raise _BadField(f"{what} {text!r} has unprintable characters")
+    return text
+
+
+def read_price(text: str, currency: str) -> int:
+    """Minor units: 255 for 2.55 GBP, 2550 for 2.55 KWD."""
+    if not NUMBER.fullmatch(text):
+        raise _BadField(f"price {text!r} is not a number")
+    price = Decimal(text).scaleb(DECIMALS.get(currency, 2))
+    if price <= 0:
+        raise _BadField(f"price {text} is not positive")
+    if price > MAX_PRICE:
+        raise _BadField(f"price {text} is more than can be charged")
+    if price != price.to_integral_value():
+        raise _BadField(f"price {text} is finer than a minor unit of {currency}")
+    return int(price)

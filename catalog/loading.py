@@ -1,0 +1,86 @@
+"""Loads the products of a catalogue: inserted or updated in bulk, and given their first stock once."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from django.db import transaction
+
+from catalog.models import Product, Stock, StockMovement
+from catalog.services import receive_stock
+
+REFERENCE = "load_catalog"  # of the first stock, so that a product gets it once
+BATCH = 2_000
+
+T = TypeVar("T")
+
+
+@dataclass(kw_only=True)
+class Loaded:
+    new: int = 0
+    updated: int = 0
+    not_for_sale: int = 0
+    stocked: int = 0
+
+
+def load_products(
+    products: Sequence[Product],
+    *,
+    stock: int,
+    with_description: bool = False,
+    on_progress: Callable[[int], object] = lambda count: None,
+) -> Loaded:
+    """Insert the products, or update those with the same SKU, and give each `stock` units; all in one transaction.
+
+    A product that was given its units is given none by a repeat. One that staff switched off stays off; one without a
+    price goes off sale, and comes back when it has one. Its slug stays, so its address does. `on_progress` hears of
+    each product twice: saved, and stocked.
+    """
+    loaded = Loaded(not_for_sale=sum(not product.active for product in products))
+    # By SKU, so that two loads at once wait for each other instead of deadlocking.
+    ordered = sorted(products, key=lambda product: product.sku)
+    with transaction.atomic():
+        for batch in _batches(ordered):
+            loaded.updated += _save_products(batch, with_description=with_description)
+            on_progress(len(batch))
+        loaded.new = len(ordered) - loaded.updated
+        for ids in _batches(sorted(product.pk for product in ordered)):
+            loaded.stocked += _give_stock(ids, units=stock)
+            on_progress(len(ids))
+    return loaded
+
+
+def _save_products(batch: Sequence[Product], *, with_description: bool) -> int:
+    known = Product.objects.filter(sku__in=[product.sku for product in batch]).order_by("sku")
+    # Locked until the commit: staff who switch a product off meanwhile wait, and are not overruled.
+    before = {product.sku: product for product in known.select_for_update(no_key=True)}
+    for product in batch:
+        old = before.get(product.sku)
+        if old and old.price is not None:
+            product.active = product.active and old.active
+    Product.objects.bulk_create(
+        batch,
+        update_conflicts=True,
+        unique_fields=["sku"],
+        update_fields=["name", "price", "currency", "active", *(["description"] if with_description else [])],
+    )
+    return len(before)
+
+
+def _give_stock(product_ids: Sequence[int], *, units: int) -> int:
+    stocked = Stock.objects.filter(pk__in=product_ids).values_list("pk", flat=True)
+    unstocked = sorted(set(product_ids) - set(stocked))
+    Stock.objects.bulk_create([Stock(product_id=product_id) for product_id in unstocked], ignore_conflicts=True)
+    if not units:
+        return 0
+    received = StockMovement.objects.filter(
+        stock__in=product_ids, reference=REFERENCE, kind=StockMovement.Kind.RECEIVED
+    ).values_list("stock", flat=True)
+    # Not asked for again: receive_stock would lock the stock of a running shop to write nothing.
+    missing = sorted(set(product_ids) - set(received))
+    return receive_stock(reference=REFERENCE, quantities=dict.fromkeys(missing, units))
+
+
+def _batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(items), BATCH):
+        yield items[start : start + BATCH]

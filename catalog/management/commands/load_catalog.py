@@ -1,0 +1,66 @@
+"""Loads a catalogue: manage.py load_catalog FILE.csv --stock N"""
+
+from argparse import ArgumentTypeError
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from tqdm import tqdm
+
+from catalog.catalog_file import CURRENCY, Catalog, CatalogUnreadable, read_catalog
+from catalog.loading import load_products
+
+MAX_STOCK = 1_000_000_000
+
+
+def read_stock(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and int(text) <= MAX_STOCK):
+        raise ArgumentTypeError(f"{text!r} is not a number of units from 0 to {MAX_STOCK:,}")
+    return int(text)
+
+
+def read_currency(text: str) -> str:
+    if not CURRENCY.fullmatch(text):
+        raise ArgumentTypeError(f"{text!r} is not an ISO 4217 code")
+    return text
+
+
+class Command(BaseCommand):
+    help = (
+        "Insert or update products from a CSV file with the columns sku, name, price (or modal_unit_price_gbp), and "
+        "optionally description and currency. Bad rows are reported and left out. May be run again."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("file", type=Path, metavar="FILE.csv")
+        parser.add_argument(
+            "--stock", type=read_stock, default=0, metavar="N", help="units each product is given, once"
+        )
+        parser.add_argument("--currency", type=read_currency, default=settings.SHOP_CURRENCY)
+        parser.add_argument("--strict", action="store_true", help="load nothing if any row is bad")
+
+    def handle(self, *, file: Path, stock: int, currency: str, strict: bool, **_: Any) -> None:
+        catalog = self.read_file(file, currency)
+        for row in catalog.bad_rows:
+            self.stderr.write(f"{file}:{row.line}: {row.reason}")
+        if not catalog.products or (strict and catalog.bad_rows):
+            raise CommandError(f"{file}: nothing loaded, {len(catalog.bad_rows)} bad rows")
+        with tqdm(total=2 * len(catalog.products), desc="Loading", unit=" rows", disable=None) as bar:
+            loaded = load_products(
+                catalog.products,
+                stock=stock,
+                with_description="description" in catalog.columns,
+                on_progress=bar.update,
+            )
+        self.stdout.write(
+            f"{loaded.new} products new, {loaded.updated} updated ({loaded.not_for_sale} of them without a price), "
+            f"{loaded.stocked} given {stock} units, {len(catalog.bad_rows)} bad rows"
+        )
+
+    def read_file(self, file: Path, currency: str) -> Catalog:
+        try:
+            with file.open(encoding="utf-8-sig", newline="") as lines:
+                return read_catalog(lines, currency=currency)
+        except (OSError, CatalogUnreadable) as error:
+            raise CommandError(f"{file}: {error}") from error

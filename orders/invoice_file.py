@@ -1,0 +1,148 @@
+"""Reads a file of invoices, and makes of each sale the checkout that a customer would send."""
+
+import json
+import lzma
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+FAULTY_PAYMENT_METHODS = ("pm_card_visa_chargeDeclined", "pm_sandbox_slow", "pm_sandbox_drop")
+MAX_KEY = 255
+
+
+class InvoicesUnreadable(Exception):
+    """The file can't be opened, or it ends or breaks in the middle."""
+
+
+class Skipped(Exception):
+    """The invoice is not placed, or the line is left out; the reason is stable."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A product as the catalogue has it."""
+
+    price: int | None  # minor units
+    active: bool
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """What is sent: the idempotency key, and the body."""
+
+    key: str
+    body: dict[str, Any]
+
+
+@dataclass(kw_only=True)
+class InvoiceReader:
+    """Turns lines into checkouts, and counts what it read and what it left out, by reason.
+
+    Depends on nothing but the lines and the catalogue, so the same file makes the same checkouts again. Every
+    `faulty_every`-th has, in turn, a payment method that declines, is slow, or loses the answer.
+    """
+
+    catalogue: Mapping[str, Offer]
+    faulty_every: int | None = None
+    invoices: int = 0
+    sales: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
+
+    def read_checkouts(self, lines: Iterable[bytes]) -> Iterator[Checkout]:
+        for line in lines:
+            self.invoices += 1
+            try:
+                yield self._read_checkout(line)
+            except Skipped as skipped:
+                self.skipped[skipped.reason] += 1
+
+    def _read_checkout(self, line: bytes) -> Checkout:
+        invoice = _parse_invoice(line)
+        if invoice["kind"] != "sale":
+            raise Skipped(invoice["kind"])
+        basket = self._read_basket(invoice["lines"])
+        if not basket:
+            raise Skipped("no_usable_line")
+        self.sales += 1
+        customer = invoice.get("customer")
+        body = {
+            "email": f"guest-{invoice['invoice']}@example.com"
+            if customer is None
+            else f"customer-{customer}@example.com",
+            "lines": [{"sku": sku, "quantity": quantity} for sku, quantity in basket.items()],
+            "payment_method": self._choose_payment_method(),
+            "expected_total": sum(quantity * (self.catalogue[sku].price or 0) for sku, quantity in basket.items()),
+        }
+        return Checkout(invoice["invoice"], body)
+
+    def _read_basket(self, lines: list[Any]) -> Counter[str]:
+        """Quantities by SKU of the usable lines; the same SKU twice is one line."""
+        basket: Counter[str] = Counter()
+        for line in lines:
+            try:
+                sku, quantity = self._read_line(line)
+                basket[sku] += quantity
+            except Skipped as skipped:
+                self.skipped[skipped.reason] += 1
+        return basket
+
+    def _read_line(self, line: Any) -> tuple[str, int]:
+        match line:
+            case {"sku": str(sku), "qty": int(quantity)} if type(quantity) is int and abs(quantity) < 2**53:
+                offer = self.catalogue.get(sku)
+            case _:
+                raise Skipped("malformed_line")
+        if offer is None:
+            raise Skipped("unknown_sku")
+        if offer.price is None:
+            raise Skipped("no_price")
+        if not offer.active:
+            raise Skipped("not_for_sale")
+        if quantity <= 0:
+            raise Skipped("non_positive_quantity")
+        return sku, quantity
+
+    def _choose_payment_method(self) -> str:
+        if self.faulty_every is None or self.sales % self.faulty_every:
+            return "pm_card_visa"
+        return FAULTY_PAYMENT_METHODS[(self.sales // self.faulty_every - 1) % len(FAULTY_PAYMENT_METHODS)]
+
+
+def _parse_invoice(line: bytes) -> dict[str, Any]:
+    with suppress(ValueError, RecursionError):
+        invoice: dict[str, Any]
+        match invoice := json.loads(line.decode()):
+            case {"invoice": str(key), "kind": str(), "lines": list()} if _is_key(key):
+                return invoice
+    raise Skipped("malformed")
+
+
+def _is_key(key: str) -> bool:
+    return 0 < len(key) <= MAX_KEY and key.isascii() and key.isprintable() and key == key.strip()
+
+
+def read_lines(path: Path, bar: "tqdm[Any]") -> Iterator[bytes]:
+    """The lines of a file, plain or .xz, blank ones left out; the bar follows the bytes read from the disk.
+
+    Holds one line at a time, whatever the size of the file. Raises InvoicesUnreadable.
+    """
+    try:
+        with path.open("rb") as raw, lzma.open(raw) if path.suffix == ".xz" else raw as file:
+            bar.reset(total=os.fstat(raw.fileno()).st_size or None)
+            for line in file:
+                if raw.seekable():
+                    bar.update(raw.tell() - bar.n)
+                if not line.isspace():
+                    yield line
+    except (OSError, EOFError, lzma.LZMAError) as error:
+        raise InvoicesUnreadable(f"{path}: {error}") from error
