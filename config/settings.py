@@ -108,7 +108,7 @@ SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"
 CELERY_BROKER_URL = REDIS_URL
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "global_keyprefix": REDIS_PREFIX,
-    "visibility_timeout": 120,  # seconds; longer than any task, or a task that still runs is delivered again
+    "visibility_timeout": 300,  # seconds; for messages that a killed worker had fetched and not begun
     "socket_connect_timeout": 1,
     "socket_timeout": 5,
     "health_check_interval": 10,
@@ -121,9 +121,12 @@ CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BROKER_CHANNEL_ERROR_RETRY = True  # or an OOM or READONLY answer ends the worker
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_max": 0.2}
 CELERY_TASK_IGNORE_RESULT = True
-CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_DEFAULT_QUEUE = "orders"
-CELERY_TASK_ROUTES = {"payments.tasks.*": {"queue": "payments"}, "orders.tasks.*": {"queue": "orders"}}
+CELERY_TASK_ROUTES = {
+    "orders.tasks.audit_orders": {"queue": "payments"},  # it waits for the provider, which the orders worker never does
+    "orders.tasks.*": {"queue": "orders"},
+    "payments.tasks.*": {"queue": "payments"},
+}
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_DB_REUSE_MAX = 1_000_000_000  # see config/celery.py
@@ -131,18 +134,25 @@ CELERY_DB_REUSE_MAX = 1_000_000_000  # see config/celery.py
 # An order's clock, in seconds.
 ORDER_EXPIRES_AFTER = env.int("ORDER_EXPIRES_AFTER", default=15 * 60)  # unpaid stock goes back to the shelf
 SWEEP_EVERY = env.float("SWEEP_EVERY", default=5)
-SWEEP_AFTER = env.float(
-    "SWEEP_AFTER", default=20
-)  # longer than a charge may take, or the sweep competes with the live path
+# Longer than a charge may take, or the sweep competes with the live path.
+SWEEP_AFTER = env.float("SWEEP_AFTER", default=20)
 SWEEP_AFTER_MAX = env.float("SWEEP_AFTER_MAX", default=10 * 60)
 SWEEP_GRACE = 60  # the audit allows a due sweep to be that late
 SWEEP_MAX_ATTEMPTS = env.int("SWEEP_MAX_ATTEMPTS", default=20)  # then a person looks at it
+
+AUDIT_EVERY = env.float("AUDIT_EVERY", default=5 * 60)
+AUDIT_DAYS = env.int("AUDIT_DAYS", default=2)  # how far back beat's audit asks the provider for its charges
 
 CELERY_BEAT_SCHEDULE = {
     "sweep-stuck-orders": {
         "task": "orders.tasks.sweep_stuck_orders",
         "schedule": SWEEP_EVERY,
         "options": {"expires": SWEEP_EVERY},  # ticks don't pile up while no worker runs
+    },
+    "audit-orders": {
+        "task": "orders.tasks.audit_orders",
+        "schedule": AUDIT_EVERY,
+        "options": {"expires": AUDIT_EVERY},
     },
 }
 
@@ -152,6 +162,8 @@ PAYMENT_GATEWAY = env.str("PAYMENT_GATEWAY", default="payments.stripe.StripeGate
 STRIPE_API_KEY = required("STRIPE_API_KEY", "the secret key of the account that takes the money")
 STRIPE_API_BASE = env.str("STRIPE_API_BASE", default="")  # empty: Stripe itself
 STRIPE_TIMEOUT = env.float("STRIPE_TIMEOUT", default=10)  # seconds
+
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")  # empty: /metrics is forbidden, but for a LOCAL shop
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"

@@ -153,7 +153,7 @@ def run_stack(
                 url=stack.web_url,
             ),
             _service(stack, "payments", f"{WORKER} --queues payments --pool threads --concurrency 8 -n payments@%h"),
-            _service(stack, "orders", f"{WORKER} --queues orders --pool solo -n orders@%h"),
+            _service(stack, "orders", f"{WORKER} --queues orders --pool solo --concurrency 1 -n orders@%h"),
             _service(stack, "beat", "celery -A config beat", "--schedule", str(stack.folder / "beat")),
         ]
         try:

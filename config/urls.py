@@ -3,10 +3,13 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from orders.metrics import show_metrics
+
 admin.site.site_header = admin.site.site_title = "Orderly"
 admin.site.enable_nav_sidebar = False  # the lists need its room
 
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/", include("orders.urls")),
+    path("metrics", show_metrics),
 ]

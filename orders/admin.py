@@ -1,4 +1,4 @@
-"""What staff see of orders, and the two things they can ask for: to cancel one, and to take it up again."""
+"""What staff see of orders and of the audit, and what they can ask for: to cancel an order, or to take it up again."""
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -10,11 +10,12 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
+from django.utils.timesince import timesince
 
 from accounts.models import User
 from catalog.models import StockMovement
 from money import format_money
-from orders.models import Order, OrderEvent
+from orders.models import AuditRun, Order, OrderEvent
 from orders.services import OrderIsFinal, cancel_order, resume_order
 
 MOST_ORDERS = 500  # in one action: a request has to be answered within seconds
@@ -128,6 +129,27 @@ class OrderAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's own is
         context["events"] = [(event, describe_event(event)) for event in order.events.select_related("actor", "order")]
         context["movements"] = StockMovement.objects.filter(reference=order.code).select_related("stock__product")
         return super().render_change_form(request, context, *args, **kwargs)
+
+
+@admin.register(AuditRun)
+class AuditRunAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's own is not generic
+    list_display = ["created_at", "ok", "age"]
+    list_filter = ["ok"]
+    fields = ["created_at", "ok", "report"]
+    sortable_by = ()
+    show_full_result_count = False
+
+    def age(self, run: AuditRun) -> str:
+        return timesince(run.created_at)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: AuditRun | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: AuditRun | None = None) -> bool:
+        return False
 
 
 def describe_event(event: OrderEvent) -> str:

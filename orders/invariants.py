@@ -52,7 +52,7 @@ CHECKS = [
             SELECT reference, COUNT(*) AS charges, SUM(amount - refunded) AS kept, MIN(currency) AS currency
             FROM audit_charge GROUP BY reference
         ) charge ON charge.reference = o.code
-        WHERE o.status = 'CONFIRMED' AND o.finalized_at < %(started)s
+        WHERE o.status = 'CONFIRMED' AND o.finalized_at < %(started)s AND o.created_at >= %(since)s
             AND (charge.charges, charge.kept, charge.currency) IS DISTINCT FROM (1, o.total, o.currency)
         """,
     ),

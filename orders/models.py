@@ -115,6 +115,20 @@ class OrderLine(models.Model):
         return f"{self.quantity} x {self.sku}"
 
 
+class AuditRun(models.Model):
+    """What the audit found at one time."""
+
+    ok = models.BooleanField()
+    report = models.JSONField()
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["-pk"]
+
+    def __str__(self) -> str:
+        return f"{self.created_at:%Y-%m-%d %H:%M}: {'clean' if self.ok else 'NOT clean'}"
+
+
 class OrderEvent(models.Model):
     """Something that happened to an order. Append-only: a trigger refuses updates and deletes."""
 

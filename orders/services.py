@@ -25,11 +25,12 @@ class OrderIsFinal(Exception):
 def finalize_order(*, code: str) -> Order:
     """Confirm or cancel a PENDING order as its payment says, and deduct or release its stock, in one transaction.
 
-    A repeat, also one at the same time, changes nothing. An order whose payment has no answer yet is left as it is.
+    A repeat, also one at the same time, changes nothing. An order whose payment has no answer yet is left as it is, and
+    so is one that needs review: what went wrong so often is not tried again before a person says so.
     """
     with transaction.atomic():
         order = _lock_order(code)
-        if order.status != Status.PENDING:
+        if order.status != Status.PENDING or order.needs_review:
             return order
         # Read after the lock is held: a join would return the payment as it was before the wait.
         match Payment.objects.get(pk=order.payment_id).status:
@@ -86,7 +87,9 @@ def claim_stuck_orders(*, limit: int = 100) -> list[Order]:
         for order in due.order_by("sweep_after").select_for_update(skip_locked=True)[:limit]:
             order.attempts += 1
             if order.attempts > settings.SWEEP_MAX_ATTEMPTS:
-                _ask_for_review(order, f"swept {settings.SWEEP_MAX_ATTEMPTS} times without an end")
+                _ask_for_review(
+                    order, f"swept {settings.SWEEP_MAX_ATTEMPTS} times: {order.payment.last_error or 'no end'}"
+                )
             else:
                 order.sweep_after = _next_sweep(order)
                 order.save(update_fields=["attempts", "sweep_after"])

@@ -1,10 +1,14 @@
 """What the orders worker does, and how an order gets there. Messages carry codes only: the rows say what is true."""
 
+import logging
+
 from celery import chain, shared_task
 from django.utils import timezone
 
-from orders import services
+from orders import audit, services
 from payments.tasks import cancel_payment, charge_payment
+
+logger = logging.getLogger(__name__)
 
 
 def process_order(code: str, *, expired: bool = False) -> None:
@@ -26,3 +30,10 @@ def sweep_stuck_orders() -> None:
     now = timezone.now()
     for order in services.claim_stuck_orders():
         process_order(order.code, expired=order.expires_at <= now)
+
+
+@shared_task
+def audit_orders() -> None:
+    run = audit.record_audit()
+    if not run.ok:
+        logger.error("the audit is not clean: %s", run.report)

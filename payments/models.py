@@ -28,7 +28,10 @@ class Payment(models.Model):
     sent_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        indexes = [models.Index(fields=["created_at"], name="payment_created_at")]
+        indexes = [
+            models.Index(fields=["created_at"], name="payment_created_at"),
+            models.Index(fields=["sent_at"], condition=Q(status="SENT"), name="payment_unknown"),
+        ]
         constraints = [
             models.CheckConstraint(condition=Q(amount__gt=0), name="payment_amount_is_positive"),
             models.CheckConstraint(

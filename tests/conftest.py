@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import cast
 from uuid import uuid4
 
-import psycopg
 import pytest
 from django.conf import LazySettings
 
@@ -63,8 +62,7 @@ def gateway(provider: Provider, settings: LazySettings) -> Iterator[StripeGatewa
 @pytest.fixture
 def empty_ledger(provider: Provider) -> None:
     """No charge at the provider from an earlier test."""
-    with psycopg.connect(provider.database_url) as connection:
-        connection.execute("TRUNCATE payment_intent, refund, saved_answer")
+    provider.forget_everything()
 
 
 @pytest.fixture

@@ -86,6 +86,10 @@ class Provider:
         params = make_params(amount=amount, **{"metadata[reference]": reference})
         assert self.request("POST", "/v1/payment_intents", params, key=secrets.token_hex(8)).status == 200
 
+    def forget_everything(self) -> None:
+        with psycopg.connect(self.database_url) as connection:
+            connection.execute("TRUNCATE payment_intent, refund, saved_answer")
+
     def drop_database(self) -> None:
         with psycopg.connect(self._server_url, autocommit=True) as server:
             server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(self._database)))

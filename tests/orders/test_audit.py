@@ -5,9 +5,10 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.db.models.functions import Now
+from django.utils import timezone
 
-from orders.audit import audit_orders
-from orders.models import Order
+from orders.audit import audit_orders, record_audit
+from orders.models import AuditRun, Order
 from orders.services import finalize_order
 from payments.gateway import GatewayUnavailable
 from payments.services import charge_payment
@@ -167,3 +168,32 @@ def test_the_command_exits_2_when_the_provider_cannot_be_asked(provider: Provide
     with pytest.raises(CommandError) as end:
         call_command("audit")
     assert end.value.returncode == 2
+
+
+def test_record_audit_keeps_the_report_and_forgets_old_ones() -> None:
+    end_order()
+    AuditRun.objects.create(ok=True, report={}, created_at=timezone.now() - timedelta(days=31))
+
+    run = record_audit()
+
+    assert run.ok
+    assert run.report["checked"]["charges"] == 1
+    assert AuditRun.objects.get() == run
+
+
+def test_record_audit_is_not_ok_when_the_provider_cannot_be_asked(provider: Provider) -> None:
+    provider.control(fault="down")
+
+    run = record_audit()
+
+    assert not run.ok
+    assert "503" in run.report["error"]
+
+
+def test_record_audit_asks_the_provider_about_the_last_days_only(empty_ledger: None, provider: Provider) -> None:
+    end_order()
+    provider.forget_everything()
+    assert not record_audit().ok  # a confirmed order without its charge
+
+    break_by("UPDATE orders_order SET created_at = created_at - interval '9 days'")
+    assert record_audit().ok

@@ -182,6 +182,43 @@ def test_claim_stuck_orders_gives_an_order_to_a_person_after_too_many_tries(sett
     assert claim_stuck_orders() == []  # and leaves it there
 
 
+def test_the_review_says_what_went_wrong_last(settings: LazySettings) -> None:
+    settings.SWEEP_MAX_ATTEMPTS = 3
+    order = make_due_order()
+    Order.objects.update(attempts=3)
+    Payment.objects.update(last_error="the provider answered 503")
+
+    claim_stuck_orders()
+
+    order.refresh_from_db()
+    assert order.review_reason == "swept 3 times: the provider answered 503"
+
+
+@pytest.mark.parametrize("answer", [Answer.SUCCEEDED, Answer.DECLINED])
+def test_finalize_order_leaves_an_order_that_needs_review_to_a_person(answer: Payment.Status) -> None:
+    order = make_order()
+    answer_payment(order, answer)
+    Order.objects.update(needs_review=True)
+    before = everything()
+
+    finalize_order(code=order.code)
+    assert everything() == before
+
+    resume_order(code=order.code)
+    assert finalize_order(code=order.code).status != "PENDING"
+
+
+def test_cancel_order_ends_the_review_as_well() -> None:
+    order = make_order()
+    answer_payment(order, Answer.SENT)
+    Order.objects.update(needs_review=True, attempts=20)
+
+    order = cancel_order(code=order.code, reason=Reason.STAFF)
+
+    assert not order.needs_review
+    assert [claimed.code for claimed in claim_stuck_orders()] == [order.code]
+
+
 def test_resume_order_lets_the_sweep_take_it_up_again() -> None:
     order = make_order()
     Order.objects.update(needs_review=True, review_reason="swept too often", attempts=9)

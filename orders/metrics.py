@@ -1,0 +1,48 @@
+"""Figures for Prometheus: what waits, what is stuck, and what the last audit said. All from the database, all cheap."""
+
+import secrets
+from collections.abc import Iterable
+
+from django.conf import settings
+from django.db.models.functions import Now
+from django.http import HttpRequest, HttpResponse, HttpResponseForbidden
+from django.utils import timezone
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from orders.models import AuditRun, Order
+from payments.models import Payment
+
+
+class OrderCollector(Collector):
+    def collect(self) -> Iterable[Metric]:
+        pending = Order.objects.filter(status=Order.Status.PENDING)
+        unknown = Payment.objects.filter(status=Payment.Status.SENT)
+        yield GaugeMetricFamily("orderly_orders_pending", "Orders without an end yet.", pending.count())
+        yield GaugeMetricFamily(
+            "orderly_orders_stuck", "Pending orders due for a sweep.", pending.filter(sweep_after__lte=Now()).count()
+        )
+        yield GaugeMetricFamily(
+            "orderly_orders_needs_review", "Orders that wait for a person.", pending.filter(needs_review=True).count()
+        )
+        yield GaugeMetricFamily("orderly_payments_unknown", "Payments sent, and not answered yet.", unknown.count())
+        if run := AuditRun.objects.first():
+            age = (timezone.now() - run.created_at).total_seconds()
+            yield GaugeMetricFamily("orderly_audit_ok", "Whether the last audit was clean.", int(run.ok))
+            yield GaugeMetricFamily("orderly_audit_age_seconds", "How long ago the last audit was.", age)
+
+
+def show_metrics(request: HttpRequest) -> HttpResponse:
+    if not may_see_metrics(request):
+        return HttpResponseForbidden("Send the METRICS_TOKEN as a bearer token.\n", content_type="text/plain")
+    registry = CollectorRegistry()
+    registry.register(OrderCollector())
+    return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+
+def may_see_metrics(request: HttpRequest) -> bool:
+    if not settings.METRICS_TOKEN:
+        return bool(settings.LOCAL)
+    sent = request.headers.get("Authorization", "")
+    return secrets.compare_digest(sent.encode(), f"Bearer {settings.METRICS_TOKEN}".encode())
