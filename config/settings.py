@@ -110,7 +110,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "global_keyprefix": REDIS_PREFIX,
     "visibility_timeout": 300,  # seconds; for messages that a killed worker had fetched and not begun
     "socket_connect_timeout": 1,
-    "socket_timeout": 5,
+    "socket_timeout": env.float("BROKER_TIMEOUT", default=5),  # less in a web process: see config/wsgi.py
     "health_check_interval": 10,
     "max_retries": 1,  # a web request waits about a second for a broker that is down; the sweep does the rest
     "interval_start": 0,
@@ -124,6 +124,7 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "orders"
 CELERY_TASK_ROUTES = {
     "orders.tasks.audit_orders": {"queue": "payments"},  # it waits for the provider, which the orders worker never does
+    "orders.tasks.send_due_mails": {"queue": "mails"},
     "orders.tasks.*": {"queue": "orders"},
     "payments.tasks.*": {"queue": "payments"},
 }
@@ -143,11 +144,20 @@ SWEEP_MAX_ATTEMPTS = env.int("SWEEP_MAX_ATTEMPTS", default=20)  # then a person 
 AUDIT_EVERY = env.float("AUDIT_EVERY", default=5 * 60)
 AUDIT_DAYS = env.int("AUDIT_DAYS", default=2)  # how far back beat's audit asks the provider for its charges
 
+MAIL_EVERY = env.float("MAIL_EVERY", default=5)
+MAIL_AFTER = 60  # seconds to the second try of a mail; then twice as long, at most MAIL_AFTER_MAX
+MAIL_AFTER_MAX = 6 * 3600
+
 CELERY_BEAT_SCHEDULE = {
     "sweep-stuck-orders": {
         "task": "orders.tasks.sweep_stuck_orders",
         "schedule": SWEEP_EVERY,
         "options": {"expires": SWEEP_EVERY},  # ticks don't pile up while no worker runs
+    },
+    "send-due-mails": {
+        "task": "orders.tasks.send_due_mails",
+        "schedule": MAIL_EVERY,
+        "options": {"expires": MAIL_EVERY},
     },
     "audit-orders": {
         "task": "orders.tasks.audit_orders",
@@ -162,6 +172,12 @@ PAYMENT_GATEWAY = env.str("PAYMENT_GATEWAY", default="payments.stripe.StripeGate
 STRIPE_API_KEY = required("STRIPE_API_KEY", "the secret key of the account that takes the money")
 STRIPE_API_BASE = env.str("STRIPE_API_BASE", default="")  # empty: Stripe itself
 STRIPE_TIMEOUT = env.float("STRIPE_TIMEOUT", default=10)  # seconds
+
+SHOP_URL = env.str("SHOP_URL", default="")  # where customers find the shop: for the links in mails
+vars().update(env.email_url("EMAIL_URL", default="consolemail://"))
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="shop@localhost")
+MAIL_DOMAIN = DEFAULT_FROM_EMAIL.rpartition("@")[2]
+EMAIL_TIMEOUT = 10  # seconds
 
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")  # empty: /metrics is forbidden, but for a LOCAL shop
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from kombu.exceptions import OperationalError
 
 from accounts.models import User
 from catalog.models import Product
@@ -17,6 +19,8 @@ from catalog.services import reserve_stock
 from orders.models import Order, OrderEvent, OrderLine, make_code
 from orders.tasks import process_order
 from payments.services import create_payment
+
+logger = logging.getLogger(__name__)
 
 MAX_TOTAL = 99_999_999  # minor units; https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts
 
@@ -190,7 +194,10 @@ def _insert_order(*, checkout_key: str, payment_method: str, lines: list[OrderLi
 
 def _process_on_commit(code: str) -> None:
     def publish() -> None:
-        process_order(code)
+        try:
+            process_order(code)
+        except OperationalError as error:
+            logger.warning("%s is left to the sweep: %s", code, error)
 
-    # Robust: the order stands, so a broker that is down is logged, and not the customer's error. The sweep repeats it.
+    # Robust: the order stands, so nothing that goes wrong from here on is the customer's error.
     transaction.on_commit(publish, robust=True)

@@ -129,6 +129,29 @@ class AuditRun(models.Model):
         return f"{self.created_at:%Y-%m-%d %H:%M}: {'clean' if self.ok else 'NOT clean'}"
 
 
+class OrderMail(models.Model):
+    """A mail that an order owes its customer: written with what it tells of, sent afterwards."""
+
+    class Kind(models.TextChoices):
+        CONFIRMED = "confirmed"
+        CANCELLED = "cancelled"
+
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="mails")
+    kind = models.CharField(max_length=9, choices=Kind)
+    created_at = models.DateTimeField(db_default=Now())
+    send_after = models.DateTimeField(db_default=Now())
+    attempts = models.PositiveIntegerField(default=0)
+    sent_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["pk"]
+        indexes = [models.Index(fields=["send_after"], condition=Q(sent_at__isnull=True), name="mail_to_send")]
+        constraints = [models.UniqueConstraint(fields=["order", "kind"], name="mail_once")]
+
+    def __str__(self) -> str:
+        return f"{self.order_id}: {self.kind}"
+
+
 class OrderEvent(models.Model):
     """Something that happened to an order. Append-only: a trigger refuses updates and deletes."""
 

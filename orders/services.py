@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from catalog.services import deduct_stock, release_stock
-from orders.models import Order, OrderEvent
+from orders.models import Order, OrderEvent, OrderMail
 from payments.models import Payment
 
 Status = Order.Status
@@ -109,6 +109,7 @@ def _finish_order(order: Order, status: Order.Status, *, reason: str) -> None:
     order.refresh_from_db(fields=["finalized_at"])
     confirmed = status == Status.CONFIRMED
     _add_event(order, Kind.CONFIRMED if confirmed else Kind.CANCELLED, reason=reason)
+    OrderMail.objects.create(order=order, kind=OrderMail.Kind.CONFIRMED if confirmed else OrderMail.Kind.CANCELLED)
 
 
 def _sweep_now(order: Order) -> None:

@@ -5,7 +5,7 @@ import logging
 from celery import chain, shared_task
 from django.utils import timezone
 
-from orders import audit, services
+from orders import audit, mails, services
 from payments.tasks import cancel_payment, charge_payment
 
 logger = logging.getLogger(__name__)
@@ -37,3 +37,8 @@ def audit_orders() -> None:
     run = audit.record_audit()
     if not run.ok:
         logger.error("the audit is not clean: %s", run.report)
+
+
+@shared_task
+def send_due_mails() -> None:
+    mails.send_due_mails()

@@ -7,10 +7,10 @@ from uuid import uuid4
 from catalog.models import Product, Stock, StockMovement
 from catalog.services import receive_stock
 from orders.checkout import BasketLine, place_order
-from orders.models import Order, OrderEvent, OrderLine
+from orders.models import Order, OrderEvent, OrderLine, OrderMail
 from payments.models import Payment
 
-EVERYTHING = (Product, Stock, StockMovement, Payment, Order, OrderLine, OrderEvent)
+EVERYTHING = (Product, Stock, StockMovement, Payment, Order, OrderLine, OrderEvent, OrderMail)
 
 
 def make_product(sku: str = "MUG", *, price: int | None = 500, stock: int = 10, **fields: Any) -> Product:

@@ -1,0 +1,93 @@
+import smtplib
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from django.conf import LazySettings
+from django.core import mail as outbox
+from django.core.mail.backends.base import BaseEmailBackend
+from django.utils import timezone
+
+from orders.mails import send_due_mails
+from orders.models import Order, OrderMail
+from orders.services import finalize_order
+from payments.models import Payment
+from tests.builders import answer_payment, make_order
+from tests.concurrency.race import race
+
+Answer = Payment.Status
+
+
+class BrokenBackend(BaseEmailBackend):
+    def send_messages(self, email_messages: Iterable[Any]) -> int:
+        raise smtplib.SMTPServerDisconnected("gone")
+
+
+def end_order(answer: Payment.Status = Answer.SUCCEEDED) -> Order:
+    order = make_order({"MUG": 2})
+    answer_payment(order, answer)
+    return finalize_order(code=order.code)
+
+
+@pytest.mark.django_db
+def test_a_confirmed_order_is_mailed_once_in_text_and_html(settings: LazySettings) -> None:
+    settings.SHOP_URL = "https://shop.example.com"
+    order = end_order()
+    finalize_order(code=order.code)
+
+    assert [send_due_mails(), send_due_mails()] == [1, 0]
+
+    message: Any = outbox.outbox[0]
+    assert message.to == ["ann@example.com"]
+    assert message.subject == f"Your order {order.code} is confirmed"
+    assert "2 x The MUG: 10.00 GBP" in message.body
+    assert f"https://shop.example.com/orders/{order.code}/" in message.body
+    assert "2 x The MUG" in message.alternatives[0][0]
+    assert OrderMail.objects.get().sent_at is not None
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("answer", "why"), [(Answer.DECLINED, "Your card was declined"), (Answer.CANCELLED, "was not paid in time")]
+)
+def test_a_cancelled_order_is_mailed_with_the_reason(answer: Payment.Status, why: str) -> None:
+    end_order(answer)
+
+    send_due_mails()
+
+    (message,) = outbox.outbox
+    assert why in message.body
+    assert "No money was taken." in message.body
+
+
+@pytest.mark.django_db
+def test_an_order_without_an_end_is_not_mailed() -> None:
+    make_order()
+    assert send_due_mails() == 0
+
+
+@pytest.mark.django_db
+def test_a_mail_that_fails_is_tried_again_later_with_the_same_message_id(settings: LazySettings) -> None:
+    working, settings.EMAIL_BACKEND = settings.EMAIL_BACKEND, f"{__name__}.BrokenBackend"
+    end_order()
+    assert send_due_mails() == 0
+    owed = OrderMail.objects.get()
+    assert (owed.attempts, owed.sent_at) == (1, None)
+    assert owed.send_after > timezone.now()
+
+    settings.EMAIL_BACKEND = working
+    assert send_due_mails() == 0  # not due yet
+    OrderMail.objects.update(send_after=timezone.now())
+    assert send_due_mails() == 1
+
+    (message,) = outbox.outbox
+    assert message.extra_headers["Message-ID"] == f"<{owed.order.code}.confirmed@orders.{settings.MAIL_DOMAIN}>"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_senders_at_the_same_time_send_each_mail_once() -> None:
+    for _ in range(5):
+        end_order()
+
+    assert sum(race([send_due_mails] * 4)) == 5
+    assert len(outbox.outbox) == 5
