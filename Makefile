@@ -2,10 +2,14 @@
 PYTHON ?= python3
 PY := .venv/bin/python
 
-.PHONY: demo run test check rules fmt clean
+.PHONY: demo chaos run test check rules fmt clean
 
 demo: .venv/ready
 	$(PY) -m config.stack demo
+
+# make chaos CHAOS="--orders 2000 --seconds 220 --seed 7"
+chaos: .venv/ready
+	$(PY) -m config.stack chaos $(CHAOS)
 
 run: .venv/ready
 	$(PY) -m config.stack run

@@ -20,8 +20,14 @@ class EmailUserManager(UserManager["User"]):
 class User(AbstractUser):
     username = None  # type: ignore[assignment]
     email = models.EmailField("email address", unique=True)
+    # The address, not a yes: when the email is changed, the new one is not verified.
+    verified_email = models.EmailField(blank=True, editable=False)
 
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = []
 
     objects: ClassVar[EmailUserManager] = EmailUserManager()
+
+    @property
+    def is_email_verified(self) -> bool:
+        return self.verified_email == self.email

@@ -1,9 +1,11 @@
 """What is sold, how much of it there is, and the ledger that proves it."""
 
 from django.conf import settings
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
-from django.db.models import F, Q
-from django.db.models.functions import Now
+from django.db.models import F, Q, Value
+from django.db.models.functions import Concat, Lower, Now
+from django.urls import reverse
 from django.utils.text import slugify
 
 
@@ -17,9 +19,16 @@ class Product(models.Model):
     price = models.PositiveBigIntegerField(null=True, blank=True, help_text="In minor units: 255 is 2.55.")
     currency = models.CharField(max_length=3, help_text="ISO 4217.")
     active = models.BooleanField(default=True, help_text="Can be bought.")
+    search_text = models.GeneratedField(
+        expression=Lower(Concat("sku", Value(" "), "name")), output_field=models.TextField(), db_persist=True
+    )
 
     class Meta:
         ordering = ["name", "pk"]
+        indexes = [
+            models.Index(fields=["name", "id"], condition=Q(active=True), name="product_for_sale_by_name"),
+            GinIndex(fields=["search_text"], opclasses=["gin_trgm_ops"], name="product_search_text"),
+        ]
         constraints = [
             models.CheckConstraint(
                 condition=Q(price__gt=0),
@@ -45,13 +54,16 @@ class Product(models.Model):
         self.slug = self.slug or slugify(self.name)
         super().save(*args, **kwargs)  # type: ignore[arg-type]
 
+    def get_absolute_url(self) -> str:
+        return reverse("product", args=[self.slug or "-", self.sku])
+
 
 class Stock(models.Model):
     """How many units of a product there are. A row of its own: saving a product can't overwrite it."""
 
     product = models.OneToOneField(Product, on_delete=models.PROTECT, primary_key=True)
-    on_hand = models.PositiveIntegerField(default=0)
-    reserved = models.PositiveIntegerField(default=0)
+    on_hand = models.PositiveBigIntegerField(default=0)
+    reserved = models.PositiveBigIntegerField(default=0)
 
     class Meta:
         verbose_name_plural = "stock"
@@ -82,7 +94,7 @@ class StockMovement(models.Model):
 
     stock = models.ForeignKey(Stock, on_delete=models.PROTECT, related_name="movements")
     kind = models.CharField(max_length=8, choices=Kind)
-    quantity = models.IntegerField()
+    quantity = models.BigIntegerField()
     reference = models.CharField(max_length=64)
     reason = models.CharField(max_length=200, blank=True)
     actor = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True)

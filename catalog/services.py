@@ -24,7 +24,7 @@ MOVE = """
 WITH moved AS (
     INSERT INTO catalog_stockmovement (stock_id, quantity, kind, reference, reason, actor_id)
     SELECT stock_id, quantity, %(kind)s, %(reference)s, %(reason)s, %(actor)s
-    FROM unnest(%(products)s::bigint[], %(quantities)s::int[]) AS wanted (stock_id, quantity)
+    FROM unnest(%(products)s::bigint[], %(quantities)s::bigint[]) AS wanted (stock_id, quantity)
     ON CONFLICT (stock_id, reference, kind) DO NOTHING
     RETURNING stock_id, quantity
 )

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
+from django.utils.translation import gettext_lazy as _
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -39,6 +40,7 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
+    "django.contrib.postgres",
     "django.contrib.staticfiles",
     "accounts",
     "catalog",
@@ -48,8 +50,10 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "config.security.add_content_security_policy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -63,12 +67,14 @@ WSGI_APPLICATION = "config.wsgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "orders.cart.cart_count",
             ],
         },
     },
@@ -79,6 +85,10 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
+LOGIN_URL = "log-in"
+LOGIN_REDIRECT_URL = "order-history"
+LOGOUT_REDIRECT_URL = "product-list"
+VERIFICATION_LINK_AGE = 3 * 24 * 3600  # seconds
 
 DATABASES = {"default": env.db_url_config(required("DATABASE_URL", "postgres://user:password@host:port/name"))}
 DATABASES["default"] |= {
@@ -125,6 +135,7 @@ CELERY_TASK_DEFAULT_QUEUE = "orders"
 CELERY_TASK_ROUTES = {
     "orders.tasks.audit_orders": {"queue": "payments"},  # it waits for the provider, which the orders worker never does
     "orders.tasks.send_due_mails": {"queue": "mails"},
+    "orders.tasks.sweep_stuck_orders": {"queue": "sweep"},  # or a backlog of orders would hold up the repair
     "orders.tasks.*": {"queue": "orders"},
     "payments.tasks.*": {"queue": "payments"},
 }
@@ -139,7 +150,8 @@ SWEEP_EVERY = env.float("SWEEP_EVERY", default=5)
 SWEEP_AFTER = env.float("SWEEP_AFTER", default=20)
 SWEEP_AFTER_MAX = env.float("SWEEP_AFTER_MAX", default=10 * 60)
 SWEEP_GRACE = 60  # the audit allows a due sweep to be that late
-SWEEP_MAX_ATTEMPTS = env.int("SWEEP_MAX_ATTEMPTS", default=20)  # then a person looks at it
+SWEEP_MAX_ATTEMPTS = env.int("SWEEP_MAX_ATTEMPTS", default=20)  # then a person is told, after some 2.5 hours
+PAYMENT_MAX_ATTEMPTS = env.int("PAYMENT_MAX_ATTEMPTS", default=200)  # requests to the provider for one payment
 
 AUDIT_EVERY = env.float("AUDIT_EVERY", default=5 * 60)
 AUDIT_DAYS = env.int("AUDIT_DAYS", default=2)  # how far back beat's audit asks the provider for its charges
@@ -167,11 +179,26 @@ CELERY_BEAT_SCHEDULE = {
 }
 
 SHOP_CURRENCY = env.str("SHOP_CURRENCY", default="GBP")
+SHOP_MAX_QUANTITY = env.int("SHOP_MAX_QUANTITY", default=100)  # units of one product in a cart
+SHOP_MAX_LINES = env.int("SHOP_MAX_LINES", default=100)  # products in a cart
 
 PAYMENT_GATEWAY = env.str("PAYMENT_GATEWAY", default="payments.stripe.StripeGateway")
 STRIPE_API_KEY = required("STRIPE_API_KEY", "the secret key of the account that takes the money")
 STRIPE_API_BASE = env.str("STRIPE_API_BASE", default="")  # empty: Stripe itself
 STRIPE_TIMEOUT = env.float("STRIPE_TIMEOUT", default=10)  # seconds
+
+# What the checkout offers: the sandbox's test cards, or nothing, and the browser sends a token that Stripe gave it.
+SHOP_PAYMENT_METHODS = [
+    ("pm_card_visa", _("Test card: pays")),
+    ("pm_sandbox_slow", _("Test card: pays, slowly")),
+    ("pm_sandbox_processing", _("Test card: the bank takes its time, then pays")),
+    ("pm_sandbox_drop", _("Test card: pays, but the answer is lost")),
+    ("pm_card_visa_chargeDeclined", _("Test card: declined")),
+    ("pm_card_visa_chargeDeclinedInsufficientFunds", _("Test card: declined, not enough money")),
+    ("pm_sandbox_500_before", _("Test card: the provider fails")),
+]
+if not STRIPE_API_BASE:
+    SHOP_PAYMENT_METHODS = []
 
 SHOP_URL = env.str("SHOP_URL", default="")  # where customers find the shop: for the links in mails
 vars().update(env.email_url("EMAIL_URL", default="consolemail://"))
@@ -182,10 +209,17 @@ EMAIL_TIMEOUT = 10  # seconds
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")  # empty: /metrics is forbidden, but for a LOCAL shop
 
 LANGUAGE_CODE = "en"
+LANGUAGES = [("en", _("English"))]
+LOCALE_PATHS = [BASE_DIR / "locale"]
 TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = BASE_DIR / "var" / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
+}
 
 LOGGING = {
     "version": 1,

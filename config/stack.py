@@ -28,6 +28,15 @@ from config.var import BASE_DIR, VAR, AlreadyRunning, keep_secret, locked, throw
 
 NOWHERE = "http://127.0.0.1:9"  # nobody listens there
 WORKER = "celery -A config worker --without-gossip --without-mingle --loglevel INFO"
+# Of a chaos run, in seconds: short, so that every order sees its deadline, yet longer than a frozen process sleeps.
+CHAOS_CLOCKS = {
+    "ORDER_EXPIRES_AFTER": "60",
+    "SANDBOX_HANG_SECONDS": "6",
+    "STRIPE_TIMEOUT": "4",
+    "SWEEP_AFTER": "6",
+    "SWEEP_AFTER_MAX": "20",
+    "SWEEP_EVERY": "1",
+}
 CATALOG = "data/products.csv"
 ADMIN = "admin@example.com"
 STARTING = "Starting PostgreSQL, Valkey, the payment provider, web, workers and beat ..."
@@ -119,7 +128,7 @@ def run_servers(
         exits.enter_context(locked(folder))
         supervisor = exits.enter_context(Supervisor())
         environment = {
-            "DJANGO_SETTINGS_MODULE": "config.settings",
+            "DJANGO_SETTINGS_MODULE": caller.get("DJANGO_SETTINGS_MODULE", "config.settings"),
             "ORDERLY_LOCAL": "1",
             "SECRET_KEY": keep_secret(folder / "secret_key"),
             "STRIPE_API_KEY": "sk_test_sandbox",
@@ -152,8 +161,10 @@ def run_stack(
                 " --preload --no-control-socket",
                 url=stack.web_url,
             ),
-            _service(stack, "payments", f"{WORKER} --queues payments --pool threads --concurrency 8 -n payments@%h"),
-            _service(stack, "orders", f"{WORKER} --queues orders --pool solo --concurrency 1 -n orders@%h"),
+            _service(
+                stack, "payments", f"{WORKER} --queues payments,mails --pool threads --concurrency 8 -n payments@%h"
+            ),
+            _service(stack, "orders", f"{WORKER} --queues orders,sweep --pool solo --concurrency 1 -n orders@%h"),
             _service(stack, "beat", "celery -A config beat", "--schedule", str(stack.folder / "beat")),
         ]
         try:
@@ -233,6 +244,13 @@ def demo() -> int:
         return _manage(stack, "demo", str(stack.folder / "stack.json"))
 
 
+def chaos(arguments: Sequence[str]) -> int:
+    """Kill and freeze every process of a throwaway stack while people buy; return the exit code."""
+    print(STARTING, file=sys.stderr, flush=True)
+    with run_stack(caller={**CHAOS_CLOCKS, **os.environ}) as stack:
+        return _manage(stack, "chaos", str(stack.folder / "stack.json"), *arguments)
+
+
 def execute(command: Sequence[str]) -> int:
     """Run the command with throwaway servers in its environment; return its exit code."""
     with run_servers(fsync=False) as stack:
@@ -254,9 +272,14 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("run", help="serve until Ctrl-C; the data stay in var/, or in DATABASE_URL and REDIS_URL")
     commands.add_parser("demo", help="real orders while workers are killed, on a stack that is thrown away")
+    commands.add_parser(
+        "chaos", help="orders while every process is killed and frozen; arguments as of manage.py chaos"
+    )
     execute_parser = commands.add_parser("exec", help="run a command with throwaway servers")
     execute_parser.add_argument("arguments", nargs="+", metavar="COMMAND", help="the command, after --")
-    options = parser.parse_args()
+    options, rest = parser.parse_known_args()
+    if rest and options.command != "chaos":
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
 
     environ.Env.read_env(BASE_DIR / ".env")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -268,6 +291,8 @@ def main() -> int:
             return execute(options.arguments)
         if options.command == "demo":
             return demo()
+        if options.command == "chaos":
+            return chaos(rest)
         run()
     except KeyboardInterrupt:
         return 130

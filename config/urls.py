@@ -11,5 +11,8 @@ admin.site.enable_nav_sidebar = False  # the lists need its room
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/", include("orders.urls")),
+    path("", include("catalog.urls")),
+    path("", include("orders.shop_urls")),
+    path("account/", include("accounts.urls")),
     path("metrics", show_metrics),
 ]

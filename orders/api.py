@@ -85,7 +85,7 @@ def _read_body(request: HttpRequest) -> dict[str, Any]:
         body = json.loads(request.body)
     except RequestDataTooBig as error:
         raise BadRequest("body_too_large", "The body is too large.", status=413) from error
-    except ValueError as error:  # not UTF-8, or not JSON
+    except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, or nested too deep
         raise BadRequest("malformed_json", "The body is not JSON.") from error
     if not isinstance(body, dict) or not body.keys() <= FIELDS:
         raise BadRequest("bad_field", f"Send an object of {', '.join(sorted(FIELDS))}.")
@@ -98,12 +98,12 @@ def _read_body(request: HttpRequest) -> dict[str, Any]:
 
 
 def _read_email(value: object) -> str:
-    email = _read_text(value, "email", 254)
+    email = _read_text(value.lower() if isinstance(value, str) else value, "email", 254)
     try:
         validate_email(email)
     except ValidationError as error:
         raise BadRequest("bad_field", "email: not an email address.") from error
-    return email.lower()
+    return email
 
 
 def _read_lines(value: object) -> list[BasketLine]:

@@ -14,7 +14,8 @@ from orders.models import AuditRun
 from payments.gateway import GatewayUnavailable, get_gateway
 
 MAX_CODES = 1000  # of one violation
-BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
+MARGIN = timedelta(hours=1)  # between the provider's clock and ours, at most
 
 
 class Violation(TypedDict):
@@ -36,7 +37,7 @@ CREATE TEMP TABLE audit_charge (provider_id text, reference text, amount bigint,
 COUNTS = """
 SELECT (SELECT COUNT(*) FROM orders_order), (SELECT COUNT(*) FROM orders_orderline),
     (SELECT COUNT(*) FROM catalog_stock), (SELECT COUNT(*) FROM catalog_stockmovement),
-    (SELECT COUNT(*) FROM audit_charge)
+    (SELECT COUNT(*) FROM audit_charge), (SELECT COUNT(*) FROM orders_order WHERE needs_review)
 """
 
 
@@ -55,7 +56,7 @@ def audit_orders(*, since: datetime = BEGINNING) -> Report:
             cursor.execute("SET LOCAL statement_timeout = 0")
             violations = list(_find_violations(started, since))
             cursor.execute(COUNTS)
-            names = ("orders", "lines", "stocks", "movements", "charges")
+            names = ("orders", "lines", "stocks", "movements", "charges", "needs_review")
             checked = dict(zip(names, cursor.fetchone(), strict=True))
     finally:
         with connection.cursor() as cursor:
@@ -68,7 +69,7 @@ def _copy_charges(since: datetime) -> datetime:
     with connection.cursor() as cursor:
         cursor.execute("SELECT statement_timestamp()")
         started: datetime = cursor.fetchone()[0]
-        charges = get_gateway().list_charges(since=since)
+        charges = get_gateway().list_charges(since=since - MARGIN)
         while page := list(islice(charges, 1000)):  # read first: no statement waits for the provider
             with cursor.copy("COPY audit_charge FROM STDIN") as copy:
                 for charge in page:

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.utils import timezone
+from django.db.models.functions import Now
 from kombu.exceptions import OperationalError
 
 from accounts.models import User
@@ -161,7 +161,6 @@ def _hash_checkout(*asked: object) -> str:
 def _insert_order(*, checkout_key: str, payment_method: str, lines: list[OrderLine], **fields: object) -> Order:
     total = sum(line.price * line.quantity for line in lines)
     currency = lines[0].product.currency
-    now = timezone.now()
     for _ in range(3):
         code = make_code()
         try:
@@ -174,8 +173,8 @@ def _insert_order(*, checkout_key: str, payment_method: str, lines: list[OrderLi
                     payment=create_payment(
                         reference=code, amount=total, currency=currency, payment_method=payment_method
                     ),
-                    expires_at=now + timedelta(seconds=settings.ORDER_EXPIRES_AFTER),
-                    sweep_after=now + timedelta(seconds=settings.SWEEP_AFTER),
+                    expires_at=Now() + timedelta(seconds=settings.ORDER_EXPIRES_AFTER),
+                    sweep_after=Now() + timedelta(seconds=settings.SWEEP_AFTER),
                     **fields,
                 )
                 break
@@ -185,6 +184,7 @@ def _insert_order(*, checkout_key: str, payment_method: str, lines: list[OrderLi
                 raise _KeyTaken from error
     else:
         raise RuntimeError("three new order codes in a row were taken")
+    order.refresh_from_db(fields=["created_at", "expires_at", "sweep_after"])
     for line in lines:
         line.order = order
     OrderLine.objects.bulk_create(lines)

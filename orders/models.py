@@ -52,17 +52,17 @@ class Order(models.Model):
     created_at = models.DateTimeField(db_default=Now())
     expires_at = models.DateTimeField(help_text="When an unpaid order is cancelled.")
     finalized_at = models.DateTimeField(null=True, blank=True)
-    sweep_after = models.DateTimeField(help_text="When the sweep takes it up, unless it is final by then.")
+    sweep_after = models.DateTimeField(
+        null=True, blank=True, help_text="When the sweep takes it up, unless it is final by then. Empty: it gave up."
+    )
     attempts = models.PositiveIntegerField(default=0, help_text="How often it was swept.")
     needs_review = models.BooleanField(default=False)
-    review_reason = models.CharField(max_length=200, blank=True)
+    review_reason = models.TextField(blank=True)
 
     class Meta:
         ordering = ["-created_at"]
         indexes = [
-            models.Index(
-                fields=["sweep_after"], condition=Q(status="PENDING", needs_review=False), name="order_to_sweep"
-            ),
+            models.Index(fields=["sweep_after"], condition=Q(status="PENDING"), name="order_to_sweep"),
             models.Index(fields=["-created_at"], name="order_newest_first"),
             models.Index(fields=["email"], name="order_email"),
             models.Index(fields=["-created_at"], condition=Q(status="PENDING"), name="order_pending_newest_first"),

@@ -2,16 +2,17 @@
 
 import random
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models.functions import Now
-from django.utils import timezone
+from django.db.models.functions import Least, Now
 
 from accounts.models import User
 from catalog.services import deduct_stock, release_stock
 from orders.models import Order, OrderEvent, OrderMail
 from payments.models import Payment
+from payments.services import resume_payment
 
 Status = Order.Status
 Reason = Order.CancelReason
@@ -25,12 +26,11 @@ class OrderIsFinal(Exception):
 def finalize_order(*, code: str) -> Order:
     """Confirm or cancel a PENDING order as its payment says, and deduct or release its stock, in one transaction.
 
-    A repeat, also one at the same time, changes nothing. An order whose payment has no answer yet is left as it is, and
-    so is one that needs review: what went wrong so often is not tried again before a person says so.
+    A repeat, also one at the same time, changes nothing. An order whose payment has no answer yet is left as it is.
     """
     with transaction.atomic():
         order = _lock_order(code)
-        if order.status != Status.PENDING or order.needs_review:
+        if order.status != Status.PENDING:
             return order
         # Read after the lock is held: a join would return the payment as it was before the wait.
         match Payment.objects.get(pk=order.payment_id).status:
@@ -52,14 +52,10 @@ def cancel_order(*, code: str, reason: Order.CancelReason, actor: User | None = 
     So the order may still end CONFIRMED, if the money was taken first. Raises OrderIsFinal, having changed nothing.
     """
     with transaction.atomic():
-        order = _lock_order(code)
-        if order.status != Status.PENDING:
-            raise OrderIsFinal(order.status)
+        order = _lock_pending_order(code)
         if not order.cancel_reason:
-            order.cancel_reason = reason
             _add_event(order, Kind.CANCEL_REQUESTED, actor=actor, reason=reason)
-        order.expires_at = min(order.expires_at, timezone.now())
-        _sweep_now(order)
+        _sweep_now(order, cancel_reason=order.cancel_reason or reason, expires_at=Least("expires_at", Now()))
         unsent = Payment.objects.filter(pk=order.payment_id, status=Payment.Status.PENDING)
         unsent.update(status=Payment.Status.CANCELLED)
         return finalize_order(code=code)
@@ -68,67 +64,78 @@ def cancel_order(*, code: str, reason: Order.CancelReason, actor: User | None = 
 def resume_order(*, code: str, actor: User | None = None) -> Order:
     """Let the sweep take up a PENDING order at once, with its attempts counted from zero. Raises OrderIsFinal."""
     with transaction.atomic():
-        order = _lock_order(code)
-        if order.status != Status.PENDING:
-            raise OrderIsFinal(order.status)
+        order = _lock_pending_order(code)
         _sweep_now(order)
         _add_event(order, Kind.RESUMED, actor=actor)
         return order
 
 
-def claim_stuck_orders(*, limit: int = 100) -> list[Order]:
+def claim_stuck_orders(*, limit: int = 100) -> list[tuple[str, bool]]:
     """Take up to `limit` PENDING orders whose time has come, oldest first, and push their next time on.
 
-    No two callers get the same order. One that was claimed too often gets needs_review and is left to a person.
+    Return the code of each, and whether it is past its deadline. No two callers get the same order. One that was
+    claimed too often needs review, and is claimed on, rarely: its payment may be answered yet. But if the payment has
+    its answer and the order still no end, finalizing fails or kills, so it is left to a person.
     """
     with transaction.atomic():
-        due = Order.objects.filter(status=Status.PENDING, needs_review=False, sweep_after__lte=Now())
-        claimed = []
-        for order in due.order_by("sweep_after").select_for_update(skip_locked=True)[:limit]:
-            order.attempts += 1
-            if order.attempts > settings.SWEEP_MAX_ATTEMPTS:
-                _ask_for_review(
-                    order, f"swept {settings.SWEEP_MAX_ATTEMPTS} times: {order.payment.last_error or 'no end'}"
-                )
-            else:
-                order.sweep_after = _next_sweep(order)
-                order.save(update_fields=["attempts", "sweep_after"])
-                _add_event(order, Kind.SWEPT, attempt=order.attempts)
-                claimed.append(order)
-        return claimed
+        due = Order.objects.filter(status=Status.PENDING, sweep_after__lte=Now()).annotate(now=Now())
+        orders = due.order_by("sweep_after").select_for_update(skip_locked=True, of=("self",)).select_related("payment")
+        return [
+            (order.code, order.expires_at <= order.now) for order in orders[:limit] if _claim_order(order, order.now)
+        ]
+
+
+def _claim_order(order: Order, now: datetime) -> bool:
+    order.attempts += 1
+    order.sweep_after = now + _next_pause(order, now)
+    if order.attempts > settings.SWEEP_MAX_ATTEMPTS:
+        if not order.needs_review:
+            order.needs_review = True
+            order.review_reason = f"swept {settings.SWEEP_MAX_ATTEMPTS} times: {order.payment.last_error or 'no end'}"
+            _add_event(order, Kind.REVIEW_NEEDED, reason=order.review_reason)
+        if order.payment.is_answered:
+            order.sweep_after = None
+    else:
+        _add_event(order, Kind.SWEPT, attempt=order.attempts)
+    order.save(update_fields=["attempts", "sweep_after", "needs_review", "review_reason"])
+    return order.sweep_after is not None
 
 
 def _lock_order(code: str) -> Order:
     return Order.objects.select_for_update().get(code=code)
 
 
+def _lock_pending_order(code: str) -> Order:
+    order = _lock_order(code)
+    if order.status != Status.PENDING:
+        raise OrderIsFinal(order.status)
+    return order
+
+
 def _finish_order(order: Order, status: Order.Status, *, reason: str) -> None:
-    order.status, order.cancel_reason, order.needs_review = status, reason, False
-    order.finalized_at = Now()  # the database's clock, which the audit goes by
-    order.save(update_fields=["status", "cancel_reason", "needs_review", "finalized_at"])
-    order.refresh_from_db(fields=["finalized_at"])
+    # The database's clock here and below: others of its kind are compared with it, and servers disagree.
+    _update_order(order, status=status, cancel_reason=reason, needs_review=False, finalized_at=Now())
     confirmed = status == Status.CONFIRMED
     _add_event(order, Kind.CONFIRMED if confirmed else Kind.CANCELLED, reason=reason)
     OrderMail.objects.create(order=order, kind=OrderMail.Kind.CONFIRMED if confirmed else OrderMail.Kind.CANCELLED)
 
 
-def _sweep_now(order: Order) -> None:
-    order.sweep_after, order.attempts, order.needs_review, order.review_reason = timezone.now(), 0, False, ""
-    order.save()
+def _sweep_now(order: Order, **values: object) -> None:
+    _update_order(order, sweep_after=Now(), attempts=0, needs_review=False, review_reason="", **values)
+    resume_payment(reference=order.code)
 
 
-def _ask_for_review(order: Order, reason: str) -> None:
-    order.needs_review, order.review_reason = True, reason
-    order.save(update_fields=["needs_review", "review_reason"])
-    _add_event(order, Kind.REVIEW_NEEDED, reason=reason)
+def _update_order(order: Order, **values: Any) -> None:
+    Order.objects.filter(pk=order.pk).update(**values)
+    order.refresh_from_db()
 
 
-def _next_sweep(order: Order) -> datetime:
-    now = timezone.now()
-    delay = min(settings.SWEEP_AFTER * 2 ** (order.attempts - 1), settings.SWEEP_AFTER_MAX)
-    then = now + timedelta(seconds=delay * random.uniform(0.75, 1.25))  # noqa: S311 - jitter, so that they don't come back as one
+def _next_pause(order: Order, now: datetime) -> timedelta:
+    pause = min(settings.SWEEP_AFTER * 2 ** min(order.attempts - 1, 30), settings.SWEEP_AFTER_MAX)
+    pause *= random.uniform(0.75, 1.25)  # noqa: S311 - jitter, so that they don't come back as one
     # The deadline doesn't wait for a long pause to end.
-    return min(then, order.expires_at) if order.expires_at > now else then
+    left = (order.expires_at - now).total_seconds()
+    return timedelta(seconds=min(pause, left) if left > 0 else pause)
 
 
 def _add_event(order: Order, kind: OrderEvent.Kind, *, actor: User | None = None, **data: object) -> None:

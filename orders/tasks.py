@@ -3,7 +3,6 @@
 import logging
 
 from celery import chain, shared_task
-from django.utils import timezone
 
 from orders import audit, mails, services
 from payments.tasks import cancel_payment, charge_payment
@@ -27,9 +26,8 @@ def finalize_order(code: str) -> None:
 
 @shared_task
 def sweep_stuck_orders() -> None:
-    now = timezone.now()
-    for order in services.claim_stuck_orders():
-        process_order(order.code, expired=order.expires_at <= now)
+    for code, expired in services.claim_stuck_orders():
+        process_order(code, expired=expired)
 
 
 @shared_task

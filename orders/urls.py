@@ -1,10 +1,10 @@
 """The API's addresses."""
 
-from django.urls import path
+from django.urls import path, re_path
 
 from orders import api
 
 urlpatterns = [
     path("orders", api.create_order),
-    path("orders/<code>", api.show_order),
+    re_path(r"^orders/(?P<code>[0-9A-Z-]{1,18})$", api.show_order),
 ]

@@ -20,10 +20,10 @@ class Payment(models.Model):
     currency = models.CharField(max_length=3)
     payment_method = models.CharField(max_length=64)
     status = models.CharField(max_length=9, choices=Status, default=Status.PENDING)
-    attempts = models.PositiveIntegerField(default=0, help_text="How often the provider was asked to charge.")
+    attempts = models.PositiveIntegerField(default=0, help_text="How often the provider was asked.")
     provider_id = models.CharField(max_length=255, unique=True, null=True, blank=True)
     decline_code = models.CharField(max_length=64, blank=True)
-    last_error = models.CharField(max_length=200, blank=True, help_text="Why the outcome is not known yet.")
+    last_error = models.TextField(blank=True, help_text="Why the outcome is not known yet.")
     created_at = models.DateTimeField(db_default=Now())
     sent_at = models.DateTimeField(null=True, blank=True)
 
@@ -55,6 +55,10 @@ class Payment(models.Model):
 
     def __str__(self) -> str:
         return f"{self.reference}: {self.status}"
+
+    @property
+    def is_answered(self) -> bool:
+        return self.status not in (self.Status.PENDING, self.Status.SENT)
 
     @property
     def key(self) -> str:

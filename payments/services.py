@@ -2,6 +2,7 @@
 
 import logging
 
+from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import F
 from django.db.models.functions import Coalesce, Now
@@ -22,16 +23,16 @@ def charge_payment(*, reference: str) -> None:
     """Ask the provider for the money and write down SUCCEEDED or DECLINED. Once that is known, a repeat does nothing.
 
     SENT is committed before the provider is asked. Raises GatewayUnavailable where the outcome is unknown: the payment
-    stays SENT, and a repeat asks again with the same key and the same parameters.
+    stays SENT, and a repeat asks again with the same key and the same parameters, at most PAYMENT_MAX_ATTEMPTS times.
     """
-    request = _mark_sent(reference)
+    request = _mark_sent(reference, among=[Status.PENDING, Status.SENT])
     if request is None:
         return
     _release_connection()
     try:
         charge = get_gateway().charge(request)
     except CardDeclined as decline:
-        _record_answer(reference, status=Status.DECLINED, decline_code=decline.code)
+        _record_answer(reference, status=Status.DECLINED, decline_code=decline.code[:64])
     except GatewayUnavailable as error:
         _record_error(reference, error)
         raise
@@ -47,10 +48,9 @@ def cancel_payment(*, reference: str) -> None:
     """
     if Payment.objects.filter(reference=reference, status=Status.PENDING).update(status=Status.CANCELLED):
         return
-    payment = Payment.objects.get(reference=reference)
-    if payment.status != Status.SENT:
+    request = _mark_sent(reference, among=[Status.SENT])
+    if request is None:
         return
-    request = _make_request(payment)
     _release_connection()
     try:
         charge = get_gateway().cancel(request)
@@ -63,11 +63,19 @@ def cancel_payment(*, reference: str) -> None:
         _record_answer(reference, status=Status.SUCCEEDED, provider_id=charge.provider_id)
 
 
-def _mark_sent(reference: str) -> ChargeRequest | None:
-    # Durable: the row is on disk before the provider hears of it; a transaction around this is an error.
+def resume_payment(*, reference: str) -> None:
+    """Let the provider be asked again as often as at first."""
+    Payment.objects.filter(reference=reference).update(attempts=0)
+
+
+def _mark_sent(reference: str, *, among: list[Payment.Status]) -> ChargeRequest | None:
+    # Durable: the row is on disk before the provider hears of it; a transaction around this is an error. So is the
+    # count: a request that kills its worker each time is not made for ever.
     with transaction.atomic(durable=True):
-        unanswered = Payment.objects.filter(reference=reference, status__in=[Status.PENDING, Status.SENT])
-        if not unanswered.update(status=Status.SENT, sent_at=Coalesce("sent_at", Now()), attempts=F("attempts") + 1):
+        askable = Payment.objects.filter(
+            reference=reference, status__in=among, attempts__lt=settings.PAYMENT_MAX_ATTEMPTS
+        )
+        if not askable.update(status=Status.SENT, sent_at=Coalesce("sent_at", Now()), attempts=F("attempts") + 1):
             return None
         return _make_request(Payment.objects.get(reference=reference))
 
@@ -96,4 +104,4 @@ def _record_answer(reference: str, **answer: str) -> None:
 
 
 def _record_error(reference: str, error: GatewayUnavailable) -> None:
-    Payment.objects.filter(reference=reference, status=Status.SENT).update(last_error=str(error)[:200])
+    Payment.objects.filter(reference=reference, status=Status.SENT).update(last_error=str(error)[:1000])

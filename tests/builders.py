@@ -14,7 +14,7 @@ EVERYTHING = (Product, Stock, StockMovement, Payment, Order, OrderLine, OrderEve
 
 
 def make_product(sku: str = "MUG", *, price: int | None = 500, stock: int = 10, **fields: Any) -> Product:
-    product = Product.objects.create(sku=sku, name=f"The {sku}", price=price, **{"currency": "GBP", **fields})
+    product = Product.objects.create(sku=sku, price=price, **{"name": f"The {sku}", "currency": "GBP", **fields})
     Stock.objects.create(product=product)
     if stock:
         receive_stock(reference="delivery", quantities={product.pk: stock})

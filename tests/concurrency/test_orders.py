@@ -110,10 +110,10 @@ def test_sweeps_at_the_same_time_share_the_stuck_orders() -> None:
 
     claims = race([partial(claim_stuck_orders, limit=20)] * 6)
 
-    claimed = [order.code for claim in claims for order in claim]
+    claimed = [code for claim in claims for code, _ in claim]
     assert len(claimed) == len(set(claimed))
     while more := claim_stuck_orders(limit=100):
-        claimed += [order.code for order in more]
+        claimed += [code for code, _ in more]
     assert sorted(claimed) == sorted(order.code for order in orders)
 
 

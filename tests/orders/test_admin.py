@@ -133,6 +133,8 @@ def test_resume_ends_the_review_and_lets_the_sweep_take_the_order(admin_client: 
 
     resumed = Order.objects.get(pk=order.pk)
     assert (resumed.needs_review, resumed.review_reason, resumed.attempts) == (False, "", 0)
+    assert resumed.sweep_after
+    assert order.sweep_after
     assert resumed.sweep_after < order.sweep_after
     assert order.events.get(kind=OrderEvent.Kind.RESUMED).actor == admin_user
     assert f"Taken up again by the next sweep: {order.code}." in text

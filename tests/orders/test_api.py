@@ -102,7 +102,7 @@ def test_post_refuses_a_bad_idempotency_key(client: Client, key: str | None) -> 
     assert not Order.objects.exists()
 
 
-@pytest.mark.parametrize("raw", [" ", "{", b"\xff\xfe", "NaN", '{"email": }'])
+@pytest.mark.parametrize("raw", [" ", "{", b"\xff\xfe", "NaN", '{"email": }', "[" * 100_000])
 def test_post_refuses_what_is_not_json(client: Client, raw: str | bytes) -> None:
     assert post(client, raw).status_code == 400
     assert not Order.objects.exists()
@@ -113,6 +113,7 @@ def test_post_refuses_what_is_not_json(client: Client, raw: str | bytes) -> None
     [
         {"email": "not an address"},
         {"email": None},
+        {"email": "a@" + "İ" * 100 + ".example.com"},
         {"lines": []},
         {"lines": "MUG"},
         {"lines": [{"sku": "MUG"}]},
@@ -157,3 +158,4 @@ def test_get_shows_an_order_by_its_code_only(client: Client) -> None:
     assert client.get(f"/api/orders/{order.code}").json()["status"] == "PENDING"
     assert "email" not in client.get(f"/api/orders/{order.code}").json()
     assert_refused(client.get(f"/api/orders/{order.pk}"), 404, "not_found")
+    assert client.get("/api/orders/%00").status_code == 404

@@ -46,7 +46,7 @@ def test_the_audit_of_honest_orders_is_clean() -> None:
 
     assert report == {
         "ok": True,
-        "checked": {"orders": 3, "lines": 3, "stocks": 1, "movements": 6, "charges": 1},
+        "checked": {"orders": 3, "lines": 3, "stocks": 1, "movements": 6, "charges": 1, "needs_review": 0},
         "violations": [],
     }
 

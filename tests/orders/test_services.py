@@ -1,5 +1,4 @@
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from django.conf import LazySettings
@@ -15,8 +14,8 @@ Reason = Order.CancelReason
 Answer = Payment.Status
 
 
-def make_due_order(**fields: Any) -> Order:
-    order = make_order(**fields)
+def make_due_order() -> Order:
+    order = make_order()
     Order.objects.filter(pk=order.pk).update(sweep_after=timezone.now() - timedelta(seconds=1))
     return order
 
@@ -90,7 +89,7 @@ def test_cancel_order_leaves_an_unknown_payment_to_the_sweep() -> None:
 
     assert order.status == "PENDING"
     assert order.expires_at <= timezone.now()
-    assert [claimed.code for claimed in claim_stuck_orders()] == [order.code]
+    assert claim_stuck_orders() == [(order.code, True)]
     assert stock_of("MUG") == (10, 1)
 
 
@@ -133,11 +132,12 @@ def test_a_final_order_can_be_neither_cancelled_nor_resumed(answer: Payment.Stat
 def test_claim_stuck_orders_takes_what_is_due_once_and_pushes_its_next_time_on() -> None:
     due, fresh = make_due_order(), make_order()
 
-    assert [order.code for order in claim_stuck_orders()] == [due.code]
+    assert claim_stuck_orders() == [(due.code, False)]
     assert claim_stuck_orders() == []
 
     due.refresh_from_db()
     assert due.attempts == 1
+    assert due.sweep_after
     assert due.sweep_after > timezone.now()
     assert [event.kind for event in due.events.all()] == ["placed", "swept"]
     assert [event.kind for event in fresh.events.all()] == ["placed"]
@@ -147,7 +147,7 @@ def test_claim_stuck_orders_takes_no_more_than_its_limit_oldest_first() -> None:
     orders = [make_due_order() for _ in range(3)]
     Order.objects.filter(pk=orders[2].pk).update(sweep_after=timezone.now() - timedelta(hours=1))
 
-    assert [order.code for order in claim_stuck_orders(limit=1)] == [orders[2].code]
+    assert claim_stuck_orders(limit=1) == [(orders[2].code, False)]
     assert len(claim_stuck_orders(limit=5)) == 2
 
 
@@ -157,8 +157,10 @@ def test_claim_stuck_orders_waits_longer_each_time_but_never_past_the_deadline(s
     waits = []
     for _ in range(4):
         Order.objects.update(sweep_after=timezone.now() - timedelta(seconds=1))
-        claimed = claim_stuck_orders()[0]
-        waits.append((claimed.sweep_after - timezone.now()).total_seconds())
+        claim_stuck_orders()
+        order.refresh_from_db()
+        assert order.sweep_after is not None
+        waits.append((order.sweep_after - timezone.now()).total_seconds())
     for wait, delay in zip(waits, [10, 20, 40, 40], strict=True):
         assert delay * 0.7 < wait < delay * 1.3
 
@@ -169,43 +171,62 @@ def test_claim_stuck_orders_waits_longer_each_time_but_never_past_the_deadline(s
     assert order.sweep_after == soon
 
 
-def test_claim_stuck_orders_gives_an_order_to_a_person_after_too_many_tries(settings: LazySettings) -> None:
+def sweep_until_review(order: Order, settings: LazySettings) -> Order:
     settings.SWEEP_MAX_ATTEMPTS = 3
-    order = make_due_order()
-    Order.objects.update(attempts=3)
-
-    assert claim_stuck_orders() == []
+    Order.objects.filter(pk=order.pk).update(attempts=3, sweep_after=timezone.now())
+    claim_stuck_orders()
     order.refresh_from_db()
-    assert order.needs_review
-    assert order.status == "PENDING"
-    assert stock_of("MUG") == (10, 1)
-    assert claim_stuck_orders() == []  # and leaves it there
+    return order
 
 
-def test_the_review_says_what_went_wrong_last(settings: LazySettings) -> None:
-    settings.SWEEP_MAX_ATTEMPTS = 3
-    order = make_due_order()
-    Order.objects.update(attempts=3)
+def test_an_order_that_is_swept_too_often_needs_review_and_is_swept_on(settings: LazySettings) -> None:
+    order = make_order()
+    answer_payment(order, Answer.SENT)
     Payment.objects.update(last_error="the provider answered 503")
 
-    claim_stuck_orders()
+    order = sweep_until_review(order, settings)
 
-    order.refresh_from_db()
+    assert (order.status, order.needs_review) == ("PENDING", True)
     assert order.review_reason == "swept 3 times: the provider answered 503"
+    assert stock_of("MUG") == (10, 1)
+    assert order.sweep_after is not None
+    assert order.sweep_after > timezone.now()
+    sweep_until_review(order, settings)
+    assert [event.kind for event in order.events.all()] == ["placed", "review_needed"]  # it is said once
 
 
-@pytest.mark.parametrize("answer", [Answer.SUCCEEDED, Answer.DECLINED])
-def test_finalize_order_leaves_an_order_that_needs_review_to_a_person(answer: Payment.Status) -> None:
+def test_an_order_in_review_ends_by_itself_when_the_answer_comes(settings: LazySettings) -> None:
     order = make_order()
-    answer_payment(order, answer)
-    Order.objects.update(needs_review=True)
-    before = everything()
+    answer_payment(order, Answer.SENT)
+    sweep_until_review(order, settings)
+    answer_payment(order, Answer.SUCCEEDED)
 
-    finalize_order(code=order.code)
-    assert everything() == before
+    order = finalize_order(code=order.code)
 
+    assert (order.status, order.needs_review) == ("CONFIRMED", False)
+
+
+def test_an_order_that_is_paid_and_does_not_end_is_left_to_a_person(settings: LazySettings) -> None:
+    order = make_order()
+    answer_payment(order, Answer.SUCCEEDED)
+
+    order = sweep_until_review(order, settings)
+
+    assert (order.needs_review, order.sweep_after) == (True, None)
+    assert claim_stuck_orders() == []
     resume_order(code=order.code)
-    assert finalize_order(code=order.code).status != "PENDING"
+    assert claim_stuck_orders() == [(order.code, False)]
+
+
+def test_an_endless_error_message_does_not_stop_the_sweep_of_others(settings: LazySettings) -> None:
+    order, other = make_order(), make_due_order()
+    answer_payment(order, Answer.SENT)
+    Payment.objects.filter(pk=order.payment_id).update(last_error="x" * 10_000)
+
+    sweep_until_review(order, settings)
+
+    other.refresh_from_db()
+    assert other.attempts == 1
 
 
 def test_cancel_order_ends_the_review_as_well() -> None:
@@ -216,16 +237,19 @@ def test_cancel_order_ends_the_review_as_well() -> None:
     order = cancel_order(code=order.code, reason=Reason.STAFF)
 
     assert not order.needs_review
-    assert [claimed.code for claimed in claim_stuck_orders()] == [order.code]
+    assert claim_stuck_orders() == [(order.code, True)]
 
 
 def test_resume_order_lets_the_sweep_take_it_up_again() -> None:
     order = make_order()
-    Order.objects.update(needs_review=True, review_reason="swept too often", attempts=9)
+    Order.objects.update(needs_review=True, review_reason="swept too often", attempts=9, sweep_after=None)
+    Payment.objects.update(attempts=200)
 
     resume_order(code=order.code)
 
-    assert [(claimed.code, claimed.attempts) for claimed in claim_stuck_orders()] == [(order.code, 1)]
+    assert claim_stuck_orders() == [(order.code, False)]
+    order.refresh_from_db()
+    assert (order.attempts, order.needs_review, order.payment.attempts) == (1, False, 0)
     assert [event.kind for event in order.events.all()] == ["placed", "resumed", "swept"]
 
 

@@ -1,11 +1,12 @@
 from typing import Any
 
 import pytest
+from django.conf import LazySettings
 from django.db import DatabaseError, connection, transaction
 
 from payments.gateway import Charge, ChargeRequest, GatewayUnavailable, get_gateway
 from payments.models import Payment
-from payments.services import cancel_payment, charge_payment, create_payment
+from payments.services import cancel_payment, charge_payment, create_payment, resume_payment
 from tests.provider import Provider
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("gateway")]
@@ -86,6 +87,25 @@ def test_charge_payment_while_the_provider_is_down_stays_sent_and_takes_nothing(
     provider.control()
     assert Payment.objects.get().status == Status.SENT
     assert charged(reference) == []
+
+
+def test_the_provider_is_asked_so_often_and_no_more(provider: Provider, reference: str, settings: LazySettings) -> None:
+    settings.PAYMENT_MAX_ATTEMPTS = 2
+    make_payment(reference=reference)
+    provider.control(fault="down")
+    for _ in range(2):
+        with pytest.raises(GatewayUnavailable):
+            charge_payment(reference=reference)
+    provider.control()
+    before = row(reference)
+
+    charge_payment(reference=reference)
+    cancel_payment(reference=reference)
+    assert row(reference) == before
+
+    resume_payment(reference=reference)
+    charge_payment(reference=reference)
+    assert row(reference)["status"] == Status.SUCCEEDED
 
 
 def test_charge_payment_is_on_disk_before_the_provider_hears_of_it(reference: str) -> None:

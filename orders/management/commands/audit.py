@@ -1,10 +1,11 @@
-"""Say whether everything holds; exit 1 if anything does not, 2 if the provider can't be asked."""
+"""Say whether everything holds; exit 1 if anything does not, 2 if the database or the provider can't be asked."""
 
 import json
 import sys
 from argparse import ArgumentParser
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import OperationalError
 
 from orders.audit import Report, audit_orders
 from payments.gateway import GatewayUnavailable
@@ -19,8 +20,8 @@ class Command(BaseCommand):
     def handle(self, *, json: bool, **_: object) -> None:
         try:
             report = audit_orders()
-        except GatewayUnavailable as error:
-            raise CommandError(f"The provider can't be asked: {error}", returncode=2) from error
+        except (GatewayUnavailable, OperationalError) as error:
+            raise CommandError(f"Nothing is known: {error}", returncode=2) from error
         self.stdout.write(to_json(report) if json else to_text(report))
         if not report["ok"]:
             sys.exit(1)

@@ -1,0 +1,43 @@
+"""The addresses of the account."""
+
+from django.contrib.auth import views as auth
+from django.urls import path, reverse_lazy
+
+from accounts import views
+from accounts.forms import LogInForm
+
+urlpatterns = [
+    path("sign-up/", views.sign_up, name="sign-up"),
+    path(
+        "log-in/",
+        auth.LoginView.as_view(
+            template_name="accounts/log_in.html", authentication_form=LogInForm, redirect_authenticated_user=True
+        ),
+        name="log-in",
+    ),
+    path("log-out/", auth.LogoutView.as_view(), name="log-out"),
+    path("verify/", views.send_verification, name="send-verification"),
+    path("verify/<token>/", views.verify, name="verify-email"),
+    path(
+        "password/",
+        auth.PasswordResetView.as_view(
+            template_name="accounts/password_reset.html",
+            email_template_name="accounts/password_reset.txt",
+            subject_template_name="accounts/password_reset_subject.txt",
+            success_url=reverse_lazy("password-reset-sent"),
+        ),
+        name="password-reset",
+    ),
+    path(
+        "password/sent/",
+        auth.PasswordResetDoneView.as_view(template_name="accounts/password_reset_sent.html"),
+        name="password-reset-sent",
+    ),
+    path(
+        "password/<uidb64>/<token>/",
+        auth.PasswordResetConfirmView.as_view(
+            template_name="accounts/password_reset_confirm.html", success_url=reverse_lazy("log-in")
+        ),
+        name="password-reset-confirm",
+    ),
+]

@@ -1,0 +1,37 @@
+"""How templates write prices and availability."""
+
+from django import template
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from catalog.models import Stock
+from money import format_money
+
+LOW_STOCK = 5
+
+register = template.Library()
+
+
+@register.filter
+def money(amount: int, currency: str) -> str:
+    """Minor units as a price: {{ product.price|money:product.currency }}"""
+    return format_money(amount, currency)
+
+
+@register.filter
+def availability(stock: Stock) -> str:
+    """What can be bought now, in words."""
+    available = stock.available
+    if available <= 0:
+        return _("Sold out")
+    if available <= LOW_STOCK:
+        return ngettext("Only %(count)d left", "Only %(count)d left", available) % {"count": available}
+    return _("%(count)s available") % {"count": f"{available:,}"}
+
+
+@register.filter
+def availability_level(stock: Stock) -> str:
+    """none, low or good: the class that colours it."""
+    if stock.available <= 0:
+        return "none"
+    return "low" if stock.available <= LOW_STOCK else "good"

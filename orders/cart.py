@@ -1,0 +1,197 @@
+"""The cart: what a customer means to buy. The session has SKUs and quantities; everything else is read at each look."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from uuid import uuid4
+
+from django.conf import settings
+from django.contrib.sessions.backends.base import SessionBase
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from catalog.models import Product
+from orders.models import Order
+
+CART = "cart"  # quantities by SKU
+PRICES = "cart_prices"  # by SKU, as they were when the customer last chose a quantity
+KEY = "checkout_key"
+LAST_ORDER = "last_order"  # its code: the way back for who never saw the answer
+KEY_FORM = re.compile(r"cart-[0-9a-f]{32}")  # nothing that a client of the API would choose, and nobody could guess
+
+
+class SoldOut(Exception):
+    """No unit of the product can be bought."""
+
+
+class CartFull(Exception):
+    """There are as many products in the cart as it holds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CartLine:
+    """One product of the cart, as it is now and as it was when it was put in."""
+
+    sku: str
+    quantity: int
+    product: Product | None  # None: not for sale any more
+    old_price: int | None  # None: as it is now
+
+    @property
+    def available(self) -> int:
+        return self.product.stock.available if self.product else 0
+
+    @property
+    def most(self) -> int:
+        return most_units(self.product) if self.product else 0
+
+    @property
+    def is_buyable(self) -> bool:
+        return self.quantity <= self.most
+
+    @property
+    def price(self) -> int:
+        return (self.product and self.product.price) or 0
+
+    @property
+    def total(self) -> int:
+        return self.price * self.quantity
+
+
+@dataclass(frozen=True)
+class Cart:
+    lines: list[CartLine]
+
+    @property
+    def total(self) -> int:
+        return sum(line.total for line in self.lines)
+
+    @property
+    def currency(self) -> str:
+        return next((line.product.currency for line in self.lines if line.product), settings.SHOP_CURRENCY)
+
+    @property
+    def is_buyable(self) -> bool:
+        return bool(self.lines) and not self.is_mixed and all(line.is_buyable for line in self.lines)
+
+    @property
+    def is_mixed(self) -> bool:
+        """More than one currency: they can't be paid together."""
+        return len({line.product.currency for line in self.lines if line.product}) > 1
+
+    @property
+    def fingerprint(self) -> str:
+        """The same as long as the products, the quantities and the prices are."""
+        asked = [(line.sku, line.quantity, line.price) for line in self.lines]
+        return hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
+
+
+def read_cart(session: SessionBase) -> Cart:
+    """The cart at today's prices and stock, in one query."""
+    quantities, prices = session.get(CART, {}), session.get(PRICES, {})
+    products = {product.sku: product for product in _find_products(quantities)}
+    return Cart([_make_line(sku, quantity, products.get(sku), prices.get(sku)) for sku, quantity in quantities.items()])
+
+
+def add_to_cart(session: SessionBase, *, sku: str, quantity: int) -> int:
+    """Add units of a product, as far as they can be bought; return how many are in the cart now.
+
+    Raises Product.DoesNotExist, SoldOut and CartFull, having changed nothing.
+    """
+    return set_quantity(session, sku=sku, quantity=session.get(CART, {}).get(sku, 0) + quantity)
+
+
+def set_quantity(session: SessionBase, *, sku: str, quantity: int) -> int:
+    """Have that many units of a product in the cart, as far as they can be bought; return how many they are.
+
+    Raises Product.DoesNotExist, SoldOut and CartFull, having changed nothing.
+    """
+    product = _find_products([sku]).get()
+    quantity = min(quantity, most_units(product))
+    if quantity <= 0:
+        raise SoldOut
+    quantities = session.setdefault(CART, {})
+    if sku not in quantities and len(quantities) >= settings.SHOP_MAX_LINES:
+        raise CartFull
+    quantities[sku] = quantity
+    session.setdefault(PRICES, {})[sku] = product.price
+    session.modified = True
+    return quantity
+
+
+def remove_from_cart(session: SessionBase, *, sku: str) -> None:
+    """Take the product out; nothing happens if it is not in."""
+    for name in (CART, PRICES):
+        session.get(name, {}).pop(sku, None)
+    session.modified = True
+
+
+def fit_cart(session: SessionBase) -> None:
+    """Lower each quantity to what can be bought, and take out what can't. The prices seen stay as they were."""
+    for line in read_cart(session).lines:
+        if line.most == 0:
+            remove_from_cart(session, sku=line.sku)
+        elif not line.is_buyable:
+            session[CART][line.sku] = line.most
+    session.modified = True
+
+
+def get_checkout_key(session: SessionBase) -> str:
+    """The key under which this cart is placed: the same until its order is known to be placed."""
+    key: str = session.setdefault(KEY, f"cart-{uuid4().hex}")
+    return key
+
+
+def find_placed(session: SessionBase, *, posted_key: str = "") -> Order | None:
+    """The order that stands under the key that a checkout page had, or under this cart's own.
+
+    The second is there when the answer got lost and the session with it.
+    """
+    key = posted_key or session.get(KEY, "")
+    return Order.objects.filter(checkout_key=key).first() if KEY_FORM.fullmatch(key) else None
+
+
+def finish_checkout(session: SessionBase, *, order: Order) -> None:
+    """Take out what was ordered, if it was this cart's key; what was put in since then stays, under a new key."""
+    if session.get(KEY) != order.checkout_key:
+        return
+    del session[KEY]
+    session[LAST_ORDER] = order.code
+    quantities = session.get(CART, {})
+    for line in order.lines.all():
+        quantities[line.sku] = quantities.get(line.sku, 0) - line.quantity
+        if quantities[line.sku] <= 0:
+            remove_from_cart(session, sku=line.sku)
+
+
+def refill_cart(session: SessionBase, *, order: Order) -> None:
+    """Have what the order asked for in the cart again, at the price that it had; a repeat changes nothing."""
+    if session.get(KEY) == order.checkout_key:
+        del session[KEY]
+    for line in order.lines.all():
+        session.setdefault(CART, {})[line.sku] = line.quantity
+        session.setdefault(PRICES, {})[line.sku] = line.price
+    session.modified = True
+
+
+def most_units(product: Product) -> int:
+    """How many units of it one cart may hold now."""
+    most: int = min(product.stock.available, settings.SHOP_MAX_QUANTITY)
+    return most
+
+
+def cart_count(request: HttpRequest) -> dict[str, object]:
+    """For every template: how many units are in the cart."""
+    return {"cart_count": sum(request.session.get(CART, {}).values())} if hasattr(request, "session") else {}
+
+
+def _find_products(skus: Iterable[str]) -> QuerySet[Product]:
+    sellable = Product.objects.filter(sku__in=list(skus), active=True, stock__isnull=False)
+    return sellable.select_related("stock").defer("description")
+
+
+def _make_line(sku: str, quantity: int, product: Product | None, seen: int | None) -> CartLine:
+    changed = product is not None and seen not in (None, product.price)
+    return CartLine(sku=sku, quantity=quantity, product=product, old_price=seen if changed else None)

@@ -1,0 +1,80 @@
+"""The cart's pages. Each change answers with the cart as it is then, and says what could not be had."""
+
+from http import HTTPStatus
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.cache import cache_control
+from django.views.decorators.http import require_POST, require_safe
+
+from catalog.models import Product
+from orders import cart
+from orders.forms import QuantityForm
+
+
+@require_safe
+@cache_control(private=True, no_cache=True)
+def show_cart(request: HttpRequest) -> HttpResponse:
+    context = {"cart": cart.read_cart(request.session), "last_order": request.session.get(cart.LAST_ORDER)}
+    return render(request, "orders/cart.html", context)
+
+
+@require_POST
+def add_to_cart(request: HttpRequest) -> HttpResponse:
+    """Answers htmx with a line for the product's page, and everybody else with the cart."""
+    form = QuantityForm(request.POST)
+    added, text = _add(request, form)
+    if request.headers.get("HX-Request"):
+        status = HTTPStatus.OK if added else HTTPStatus.CONFLICT
+        return render(request, "orders/_added.html", {"added": added, "text": text}, status=status)
+    messages.add_message(request, messages.SUCCESS if added else messages.WARNING, text)
+    return redirect("cart")
+
+
+@require_POST
+def change_cart(request: HttpRequest) -> HttpResponse:
+    form = QuantityForm(request.POST)
+    if "remove" in request.POST:
+        cart.remove_from_cart(request.session, sku=request.POST.get("sku", ""))
+    elif not form.is_valid():
+        messages.warning(request, _("Choose a quantity of 1 or more."))
+    else:
+        sku, quantity = form.cleaned_data["sku"], form.cleaned_data["quantity"]
+        try:
+            got = cart.set_quantity(request.session, sku=sku, quantity=quantity)
+        except (Product.DoesNotExist, cart.SoldOut, cart.CartFull):
+            messages.warning(request, _("That can't be bought any more. Your cart is as it was."))
+        else:
+            if got < quantity:
+                messages.warning(request, _("You can have %(count)d of these at most.") % {"count": got})
+    return redirect("cart")
+
+
+@require_POST
+def fit_cart(request: HttpRequest) -> HttpResponse:
+    cart.fit_cart(request.session)
+    return redirect("cart")
+
+
+def _add(request: HttpRequest, form: QuantityForm) -> tuple[bool, str]:
+    if not form.is_valid():
+        return False, _("Choose a quantity of 1 or more.")
+    sku, quantity = form.cleaned_data["sku"], form.cleaned_data["quantity"]
+    before = request.session.get(cart.CART, {}).get(sku, 0)
+    try:
+        now = cart.add_to_cart(request.session, sku=sku, quantity=quantity)
+    except (Product.DoesNotExist, cart.SoldOut):
+        return False, _("Sorry, this is sold out. Your cart is as it was.")
+    except cart.CartFull:
+        return False, _("Your cart is full. Order what is in it first.")
+    if now < before + quantity:
+        text = ngettext(
+            "Your cart has %(count)d of these now, which is the most you can have.",
+            "Your cart has %(count)d of these now, which is the most you can have.",
+            now,
+        )
+        return True, text % {"count": now}
+    return True, ngettext("Added to your cart.", "Added %(count)d to your cart.", quantity) % {"count": quantity}

@@ -1,0 +1,31 @@
+// Comfort only: without this file the shop works the same, and the server is what keeps two clicks one order.
+"use strict";
+
+// A form that is on its way is not sent again. Not in the handler itself: a disabled button is left out of the form.
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (!form.matches("[data-once]")) return;
+  if (form.dataset.sent) return event.preventDefault();
+  form.dataset.sent = "yes";
+  setTimeout(() => {
+    for (const button of form.querySelectorAll("button")) {
+      button.disabled = true;
+      if (button.dataset.busy) button.textContent = button.dataset.busy;
+    }
+  });
+});
+
+// The back button may bring the page as it was left: its buttons disabled, its prices old.
+addEventListener("pageshow", (event) => {
+  if (event.persisted) location.reload();
+});
+
+// A status that can't be asked for is not shown as if it were true now.
+const setOffline = (yes) => {
+  const note = document.getElementById("offline");
+  if (note) note.hidden = !yes;
+};
+document.addEventListener("htmx:afterRequest", (event) => {
+  const status = event.detail.xhr.status;
+  setOffline(!(status === 304 || (status >= 200 && status < 300)));
+});

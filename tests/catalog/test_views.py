@@ -1,0 +1,176 @@
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from catalog.models import Product, Stock
+from catalog.search import PAGE_SIZE, count_products, find_products, read_page
+from tests.builders import make_product
+
+pytestmark = pytest.mark.django_db
+
+
+def make_products(count: int) -> None:
+    """Named so that every other one shares its name with its neighbour, and only the id tells them apart."""
+    Product.objects.bulk_create(
+        Product(sku=f"S{n:03}", name=f"Name {n // 2:03}", slug="name", price=100, currency="GBP") for n in range(count)
+    )
+    Stock.objects.bulk_create(Stock(product=product, on_hand=5) for product in Product.objects.all())
+
+
+def skus(response: Any) -> list[str]:
+    return [product.sku for product in response.context["page"].products]
+
+
+def found(query: str) -> list[str]:
+    return [product.sku for product in find_products(query).order_by("sku")]
+
+
+def test_search_finds_by_every_word_of_the_name_and_by_sku_in_any_case() -> None:
+    make_product("85123A", name="WHITE HANGING HEART T-LIGHT HOLDER")
+    make_product("85123a", name="Cream heart")
+    make_product("21411", name="Red heart")
+
+    assert found("heart") == ["21411", "85123A", "85123a"]
+    assert found("HEART hanging") == ["85123A"]
+    assert found("85123") == ["85123A", "85123a"]
+    assert found("heart spoon") == []
+
+
+@pytest.mark.parametrize(
+    "query", ["100%", "_", "\\", "'", '"', "\0", "%", "( & |", "x" * 5000, " ", "h\u00e9\u1e9e\u0130"]
+)
+def test_search_takes_whatever_is_typed_as_text(client: Client, query: str) -> None:
+    make_product("MUG", name="Mug of 100% wool")
+
+    answer = client.get("/", {"q": query})
+
+    assert answer.status_code == 200
+    assert skus(answer) == (["MUG"] if query.strip("\0 ") in ("100%", "%", "") else [])
+
+
+def test_search_and_list_show_only_what_is_for_sale(client: Client) -> None:
+    make_product("MUG")
+    make_product("OLD", active=False)
+    Product.objects.create(sku="BARE", name="Without a stock", price=1, currency="GBP")
+
+    assert skus(client.get("/")) == skus(client.get("/?q=the")) == ["MUG"]
+
+
+def test_pages_show_every_product_once_forwards_and_backwards(client: Client) -> None:
+    make_products(2 * PAGE_SIZE + 3)
+    forwards, backwards = [], []
+
+    page = read_page(find_products())
+    while True:
+        forwards.append([product.sku for product in page.products])
+        if page.after is None:
+            break
+        page = read_page(find_products(), after=page.after)
+    while page.before:
+        page = read_page(find_products(), before=page.before)
+        backwards.append([product.sku for product in page.products])
+
+    assert [sku for page in forwards for sku in page] == [f"S{n:03}" for n in range(2 * PAGE_SIZE + 3)]
+    assert backwards == forwards[-2::-1]
+
+
+def test_going_back_beyond_the_beginning_shows_the_whole_first_page() -> None:
+    make_products(PAGE_SIZE + 1)
+    second = Product.objects.get(sku="S001")
+
+    assert read_page(find_products(), before=second.pk) == read_page(find_products())
+
+
+@pytest.mark.parametrize("place", ["after=999999", "after=x", "before=-1", "after=" + "9" * 30, "after=%00"])
+def test_a_page_that_is_nowhere_is_the_first(client: Client, place: str) -> None:
+    make_product("MUG")
+
+    assert skus(client.get(f"/?{place}")) == ["MUG"]
+
+
+def test_next_page_of_a_search_keeps_its_words(client: Client) -> None:
+    make_products(PAGE_SIZE + 2)
+    make_product("MUG", name="A & B")
+
+    answer = client.get("/", {"q": "na s0"})
+
+    after = answer.context["page"].after
+    assert f'href="?q=na%20s0&amp;after={after}"' in answer.text
+    assert len(skus(client.get("/", {"q": "na s0", "after": after}))) == 2
+    assert "26 products" in answer.text
+
+
+def test_a_count_of_very_many_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("catalog.search.MAX_COUNT", 3)
+    make_products(10)
+
+    assert count_products(find_products()) == 4
+
+
+def test_list_says_so_when_nothing_is_found_or_sold(client: Client) -> None:
+    assert "The shelves are empty" in client.get("/").text
+    answer = client.get("/", {"q": "<script>"})
+    assert "Nothing here has all of these words" in answer.text
+    assert "<script>alert" not in answer.text
+    assert "&lt;script&gt;" in answer.text
+
+
+def test_list_takes_one_query_and_a_search_two(client: Client, django_assert_num_queries: Any) -> None:
+    make_products(PAGE_SIZE + 1)
+
+    with django_assert_num_queries(1):
+        client.get("/")
+    with django_assert_num_queries(2):
+        client.get("/?q=name")
+
+
+@pytest.mark.parametrize(
+    ("stock", "text"), [(0, "Sold out"), (1, "Only 1 left"), (5, "Only 5 left"), (12, "12 available")]
+)
+def test_product_page_says_how_many_there_are(client: Client, stock: int, text: str) -> None:
+    product = make_product("MUG", stock=stock)
+
+    answer = client.get(product.get_absolute_url())
+
+    assert text in answer.text
+    assert ("Add to cart" in answer.text) == (stock > 0)
+
+
+def test_a_sku_is_case_sensitive_and_may_have_any_character(client: Client) -> None:
+    upper = make_product("85123A", name="Upper")
+    lower = make_product("85123a", name="Lower")
+    odd = make_product("a/b?c#d %e&f+\u00e9", name="\uba38\uadf8", slug="")
+
+    assert client.get(upper.get_absolute_url()).context["product"] == upper
+    assert client.get(lower.get_absolute_url()).context["product"] == lower
+    assert client.get(odd.get_absolute_url()).context["product"] == odd
+
+
+def test_a_product_has_one_address(client: Client) -> None:
+    product = make_product("MUG")
+
+    answer = client.get("/products/anything/MUG/")
+
+    assert (answer.status_code, answer["Location"]) == (301, product.get_absolute_url())
+
+
+@pytest.mark.parametrize("path", ["/products/x/GHOST/", "/products/x/OLD/", "/products/x/%00/", "/products/x/mug/"])
+def test_what_is_not_sold_has_no_page(client: Client, path: str) -> None:
+    make_product("MUG")
+    make_product("OLD", active=False)
+
+    answer = client.get(path)
+
+    assert answer.status_code == 404
+    assert "There is nothing here" in answer.text
+
+
+def test_every_page_forbids_what_is_inline_or_from_elsewhere(client: Client) -> None:
+    for path in ("/", "/nope", "/admin/login/", "/api/orders/x"):
+        policy = client.get(path)["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+    page = client.get("/").text
+    assert "style=" not in page
+    assert page.count("<script") == page.count("<script src=")
