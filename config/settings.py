@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import django
 import environ
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
@@ -201,10 +202,27 @@ if not STRIPE_API_BASE:
     SHOP_PAYMENT_METHODS = []
 
 SHOP_URL = env.str("SHOP_URL", default="")  # where customers find the shop: for the links in mails
-vars().update(env.email_url("EMAIL_URL", default="consolemail://"))
+MAIL = env.email_url("EMAIL_URL", default="consolemail://")
+if django.VERSION < (6, 1):
+    vars().update(MAIL, EMAIL_TIMEOUT=10)
+else:  # the same under its new names
+    MAIL_OPTIONS = {
+        "host": MAIL.get("EMAIL_HOST"),
+        "port": MAIL.get("EMAIL_PORT"),
+        "username": MAIL.get("EMAIL_HOST_USER"),
+        "password": MAIL.get("EMAIL_HOST_PASSWORD"),
+        "use_tls": MAIL.get("EMAIL_USE_TLS"),
+        "use_ssl": MAIL.get("EMAIL_USE_SSL"),
+    }
+    MAIL_OPTIONS = {name: value for name, value in MAIL_OPTIONS.items() if value}
+    MAILERS = {
+        "default": {
+            "BACKEND": MAIL["EMAIL_BACKEND"],
+            "OPTIONS": {"timeout": 10, **MAIL_OPTIONS} if "smtp" in MAIL["EMAIL_BACKEND"] else {},
+        }
+    }
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="shop@localhost")
 MAIL_DOMAIN = DEFAULT_FROM_EMAIL.rpartition("@")[2]
-EMAIL_TIMEOUT = 10  # seconds
 
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")  # empty: /metrics is forbidden, but for a LOCAL shop
 

@@ -2,7 +2,7 @@
 
 import random
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import transaction
@@ -17,6 +17,14 @@ from payments.services import resume_payment
 Status = Order.Status
 Reason = Order.CancelReason
 Kind = OrderEvent.Kind
+
+
+class Claim(NamedTuple):
+    """An order that the sweep has taken up: whether it is past its deadline, and when it will be taken up again."""
+
+    code: str
+    expired: bool
+    until: datetime
 
 
 class OrderIsFinal(Exception):
@@ -70,22 +78,20 @@ def resume_order(*, code: str, actor: User | None = None) -> Order:
         return order
 
 
-def claim_stuck_orders(*, limit: int = 100) -> list[tuple[str, bool]]:
+def claim_stuck_orders(*, limit: int = 100) -> list[Claim]:
     """Take up to `limit` PENDING orders whose time has come, oldest first, and push their next time on.
 
-    Return the code of each, and whether it is past its deadline. No two callers get the same order. One that was
-    claimed too often needs review, and is claimed on, rarely: its payment may be answered yet. But if the payment has
-    its answer and the order still no end, finalizing fails or kills, so it is left to a person.
+    No two callers get the same order. One that was claimed too often needs review, and is claimed on, rarely: its
+    payment may be answered yet. But if the payment has its answer and the order still no end, finalizing fails or
+    kills, so it is left to a person.
     """
     with transaction.atomic():
         due = Order.objects.filter(status=Status.PENDING, sweep_after__lte=Now()).annotate(now=Now())
         orders = due.order_by("sweep_after").select_for_update(skip_locked=True, of=("self",)).select_related("payment")
-        return [
-            (order.code, order.expires_at <= order.now) for order in orders[:limit] if _claim_order(order, order.now)
-        ]
+        return [claim for order in orders[:limit] if (claim := _claim_order(order, order.now))]
 
 
-def _claim_order(order: Order, now: datetime) -> bool:
+def _claim_order(order: Order, now: datetime) -> Claim | None:
     order.attempts += 1
     order.sweep_after = now + _next_pause(order, now)
     if order.attempts > settings.SWEEP_MAX_ATTEMPTS:
@@ -98,7 +104,7 @@ def _claim_order(order: Order, now: datetime) -> bool:
     else:
         _add_event(order, Kind.SWEPT, attempt=order.attempts)
     order.save(update_fields=["attempts", "sweep_after", "needs_review", "review_reason"])
-    return order.sweep_after is not None
+    return Claim(order.code, order.expires_at <= now, order.sweep_after) if order.sweep_after else None
 
 
 def _lock_order(code: str) -> Order:

@@ -90,9 +90,9 @@ class Shop(RuleBasedStateMachine):
     @rule()
     def sweep(self) -> None:
         Order.objects.filter(status="PENDING").update(sweep_after=timezone.now() - timedelta(seconds=1))
-        for code, expired in claim_stuck_orders():
-            ask(cancel_payment if expired else charge_payment, code)
-            finalize_order(code=code)
+        for claim in claim_stuck_orders():
+            ask(cancel_payment if claim.expired else charge_payment, claim.code)
+            finalize_order(code=claim.code)
 
     def teardown(self) -> None:
         """Whatever was done, time and the sweep end every order."""

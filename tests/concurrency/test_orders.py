@@ -108,12 +108,12 @@ def test_cancel_order_against_finalize_order_ends_the_order_once() -> None:
 def test_sweeps_at_the_same_time_share_the_stuck_orders() -> None:
     orders = make_due_orders(60)
 
-    claims = race([partial(claim_stuck_orders, limit=20)] * 6)
+    results = race([partial(claim_stuck_orders, limit=20)] * 6)
 
-    claimed = [code for claim in claims for code, _ in claim]
+    claimed = [claim.code for claims in results for claim in claims]
     assert len(claimed) == len(set(claimed))
     while more := claim_stuck_orders(limit=100):
-        claimed += [code for code, _ in more]
+        claimed += [claim.code for claim in more]
     assert sorted(claimed) == sorted(order.code for order in orders)
 
 

@@ -20,6 +20,10 @@ def make_due_order() -> Order:
     return order
 
 
+def claimed(limit: int = 100) -> list[tuple[str, bool]]:
+    return [(claim.code, claim.expired) for claim in claim_stuck_orders(limit=limit)]
+
+
 def test_finalize_order_confirms_a_paid_order_and_deducts_its_stock() -> None:
     make_product("MUG", stock=10)
     order = make_order({"MUG": 2})
@@ -89,7 +93,7 @@ def test_cancel_order_leaves_an_unknown_payment_to_the_sweep() -> None:
 
     assert order.status == "PENDING"
     assert order.expires_at <= timezone.now()
-    assert claim_stuck_orders() == [(order.code, True)]
+    assert claimed() == [(order.code, True)]
     assert stock_of("MUG") == (10, 1)
 
 
@@ -132,7 +136,7 @@ def test_a_final_order_can_be_neither_cancelled_nor_resumed(answer: Payment.Stat
 def test_claim_stuck_orders_takes_what_is_due_once_and_pushes_its_next_time_on() -> None:
     due, fresh = make_due_order(), make_order()
 
-    assert claim_stuck_orders() == [(due.code, False)]
+    assert claimed() == [(due.code, False)]
     assert claim_stuck_orders() == []
 
     due.refresh_from_db()
@@ -147,7 +151,7 @@ def test_claim_stuck_orders_takes_no_more_than_its_limit_oldest_first() -> None:
     orders = [make_due_order() for _ in range(3)]
     Order.objects.filter(pk=orders[2].pk).update(sweep_after=timezone.now() - timedelta(hours=1))
 
-    assert claim_stuck_orders(limit=1) == [(orders[2].code, False)]
+    assert claimed(limit=1) == [(orders[2].code, False)]
     assert len(claim_stuck_orders(limit=5)) == 2
 
 
@@ -215,7 +219,7 @@ def test_an_order_that_is_paid_and_does_not_end_is_left_to_a_person(settings: La
     assert (order.needs_review, order.sweep_after) == (True, None)
     assert claim_stuck_orders() == []
     resume_order(code=order.code)
-    assert claim_stuck_orders() == [(order.code, False)]
+    assert claimed() == [(order.code, False)]
 
 
 def test_an_endless_error_message_does_not_stop_the_sweep_of_others(settings: LazySettings) -> None:
@@ -237,7 +241,7 @@ def test_cancel_order_ends_the_review_as_well() -> None:
     order = cancel_order(code=order.code, reason=Reason.STAFF)
 
     assert not order.needs_review
-    assert claim_stuck_orders() == [(order.code, True)]
+    assert claimed() == [(order.code, True)]
 
 
 def test_resume_order_lets_the_sweep_take_it_up_again() -> None:
@@ -247,7 +251,7 @@ def test_resume_order_lets_the_sweep_take_it_up_again() -> None:
 
     resume_order(code=order.code)
 
-    assert claim_stuck_orders() == [(order.code, False)]
+    assert claimed() == [(order.code, False)]
     order.refresh_from_db()
     assert (order.attempts, order.needs_review, order.payment.attempts) == (1, False, 0)
     assert [event.kind for event in order.events.all()] == ["placed", "resumed", "swept"]
