@@ -7,11 +7,15 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -104,6 +108,34 @@ class Reply:
     @property
     def json(self) -> dict[str, Any]:
         return json.loads(self.body)  # type: ignore[no-any-return]
+
+
+@contextmanager
+def nonsense_provider(status: int, body: str) -> Iterator[str]:
+    """Something on the provider's address that says the same to everything."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        do_POST = do_GET  # noqa: N815 - the name is the base class's
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    port = free_port()
+    with HTTPServer(("127.0.0.1", port), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def make_request(payment_method: str = "pm_card_visa", **changes: Any) -> ChargeRequest:

@@ -1,20 +1,16 @@
 """The adapter against a real provider process: yes, no and unknown are never taken for one another."""
 
-import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from pytest_django import Settings
 
 from payments.gateway import CardDeclined, Charge, ChargeRequest, GatewayUnavailable
 from payments.stripe import StripeGateway
-from tests.provider import Provider, free_port, make_request
+from tests.provider import Provider, make_request, nonsense_provider
 
 
 def charges_of(gateway: StripeGateway, request: ChargeRequest) -> list[Charge]:
@@ -309,31 +305,3 @@ def test_nonsense_is_unknown_and_says_which(settings: Settings, status: int, bod
             StripeGateway().cancel(make_request())
     assert "secret" not in str(unknown.value)
     assert unknown.value.__cause__ is None
-
-
-@contextmanager
-def nonsense_provider(status: int, body: str) -> Iterator[str]:
-    """Something on the provider's address that says the same to everything."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body.encode())
-
-        do_POST = do_GET  # noqa: N815 - the name is the base class's
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    port = free_port()
-    with HTTPServer(("127.0.0.1", port), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            server.shutdown()
-            thread.join()
