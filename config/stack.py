@@ -28,6 +28,8 @@ from config.var import BASE_DIR, VAR, AlreadyRunning, keep_secret, locked, throw
 
 NOWHERE = "http://127.0.0.1:9"  # nobody listens there
 WORKER = "celery -A config worker --without-gossip --without-mingle --loglevel INFO"
+# Of the demo, in seconds: what a killed worker lost is taken up while somebody still watches.
+DEMO_CLOCKS = {"STRIPE_TIMEOUT": "4", "SWEEP_AFTER": "5", "SWEEP_EVERY": "1"}
 # Of a chaos run, in seconds: short, so that every order sees its deadline, yet longer than a frozen process sleeps.
 CHAOS_CLOCKS = {
     "ORDER_EXPIRES_AFTER": "60",
@@ -240,7 +242,7 @@ def run() -> None:
 def demo() -> int:
     """Run the demo on a throwaway stack; return its exit code."""
     print(STARTING, flush=True)
-    with run_stack() as stack:
+    with run_stack(caller={**DEMO_CLOCKS, **os.environ}) as stack:
         return _manage(stack, "demo", str(stack.folder / "stack.json"))
 
 
