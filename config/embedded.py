@@ -21,7 +21,7 @@ UNPRIVILEGED = "nobody"  # PostgreSQL refuses to run as root
 
 
 class ServersMissing(Exception):
-    """The wheels with the servers are not installed."""
+    """The wheels with the servers are not installed, or those that are named instead can't be used."""
 
 
 def free_port(preferred: int = 0) -> int:

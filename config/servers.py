@@ -10,7 +10,7 @@ import psycopg
 import redis
 from psycopg import sql
 
-from config.embedded import postgres, valkey
+from config.embedded import ServersMissing, postgres, valkey
 from config.processes import Supervisor
 
 
@@ -23,6 +23,8 @@ def open_databases(
     On a server that the caller names, `throwaway` makes two databases beside the named one, and drops them.
     """
     given = caller.get("DATABASE_URL", "")
+    if given and urlsplit(given).scheme not in ("postgres", "postgresql"):
+        raise ServersMissing("DATABASE_URL has to be like postgres://user:password@host:port/name.")
     with ExitStack() as exits:
         if not given:
             process, server = postgres(folder / "postgres", log=folder / "log" / "postgres.log", fsync=fsync)
@@ -51,9 +53,22 @@ def open_redis(
         if not given:
             process, url = valkey(folder / "valkey", log=folder / "log" / "valkey.log")
             supervisor.start(process)
-        elif throwaway:
+        else:
+            check_redis(given)
+        if given and throwaway:
             prefix = exits.enter_context(throwaway_keys(given))
         yield {"REDIS_URL": url, "REDIS_PREFIX": prefix}
+
+
+def check_redis(url: str) -> None:
+    """Raises ServersMissing, without the password that may be in the URL."""
+    try:
+        with redis.Redis.from_url(url, socket_connect_timeout=5, socket_timeout=5) as client:
+            client.ping()
+    except ValueError:
+        raise ServersMissing("REDIS_URL has to be like redis://:password@host:port/0.") from None
+    except redis.RedisError as error:
+        raise ServersMissing(f"REDIS_URL does not answer: {error}") from None
 
 
 def with_database(url: str, name: str) -> str:

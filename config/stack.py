@@ -132,6 +132,7 @@ def run_servers(
         environment = {
             "DJANGO_SETTINGS_MODULE": caller.get("DJANGO_SETTINGS_MODULE", "config.settings"),
             "ORDERLY_LOCAL": "1",
+            "PYTHONUNBUFFERED": "1",
             "SECRET_KEY": keep_secret(folder / "secret_key"),
             "STRIPE_API_KEY": "sk_test_sandbox",
             "STRIPE_API_BASE": NOWHERE,
@@ -234,8 +235,10 @@ def run() -> None:
         if not has_rows(stack, "SELECT FROM accounts_user WHERE is_superuser LIMIT 1"):
             password = secrets.token_urlsafe(12)
             _manage(stack, "createsuperuser", "--no-input", "--email", ADMIN, DJANGO_SUPERUSER_PASSWORD=password)
-            login = f"{ADMIN}, password {password} (shown this once)"
+            login = f"{ADMIN}, password {password} (shown this once; `manage.py changepassword {ADMIN}` makes another)"
         print(WELCOME.format(stack=stack, login=login), flush=True)
+        if not stack.web_url.endswith(":8000"):
+            print("Port 8000 was taken.", flush=True)
         signal.pause()
 
 
@@ -298,7 +301,7 @@ def main() -> int:
         run()
     except KeyboardInterrupt:
         return 130
-    except (AlreadyRunning, ProcessFailed, ServersMissing, psycopg.Error) as error:
+    except (AlreadyRunning, ProcessFailed, ServersMissing, psycopg.Error, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

@@ -1,5 +1,6 @@
 """A pytest plugin: real servers, started before Django reads its settings, thrown away at the end."""
 
+import atexit
 import os
 from contextlib import ExitStack
 
@@ -9,6 +10,7 @@ from config.stack import run_servers
 
 GIVEN = dict(os.environ)  # before it names our own servers
 EXITS = ExitStack()
+atexit.register(EXITS.close)  # also when pytest fails before it can say that it ends
 
 
 # Before pytest-django's, which loads the settings.
