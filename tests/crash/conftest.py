@@ -1,0 +1,39 @@
+"""The shop under the crash tests' settings, with time under the tests' control."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from config.stack import run_stack
+from tests.crash.drill import STAFF, Drill
+from tests.servers import GIVEN
+
+# Nothing is swept before a test says so, and then soon again; nothing expires by itself.
+CLOCKS = {
+    "ORDER_EXPIRES_AFTER": "900",
+    "SWEEP_AFTER": "20",
+    "SWEEP_AFTER_MAX": "4",
+    "SWEEP_EVERY": "1",
+    "SWEEP_MAX_ATTEMPTS": "60",
+    "STRIPE_TIMEOUT": "2.5",
+    "SANDBOX_SLOW_SECONDS": "1.5",
+    "SANDBOX_HANG_SECONDS": "4",
+}
+
+
+@contextmanager
+def run_drill(folder: Path, **clocks: str) -> Iterator[Drill]:
+    for name in ("armed", "reached", "off"):
+        (folder / name).mkdir()
+    caller = GIVEN | CLOCKS | clocks | {"DJANGO_SETTINGS_MODULE": "tests.crash.settings", "CRASH_FOLDER": str(folder)}
+    with run_stack(caller=caller | {"DJANGO_SUPERUSER_PASSWORD": STAFF["password"]}) as stack:
+        yield Drill(stack, folder)
+
+
+@pytest.fixture(scope="package")
+def drill(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drill]:
+    """The whole shop, with all its guards."""
+    with run_drill(tmp_path_factory.mktemp("crash")) as running:
+        yield running

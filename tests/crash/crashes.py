@@ -1,0 +1,58 @@
+"""Every crash of the matrix: an order on its way to a point, with a good card and where it matters a declining one."""
+
+from dataclasses import dataclass
+
+from tests.crash.drill import DECLINED, VISA
+from tests.crash.points import BY_NAME, CHARGED, CLOSED, POINTS, Left, Point
+from tests.crash.stories import BY_STAFF, EXPIRED, PAID, REFUSED
+
+UNPAID = {
+    "succeeded": "requires_payment_method",
+    "SUCCEEDED": "DECLINED",
+    "CONFIRMED": "CANCELLED",
+    "DEDUCTED RESERVED": "RELEASED RESERVED",
+}
+
+
+@dataclass(frozen=True)
+class Crash:
+    """An order on its way, the point where its process is killed, what is left there, and how it ends all the same."""
+
+    point: Point
+    end: tuple[str, str]
+    left: Left
+    name: str = ""
+    payment_method: str = VISA
+    after: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return "-".join(filter(None, [self.point.name, self.name]))
+
+
+def accept(point: Point) -> Crash:
+    end = PAID
+    if point.name.startswith("expiry."):
+        end = EXPIRED
+    elif point.name == "cancel.committed":
+        end = BY_STAFF
+    return Crash(point, end, point.left, after=point.after)
+
+
+def decline(name: str) -> Crash:
+    point = BY_NAME[name]
+    left = Left(*(UNPAID.get(state or "", state) for state in point.left))
+    return Crash(point, REFUSED, left, "declined", DECLINED)
+
+
+def expire_charged(name: str) -> Crash:
+    """Past its deadline, but the provider has the money already: it is confirmed."""
+    return Crash(BY_NAME[name], PAID, CHARGED, "charged", after=("charge.unread",))
+
+
+CRASHES = [
+    *map(accept, POINTS),
+    *map(decline, ["charge.unread", "charge.answered", "charge.recorded"]),
+    *map(decline, ["finalize.stock-unmoved", "finalize.stock-moved", "finalize.order-ended", "finalize.committed"]),
+    *map(expire_charged, ["expiry.before-fence", "expiry.fenced", "expiry.closed"]),
+    Crash(BY_NAME["expiry.closed"], EXPIRED, CLOSED, "declined", DECLINED, after=("charge.unread",)),
+]

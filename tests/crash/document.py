@@ -1,0 +1,112 @@
+"""python -m tests.crash.document writes the tables of docs/crash-safety.md; a test says when they are out of step."""
+
+import re
+from collections.abc import Iterable
+
+from config.var import BASE_DIR
+from tests.crash.crashes import CRASHES
+from tests.crash.guards import GUARDS
+from tests.crash.points import NOTHING, PLACES, POINTS, Left, Point
+
+DOCUMENT = BASE_DIR / "docs" / "crash-safety.md"
+TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+# What is done to whole processes, and the test in test_processes.py that does it.
+DISTURBANCES = [
+    ("web, payments, orders, beat or provider killed, twice", "test_a_process_killed_at_random_moments"),
+    ("the provider killed while it charges (3)", "test_the_provider_killed_while_it_charges"),
+    (
+        "the provider (3), or the payments worker (4), killed when the money is taken and the answer not sent",
+        "test_a_process_killed_while_the_provider_has_charged_and_not_answered",
+    ),
+    ("the provider frozen for longer than anybody waits", "test_the_provider_frozen"),
+    (
+        "the payments worker frozen with a charge in hand until its order is cancelled",
+        "test_the_payments_worker_frozen_with_a_charge_in_hand_until_the_order_is_cancelled",
+    ),
+    ("a charge task late by a deadline", "test_a_charge_that_comes_after_the_cancel_takes_nothing"),
+    ("a provider's answer late by a deadline", "test_an_answer_that_is_late_finds_the_order_confirmed"),
+    ("staff act on an order while it ends", "test_staff_resume_an_order_while_it_is_finalized"),
+    ("two beats", "test_two_beats"),
+    ("no beat", "test_no_beat_for_a_while"),
+    ("Valkey killed (append-only file)", "test_the_broker_killed"),
+    ("FLUSHALL: every message gone", "test_the_broker_emptied_with_orders_on_their_way"),
+    ("Valkey frozen for longer than anybody waits", "test_the_broker_frozen"),
+    ("Valkey out of memory", "test_the_broker_full"),
+    ("Valkey read-only", "test_the_broker_read_only"),
+    ("PostgreSQL stopped at once (SIGQUIT), and killed", "test_postgresql_dies_and_recovers"),
+]
+
+
+def render(text: str) -> str:
+    """The document with its tables as the code has them; the prose around them stays."""
+    tables = {"places": write_places, "points": write_points, "processes": write_processes, "controls": write_controls}
+    return TABLE.sub(lambda found: found[1] + tables[found[2]]() + found[3], text)
+
+
+def write_table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    head = list(head)
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in (head, ["---"] * len(head), *rows))
+
+
+def write_places() -> str:
+    return write_table(
+        ["", "the server dies", "points"],
+        (
+            [str(place), words, ", ".join(f"`{point.name}`" for point in POINTS if point.place == place) or "below"]
+            for place, words in PLACES.items()
+        ),
+    )
+
+
+def write_points() -> str:
+    return write_table(
+        [
+            "point",
+            "who dies there, and when",
+            "place",
+            "what is left",
+            "the row that proves it",
+            "who repairs",
+            "killed by",
+        ],
+        (
+            [
+                f"`{point.name}`",
+                f"{point.process}: {point.words}",
+                str(point.place or ""),
+                describe_left(point.left),
+                point.proof,
+                point.repair,
+                name_tests(point),
+            ]
+            for point in POINTS
+        ),
+    )
+
+
+def describe_left(left: Left) -> str:
+    if left == NOTHING:
+        return "nothing"
+    stock = (left.stock or "").removesuffix(" RESERVED").lower()
+    provider = f"provider {left.provider}" if left.provider else "nothing at the provider"
+    return f"order {left.order}, payment {left.payment}, stock {stock}, {provider}"
+
+
+def name_tests(point: Point) -> str:
+    return ", ".join(f"`[{crash}]`" for crash in CRASHES if crash.point == point)
+
+
+def write_processes() -> str:
+    return write_table(["what happens", "test"], ([words, f"`{test}`"] for words, test in DISTURBANCES))
+
+
+def write_controls() -> str:
+    return write_table(
+        ["guard", "without it", "the audit reports", "function"],
+        ([guard.words, guard.wrong, ", ".join(sorted(guard.broken)), f"`{guard.target}`"] for guard in GUARDS),
+    )
+
+
+if __name__ == "__main__":
+    DOCUMENT.write_text(render(DOCUMENT.read_text()))

@@ -1,0 +1,326 @@
+"""What a test does to a running shop: buy, arm points, let time pass, send staff, and look at what came of it."""
+
+import json
+import re
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from http.client import HTTPException
+from pathlib import Path
+from threading import Lock
+from typing import Any, LiteralString, TypeVar
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+from uuid import uuid4
+
+import psycopg
+import requests
+from celery import Celery
+
+from config.processes import Process
+from config.stack import Stack
+from tests.crash.points import BY_NAME, Left
+
+T = TypeVar("T")
+PATIENCE = 90  # seconds; nothing takes that long, but a machine may be slow
+PRICE = 500
+VISA, DECLINED = "pm_card_visa", "pm_card_visa_chargeDeclined"
+STAFF = {"email": "staff@example.com", "password": "kept-for-the-crash-tests"}
+
+
+@dataclass(frozen=True)
+class Purchase:
+    """What one customer wants: always asked for with the same key."""
+
+    sku: str
+    payment_method: str = VISA
+    key: str = field(default_factory=lambda: uuid4().hex)
+
+
+class Drill:
+    """A shop whose processes run under tests.crash.settings with `folder` as CRASH_FOLDER."""
+
+    def __init__(self, stack: Stack, folder: Path) -> None:
+        self.stack = stack
+        self._folder = folder
+        self._staff: requests.Session | None = None
+        self._staff_lock = Lock()
+
+    # The customer
+
+    def stock(self, skus: Iterable[str], *, units: int = 10) -> None:
+        """Products to sell, each with so many units."""
+        catalog = self.stack.folder / f"{uuid4().hex}.csv"
+        catalog.write_text("sku,name,price\n" + "".join(f"{sku},Mug,5.00\n" for sku in skus))
+        loaded = self.stack.manage("load_catalog", str(catalog), "--stock", str(units))
+        assert loaded.returncode == 0, loaded.stderr
+
+    def ask(self, purchase: Purchase) -> tuple[int, dict[str, Any]] | None:
+        """Place the order; the status and the body of the answer, or None where none came."""
+        body = {
+            "email": "ann@example.com",
+            "lines": [{"sku": purchase.sku, "quantity": 1}],
+            "payment_method": purchase.payment_method,
+            "expected_total": PRICE,
+        }
+        headers = {"Content-Type": "application/json", "Idempotency-Key": purchase.key}
+        request = Request(f"{self.stack.web_url}/api/orders", json.dumps(body).encode(), headers)
+        try:
+            with urlopen(request, timeout=20) as response:
+                return response.status, json.load(response)
+        except HTTPError as refusal:
+            with refusal:
+                return refusal.code, {"body": refusal.read().decode()}
+        except (OSError, HTTPException, ValueError):
+            return None
+
+    def insist(self, purchase: Purchase) -> tuple[int, dict[str, Any]]:
+        """Repeat the request until it is answered."""
+        return wait_for(lambda: accepted(self.ask(purchase)), f"an answer to {purchase}")
+
+    # Staff
+
+    def send_staff(self, action: str, purchase: Purchase) -> None:
+        """Apply an admin action to the order, in the browser's way. The answer may be lost."""
+        with self._staff_lock:
+            self._staff = self._staff or self._log_in()
+            session = requests.Session()
+            session.cookies.update(self._staff.cookies)
+        number = self.query("SELECT id FROM orders_order WHERE checkout_key = %s", purchase.key)
+        form = {
+            "action": action,
+            "_selected_action": str(number),
+            "confirmed": "yes",
+            "csrfmiddlewaretoken": session.cookies["csrftoken"],
+        }
+        url = f"{self.stack.web_url}/admin/orders/order/"
+        try:
+            session.post(url, form, timeout=60, allow_redirects=False)
+        except requests.ConnectionError:
+            pass
+        finally:
+            session.close()
+
+    def _log_in(self) -> requests.Session:
+        done = self.stack.manage("createsuperuser", "--no-input", "--email", STAFF["email"])
+        assert done.returncode == 0, done.stderr
+        session = requests.Session()
+        url = f"{self.stack.web_url}/admin/login/"
+        page = session.get(url, timeout=20)
+        token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.text)
+        assert token, page.text
+        form = {"username": STAFF["email"], "password": STAFF["password"], "csrfmiddlewaretoken": token[1]}
+        assert session.post(url, form, timeout=20, allow_redirects=False).status_code == 302
+        return session
+
+    # Traps and guards
+
+    def arm(self, point: str, purchase: Purchase, *, action: str = "kill") -> None:
+        self._start_again_at_once(BY_NAME[point].process)
+        armed = self._folder / "armed" / f"{point}@{purchase.key}"
+        unfinished = self._folder / f".{armed.name}"
+        unfinished.write_text(action)
+        unfinished.rename(armed)
+
+    def disarm(self, point: str, purchase: Purchase) -> None:
+        (self._folder / "armed" / f"{point}@{purchase.key}").unlink()
+
+    def wait_until_reached(self, point: str, purchase: Purchase) -> Left:
+        """What the process that came to the point left behind, or would leave."""
+        reached = self._folder / "reached" / f"{point}@{purchase.key}"
+        wait_for(reached.exists, f"the crash at {point}")
+        return Left(*json.loads(reached.read_text()))
+
+    def release(self, point: str, purchase: Purchase) -> None:
+        (self._folder / "reached" / f"{point}@{purchase.key}").unlink()
+
+    @contextmanager
+    def switched_off(self, guard: str) -> Iterator[None]:
+        off = self._folder / "off" / guard
+        off.touch()
+        try:
+            yield
+        finally:
+            off.unlink()
+
+    # Time
+
+    def make_due(self, purchase: Purchase) -> None:
+        """Let the order's next sweep be now, as if its time had passed."""
+        self.execute(
+            "UPDATE orders_order SET sweep_after = now() WHERE checkout_key = %s AND status = 'PENDING'", purchase.key
+        )
+
+    def make_expired(self, purchase: Purchase) -> None:
+        """Let the order be past its deadline, and due."""
+        self.execute(
+            "UPDATE orders_order SET sweep_after = now(), expires_at = now() WHERE checkout_key = %s", purchase.key
+        )
+
+    def make_overdue(self, purchase: Purchase) -> None:
+        """Let the order be past its deadline and its sweep by more than the audit allows."""
+        self.execute(
+            """UPDATE orders_order SET sweep_after = now() - interval '5 min', expires_at = now() - interval '5 min'
+               WHERE checkout_key = %s""",
+            purchase.key,
+        )
+
+    # What there is
+
+    def execute(self, statement: LiteralString, *parameters: object) -> None:
+        with psycopg.connect(self.stack.environment["DATABASE_URL"], autocommit=True) as connection:
+            connection.execute(statement, parameters)
+
+    def query(self, statement: LiteralString, *parameters: object) -> Any:
+        """The first column of the first row."""
+        with psycopg.connect(self.stack.environment["DATABASE_URL"]) as connection:
+            row = connection.execute(statement, parameters).fetchone()
+        return row and row[0]
+
+    def status_of(self, purchase: Purchase) -> str | None:
+        status: str | None = self.query("SELECT status FROM orders_order WHERE checkout_key = %s", purchase.key)
+        return status
+
+    def payment_of(self, purchase: Purchase) -> str | None:
+        status: str | None = self.query(
+            """SELECT payment.status FROM orders_order o JOIN payments_payment payment ON payment.id = payment_id
+               WHERE checkout_key = %s""",
+            purchase.key,
+        )
+        return status
+
+    def code_of(self, purchase: Purchase) -> str:
+        return str(self.query("SELECT code FROM orders_order WHERE checkout_key = %s", purchase.key))
+
+    def wait_until_final(self, purchase: Purchase) -> None:
+        wait_for(
+            lambda: self.status_of(purchase) not in (None, "PENDING"),
+            lambda: f"the end of {purchase}: {self.describe(purchase)}",
+        )
+
+    def describe(self, purchase: Purchase) -> Any:
+        return self.query(
+            """SELECT row_to_json(o)::text || row_to_json(p)::text FROM orders_order o
+               JOIN payments_payment p ON p.id = o.payment_id WHERE checkout_key = %s""",
+            purchase.key,
+        )
+
+    def count_charges(self, code: str) -> int:
+        with psycopg.connect(self.stack.environment["SANDBOX_DATABASE_URL"]) as connection:
+            row = connection.execute(
+                "SELECT count(*) FROM payment_intent WHERE metadata ->> 'reference' = %s AND status = 'succeeded'",
+                [code],
+            ).fetchone()
+        return int(row[0]) if row else 0
+
+    def stock_of(self, sku: str) -> tuple[int, int]:
+        """(on_hand, reserved)"""
+        with psycopg.connect(self.stack.environment["DATABASE_URL"]) as connection:
+            row = connection.execute(
+                """SELECT on_hand, reserved FROM catalog_stock JOIN catalog_product product ON product.id = product_id
+                   WHERE sku = %s""",
+                [sku],
+            ).fetchone()
+        assert row
+        return row[0], row[1]
+
+    def audit(self) -> list[dict[str, Any]]:
+        """The violations that `manage.py audit` finds."""
+        report = self.stack.manage("audit", "--json")
+        assert report.stdout, report.stderr
+        violations: list[dict[str, Any]] = json.loads(report.stdout)["violations"]
+        return violations
+
+    def wait_until_idle(self, worker: str) -> None:
+        """Until the worker says that it has no task in hand."""
+        environment = self.stack.environment
+        with Celery(broker=environment["REDIS_URL"], set_as_current=False) as app:
+            app.conf.broker_transport_options = {"global_keyprefix": environment["REDIS_PREFIX"]}
+
+            def is_idle() -> bool:
+                active = app.control.inspect(timeout=1).active() or {}
+                return any(name.startswith(f"{worker}@") and not tasks for name, tasks in active.items())
+
+            wait_for(is_idle, f"{worker} to end its tasks")
+
+    def is_somebody_waiting(self) -> bool:
+        """Whether a transaction waits for another one's lock."""
+        return bool(
+            self.query(
+                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+            )
+        )
+
+    # The processes
+
+    def owns(self, name: str) -> bool:
+        """Whether it is our process, not a server that was given to us."""
+        return name in [process.name for process in self.stack.supervisor.processes]
+
+    def kill(self, name: str, sent: signal.Signals = signal.SIGKILL) -> None:
+        self._start_again_at_once(name)
+        self.stack.process(name).send(sent)
+
+    def _start_again_at_once(self, name: str) -> None:
+        # One that dies soon after its start is started later each time; here it dies on purpose.
+        self.stack.process(name).started_at = -1e9
+
+    @contextmanager
+    def frozen(self, name: str) -> Iterator[None]:
+        """The process stands still meanwhile."""
+        process = self.stack.process(name)
+        process.send(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            process.send(signal.SIGCONT)
+
+    @contextmanager
+    def running(self, process: Process) -> Iterator[None]:
+        """One process more, meanwhile."""
+        try:
+            self.stack.supervisor.start(process)
+            yield
+        finally:
+            self.stack.supervisor.stop(process)
+
+    @contextmanager
+    def without(self, name: str) -> Iterator[None]:
+        """The process is stopped, and started again afterwards."""
+        process = self.stack.process(name)
+        self.stack.supervisor.stop(process)
+        try:
+            yield
+        finally:
+            self.stack.supervisor.start(replace(process, popen=None, restarts=0))
+
+    def make_second(self, name: str, last_argument: str) -> Process:
+        """Another process of the kind, not started; only the last word of its command line is its own."""
+        process = self.stack.process(name)
+        command, log = [*process.command[:-1], last_argument], self.stack.log(f"second-{name}")
+        return replace(process, name=f"second-{name}", command=command, log=log, popen=None, restarts=0)
+
+    @contextmanager
+    def in_background(self, call: Callable[[], None]) -> Iterator[None]:
+        with ThreadPoolExecutor(1) as pool:
+            done = pool.submit(call)
+            yield
+            done.result()
+
+
+def accepted(answer: tuple[int, dict[str, Any]] | None) -> tuple[int, dict[str, Any]] | None:
+    return answer if answer and answer[0] in (200, 201) else None
+
+
+def wait_for(condition: Callable[[], T | None], what: str | Callable[[], str]) -> T:
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        with suppress(psycopg.OperationalError):  # a database that restarts
+            if found := condition():
+                return found
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited in vain for {what if isinstance(what, str) else what()}")
+        time.sleep(0.05)

@@ -1,0 +1,67 @@
+"""The guards that keep the promise, and what goes wrong without each: the tests see to it that it does."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guard:
+    """What guards, in which function, and what happens without it: the invariants that the audit finds broken."""
+
+    name: str
+    words: str
+    target: str
+    wrong: str
+    broken: frozenset[str]
+
+
+GUARDS = [
+    Guard(
+        name="idempotency-key",
+        words="one idempotency key for all tries of a charge",
+        target="payments.stripe.StripeGateway._confirm",
+        wrong="the worker dies before it reads the answer, the sweep asks again: the card is charged twice",
+        broken=frozenset({"A3"}),
+    ),
+    Guard(
+        name="row-lock",
+        words="the order's row is locked before it is read",
+        target="orders.services._lock_order",
+        wrong="staff resume an order that is being confirmed: it goes on after its end",
+        broken=frozenset({"A7"}),
+    ),
+    Guard(
+        name="compare-and-set",
+        words="PENDING -> SENT only where it is still PENDING",
+        target="payments.services._mark_sent",
+        wrong="a charge task that is late takes the money of a cancelled order",
+        broken=frozenset({"A4"}),
+    ),
+    Guard(
+        name="sweep",
+        words="stuck orders are swept",
+        target="orders.services.claim_stuck_orders",
+        wrong="an order whose message was lost never ends",
+        broken=frozenset({"A5"}),
+    ),
+    Guard(
+        name="unknown-is-not-no",
+        words="nothing is compensated while the outcome is unknown",
+        target="payments.stripe.StripeGateway.charge",
+        wrong="the provider's answer is lost: the order is cancelled, its money kept",
+        broken=frozenset({"A4"}),
+    ),
+    Guard(
+        name="fence",
+        words="a cancel binds the charge's key at the provider",
+        target="payments.stripe.StripeGateway.cancel",
+        wrong="a charge that was on its way takes the money of a cancelled order",
+        broken=frozenset({"A4"}),
+    ),
+    Guard(
+        name="sent-first",
+        words="SENT is committed before the provider is asked",
+        target="payments.services._mark_sent",
+        wrong="the worker dies before it reads the answer: past the deadline the order is cancelled as never sent",
+        broken=frozenset({"A4"}),
+    ),
+]

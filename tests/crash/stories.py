@@ -1,0 +1,103 @@
+"""What happens to one order: it is placed, its processes die or stand still on the way, and time passes."""
+
+from dataclasses import dataclass
+
+from tests.crash.drill import Drill, Purchase, wait_for
+from tests.crash.points import BY_NAME, Left, Point
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of an order, as the customer, the provider and the shop's shelf see it."""
+
+    code: str
+    end: tuple[str, str]  # status and reason
+    charges: int
+    stock: tuple[int, int]
+    repeated: tuple[int, str]  # what the same request is answered now: HTTP status, code
+
+
+PAID = ("CONFIRMED", "")
+REFUSED = ("CANCELLED", "card_declined")
+EXPIRED = ("CANCELLED", "expired")
+BY_STAFF = ("CANCELLED", "staff")
+
+
+def look_at(drill: Drill, purchase: Purchase) -> Outcome:
+    status, order = drill.insist(purchase)
+    return Outcome(
+        code=drill.code_of(purchase),
+        end=(order["status"], order["reason"]),
+        charges=drill.count_charges(order["code"]),
+        stock=drill.stock_of(purchase.sku),
+        repeated=(status, order["code"]),
+    )
+
+
+def finish(drill: Drill, purchase: Purchase) -> Outcome:
+    """Let time pass until the order is final."""
+    drill.make_due(purchase)
+    drill.wait_until_final(purchase)
+    return look_at(drill, purchase)
+
+
+def assert_outcome(outcome: Outcome, end: tuple[str, str]) -> None:
+    """One charge and one of ten units sold if it is paid, none if not; and the repeated request finds it."""
+    is_paid = end == PAID
+    assert outcome.end == end
+    assert outcome.charges == is_paid
+    assert outcome.stock == (10 - is_paid, 0)
+    assert outcome.repeated == (200, outcome.code)
+
+
+def crash_at(drill: Drill, purchase: Purchase, *story: str) -> Left:
+    """Place the order and have a process killed at each of the points in turn; what the last one left behind."""
+    first, *rest = (BY_NAME[name] for name in story)
+    drill.arm(first.name, purchase)
+    if first.process == "web":
+        assert drill.ask(purchase) is None
+    else:
+        drill.insist(purchase)
+    left = drill.wait_until_reached(first.name, purchase)
+    for point in rest:
+        drill.arm(point.name, purchase)
+        bring_to(point, purchase, drill)
+        left = drill.wait_until_reached(point.name, purchase)
+    return left
+
+
+def bring_to(point: Point, purchase: Purchase, drill: Drill) -> None:
+    """Make happen what leads an order that stands still to the point."""
+    match point.name.partition(".")[0]:
+        case "sweep":
+            drill.make_due(purchase)
+        case "expiry":
+            drill.make_expired(purchase)
+        case "cancel":
+            drill.send_staff("cancel_orders", purchase)
+        case "resume":
+            drill.send_staff("resume_orders", purchase)
+
+
+def charge_late(drill: Drill, purchase: Purchase, point: str) -> None:
+    """The charge task stands still at the point until its order is past the deadline and cancelled; then it goes on."""
+    drill.arm(point, purchase, action="pause")
+    drill.insist(purchase)
+    drill.wait_until_reached(point, purchase)
+    drill.make_expired(purchase)
+    drill.wait_until_final(purchase)
+    drill.release(point, purchase)
+    drill.wait_until_idle("payments")
+
+
+def resume_while_it_is_finalized(drill: Drill, purchase: Purchase) -> None:
+    """Staff's request has read the order and stands still; the order is finalized, or waits; then it goes on."""
+    drill.arm("charge.recorded", purchase, action="pause")
+    drill.insist(purchase)
+    drill.wait_until_reached("charge.recorded", purchase)
+    drill.arm("resume.locked", purchase, action="pause")
+    with drill.in_background(lambda: drill.send_staff("resume_orders", purchase)):
+        drill.wait_until_reached("resume.locked", purchase)
+        drill.release("charge.recorded", purchase)
+        wait_for(lambda: drill.is_somebody_waiting() or drill.status_of(purchase) != "PENDING", "finalize_order")
+        drill.release("resume.locked", purchase)

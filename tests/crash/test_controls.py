@@ -1,0 +1,72 @@
+"""With one guard switched off, a story that ends well in the other tests ends badly, and the audit says so."""
+
+from collections.abc import Callable, Iterator
+from uuid import uuid4
+
+import pytest
+
+from tests.crash.conftest import run_drill
+from tests.crash.drill import VISA, Drill, Purchase
+from tests.crash.guards import GUARDS, Guard
+from tests.crash.stories import charge_late, crash_at, finish, resume_while_it_is_finalized
+
+
+@pytest.fixture(scope="module")
+def unguarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drill]:
+    """A shop of its own, since what goes wrong in it stays wrong."""
+    with run_drill(tmp_path_factory.mktemp("unguarded")) as running:
+        yield running
+
+
+def ask_again(drill: Drill, purchase: Purchase) -> None:
+    crash_at(drill, purchase, "charge.unread")
+    finish(drill, purchase)
+
+
+def expire_after_the_charge(drill: Drill, purchase: Purchase) -> None:
+    crash_at(drill, purchase, "charge.unread")
+    drill.make_expired(purchase)
+    drill.wait_until_final(purchase)
+
+
+def lose_the_message(drill: Drill, purchase: Purchase) -> None:
+    crash_at(drill, purchase, "place.committed")
+    drill.make_overdue(purchase)
+
+
+def lose_the_answer(drill: Drill, purchase: Purchase) -> None:
+    drill.insist(purchase)
+    finish(drill, purchase)
+
+
+def charge_after_an_unsent_cancel(drill: Drill, purchase: Purchase) -> None:
+    charge_late(drill, purchase, "charge.started")
+
+
+def charge_after_a_sent_cancel(drill: Drill, purchase: Purchase) -> None:
+    charge_late(drill, purchase, "charge.sent")
+
+
+STORIES: dict[str, Callable[[Drill, Purchase], None]] = {
+    "idempotency-key": ask_again,
+    "row-lock": resume_while_it_is_finalized,
+    "compare-and-set": charge_after_an_unsent_cancel,
+    "sweep": lose_the_message,
+    "unknown-is-not-no": lose_the_answer,
+    "fence": charge_after_a_sent_cancel,
+    "sent-first": expire_after_the_charge,
+}
+
+
+def tell(drill: Drill, guard: Guard) -> set[str]:
+    """The guard's story; the invariants that the audit then finds broken for its order."""
+    purchase = Purchase(uuid4().hex, "pm_sandbox_drop" if guard.name == "unknown-is-not-no" else VISA)
+    drill.stock([purchase.sku])
+    STORIES[guard.name](drill, purchase)
+    return {found["invariant"] for found in drill.audit() if drill.code_of(purchase) in found["codes"]}
+
+
+@pytest.mark.parametrize("guard", GUARDS, ids=lambda guard: guard.name)
+def test_without_its_guard_an_order_goes_wrong_and_the_audit_says_so(unguarded: Drill, guard: Guard) -> None:
+    with unguarded.switched_off(guard.name):
+        assert tell(unguarded, guard) == guard.broken

@@ -1,0 +1,16 @@
+from pathlib import Path
+
+from tests.crash.document import DISTURBANCES, DOCUMENT, render
+
+HERE = Path(__file__).parent
+
+
+def test_the_tables_of_the_document_are_those_of_the_code() -> None:
+    text = DOCUMENT.read_text()
+    assert render(text) == text, "run: python -m tests.crash.document"
+
+
+def test_the_document_names_every_test_of_whole_processes() -> None:
+    source = (HERE / "test_processes.py").read_text()
+    assert [test for _, test in DISTURBANCES if f"def {test}(" not in source] == []
+    assert source.count("\ndef test_") == len(DISTURBANCES)

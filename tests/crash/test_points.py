@@ -1,0 +1,69 @@
+"""A process is killed at each point of an order's life, and every order ends as if nothing had happened."""
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from threading import Lock
+from typing import Any
+
+import pytest
+
+from tests.crash.crashes import CRASHES, Crash
+from tests.crash.drill import Drill, Purchase
+from tests.crash.points import BY_NAME, NOTHING, Left
+from tests.crash.stories import Outcome, assert_outcome, crash_at, finish
+
+# One death at a time of each process: another order's would change what is left of this one.
+DEATHS = {process: Lock() for process in ("beat", "orders", "payments", "web")}
+
+
+def run_crash(drill: Drill, crash: Crash) -> tuple[Left, int, Outcome]:
+    """What was left, the HTTP status of the first answer after it, and what became of the order."""
+    purchase = Purchase(str(crash), crash.payment_method)
+    deadly = {BY_NAME[name].process for name in (*crash.after, crash.point.name)}
+    with ExitStack() as exits:
+        if crash.point.name.endswith(".published"):
+            deadly.add("payments")
+        for process in sorted(deadly):
+            exits.enter_context(DEATHS[process])
+        if crash.point.name.endswith(".published"):
+            # Or it would be at work before anybody could see what was left.
+            exits.enter_context(drill.frozen("payments"))
+        left = crash_at(drill, purchase, *crash.after, crash.point.name)
+        answer, _ = drill.insist(purchase)
+    return left, answer, finish(drill, purchase)
+
+
+Running = Future[tuple[Left, int, Outcome]]
+
+
+@pytest.fixture(scope="module")
+def outcomes(drill: Drill) -> Iterator[dict[Crash, Running]]:
+    """Every crash, as many at a time as there are processes to die; each has its own order and product."""
+    drill.stock(map(str, CRASHES))
+    with ThreadPoolExecutor(len(CRASHES)) as pool:
+        yield {crash: pool.submit(run_crash, drill, crash) for crash in CRASHES}
+
+
+@pytest.fixture(scope="module")
+def violations(drill: Drill, outcomes: dict[Crash, Running]) -> list[dict[str, Any]]:
+    """What the audit finds when all of them are over."""
+    for outcome in outcomes.values():
+        outcome.exception()  # waits
+    return drill.audit()
+
+
+@pytest.mark.parametrize("crash", CRASHES, ids=str)
+def test_an_order_survives_a_crash(
+    crash: Crash, outcomes: dict[Crash, Running], violations: list[dict[str, Any]]
+) -> None:
+    left, answer, outcome = outcomes[crash].result()
+
+    assert left == crash.left
+    assert answer == (201 if left == NOTHING else 200)
+    assert_outcome(outcome, crash.end)
+    assert [found for found in violations if {outcome.code, str(crash)} & {*found["codes"]}] == []
+
+
+def test_the_audit_is_clean_after_every_crash(violations: list[dict[str, Any]]) -> None:
+    assert violations == []

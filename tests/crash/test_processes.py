@@ -1,0 +1,239 @@
+"""Whole processes are killed, frozen, doubled or missing while people buy, and every order ends well."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from random import Random
+from uuid import uuid4
+
+import psycopg
+import pytest
+import redis
+
+from tests.crash.drill import DECLINED, VISA, Drill, Purchase, wait_for
+from tests.crash.stories import (
+    EXPIRED,
+    PAID,
+    REFUSED,
+    assert_outcome,
+    charge_late,
+    crash_at,
+    finish,
+    resume_while_it_is_finalized,
+)
+
+SLOW, DROPPED, HANGING = "pm_sandbox_slow", "pm_sandbox_drop", "pm_sandbox_hang"
+ENDS = {VISA: PAID, DECLINED: REFUSED, SLOW: PAID, DROPPED: PAID, HANGING: PAID}
+FROZEN_FOR = 6  # seconds: longer than anybody waits for the provider or the broker
+
+
+class Crowd:
+    """One customer for each way to pay, all of the same product."""
+
+    def __init__(self, drill: Drill) -> None:
+        self.sku = uuid4().hex
+        self._drill = drill
+        self.purchases = [Purchase(self.sku, method) for method in ENDS]
+        drill.stock([self.sku])
+
+    def buy(self, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """All of them at once, each until it is answered; `meanwhile` is done while they do."""
+        with ThreadPoolExecutor() as pool:
+            answers = [pool.submit(self._drill.insist, purchase) for purchase in self.purchases]
+            meanwhile()
+            for answer in answers:
+                answer.result()
+
+    def assert_all_is_well(self) -> None:
+        """Every order ends as its card says, however long it takes, and the audit agrees."""
+        with ThreadPoolExecutor() as pool:
+            outcomes = list(pool.map(lambda purchase: finish(self._drill, purchase), self.purchases))
+        for purchase, outcome in zip(self.purchases, outcomes, strict=True):
+            end = ENDS[purchase.payment_method]
+            assert (outcome.end, outcome.charges) == (end, end == PAID)
+            assert outcome.repeated == (200, outcome.code)
+        paid = sum(outcome.end == PAID for outcome in outcomes)
+        assert self._drill.stock_of(self.sku) == (10 - paid, 0)
+        assert self._drill.audit() == []
+
+
+@pytest.fixture
+def crowd(drill: Drill) -> Crowd:
+    return Crowd(drill)
+
+
+@pytest.fixture
+def purchase(crowd: Crowd) -> Purchase:
+    return Purchase(crowd.sku)
+
+
+@pytest.fixture
+def broker(drill: Drill) -> Iterator["redis.Redis"]:
+    """A client of the broker, where the broker is ours to break."""
+    if not drill.owns("valkey"):
+        pytest.skip("a server that is not ours")
+    with redis.Redis.from_url(drill.stack.environment["REDIS_URL"], socket_timeout=5) as client:
+        yield client
+
+
+@pytest.mark.parametrize("process", ["web", "payments", "orders", "beat", "provider"])
+def test_a_process_killed_at_random_moments(drill: Drill, crowd: Crowd, process: str) -> None:
+    random = Random(process)
+
+    def kill_twice() -> None:
+        for _ in range(2):
+            time.sleep(random.uniform(0, 1.5))
+            drill.kill(process)
+
+    crowd.buy(kill_twice)
+
+    crowd.assert_all_is_well()
+
+
+def test_the_provider_killed_while_it_charges(drill: Drill, crowd: Crowd) -> None:
+    slow = Purchase(crowd.sku, SLOW)
+    drill.insist(slow)
+    wait_for(lambda: drill.payment_of(slow) == "SENT", "a charge in flight")
+
+    drill.kill("provider")
+
+    assert drill.count_charges(drill.code_of(slow)) == 0
+    assert_outcome(finish(drill, slow), PAID)
+
+
+@pytest.mark.parametrize("process", ["provider", "payments"])
+def test_a_process_killed_while_the_provider_has_charged_and_not_answered(
+    drill: Drill, crowd: Crowd, process: str
+) -> None:
+    hanging = Purchase(crowd.sku, HANGING)
+    code = drill.insist(hanging)[1]["code"]
+    wait_for(lambda: drill.count_charges(code), "the charge at the provider")
+
+    drill.kill(process)
+
+    assert drill.payment_of(hanging) == "SENT"
+    assert_outcome(finish(drill, hanging), PAID)
+
+
+def test_the_provider_frozen(drill: Drill, crowd: Crowd) -> None:
+    with drill.frozen("provider"):
+        crowd.buy()
+        time.sleep(FROZEN_FOR)
+
+    crowd.assert_all_is_well()
+
+
+def test_the_payments_worker_frozen_with_a_charge_in_hand_until_the_order_is_cancelled(
+    drill: Drill, purchase: Purchase
+) -> None:
+    """The other worker fences the key, so the charge that wakes up late takes nothing."""
+    drill.arm("charge.sent", purchase, action="pause")
+    drill.insist(purchase)
+    drill.wait_until_reached("charge.sent", purchase)
+
+    with drill.frozen("payments"), drill.running(drill.make_second("payments", "second@%h")):
+        drill.release("charge.sent", purchase)
+        drill.make_expired(purchase)
+        drill.wait_until_final(purchase)
+    drill.wait_until_idle("payments")
+
+    assert_outcome(finish(drill, purchase), EXPIRED)
+    assert drill.audit() == []
+
+
+@pytest.mark.parametrize("point", ["charge.started", "charge.sent"])
+def test_a_charge_that_comes_after_the_cancel_takes_nothing(drill: Drill, purchase: Purchase, point: str) -> None:
+    charge_late(drill, purchase, point)
+
+    assert_outcome(finish(drill, purchase), EXPIRED)
+    assert drill.audit() == []
+
+
+def test_an_answer_that_is_late_finds_the_order_confirmed(drill: Drill, purchase: Purchase) -> None:
+    charge_late(drill, purchase, "charge.answered")
+
+    assert_outcome(finish(drill, purchase), PAID)
+    assert drill.audit() == []
+
+
+def test_staff_resume_an_order_while_it_is_finalized(drill: Drill, purchase: Purchase) -> None:
+    resume_while_it_is_finalized(drill, purchase)
+
+    assert_outcome(finish(drill, purchase), PAID)
+    assert drill.audit() == []
+
+
+def test_two_beats(drill: Drill, crowd: Crowd) -> None:
+    with drill.running(drill.make_second("beat", str(drill.stack.folder / "second-beat"))):
+        crowd.buy(lambda: drill.kill("payments"))
+
+        crowd.assert_all_is_well()
+
+
+def test_no_beat_for_a_while(drill: Drill, purchase: Purchase) -> None:
+    with drill.without("beat"):
+        crash_at(drill, purchase, "place.committed")
+        drill.make_due(purchase)
+        time.sleep(3)
+        assert drill.status_of(purchase) == "PENDING"
+        assert drill.audit() == []
+
+    assert_outcome(finish(drill, purchase), PAID)
+
+
+def test_the_broker_killed(drill: Drill, crowd: Crowd, broker: "redis.Redis") -> None:
+    crowd.buy(lambda: drill.kill("valkey"))
+
+    crowd.assert_all_is_well()
+
+
+def test_the_broker_emptied_with_orders_on_their_way(drill: Drill, crowd: Crowd, broker: "redis.Redis") -> None:
+    with drill.frozen("payments"):
+        crowd.buy()
+        broker.flushall()
+
+    crowd.assert_all_is_well()
+
+
+def test_the_broker_frozen(drill: Drill, crowd: Crowd, broker: "redis.Redis") -> None:
+    with drill.frozen("valkey"):
+        crowd.buy()
+        time.sleep(FROZEN_FOR)
+
+    crowd.assert_all_is_well()
+
+
+def test_the_broker_full(drill: Drill, crowd: Crowd, broker: "redis.Redis") -> None:
+    broker.config_set("maxmemory", 1)
+    try:
+        crowd.buy()
+        time.sleep(2)
+    finally:
+        broker.config_set("maxmemory", 0)
+
+    crowd.assert_all_is_well()
+
+
+def test_the_broker_read_only(drill: Drill, crowd: Crowd, broker: "redis.Redis") -> None:
+    broker.replicaof("127.0.0.1", "9")  # nobody is there to follow
+    try:
+        crowd.buy()
+        time.sleep(2)
+    finally:
+        broker.replicaof("NO", "ONE")
+
+    crowd.assert_all_is_well()
+
+
+@pytest.mark.parametrize("sent", [signal.SIGQUIT, signal.SIGKILL], ids=["immediate-stop", "kill"])
+def test_postgresql_dies_and_recovers(drill: Drill, crowd: Crowd, sent: signal.Signals) -> None:
+    """By an immediate stop, and by kill -9: the log that is on disk is all there is."""
+    if not drill.owns("postgres"):
+        pytest.skip("a server that is not ours")
+
+    crowd.buy(lambda: drill.kill("postgres", sent))
+
+    crowd.assert_all_is_well()
+    with psycopg.connect(drill.stack.environment["DATABASE_URL"]) as connection:
+        assert connection.execute("SHOW fsync").fetchone() == ("on",)

@@ -1,0 +1,65 @@
+"""The guarded functions without their guards."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+from uuid import uuid4
+
+from django.db.models.functions import Now
+
+from orders.models import Order
+from payments import services
+from payments.gateway import CardDeclined, Charge, ChargeRequest, GatewayUnavailable
+from payments.models import Payment
+
+Function = Callable[..., Any]
+
+
+def charge_under_a_fresh_key(confirm: Function) -> Function:
+    return lambda gateway, request: confirm(gateway, replace(request, key=uuid4().hex))
+
+
+def read_without_locking(_: Function) -> Function:
+    return lambda code: Order.objects.get(code=code)
+
+
+def send_whatever_the_status(_: Function) -> Function:
+    def mark_sent(reference: str, **_: object) -> ChargeRequest:
+        Payment.objects.filter(reference=reference).update(status=Payment.Status.SENT, sent_at=Now())
+        return services._make_request(Payment.objects.get(reference=reference))
+
+    return mark_sent
+
+
+def send_before_it_is_written(_: Function) -> Function:
+    return lambda reference, **_: services._make_request(Payment.objects.get(reference=reference))
+
+
+def take_silence_for_a_no(charge: Function) -> Function:
+    def charge_or_decline(gateway: object, request: ChargeRequest) -> Charge:
+        try:
+            return charge(gateway, request)  # type: ignore[no-any-return]
+        except GatewayUnavailable:
+            raise CardDeclined("no_answer") from None
+
+    return charge_or_decline
+
+
+def cancel_without_asking(_: Function) -> Function:
+    return lambda gateway, request: None
+
+
+def claim_nothing(_: Function) -> Function:
+    return lambda **_: []
+
+
+# By the guard's name: from the function with the guard to the one without it.
+REMOVALS: dict[str, Callable[[Function], Function]] = {
+    "idempotency-key": charge_under_a_fresh_key,
+    "row-lock": read_without_locking,
+    "compare-and-set": send_whatever_the_status,
+    "sweep": claim_nothing,
+    "unknown-is-not-no": take_silence_for_a_no,
+    "fence": cancel_without_asking,
+    "sent-first": send_before_it_is_written,
+}
