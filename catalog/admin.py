@@ -5,7 +5,7 @@ from typing import Any, cast
 from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
@@ -14,7 +14,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 
 from accounts.models import User
-from catalog.forms import AdjustForm, MovementForm, ReceiveForm
+from catalog.forms import AdjustForm, MovementForm, ReceiveForm, StockFileForm
 from catalog.models import Product, Stock, StockMovement
 from money import format_money
 
@@ -70,9 +70,22 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's own
         return False
 
 
+class LeftFilter(admin.SimpleListFilter):
+    title = "what is left"
+    parameter_name = "left"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("low", f"{settings.SHOP_LOW_STOCK} available or fewer"), ("none", "None available")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Stock]) -> QuerySet[Stock]:
+        most = {"low": settings.SHOP_LOW_STOCK, "none": 0}.get(str(self.value()))
+        return queryset if most is None else queryset.filter(on_hand__lte=F("reserved") + most)
+
+
 @admin.register(Stock)
 class StockAdmin(ReadOnlyAdmin):
     list_display = ["sku", "name", "on_hand", "reserved", "available"]
+    list_filter = [LeftFilter, "product__active"]
     list_select_related = ["product"]
     search_fields = ["product__sku__istartswith", "product__name"]
     search_help_text = "The SKU, from its beginning, or words of the name."
@@ -99,7 +112,8 @@ class StockAdmin(ReadOnlyAdmin):
             view = self.admin_site.admin_view(self.move_stock)
             return path(f"<int:pk>/{name}/", view, {"form_class": form_class}, name=f"catalog_stock_{name}")
 
-        return [page("receive", ReceiveForm), page("adjust", AdjustForm), *super().get_urls()]
+        by_file = path("move/", self.admin_site.admin_view(self.move_by_file), name="catalog_stock_move")
+        return [by_file, page("receive", ReceiveForm), page("adjust", AdjustForm), *super().get_urls()]
 
     def move_stock(self, request: HttpRequest, pk: int, form_class: type[MovementForm]) -> HttpResponse:
         if not self.has_move_permission(request):
@@ -110,15 +124,25 @@ class StockAdmin(ReadOnlyAdmin):
             stock.refresh_from_db(fields=["on_hand", "reserved"])
             messages.success(request, f"Moved {movement.quantity:+}. There are {stock.on_hand} on hand now.")
             return redirect("admin:catalog_stock_change", stock.pk)
-        context = {
-            **self.admin_site.each_context(request),
-            "title": form.title,
-            "subtitle": stock.product,
-            "opts": self.opts,
-            "stock": stock,
-            "form": form,
-        }
+        context = {"title": form.title, "subtitle": stock.product, "stock": stock, "form": form}
+        return self._show_form(request, context)
+
+    def move_by_file(self, request: HttpRequest) -> HttpResponse:
+        if not self.has_move_permission(request):
+            raise PermissionDenied
+        form = StockFileForm(request.POST or None, request.FILES or None)
+        if form.is_valid() and (rows := form.save(actor=cast(User, request.user))):
+            messages.success(request, f"Moved the stock of {rows} products.")
+            return redirect("admin:catalog_stock_changelist")
+        return self._show_form(request, {"title": "Move stock by file", "form": form})
+
+    def _show_form(self, request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
+        context = {**self.admin_site.each_context(request), "opts": self.opts, **context}
         return TemplateResponse(request, "admin/catalog/stock/move_form.html", context)
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        can_move = {"can_move": self.has_move_permission(request)}
+        return super().changelist_view(request, {**can_move, **(extra_context or {})})
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any

@@ -50,7 +50,7 @@ def read_catalog(lines: Iterable[str], *, currency: str) -> Catalog:
     """
     catalog = Catalog()
     try:
-        rows = _read_rows(lines, catalog.bad_rows)
+        rows = read_rows(lines, catalog.bad_rows)
         header = _read_header(rows, catalog)
         price_column = _check_header(header, currency)
         catalog.columns = header
@@ -70,7 +70,7 @@ def read_catalog(lines: Iterable[str], *, currency: str) -> Catalog:
     return catalog
 
 
-def _read_rows(lines: Iterable[str], bad_rows: list[BadRow]) -> Iterator[tuple[int, list[str]]]:
+def read_rows(lines: Iterable[str], bad_rows: list[BadRow]) -> Iterator[tuple[int, list[str]]]:
     """Each row with the number of its first line; blank lines left out."""
     reader = csv.reader(lines, strict=True)
     while True:

@@ -1,5 +1,6 @@
-"""How staff move stock: a delivery, or an adjustment with its reason. A form moves once, however often it is sent."""
+"""How staff move stock: a delivery, an adjustment with its reason, or a file of both. A form moves once."""
 
+import io
 from uuid import uuid4
 
 from django import forms
@@ -7,8 +8,10 @@ from django import forms
 from accounts.models import User
 from catalog.models import Stock, StockMovement
 from catalog.services import AdjustmentRefused, adjust_stock, receive_stock
+from catalog.stock_file import MOST_ROWS, Move, ReferenceReused, StockFileRefused, move_stock, read_stock_file
 
 MOST_UNITS = 1_000_000  # at once; more is a typing error
+MOST_BYTES = 1_000_000  # of a file
 
 
 class MovementForm(forms.Form):
@@ -71,3 +74,39 @@ class AdjustForm(MovementForm):
             reason=self.cleaned_data["reason"],
             actor=actor,
         )
+
+
+class StockFileForm(forms.Form):
+    """A file of movements, known to the ledger by the form's token: all of it is moved, once, or nothing."""
+
+    token = forms.UUIDField(widget=forms.HiddenInput, initial=uuid4)
+    file = forms.FileField(
+        label="CSV file",
+        widget=forms.FileInput(attrs={"accept": ".csv,text/csv"}),
+        help_text=f"UTF-8, at most {MOST_ROWS:,} rows under the first line sku,quantity,reason. "
+        "A row without a reason is a delivery; one with a reason is an adjustment, and may remove units.",
+    )
+
+    def clean_file(self) -> list[Move]:
+        file = self.cleaned_data["file"]
+        if file.size > MOST_BYTES:
+            raise forms.ValidationError(f"The file is larger than {MOST_BYTES // 1_000_000} MB.")
+        try:
+            return read_stock_file(io.TextIOWrapper(file.file, encoding="utf-8-sig", newline=""))
+        except StockFileRefused as refused:
+            raise forms.ValidationError(_list_bad_rows(refused)) from refused
+
+    def save(self, *, actor: User) -> int:
+        """Move the stock and return the number of rows; or 0, nothing was moved, and the form's errors say why."""
+        reference = f"staff-{self.cleaned_data['token']}"
+        try:
+            return move_stock(reference=reference, moves=self.cleaned_data["file"], actor=actor)
+        except StockFileRefused as refused:
+            self.add_error("file", _list_bad_rows(refused))
+        except ReferenceReused:
+            self.add_error(None, "This form has moved stock before. Open a new one to move more.")
+        return 0
+
+
+def _list_bad_rows(refused: StockFileRefused) -> list[str]:
+    return [f"Line {row.line}: {row.reason}." for row in sorted(refused.bad_rows, key=lambda row: row.line)]

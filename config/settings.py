@@ -182,6 +182,7 @@ CELERY_BEAT_SCHEDULE = {
 SHOP_CURRENCY = env.str("SHOP_CURRENCY", default="GBP")
 SHOP_MAX_QUANTITY = env.int("SHOP_MAX_QUANTITY", default=100)  # units of one product in a cart
 SHOP_MAX_LINES = env.int("SHOP_MAX_LINES", default=100)  # products in a cart
+SHOP_LOW_STOCK = env.int("SHOP_LOW_STOCK", default=10)  # units; staff are shown products with as many left, or fewer
 
 PAYMENT_GATEWAY = env.str("PAYMENT_GATEWAY", default="payments.stripe.StripeGateway")
 STRIPE_API_KEY = required("STRIPE_API_KEY", "the secret key of the account that takes the money")
@@ -233,7 +234,7 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-STATIC_ROOT = BASE_DIR / "var" / "static"
+STATIC_ROOT = env.str("STATIC_ROOT", default=str(BASE_DIR / "var" / "static"))
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},

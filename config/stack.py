@@ -133,6 +133,7 @@ def run_servers(
             "DJANGO_SETTINGS_MODULE": caller.get("DJANGO_SETTINGS_MODULE", "config.settings"),
             "ORDERLY_LOCAL": "1",
             "PYTHONUNBUFFERED": "1",
+            "STATIC_ROOT": str(folder / "static"),
             "SECRET_KEY": keep_secret(folder / "secret_key"),
             "STRIPE_API_KEY": "sk_test_sandbox",
             "STRIPE_API_BASE": NOWHERE,
@@ -201,7 +202,7 @@ def prepare(stack: Stack) -> None:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        for command in ("migrate --no-input", "collectstatic --no-input")
+        for command in ("migrate --no-input", "collectstatic --no-input --clear")
     ]
     for process in running:
         output, _ = process.communicate()

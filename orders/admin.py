@@ -1,4 +1,4 @@
-"""What staff see of orders and of the audit, and what they can ask for: to cancel an order, or to take it up again."""
+"""What staff see of orders and of the audit, and what they can ask for: to cancel, process now or export orders."""
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -6,36 +6,67 @@ from functools import partial
 from typing import Any, cast
 
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.db.models.functions import Now
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+from django.utils import timezone
 from django.utils.timesince import timesince
+from kombu.exceptions import OperationalError
 
 from accounts.models import User
-from catalog.models import StockMovement
 from money import format_money
-from orders.models import AuditRun, Order, OrderEvent
+from orders.dashboard import read_dashboard
+from orders.export import export_orders
+from orders.models import AuditRun, Order
 from orders.services import OrderIsFinal, cancel_order, resume_order
+from orders.tasks import process_order
+from orders.timeline import describe_payment, describe_plans, read_timeline
+from payments.models import Payment
 
 MOST_ORDERS = 500  # in one action: a request has to be answered within seconds
+
+
+class AttentionFilter(admin.SimpleListFilter):
+    """Orders that a person may have to look at. Each choice is a few rows of a partial index."""
+
+    title = "attention"
+    parameter_name = "attention"
+    CHOICES = {
+        "stuck": ("Stuck: due for a sweep", Q(sweep_after__lte=Now())),
+        "review": ("Needs review", Q(needs_review=True)),
+        "unknown": ("Payment unknown", Q(payment__status=Payment.Status.SENT)),
+        "given_up": ("Given up by the sweep", Q(sweep_after=None)),
+    }
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(name, title) for name, (title, _) in self.CHOICES.items()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Order]) -> QuerySet[Order]:
+        if self.value() not in self.CHOICES:
+            return queryset
+        _, condition = self.CHOICES[str(self.value())]
+        return queryset.filter(condition, status=Order.Status.PENDING)
 
 
 @admin.register(Order)
 class OrderAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's own is not generic
     list_display = ["code", "email", "status", "money", "payment_status", "created_at", "review"]
-    list_filter = ["status", "needs_review", "cancel_reason", "created_at"]
+    list_filter = [AttentionFilter, "status", "cancel_reason", "created_at"]
     list_select_related = ["payment"]
     sortable_by = ["code", "email", "created_at"]  # what has an index: the others take seconds on a million orders
     search_fields = ["code", "email"]  # how: get_search_results
     search_help_text = "The code, from its beginning, or the whole email."
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
-    actions = ["cancel_orders", "resume_orders"]
+    actions = ["cancel_orders", "process_orders", "export_orders"]
     fieldsets = [
-        (None, {"fields": ["code", "status", "cancel_reason", "money", "email", "user", "checkout_key"]}),
-        ("Review", {"fields": ["review", "review_reason"]}),
-        ("Times", {"fields": ["created_at", "expires_at", "sweep_after", "attempts", "finalized_at"]}),
+        (None, {"fields": [("code", "status", "cancel_reason"), ("money", "email", "user"), "checkout_key"]}),
+        ("Review", {"fields": [("review", "review_reason")]}),
+        ("Times", {"fields": [("created_at", "expires_at", "finalized_at"), ("sweep_after", "attempts")]}),
     ]
 
     class Media:
@@ -64,6 +95,24 @@ class OrderAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's own is
     def has_steer_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("orders.change_order")
 
+    def has_export_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("orders.export_order")
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.show_dashboard)
+        return [path("dashboard/", view, name="orders_dashboard"), *super().get_urls()]
+
+    def show_dashboard(self, request: HttpRequest) -> HttpResponse:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Dashboard",
+            "opts": self.opts,
+            "dashboard": read_dashboard(),
+        }
+        return TemplateResponse(request, "admin/orders/dashboard.html", context)
+
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Order], search_term: str
     ) -> tuple[QuerySet[Order], bool]:
@@ -86,11 +135,21 @@ class OrderAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's own is
         cancel = partial(cancel_order, reason=Order.CancelReason.STAFF, actor=cast(User, request.user))
         return self._apply(request, orders, cancel, pending="To be cancelled, unless the provider says it is paid")
 
-    @admin.action(description="Take up selected orders again now", permissions=["steer"])
-    def resume_orders(self, request: HttpRequest, queryset: QuerySet[Order]) -> HttpResponse | None:
+    @admin.action(description="Process selected orders now", permissions=["steer"])
+    def process_orders(self, request: HttpRequest, queryset: QuerySet[Order]) -> HttpResponse | None:
         orders = self._read_selected(request, queryset)
         resume = partial(resume_order, actor=cast(User, request.user))
-        return self._apply(request, orders, resume, pending="Taken up again by the next sweep")
+        answer = self._apply(request, orders, resume, pending="Taken up again")
+        try:
+            for order in Order.objects.filter(pk__in=[order.pk for order in orders], status=Order.Status.PENDING):
+                process_order(order.code, expired=order.expires_at <= timezone.now())
+        except OperationalError:  # the first one has waited for the broker, so the others don't
+            self.message_user(request, "The task queue is down: the next sweep takes them up.", messages.WARNING)
+        return answer
+
+    @admin.action(description="Export selected orders as CSV", permissions=["export"])
+    def export_orders(self, request: HttpRequest, queryset: QuerySet[Order]) -> StreamingHttpResponse:
+        return export_orders(queryset)
 
     def _read_selected(self, request: HttpRequest, queryset: QuerySet[Order]) -> list[Order]:
         orders = list(queryset.order_by("pk")[: MOST_ORDERS + 1])
@@ -126,8 +185,9 @@ class OrderAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's own is
             (line, format_money(line.price, order.currency), format_money(line.total, order.currency))
             for line in order.lines.all()
         ]
-        context["events"] = [(event, describe_event(event)) for event in order.events.select_related("actor", "order")]
-        context["movements"] = StockMovement.objects.filter(reference=order.code).select_related("stock__product")
+        context["payment_stands"] = describe_payment(order.payment)
+        context["timeline"] = read_timeline(order)
+        context["plans"] = describe_plans(order)
         return super().render_change_form(request, context, *args, **kwargs)
 
 
@@ -150,13 +210,3 @@ class AuditRunAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's own
 
     def has_delete_permission(self, request: HttpRequest, obj: AuditRun | None = None) -> bool:
         return False
-
-
-def describe_event(event: OrderEvent) -> str:
-    """The event in words, such as: Cancelled (reason: card declined)."""
-    details = []
-    for name, value in event.data.items():
-        words = format_money(value, event.order.currency) if name == "total" else str(value).replace("_", " ")
-        if words:
-            details.append(f"{name.replace('_', ' ')}: {words}")
-    return event.get_kind_display().capitalize() + (f" ({', '.join(details)})" if details else "")

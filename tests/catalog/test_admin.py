@@ -1,7 +1,10 @@
+from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.conf import LazySettings
 from django.contrib.auth.models import Permission
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
@@ -10,6 +13,7 @@ from catalog.models import Product, StockMovement
 from tests.builders import everything, make_order, make_product, stock_of
 
 pytestmark = pytest.mark.django_db
+FILE_PAGE = "/admin/catalog/stock/move/"
 PRODUCT = {"sku": "CUP", "name": "The CUP", "price": "255", "currency": "GBP", "active": "on"}
 
 
@@ -196,3 +200,132 @@ def test_a_list_needs_as_many_queries_for_5_rows_as_for_50(
 
     with django_assert_max_num_queries(6):
         assert len(admin_client.get(f"/admin/catalog/{page}/").context["cl"].result_list) == products
+
+
+def send_file(client: Client, *rows: str, token: str = "", header: str = "sku,quantity,reason") -> Any:
+    file = SimpleUploadedFile("stock.csv", "\n".join([header, *rows]).encode())
+    return client.post(FILE_PAGE, {"file": file, "token": token or str(uuid4())})
+
+
+def test_a_file_receives_and_adjusts_with_the_actor(admin_client: Client, admin_user: User) -> None:
+    make_product("MUG", stock=10)
+    make_product("CUP", stock=10)
+
+    send_file(admin_client, "MUG,40,", 'CUP,-2,"two broken, in the store"', header="\ufeffSKU,Quantity,Reason")
+
+    assert (stock_of("MUG"), stock_of("CUP")) == ((50, 0), (8, 0))
+    moved = StockMovement.objects.filter(actor=admin_user).order_by("kind")
+    assert [(movement.kind, movement.quantity, movement.reason) for movement in moved] == [
+        ("ADJUSTED", -2, "two broken, in the store"),
+        ("RECEIVED", 40, ""),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("POT,1,", "no product has the SKU POT"),
+        ("MUG,many,", "quantity 'many' is not a whole number"),
+        ("MUG,1.5,", "quantity '1.5' is not a whole number"),
+        ("MUG,1_000,", "quantity '1_000' is not a whole number"),
+        ("MUG,0,", "the quantity is 0"),
+        ("MUG,1000001,", "more than 1,000,000 units"),
+        ("MUG,-1,", "units are removed without a reason"),
+        ("MUG,-11,stolen", "-11 would leave less on hand than is reserved"),
+        ("CUP,1,", "SKU CUP is on line 2 already"),
+        ("MUG,1", "2 columns, not 3"),
+        (",1,", "no SKU"),
+        (f"MUG,1,{'x' * 201}", "the reason is longer than 200 characters"),
+        ('MUG,1,"open', "not CSV: unexpected end of data"),
+    ],
+)
+def test_a_file_with_a_bad_row_is_refused_with_its_line_and_none_of_it_is_moved(
+    admin_client: Client, row: str, reason: str
+) -> None:
+    make_product("MUG", stock=10)
+    make_product("CUP", stock=10)
+    before = everything()
+
+    answer = send_file(admin_client, "CUP,5,", row)
+
+    assert answer.context["form"].errors["file"] == [f"Line 3: {reason}."]
+    assert everything() == before
+
+
+def test_every_bad_row_of_a_file_is_reported(admin_client: Client) -> None:
+    before = everything()
+
+    answer = send_file(admin_client, "A,0,", "B,2,", "C,x,")
+
+    assert [error.split(":")[0] for error in answer.context["form"].errors["file"]] == ["Line 2", "Line 3", "Line 4"]
+    assert everything() == before
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"sku;quantity;reason\nMUG;1;", "Line 1: the first line is not sku,quantity,reason."),
+        (b"sku,quantity,reason\n", "Line 1: no row below the first line."),
+        (b"sku,quantity,reason\nM\xfcG,1,", "Line 1: not UTF-8 text."),
+        (b"", "The submitted file is empty."),
+    ],
+)
+def test_a_file_of_another_kind_is_refused(admin_client: Client, content: bytes, reason: str) -> None:
+    file = SimpleUploadedFile("stock.csv", content)
+
+    answer = admin_client.post(FILE_PAGE, {"file": file, "token": str(uuid4())})
+
+    assert answer.context["form"].errors["file"] == [reason]
+
+
+def test_a_file_with_too_many_rows_is_refused(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("catalog.stock_file.MOST_ROWS", 2)
+
+    before = everything()
+
+    answer = send_file(admin_client, "A,1,", "B,1,", "C,1,", "D,1,")
+
+    assert answer.context["form"].errors["file"][-1] == "Line 4: more than 2 rows: make two files of it."
+    assert everything() == before
+
+
+def test_a_file_sent_twice_moves_once_and_another_with_its_form_is_refused(admin_client: Client) -> None:
+    make_product("MUG", stock=10)
+    make_product("CUP", stock=10)
+    token = str(uuid4())
+
+    for _ in range(2):
+        assert send_file(admin_client, "MUG,-6,sold at a fair", "CUP,5,", token=token).status_code == 302
+    before = everything()
+    answer = send_file(admin_client, "MUG,-4,sold at a fair", "CUP,5,", token=token)
+
+    assert (stock_of("MUG"), stock_of("CUP")) == ((4, 0), (15, 0))
+    assert "This form has moved stock before." in answer.context["form"].non_field_errors()[0]
+    assert everything() == before
+
+
+def test_staff_without_the_permission_send_no_file() -> None:
+    make_product("MUG", stock=10)
+    staff = make_staff("view_stock")
+    before = everything()
+
+    assert staff.get(FILE_PAGE).status_code == 403
+    assert send_file(staff, "MUG,1,").status_code == 403
+    assert FILE_PAGE not in staff.get("/admin/catalog/stock/").text
+    assert everything() == before
+
+
+def test_stock_is_filtered_by_what_is_left(admin_client: Client, settings: LazySettings) -> None:
+    settings.SHOP_LOW_STOCK = 5
+    make_product("FULL", stock=6)
+    make_product("LOW", stock=5)
+    make_product("GONE", stock=3)
+    make_order({"GONE": 3})
+
+    def choose(left: str) -> list[str]:
+        found = admin_client.get("/admin/catalog/stock/", {"left": left}).context["cl"].result_list
+        return [stock.product.sku for stock in found]
+
+    assert choose("low") == ["GONE", "LOW"]
+    assert choose("none") == ["GONE"]
+    assert len(choose("")) == 3

@@ -11,7 +11,6 @@ from tests.crash.conftest import run_drill
 from tests.crash.drill import Drill, Purchase, wait_for
 from tests.crash.stories import PAID, assert_outcome, finish, look_at
 
-
 POISON = {"charge.unread": "payments", "finalize.stock-moved": "orders"}
 
 

@@ -1,9 +1,16 @@
 import re
+from datetime import UTC, datetime, timedelta
+from typing import cast
+from unittest.mock import patch
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import Permission
 from django.test import Client
+from django.utils import timezone
+from kombu.exceptions import OperationalError
 from pytest_django import DjangoAssertNumQueries
+from redis import Redis
 
 from accounts.models import User
 from orders.models import Order, OrderEvent
@@ -13,10 +20,16 @@ from tests.builders import answer_payment, everything, make_order, make_product,
 
 pytestmark = pytest.mark.django_db
 LIST = "/admin/orders/order/"
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def page_of(order: Order) -> str:
     return f"{LIST}{order.pk}/change/"
+
+
+def count_messages(queue: str) -> int:
+    with Redis.from_url(settings.REDIS_URL) as redis:
+        return cast(int, redis.llen(f"{settings.REDIS_PREFIX}{queue}"))
 
 
 def make_confirmed_order() -> Order:
@@ -30,12 +43,12 @@ def cancel(client: Client, *orders: Order) -> str:
     return client.post(LIST, asked, follow=True).text
 
 
-def resume(client: Client, *orders: Order) -> str:
-    asked = {"action": "resume_orders", "_selected_action": [order.pk for order in orders]}
+def process(client: Client, *orders: Order) -> str:
+    asked = {"action": "process_orders", "_selected_action": [order.pk for order in orders]}
     return client.post(LIST, asked, follow=True).text
 
 
-def test_the_order_page_shows_lines_timeline_payment_and_movements(admin_client: Client) -> None:
+def test_the_order_page_shows_lines_payment_and_one_timeline(admin_client: Client) -> None:
     make_product("MUG", price=255)
     order = make_order({"MUG": 2})
     answer_payment(order, Payment.Status.DECLINED)
@@ -43,11 +56,13 @@ def test_the_order_page_shows_lines_timeline_payment_and_movements(admin_client:
 
     page = admin_client.get(page_of(order))
 
-    assert [words for _, words in page.context["events"]] == [
-        "Placed (total: 5.10 GBP)",
-        "Cancelled (reason: card declined)",
+    assert [(entry.source, entry.what) for entry in page.context["timeline"]] == [
+        ("Payment", f"First sent to the provider (charge-{order.code})"),
+        ("Order", "Placed (total: 5.10 GBP)"),
+        ("Stock", "Reserved 2 x MUG"),
+        ("Stock", "Released 2 x MUG"),
+        ("Order", "Cancelled (reason: card declined)"),
     ]
-    assert [movement.kind for movement in page.context["movements"]] == ["RESERVED", "RELEASED"]
     for text in (order.code, "The MUG", "2.55 GBP", "5.10 GBP", "Declined", "generic_decline", "Released"):
         assert text in page.text
 
@@ -125,20 +140,34 @@ def test_cancel_of_an_order_that_is_paid_says_that_it_was_confirmed(admin_client
     assert Order.objects.get(pk=order.pk).status == "CONFIRMED"
 
 
-def test_resume_ends_the_review_and_lets_the_sweep_take_the_order(admin_client: Client, admin_user: User) -> None:
+def test_processing_now_ends_the_review_and_publishes_the_order(admin_client: Client, admin_user: User) -> None:
     order, confirmed = make_order(), make_confirmed_order()
     Order.objects.filter(pk=order.pk).update(needs_review=True, review_reason="swept 20 times", attempts=21)
 
-    text = resume(admin_client, order, confirmed)
+    waiting = count_messages("payments")
 
+    text = process(admin_client, order, confirmed)
+
+    assert count_messages("payments") == waiting + 1
     resumed = Order.objects.get(pk=order.pk)
     assert (resumed.needs_review, resumed.review_reason, resumed.attempts) == (False, "", 0)
     assert resumed.sweep_after
     assert order.sweep_after
     assert resumed.sweep_after < order.sweep_after
     assert order.events.get(kind=OrderEvent.Kind.RESUMED).actor == admin_user
-    assert f"Taken up again by the next sweep: {order.code}." in text
+    assert f"Taken up again: {order.code}." in text
     assert f"Left as it was, confirmed before: {confirmed.code}." in text
+
+
+def test_processing_now_is_left_to_the_sweep_while_the_queue_is_down(admin_client: Client) -> None:
+    orders = [make_order(), make_order()]
+
+    with patch("orders.admin.process_order", side_effect=OperationalError("no broker")) as publish:
+        text = process(admin_client, *orders)
+
+    assert publish.call_count == 1
+    assert "The task queue is down: the next sweep takes them up." in text
+    assert Order.objects.filter(sweep_after__lte=timezone.now()).count() == 2
 
 
 def test_too_many_orders_at_once_are_refused(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,12 +176,12 @@ def test_too_many_orders_at_once_are_refused(admin_client: Client, monkeypatch: 
     before = everything()
 
     assert "Nothing was done: select 2 orders at most." in cancel(admin_client, *orders)
-    assert "Nothing was done: select 2 orders at most." in resume(admin_client, *orders)
+    assert "Nothing was done: select 2 orders at most." in process(admin_client, *orders)
     assert everything() == before
 
 
 @pytest.mark.parametrize(("permission", "status"), [("view_order", "PENDING"), ("change_order", "CANCELLED")])
-def test_only_staff_who_may_change_orders_cancel_and_resume_them(permission: str, status: str) -> None:
+def test_only_staff_who_may_change_orders_cancel_and_process_them(permission: str, status: str) -> None:
     order = make_order()
     staff = User.objects.create_user("staff@example.com", is_staff=True)
     staff.user_permissions.add(Permission.objects.get(codename=permission))
@@ -161,7 +190,7 @@ def test_only_staff_who_may_change_orders_cancel_and_resume_them(permission: str
     before = everything()
 
     assert ("Cancel this order" in client.get(page_of(order)).text) == (status == "CANCELLED")
-    resume(client, order)
+    process(client, order)
     cancel(client, order)
 
     assert Order.objects.get(pk=order.pk).status == status
@@ -183,14 +212,13 @@ def test_orders_are_found_by_code_and_email(admin_client: Client) -> None:
 
 def test_orders_are_listed_with_their_money_and_payment(admin_client: Client) -> None:
     order = make_confirmed_order()
-    Order.objects.filter(pk=make_order().pk).update(needs_review=True)
+    make_order()
 
     page = admin_client.get(LIST, {"status__exact": "CONFIRMED"})
 
     assert list(page.context["cl"].result_list) == [order]
     for text in (order.code, "ann@example.com", "5.00 GBP", "Succeeded"):
         assert text in page.text
-    assert order not in admin_client.get(LIST, {"needs_review__exact": "1"}).context["cl"].result_list
 
 
 @pytest.mark.parametrize("orders", [5, 50])
@@ -213,3 +241,68 @@ def test_the_order_page_needs_as_many_queries_for_5_lines_as_for_50(
 
     with django_assert_max_num_queries(10):
         assert len(admin_client.get(page_of(order)).context["lines"]) == lines
+
+
+def test_each_choice_of_attention_lists_the_pending_orders_that_it_names(admin_client: Client) -> None:
+    make_confirmed_order()
+    quiet, stuck, review, unknown, given_up = (make_order() for _ in range(5))
+    past = timezone.now() - timedelta(seconds=5)
+    Order.objects.filter(pk=stuck.pk).update(sweep_after=past)
+    Order.objects.filter(pk=review.pk).update(needs_review=True)
+    answer_payment(unknown, Payment.Status.SENT)
+    Order.objects.filter(pk=given_up.pk).update(sweep_after=None)
+
+    def choose(attention: str) -> list[Order]:
+        return list(admin_client.get(LIST, {"attention": attention}).context["cl"].result_list)
+
+    assert choose("stuck") == [stuck]
+    assert choose("review") == [review]
+    assert choose("unknown") == [unknown]
+    assert choose("given_up") == [given_up]
+    assert quiet in choose("nonsense")
+
+
+@pytest.mark.parametrize(
+    ("changes", "payment", "plan"),
+    [
+        ({}, Payment.Status.PENDING, r"The sweep takes it up at [-0-9 :]+ and asks for its payment\."),
+        ({"sweep_after": LONG_AGO}, Payment.Status.SENT, r"The sweep takes it up now and asks for its payment\."),
+        (
+            {"sweep_after": LONG_AGO, "expires_at": LONG_AGO},
+            Payment.Status.SENT,
+            r"The sweep takes it up now and asks the provider to cancel its payment\.",
+        ),
+        (
+            {"sweep_after": LONG_AGO, "expires_at": LONG_AGO},
+            Payment.Status.PENDING,
+            r"The sweep takes it up now and cancels it, unpaid\.",
+        ),
+        ({"sweep_after": LONG_AGO}, Payment.Status.SUCCEEDED, r"The sweep takes it up now and finalizes it\."),
+        ({"sweep_after": None}, Payment.Status.SENT, r"Left to a person: .+"),
+    ],
+)
+def test_the_order_page_says_what_happens_next(
+    admin_client: Client, changes: dict[str, datetime | None], payment: Payment.Status, plan: str
+) -> None:
+    order = make_order()
+    answer_payment(order, payment)
+    Order.objects.filter(pk=order.pk).update(**changes)
+
+    page = admin_client.get(page_of(order))
+
+    assert re.fullmatch(plan, page.context["plans"][0])
+    assert page.context["plans"][0] in page.text
+
+
+def test_the_timeline_has_the_mails_that_went_out_and_the_plan_those_that_did_not(admin_client: Client) -> None:
+    order = make_confirmed_order()
+
+    assert re.fullmatch(
+        r"The mail that it is confirmed goes out at .+", admin_client.get(page_of(order)).context["plans"][0]
+    )
+    order.mails.update(sent_at=timezone.now(), attempts=2)
+
+    page = admin_client.get(page_of(order))
+    assert page.context["plans"] == []
+    assert page.context["timeline"][-1].what == "Told ann@example.com that it is confirmed, after 2 tries"
+    assert "Nothing: the order is final." in page.text

@@ -1,0 +1,139 @@
+"""Stock moved by a CSV file: a delivery or a count of many products at once, the whole file or none of it."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from django.db import transaction
+
+from accounts.models import User
+from catalog.catalog_file import BadRow, read_rows
+from catalog.models import Stock, StockMovement
+from catalog.services import AdjustmentRefused, adjust_stock, receive_stock
+
+HEADER = ["sku", "quantity", "reason"]
+MOST_ROWS = 1_000  # their stock is locked while they are written, and orders wait
+MOST_UNITS = 1_000_000  # in one row; more is a typing error
+LONGEST_REASON = 200
+NUMBER = re.compile(r"[+-]?\d{1,12}", re.ASCII)  # not 1_000, which Python would take
+
+
+class StockFileRefused(Exception):
+    """Something in the file is wrong, and nothing was moved; `bad_rows` says what, by line."""
+
+    def __init__(self, bad_rows: list[BadRow]) -> None:
+        super().__init__(bad_rows)
+        self.bad_rows = bad_rows
+
+
+class ReferenceReused(Exception):
+    """The reference has moved something else before. Nothing was moved now."""
+
+
+@dataclass(frozen=True)
+class Move:
+    """A line of the file: a delivery, or with a reason an adjustment."""
+
+    line: int
+    sku: str
+    quantity: int
+    reason: str
+
+
+def read_stock_file(lines: Iterable[str]) -> list[Move]:
+    """The moves of the file, whose first line is sku,quantity,reason. Raises StockFileRefused with every bad row."""
+    bad_rows: list[BadRow] = []
+    moves: dict[str, Move] = {}
+    try:
+        rows = read_rows(lines, bad_rows)
+        _check_header(next(rows, (1, [])))
+        for line, cells in rows:
+            if len(moves) + len(bad_rows) >= MOST_ROWS:
+                bad_rows.append(BadRow(line, f"more than {MOST_ROWS:,} rows: make two files of it"))
+                break
+            wrong, move = _read_move(line, cells)
+            if not wrong and move.sku in moves:
+                wrong = f"SKU {move.sku} is on line {moves[move.sku].line} already"
+            if wrong:
+                bad_rows.append(BadRow(line, wrong))
+            else:
+                moves[move.sku] = move
+    except UnicodeDecodeError as error:
+        raise StockFileRefused([BadRow(1, "not UTF-8 text")]) from error
+    ids = _find_products(moves)
+    bad_rows += [BadRow(move.line, f"no product has the SKU {sku}") for sku, move in moves.items() if sku not in ids]
+    if not moves and not bad_rows:
+        bad_rows.append(BadRow(1, "no row below the first line"))
+    if bad_rows:
+        raise StockFileRefused(bad_rows)
+    return list(moves.values())
+
+
+def move_stock(*, reference: str, moves: Sequence[Move], actor: User) -> int:
+    """Receive and adjust as the moves say, all in one transaction; return their number. A repeat moves nothing.
+
+    Raises StockFileRefused (where less would be left than is reserved) and ReferenceReused.
+    """
+    with transaction.atomic():
+        ids = _find_products(move.sku for move in moves)
+        _lock_stock(ids.values())
+        _check_repeat(reference, moves, ids)
+        deliveries = {ids[move.sku]: move.quantity for move in moves if not move.reason}
+        receive_stock(reference=reference, quantities=deliveries, actor=actor)
+        if bad_rows := list(_adjust(reference, [move for move in moves if move.reason], ids, actor)):
+            raise StockFileRefused(bad_rows)
+    return len(moves)
+
+
+def _check_header(header: tuple[int, list[str]]) -> None:
+    line, cells = header
+    if [cell.strip().lower().removeprefix("\ufeff") for cell in cells] != HEADER:
+        raise StockFileRefused([BadRow(line, f"the first line is not {','.join(HEADER)}")])
+
+
+def _read_move(line: int, cells: list[str]) -> tuple[str, Move]:
+    """What is wrong with the row, if anything, and its move."""
+    sku, quantity, reason = (cell.strip() for cell in (*cells, "", "", "")[:3])
+    if not NUMBER.fullmatch(quantity):
+        return f"quantity {quantity!r} is not a whole number", Move(line, sku, 0, reason)
+    move = Move(line, sku, int(quantity), reason)
+    checks = {
+        f"{len(cells)} columns, not {len(HEADER)}": len(cells) != len(HEADER),
+        "no SKU": not sku,
+        "a NUL character": "\0" in sku + reason,
+        "the quantity is 0": move.quantity == 0,
+        f"more than {MOST_UNITS:,} units": abs(move.quantity) > MOST_UNITS,
+        "units are removed without a reason": move.quantity < 0 and not reason,
+        f"the reason is longer than {LONGEST_REASON} characters": len(reason) > LONGEST_REASON,
+    }
+    return next((words for words, wrong in checks.items() if wrong), ""), move
+
+
+def _find_products(skus: Iterable[str]) -> dict[str, int]:
+    return dict(Stock.objects.filter(product__sku__in=list(skus)).values_list("product__sku", "pk"))
+
+
+def _lock_stock(products: Iterable[int]) -> None:
+    # All of them first, in product id order, as orders lock them: afterwards each is taken in the file's order.
+    list(Stock.objects.select_for_update().filter(pk__in=list(products)).order_by("pk"))
+
+
+def _check_repeat(reference: str, moves: Sequence[Move], ids: dict[str, int]) -> None:
+    before = StockMovement.objects.filter(reference=reference).values_list("stock_id", "quantity", "reason")
+    wanted = {(ids[move.sku], move.quantity, move.reason) for move in moves}
+    if before and set(before) != wanted:
+        raise ReferenceReused
+
+
+def _adjust(reference: str, moves: Sequence[Move], ids: dict[str, int], actor: User) -> Iterator[BadRow]:
+    for move in moves:
+        try:
+            adjust_stock(
+                reference=reference,
+                product_id=ids[move.sku],
+                quantity=move.quantity,
+                reason=move.reason,
+                actor=actor,
+            )
+        except AdjustmentRefused as error:
+            yield BadRow(move.line, str(error))
