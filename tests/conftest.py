@@ -14,7 +14,7 @@ from tests.provider import Provider
 from tests.servers import GIVEN
 
 QUICK = {
-    "ORDER_EXPIRES_AFTER": "12",
+    "ORDER_EXPIRES_AFTER": "20",
     "SANDBOX_HANG_SECONDS": "4",
     "STRIPE_TIMEOUT": "3",
     "SWEEP_AFTER": "4",

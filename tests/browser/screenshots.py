@@ -1,0 +1,98 @@
+"""python -m tests.browser.screenshots: the pictures in docs/screenshots, taken of a throwaway shop."""
+
+import sys
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from config.stack import Stack, run_stack
+from config.var import BASE_DIR
+from tests.browser.chromium import CHROMIUM, launch, open_context
+from tests.browser.shop import (
+    ANSWER_LOST,
+    DECLINED,
+    PAYS,
+    buy,
+    expect_status,
+    fill_checkout,
+    load_catalog,
+    make_staff,
+    pay,
+    put_in_cart,
+    sign_up,
+)
+
+FOLDER = BASE_DIR / "docs" / "screenshots"
+CATALOG = BASE_DIR / "data" / "products.csv"
+HEART, STAND, BUNTING = "85123A", "22423", "47566"
+MOST_BYTES = 150_000
+
+
+def main() -> None:
+    if CHROMIUM is None:
+        sys.exit("no Chromium here: apt-get install chromium")
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    # Long enough for a payment to be seen while its answer is missing.
+    with run_stack(caller={"SWEEP_AFTER": "10"}, fsync=False) as stack, sync_playwright() as playwright:
+        load_catalog(stack, CATALOG)
+        browser = launch(playwright, CHROMIUM)
+        show_shop(browser, stack)
+        show_dark(browser, stack)
+        show_phone(browser, stack)
+        show_admin(browser, stack)
+        browser.close()
+
+
+def show_shop(browser: Browser, stack: Stack) -> None:
+    page = open_context(browser, stack.web_url).new_page()
+    page.goto("/?q=heart")
+    save(page, "products")
+    put_in_cart(page, HEART, 2)
+    save(page, "product")
+    put_in_cart(page, STAND)
+    page.goto("/cart/")
+    save(page, "cart")
+    fill_checkout(page, ANSWER_LOST)
+    save(page, "checkout")
+    pay(page)
+    expect_status(page, "We are checking with your bank")
+    save(page, "order-checking")
+    expect_status(page, "Confirmed")
+    save(page, "order-confirmed")
+
+
+def show_dark(browser: Browser, stack: Stack) -> None:
+    page = open_context(browser, stack.web_url, color_scheme="dark").new_page()
+    buy(page, BUNTING, DECLINED)
+    expect_status(page, "Card declined")
+    save(page, "order-declined-dark")
+
+
+def show_phone(browser: Browser, stack: Stack) -> None:
+    page = open_context(browser, stack.web_url, width=375).new_page()
+    put_in_cart(page, HEART)
+    fill_checkout(page, PAYS)
+    save(page, "checkout-phone")
+
+
+def show_admin(browser: Browser, stack: Stack) -> None:
+    page = open_context(browser, stack.web_url).new_page()
+    make_staff(stack, sign_up(page))
+    page.goto("/admin/")
+    save(page, "admin")
+    page.goto("/admin/orders/order/")
+    save(page, "admin-orders")
+    page.locator("#result_list tbody th a").first.click()
+    page.get_by_text("Timeline").wait_for()
+    save(page, "admin-order")
+
+
+def save(page: Page, name: str) -> None:
+    path = FOLDER / f"{name}.png"
+    size = len(page.screenshot(path=path, animations="disabled"))
+    if size > MOST_BYTES:
+        sys.exit(f"{path} has {size} bytes; {MOST_BYTES} at most")
+    print(f"{path.relative_to(BASE_DIR)}  {size // 1000} kB", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""Staff mend what is wrong, and the reason stays."""
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from config.stack import Stack
+from tests.browser.conftest import OpenTab
+from tests.browser.shop import PROVIDER_FAILS, buy, expect_status, make_staff, read_orders, sign_up
+
+
+@pytest.fixture
+def desk(open_tab: OpenTab, stack: Stack) -> Page:
+    """A tab of somebody who may do everything in the admin."""
+    page = open_tab()
+    make_staff(stack, sign_up(page))
+    return page
+
+
+def test_staff_adjust_stock_with_a_reason(desk: Page, page: Page, sku: str) -> None:
+    open_stock(desk, sku)
+    desk.get_by_role("link", name="Adjust").click()
+    desk.get_by_label("Change").fill("-18")
+    desk.get_by_label("Reason").fill("Broken in the store room")
+    desk.get_by_role("button", name="Adjust stock").click()
+
+    expect(desk.get_by_text("Moved -18. There are 2 on hand now.")).to_be_visible()
+    expect(desk.get_by_text("Broken in the store room")).to_be_visible()
+    page.goto(f"/products/mug-{sku}/{sku}/")
+    expect(page.get_by_text("Only 2 left")).to_be_visible()
+
+
+def test_staff_cannot_take_more_than_there_is(desk: Page, page: Page, sku: str) -> None:
+    open_stock(desk, sku)
+    desk.get_by_role("link", name="Adjust").click()
+    desk.get_by_label("Change").fill("-21")
+    desk.get_by_label("Reason").fill("A typing error")
+    desk.get_by_role("button", name="Adjust stock").click()
+
+    expect(desk.get_by_text("Nothing was changed.")).to_be_visible()
+    page.goto(f"/products/mug-{sku}/{sku}/")
+    expect(page.get_by_text("20 available")).to_be_visible()
+
+
+def test_staff_cancel_an_order_and_its_customer_sees_it(desk: Page, page: Page, stack: Stack, sku: str) -> None:
+    buy(page, sku, PROVIDER_FAILS)
+    code = page.locator("h1 .code").inner_text()
+
+    desk.goto(f"/admin/orders/order/?q={code}")
+    desk.get_by_role("link", name=code).click()
+    desk.get_by_role("button", name="Cancel this order").click()
+    desk.get_by_role("button", name="Yes, cancel").click()
+
+    expect_status(page, "Cancelled")
+    expect(page.locator("#status")).to_contain_text("We cancelled this order. No money was taken.")
+    assert read_orders(stack, sku) == [("CANCELLED", "staff")]
+
+
+def open_stock(desk: Page, sku: str) -> None:
+    desk.goto(f"/admin/catalog/stock/?q={sku}")
+    desk.get_by_role("link", name=sku, exact=True).click()

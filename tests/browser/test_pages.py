@@ -1,0 +1,114 @@
+"""Every page is usable by everybody, light, and free of third parties."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, Request
+
+from config.stack import Stack
+from tests.browser.conftest import OpenTab
+from tests.browser.shop import DECLINED, PAYS, buy, expect_status, fill_checkout, pay, put_in_cart, sign_up
+
+AXE = (Path(__file__).parent / "axe.min.js").read_text()
+FIND_VIOLATIONS = """async () => {
+    const { violations } = await axe.run();
+    return violations.map(({ id, impact, nodes }) => ({ id, impact, where: nodes.map(({ html }) => html) }));
+}"""
+MOST_BYTES = 100_000
+
+
+@pytest.fixture(params=["light", "dark"])
+def themed_page(request: pytest.FixtureRequest, open_tab: OpenTab) -> Page:
+    return open_tab(color_scheme=request.param)
+
+
+@pytest.mark.parametrize("path", ["/", "/?q=mug", "/?q=nothing-of-that-kind", "/cart/", "/account/password/"])
+def test_a_page_is_accessible(themed_page: Page, path: str, skus: Iterator[str]) -> None:
+    themed_page.goto(path)
+    assert find_barriers(themed_page) == []
+
+
+@pytest.mark.parametrize("path", ["/account/log-in/", "/account/sign-up/"])
+def test_a_form_is_accessible_before_and_after_it_is_filled_in_wrongly(themed_page: Page, path: str) -> None:
+    themed_page.goto(path)
+    assert find_barriers(themed_page) == []
+
+    themed_page.get_by_label("Email").fill("nobody@example.com")
+    for password in themed_page.locator("[type=password]").all():
+        password.fill("1")
+    themed_page.get_by_role("main").get_by_role("button").click()
+    themed_page.locator(".wrong, .note.bad").first.wait_for()
+    assert find_barriers(themed_page) == []
+
+
+def test_the_way_to_an_order_is_accessible(themed_page: Page, sku: str) -> None:
+    put_in_cart(themed_page, sku)
+    assert find_barriers(themed_page) == []
+    themed_page.goto("/cart/")
+    assert find_barriers(themed_page) == []
+    fill_checkout(themed_page, PAYS)
+    assert find_barriers(themed_page) == []
+    pay(themed_page)
+    expect_status(themed_page, "Confirmed")
+    assert find_barriers(themed_page) == []
+
+
+def test_a_declined_order_is_accessible(themed_page: Page, sku: str) -> None:
+    buy(themed_page, sku, DECLINED)
+    expect_status(themed_page, "Card declined")
+    assert find_barriers(themed_page) == []
+
+
+def test_the_history_is_accessible(themed_page: Page, sku: str) -> None:
+    sign_up(themed_page)
+    buy(themed_page, sku)
+    themed_page.goto("/orders/")
+    assert find_barriers(themed_page) == []
+
+
+def test_a_barrier_is_found(page: Page) -> None:
+    page.goto("/")
+    page.evaluate("document.querySelector('#q').removeAttribute('placeholder')")
+    page.evaluate("document.querySelector('label[for=q]').remove()")
+
+    assert [barrier["id"] for barrier in find_barriers(page)] == ["label"]
+
+
+def test_an_inline_script_is_refused_and_seen(page: Page, trouble: list[str]) -> None:
+    page.goto("/")
+    page.evaluate("document.body.append(Object.assign(document.createElement('script'), {textContent: 'hacked = 1'}))")
+
+    assert page.evaluate("typeof hacked") == "undefined"
+    assert "Content Security Policy" in trouble.pop()
+
+
+def test_the_list_and_the_order_are_light_and_need_no_third_party(open_tab: OpenTab, stack: Stack, sku: str) -> None:
+    page = open_tab()
+    buy(page, sku)
+    expect_status(page, "Confirmed")
+
+    for url in (stack.web_url, page.url):
+        requests = load_afresh(open_tab(), url)
+        assert all(request.url.startswith(stack.web_url) for request in requests)
+        bodies = {request.url: request.sizes()["responseBodySize"] for request in requests}
+        assert 0 < sum(bodies.values()) < MOST_BYTES, json.dumps(bodies, indent=2)
+
+
+def find_barriers(page: Page) -> list[dict[str, object]]:
+    """What axe-core calls serious or critical."""
+    page.evaluate(AXE)
+    return [found for found in page.evaluate(FIND_VIOLATIONS) if found["impact"] in ("serious", "critical")]
+
+
+def load_afresh(page: Page, url: str) -> list[Request]:
+    """Every request that the page makes while it loads."""
+    requests: list[Request] = []
+
+    def note(request: Request) -> None:  # Playwright takes no built-in function such as requests.append
+        requests.append(request)
+
+    page.on("requestfinished", note)
+    page.goto(url, wait_until="networkidle")
+    return requests
