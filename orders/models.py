@@ -56,6 +56,7 @@ class Order(models.Model):
         null=True, blank=True, help_text="When the sweep takes it up, unless it is final by then. Empty: it gave up."
     )
     attempts = models.PositiveIntegerField(default=0, help_text="How often it was swept.")
+    finalize_attempts = models.PositiveIntegerField(default=0, help_text="How often with its payment's answer known.")
     needs_review = models.BooleanField(default=False)
     review_reason = models.TextField(blank=True)
 

@@ -82,8 +82,8 @@ def claim_stuck_orders(*, limit: int = 100) -> list[Claim]:
     """Take up to `limit` PENDING orders whose time has come, oldest first, and push their next time on.
 
     No two callers get the same order. One that was claimed too often needs review, and is claimed on, rarely: its
-    payment may be answered yet. But if the payment has its answer and the order still no end, finalizing fails or
-    kills, so it is left to a person.
+    payment may be answered yet. But if that is so for as many claims, and the order still has no end, finalizing
+    fails or kills, so it is left to a person.
     """
     with transaction.atomic():
         due = Order.objects.filter(status=Status.PENDING, sweep_after__lte=Now()).annotate(now=Now())
@@ -93,17 +93,18 @@ def claim_stuck_orders(*, limit: int = 100) -> list[Claim]:
 
 def _claim_order(order: Order, now: datetime) -> Claim | None:
     order.attempts += 1
+    order.finalize_attempts += order.payment.is_answered
     order.sweep_after = now + _next_pause(order, now)
     if order.attempts > settings.SWEEP_MAX_ATTEMPTS:
         if not order.needs_review:
             order.needs_review = True
             order.review_reason = f"swept {settings.SWEEP_MAX_ATTEMPTS} times: {order.payment.last_error or 'no end'}"
             _add_event(order, Kind.REVIEW_NEEDED, reason=order.review_reason)
-        if order.payment.is_answered:
-            order.sweep_after = None
     else:
         _add_event(order, Kind.SWEPT, attempt=order.attempts)
-    order.save(update_fields=["attempts", "sweep_after", "needs_review", "review_reason"])
+    if order.finalize_attempts > settings.SWEEP_MAX_ATTEMPTS:
+        order.sweep_after = None
+    order.save(update_fields=["attempts", "finalize_attempts", "sweep_after", "needs_review", "review_reason"])
     return Claim(order.code, order.expires_at <= now, order.sweep_after) if order.sweep_after else None
 
 
@@ -127,7 +128,9 @@ def _finish_order(order: Order, status: Order.Status, *, reason: str) -> None:
 
 
 def _sweep_now(order: Order, **values: object) -> None:
-    _update_order(order, sweep_after=Now(), attempts=0, needs_review=False, review_reason="", **values)
+    _update_order(
+        order, sweep_after=Now(), attempts=0, finalize_attempts=0, needs_review=False, review_reason="", **values
+    )
     resume_payment(reference=order.code)
 
 

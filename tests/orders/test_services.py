@@ -177,8 +177,9 @@ def test_claim_stuck_orders_waits_longer_each_time_but_never_past_the_deadline(s
 
 def sweep_until_review(order: Order, settings: LazySettings) -> Order:
     settings.SWEEP_MAX_ATTEMPTS = 3
-    Order.objects.filter(pk=order.pk).update(attempts=3, sweep_after=timezone.now())
-    claim_stuck_orders()
+    for _ in range(4):
+        Order.objects.filter(pk=order.pk, sweep_after__isnull=False).update(sweep_after=timezone.now())
+        claim_stuck_orders()
     order.refresh_from_db()
     return order
 
@@ -196,7 +197,8 @@ def test_an_order_that_is_swept_too_often_needs_review_and_is_swept_on(settings:
     assert order.sweep_after is not None
     assert order.sweep_after > timezone.now()
     sweep_until_review(order, settings)
-    assert [event.kind for event in order.events.all()] == ["placed", "review_needed"]  # it is said once
+    kinds = [event.kind for event in order.events.all()]
+    assert kinds == ["placed", "swept", "swept", "swept", "review_needed"]  # it is said once
 
 
 def test_an_order_in_review_ends_by_itself_when_the_answer_comes(settings: LazySettings) -> None:
@@ -219,6 +221,16 @@ def test_an_order_that_is_paid_and_does_not_end_is_left_to_a_person(settings: La
     assert (order.needs_review, order.sweep_after) == (True, None)
     assert claim_stuck_orders() == []
     resume_order(code=order.code)
+    assert claimed() == [(order.code, False)]
+
+
+def test_an_order_in_review_whose_answer_comes_late_is_still_finalized_by_the_sweep(settings: LazySettings) -> None:
+    order = make_order()
+    answer_payment(order, Answer.SENT)
+    sweep_until_review(order, settings)
+    answer_payment(order, Answer.SUCCEEDED)  # and the message to finalize it is lost
+    Order.objects.update(sweep_after=timezone.now())
+
     assert claimed() == [(order.code, False)]
 
 
