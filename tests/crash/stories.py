@@ -76,7 +76,7 @@ def bring_to(point: Point, purchase: Purchase, drill: Drill) -> None:
         case "cancel":
             drill.send_staff("cancel_orders", purchase)
         case "resume":
-            drill.send_staff("resume_orders", purchase)
+            drill.send_staff("process_orders", purchase)
 
 
 def charge_late(drill: Drill, purchase: Purchase, point: str) -> None:
@@ -96,7 +96,7 @@ def resume_while_it_is_finalized(drill: Drill, purchase: Purchase) -> None:
     drill.insist(purchase)
     drill.wait_until_reached("charge.recorded", purchase)
     drill.arm("resume.locked", purchase, action="pause")
-    with drill.in_background(lambda: drill.send_staff("resume_orders", purchase)):
+    with drill.in_background(lambda: drill.send_staff("process_orders", purchase)):
         drill.wait_until_reached("resume.locked", purchase)
         drill.release("charge.recorded", purchase)
         wait_for(lambda: drill.is_somebody_waiting() or drill.status_of(purchase) != "PENDING", "finalize_order")

@@ -47,7 +47,7 @@ def test_orders_that_kill_their_worker_every_time_are_left_to_a_person(impatient
 
     for point, purchase in poisoned.items():
         drill.disarm(point, purchase)
-        drill.send_staff("resume_orders", purchase)
+        drill.send_staff("process_orders", purchase)
         assert_outcome(finish(drill, purchase), PAID)
 
 
