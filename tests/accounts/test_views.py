@@ -157,7 +157,7 @@ def test_another_link_is_sent_on_request(client: Client, mailoutbox: list[EmailM
 
 
 def test_sign_up_stands_when_the_mail_server_is_down(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_: EmailMessage) -> int:
+    def fail(_: EmailMessage, **__: object) -> int:
         raise ConnectionRefusedError
 
     monkeypatch.setattr(EmailMessage, "send", fail)

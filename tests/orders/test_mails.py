@@ -64,7 +64,7 @@ def test_an_order_without_an_end_is_not_mailed() -> None:
 def test_a_mail_that_fails_is_tried_again_later_with_the_same_message_id(
     settings: LazySettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_: EmailMessage) -> int:
+    def fail(_: EmailMessage, **__: object) -> int:
         raise smtplib.SMTPServerDisconnected("gone")
 
     end_order()
