@@ -18,6 +18,7 @@ from django.utils.timesince import timesince
 from kombu.exceptions import OperationalError
 
 from accounts.models import User
+from catalog.admin import ReadOnlyAdmin
 from money import format_money
 from orders.dashboard import read_dashboard
 from orders.export import export_orders
@@ -53,15 +54,13 @@ class AttentionFilter(admin.SimpleListFilter):
 
 
 @admin.register(Order)
-class OrderAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's own is not generic
+class OrderAdmin(ReadOnlyAdmin):
     list_display = ["code", "email", "status", "money", "payment_status", "created_at", "review"]
     list_filter = [AttentionFilter, "status", "cancel_reason", "created_at"]
     list_select_related = ["payment"]
     sortable_by = ["code", "email", "created_at"]  # what has an index: the others take seconds on a million orders
     search_fields = ["code", "email"]  # how: get_search_results
     search_help_text = "The code, from its beginning, or the whole email."
-    show_full_result_count = False
-    show_facets = admin.ShowFacets.NEVER
     actions = ["cancel_orders", "process_orders", "export_orders"]
     fieldsets = [
         (None, {"fields": [("code", "status", "cancel_reason"), ("money", "email", "user"), "checkout_key"]}),
@@ -82,15 +81,6 @@ class OrderAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's own is
 
     def review(self, order: Order) -> str:
         return "Needs review" if order.needs_review else "-"
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Order | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Order | None = None) -> bool:
-        return False
 
     def has_steer_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("orders.change_order")
@@ -192,21 +182,11 @@ class OrderAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's own is
 
 
 @admin.register(AuditRun)
-class AuditRunAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's own is not generic
+class AuditRunAdmin(ReadOnlyAdmin):
     list_display = ["created_at", "ok", "age"]
     list_filter = ["ok"]
     fields = ["created_at", "ok", "report"]
     sortable_by = ()
-    show_full_result_count = False
 
     def age(self, run: AuditRun) -> str:
         return timesince(run.created_at)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: AuditRun | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: AuditRun | None = None) -> bool:
-        return False

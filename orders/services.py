@@ -82,8 +82,8 @@ def claim_stuck_orders(*, limit: int = 100) -> list[Claim]:
     """Take up to `limit` PENDING orders whose time has come, oldest first, and push their next time on.
 
     No two callers get the same order. One that was claimed too often needs review, and is claimed on, rarely: its
-    payment may be answered yet. But if that is so for as many claims, and the order still has no end, finalizing
-    fails or kills, so it is left to a person.
+    payment may be answered yet. One whose payment has had its answer for as many claims, and that still has no end, is
+    left to a person: finalizing fails or kills.
     """
     with transaction.atomic():
         due = Order.objects.filter(status=Status.PENDING, sweep_after__lte=Now()).annotate(now=Now())

@@ -4,7 +4,6 @@ import json
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -22,6 +21,7 @@ from urllib.parse import urlencode, urlsplit
 import psycopg
 from psycopg import sql
 
+from config.embedded import free_port
 from payments.gateway import ChargeRequest
 
 DELAYS = {"SANDBOX_SLOW_SECONDS": "0.5", "SANDBOX_PROCESSING_SECONDS": "0.3", "SANDBOX_HANG_SECONDS": "1"}
@@ -155,12 +155,6 @@ def make_params(payment_method: str = "pm_card_visa", **changes: Any) -> dict[st
     """The form of a charge, as the wire has it."""
     params = {"amount": 500, "currency": "gbp", "payment_method": payment_method, "confirm": "true"}
     return params | {"metadata[reference]": f"T-{secrets.token_hex(6)}"} | changes
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def answers(url: str) -> bool:
