@@ -47,6 +47,7 @@ INSTALLED_APPS = [
     "catalog",
     "payments",
     "orders",
+    "simulation",
 ]
 
 MIDDLEWARE = [

@@ -16,8 +16,8 @@ from requests.adapters import HTTPAdapter
 from tqdm import tqdm
 
 from catalog.models import Product
-from orders.invoice_file import Checkout, InvoiceReader, Offer, read_lines
 from orders.models import Order, OrderLine
+from simulation.invoice_file import Checkout, InvoiceReader, Offer, read_lines
 
 UNREACHABLE_AFTER = 30.0  # seconds without any answer: a web process that restarts is back by then
 REQUEST_TIMEOUT = (5, 30)  # seconds: to connect, to be answered

@@ -17,10 +17,10 @@ from tqdm import tqdm
 
 from catalog.models import Stock, StockMovement
 from orders.audit import Report, Violation, audit_orders
-from orders.crowd import Crowd
 from orders.models import Order, OrderEvent, OrderLine
-from orders.strikes import Killer, make_schedule
 from payments.gateway import Charge, GatewayUnavailable, get_gateway
+from simulation.crowd import Crowd
+from simulation.strikes import Killer, make_schedule
 
 PATIENCE = 180.0  # seconds from the last strike or order to the last order's end
 AUDIT_EVERY = 15.0  # seconds, while orders flow

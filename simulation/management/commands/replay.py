@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from orders.invoice_file import InvoicesUnreadable
-from orders.replay import Report, Shop, place_invoices, wait_until_final
+from simulation.invoice_file import InvoicesUnreadable
+from simulation.replay import Report, Shop, place_invoices, wait_until_final
 
 
 def positive(text: str) -> int:

@@ -16,11 +16,11 @@ from pytest_django.live_server_helper import LiveServer
 
 from config.embedded import free_port
 from config.stack import Stack
-from orders.invoice_file import Checkout, InvoiceReader, Offer
 from orders.models import Order
-from orders.replay import Answer, Report, Shop, wait_until_final
 from orders.services import finalize_order
 from payments.models import Payment
+from simulation.invoice_file import Checkout, InvoiceReader, Offer
+from simulation.replay import Answer, Report, Shop, wait_until_final
 from tests.builders import answer_payment, everything, make_order, make_product, stock_of
 
 REAL = settings.BASE_DIR / "data" / "orders_2011-10-06.jsonl"

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
 
-from orders.demo import run_demo
+from simulation.demo import run_demo
 
 
 class Command(BaseCommand):

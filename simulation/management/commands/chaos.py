@@ -11,7 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from orders.chaos import run_chaos
+from simulation.chaos import run_chaos
 
 
 class Command(BaseCommand):

@@ -15,10 +15,10 @@ from django.db import InterfaceError, InternalError, OperationalError, connectio
 
 from catalog.models import Product, Stock
 from catalog.services import AdjustmentRefused, adjust_stock
-from orders.invoice_file import Checkout
 from orders.models import Order
-from orders.replay import Answer, Shop
 from orders.services import OrderIsFinal, cancel_order
+from simulation.invoice_file import Checkout
+from simulation.replay import Answer, Shop
 
 BUYERS = 24  # at a time
 REFUSED = 1.15  # so many checkouts for an order: hot products sell out

@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Event
 
 from config.var import BASE_DIR
-from orders.strikes import KILLS, Killer, Strike, find_children, is_child, make_schedule
+from simulation.strikes import KILLS, Killer, Strike, find_children, is_child, make_schedule
 from tests.servers import GIVEN
 
 PROCESSES = {"postgres", "valkey", "provider", "web", "payments", "orders", "beat"}
