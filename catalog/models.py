@@ -18,6 +18,9 @@ class Product(models.Model):
     description = models.TextField(blank=True)
     price = models.PositiveBigIntegerField(null=True, blank=True, help_text="In minor units: 255 is 2.55.")
     currency = models.CharField(max_length=3, help_text="ISO 4217.")
+    max_quantity = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Units in one order. Empty: as many as the shop sells of any product at once."
+    )
     active = models.BooleanField(default=True, help_text="Can be bought.")
     search_text = models.GeneratedField(
         expression=Lower(Concat("sku", Value(" "), "name")), output_field=models.TextField(), db_persist=True

@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
+from django.utils.translation import get_language
 
 from catalog.models import Product
 from payments.models import Payment
@@ -19,6 +20,11 @@ def make_code() -> str:
     """A new order code such as 261124-7K3QM-9XZ2F: the day, then 50 random bits."""
     random = "".join(secrets.choice(CROCKFORD) for _ in range(10))
     return f"{timezone.now():%y%m%d}-{random[:5]}-{random[5:]}"
+
+
+def current_language() -> str:
+    """The reader's language; the shop's own where there is no reader."""
+    return get_language() or settings.LANGUAGE_CODE
 
 
 class Order(models.Model):
@@ -42,6 +48,7 @@ class Order(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="orders"
     )
     email = models.EmailField()
+    language = models.CharField(max_length=16, default=current_language, help_text="Of the mails to the customer.")
     status = models.CharField(max_length=9, choices=Status, default=Status.PENDING)
     cancel_reason = models.CharField(
         max_length=13, choices=CancelReason, blank=True, help_text="While PENDING: who asked to cancel it."
@@ -169,6 +176,7 @@ class OrderEvent(models.Model):
         CANCEL_REQUESTED = "cancel_requested"
         REVIEW_NEEDED = "review_needed"
         RESUMED = "resumed"
+        REVIEWED = "reviewed"
         CONFIRMED = "confirmed"
         CANCELLED = "cancelled"
 

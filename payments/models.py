@@ -26,6 +26,7 @@ class Payment(models.Model):
     last_error = models.TextField(blank=True, help_text="Why the outcome is not known yet.")
     created_at = models.DateTimeField(db_default=Now())
     sent_at = models.DateTimeField(null=True, blank=True)
+    answered_at = models.DateTimeField(null=True, blank=True, help_text="When its outcome was written down.")
 
     class Meta:
         indexes = [
