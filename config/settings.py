@@ -1,5 +1,6 @@
 """Every setting, from the environment; what is needed and missing is an error at start."""
 
+from ipaddress import ip_network
 from pathlib import Path
 
 import django
@@ -20,6 +21,13 @@ def required(name: str, hint: str) -> str:
     return value
 
 
+def limits(name: str, **defaults: int) -> dict[str, int]:
+    given = env.dict(name, default={})
+    if not given.keys() <= defaults.keys() or not all(most.isdecimal() for most in given.values()):
+        raise ImproperlyConfigured(f"{name} is something like session=10,account=10,address=60; not {given}.")
+    return {**defaults, **{kind: int(most) for kind, most in given.items()}}
+
+
 # Plain HTTP on loopback: only what config/stack.py serves. Everywhere else HTTPS is taken for granted.
 LOCAL = env.bool("ORDERLY_LOCAL", default=False)
 
@@ -32,7 +40,9 @@ SECURE_SSL_REDIRECT = not LOCAL
 SECURE_HSTS_SECONDS = 0 if LOCAL else 365 * 24 * 3600
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not LOCAL
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not LOCAL
-if env.bool("BEHIND_PROXY", default=False):
+# The networks of the proxies that end TLS before the shop: only from them we take X-Forwarded-For and -Proto.
+TRUSTED_PROXIES = [ip_network(network) for network in env.list("TRUSTED_PROXIES", default=[])]
+if TRUSTED_PROXIES:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 INSTALLED_APPS = [
@@ -51,6 +61,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "config.proxies.find_client",
     "django.middleware.security.SecurityMiddleware",
     "config.security.add_content_security_policy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -112,7 +123,7 @@ CACHES = {
         "BACKEND": "django_redis.cache.RedisCache",
         "LOCATION": REDIS_URL,
         "KEY_PREFIX": f"{REDIS_PREFIX}cache",
-        "OPTIONS": {"SOCKET_CONNECT_TIMEOUT": 1, "SOCKET_TIMEOUT": 1, "IGNORE_EXCEPTIONS": True},
+        "OPTIONS": {"SOCKET_CONNECT_TIMEOUT": 0.5, "SOCKET_TIMEOUT": 0.5, "IGNORE_EXCEPTIONS": True},
     },
 }
 SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"
@@ -183,6 +194,12 @@ CELERY_BEAT_SCHEDULE = {
 SHOP_CURRENCY = env.str("SHOP_CURRENCY", default="GBP")
 SHOP_MAX_QUANTITY = env.int("SHOP_MAX_QUANTITY", default=100)  # units of one product in a cart
 SHOP_MAX_LINES = env.int("SHOP_MAX_LINES", default=100)  # products in a cart
+SHOP_MAX_UNPAID = env.int("SHOP_MAX_UNPAID", default=3)  # live unpaid orders of one customer; 0: any number
+# How many orders one visitor may place, and how many cards may be declined, within LIMIT_WINDOW; 0: any number.
+LIMIT_WINDOW = env.int("LIMIT_WINDOW", default=60 * 60)  # seconds
+CHECKOUT_LIMITS = limits("CHECKOUT_LIMITS", session=10, account=10, address=60)
+DECLINE_LIMITS = limits("DECLINE_LIMITS", session=5, account=5, address=20)
+API_TOKENS = env.list("API_TOKENS", default=[])  # of clients of the API that none of these limits hold
 SHOP_LOW_STOCK = env.int("SHOP_LOW_STOCK", default=10)  # units; staff are shown products with as many left, or fewer
 
 PAYMENT_GATEWAY = env.str("PAYMENT_GATEWAY", default="payments.stripe.StripeGateway")

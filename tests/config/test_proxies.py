@@ -1,0 +1,65 @@
+from ipaddress import ip_network
+
+import pytest
+from django.conf import LazySettings
+from django.http import HttpRequest, HttpResponse
+from django.test import RequestFactory
+
+from config.proxies import find_client
+
+CLIENT, SPOOFED, OUTER, INNER = "203.0.113.7", "198.51.100.1", "10.0.0.2", "127.0.0.1"
+
+
+@pytest.fixture(autouse=True)
+def _two_proxies(settings: LazySettings) -> None:
+    settings.TRUSTED_PROXIES = [ip_network("127.0.0.1"), ip_network("10.0.0.0/8"), ip_network("fd00::/8")]
+
+
+def receive(peer: str, forwarded: str | None = None) -> HttpRequest:
+    """The request as the shop sees it, sent over HTTPS or said to be."""
+    headers = {"X-Forwarded-Proto": "https"} | ({"X-Forwarded-For": forwarded} if forwarded is not None else {})
+    request = RequestFactory().get("/", headers=headers, REMOTE_ADDR=peer)
+    find_client(lambda request: HttpResponse())(request)
+    return request
+
+
+def address_of(peer: str, forwarded: str | None = None) -> str:
+    return str(receive(peer, forwarded).META["REMOTE_ADDR"])
+
+
+def test_the_client_is_who_the_nearest_trusted_proxy_says() -> None:
+    assert address_of(INNER, CLIENT) == CLIENT
+    assert address_of(INNER, f"{CLIENT}, {OUTER}") == CLIENT
+    assert address_of("fd00::1", "2001:db8::7") == "2001:db8::7"
+
+
+def test_what_the_client_itself_wrote_into_the_header_is_not_believed() -> None:
+    assert address_of(INNER, f"{SPOOFED}, {CLIENT}") == CLIENT
+    assert address_of(INNER, f"{SPOOFED}, {CLIENT}, {OUTER}") == CLIENT
+    assert address_of(INNER, f"{OUTER}, {CLIENT}") == CLIENT
+
+
+def test_a_header_from_who_is_no_proxy_of_ours_is_not_believed() -> None:
+    request = receive(CLIENT, SPOOFED)
+
+    assert request.META["REMOTE_ADDR"] == CLIENT
+    assert "X-Forwarded-Proto" not in request.headers
+
+
+def test_the_scheme_is_believed_from_a_trusted_proxy() -> None:
+    assert receive(INNER, CLIENT).headers["X-Forwarded-Proto"] == "https"
+
+
+def test_without_a_header_or_with_a_broken_one_the_client_is_the_nearest_address_that_is_known() -> None:
+    assert address_of(INNER) == INNER
+    assert address_of(INNER, "") == INNER
+    assert address_of(INNER, f"{SPOOFED}, unknown") == INNER
+    assert address_of(INNER, f"unknown, {CLIENT}") == CLIENT
+
+
+def test_a_socket_file_is_trusted_where_there_are_proxies_at_all(settings: LazySettings) -> None:
+    assert address_of("", CLIENT) == CLIENT
+
+    settings.TRUSTED_PROXIES = []
+
+    assert address_of("", CLIENT) == ""

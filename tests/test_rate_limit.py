@@ -1,0 +1,71 @@
+import time
+from functools import partial
+from uuid import uuid4
+
+import pytest
+
+from rate_limit import Limit, LimitReached, read_turns, take_turn
+from tests.concurrency.race import race
+
+HOUR = 3600
+
+
+@pytest.fixture
+def subject() -> str:
+    return uuid4().hex
+
+
+def test_take_turn_lets_as_many_pass_as_the_limit_says(subject: str) -> None:
+    for number in range(3):
+        take_turn([Limit(subject, 3)], thing=f"order {number}", seconds=HOUR)
+
+    with pytest.raises(LimitReached) as refused:
+        take_turn([Limit(subject, 3)], thing="order 3", seconds=HOUR)
+
+    assert HOUR - 10 < refused.value.retry_after <= HOUR
+    assert read_turns([subject], seconds=HOUR)[subject].keys() == {"order 0", "order 1", "order 2"}
+
+
+def test_take_turn_counts_the_same_thing_once_and_never_refuses_it(subject: str) -> None:
+    for _ in range(5):
+        take_turn([Limit(subject, 1)], thing="order", seconds=HOUR)
+
+    assert read_turns([subject], seconds=HOUR)[subject].keys() == {"order"}
+
+
+def test_take_turn_counts_under_every_limit_or_under_none(subject: str) -> None:
+    take_turn([Limit(subject, 1)], thing="first", seconds=HOUR)
+    wide = f"{subject}-wide"
+
+    with pytest.raises(LimitReached):
+        take_turn([Limit(wide, 9), Limit(subject, 1)], thing="second", seconds=HOUR)
+
+    assert read_turns([wide], seconds=HOUR) == {wide: {}}
+
+
+def test_take_turn_with_no_limit_counts_and_lets_all_pass(subject: str) -> None:
+    for number in range(20):
+        take_turn([Limit(subject, 0)], thing=str(number), seconds=HOUR)
+
+    assert len(read_turns([subject], seconds=HOUR)[subject]) == 20
+
+
+def test_the_window_slides(subject: str) -> None:
+    take_turn([Limit(subject, 1)], thing="first", seconds=1)
+    with pytest.raises(LimitReached) as refused:
+        take_turn([Limit(subject, 1)], thing="second", seconds=1)
+
+    time.sleep(refused.value.retry_after)
+
+    take_turn([Limit(subject, 1)], thing="second", seconds=1)
+    assert read_turns([subject], seconds=1)[subject].keys() == {"second"}
+
+
+@pytest.mark.django_db(transaction=True)  # each thread of the race opens a connection
+def test_of_many_at_once_as_many_pass_as_the_limit_says(subject: str) -> None:
+    takes = [partial(take_turn, [Limit(subject, 5)], thing=str(number), seconds=HOUR) for number in range(20)]
+
+    results = race(takes)
+
+    assert sum(result is None for result in results) == 5
+    assert len(read_turns([subject], seconds=HOUR)[subject]) == 5
