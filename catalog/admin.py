@@ -30,7 +30,7 @@ class ProductAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's own 
     search_help_text = "The SKU, from its beginning, or words of the name."
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
-    fields = ["sku", "name", "slug", "description", "price", "currency", "active", "available"]
+    fields = ["sku", "name", "slug", "description", "price", "currency", "max_quantity", "active", "available"]
     readonly_fields = ["available"]
 
     @admin.display(description="price", ordering="price", empty_value="no price")

@@ -60,6 +60,12 @@ class Product(models.Model):
     def get_absolute_url(self) -> str:
         return reverse("product", args=[self.slug or "-", self.sku])
 
+    @property
+    def most_per_order(self) -> int:
+        """Units of it that one customer's order may have."""
+        most: int = settings.SHOP_MAX_QUANTITY
+        return most if self.max_quantity is None else self.max_quantity
+
 
 class Stock(models.Model):
     """How many units of a product there are. A row of its own: saving a product can't overwrite it."""

@@ -1,6 +1,5 @@
 """The shop window: the list of products with its search, and each product's page."""
 
-from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
@@ -29,7 +28,7 @@ def show_product(request: HttpRequest, *, slug: str, sku: str) -> HttpResponse:
         raise Http404
     if slug != (product.slug or "-"):
         return redirect(product, permanent=True)
-    most = min(product.stock.available, settings.SHOP_MAX_QUANTITY)
+    most = min(product.stock.available, product.most_per_order)
     return render(request, "catalog/product_detail.html", {"product": product, "most": most})
 
 

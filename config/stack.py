@@ -135,6 +135,7 @@ def run_servers(
             "PYTHONUNBUFFERED": "1",
             "STATIC_ROOT": str(folder / "static"),
             "SECRET_KEY": keep_secret(folder / "secret_key"),
+            "API_TOKENS": keep_secret(folder / "api_token"),
             "STRIPE_API_KEY": "sk_test_sandbox",
             "STRIPE_API_BASE": NOWHERE,
         }

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import RequestDataTooBig, ValidationError
 from django.core.validators import validate_email
 from django.db import OperationalError
@@ -12,13 +13,22 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from catalog.services import InsufficientStock
-from orders.checkout import BasketLine, CheckoutRefused, place_order
+from orders.basket import BasketLine, CheckoutRefused
+from orders.checkout import place_order
+from orders.limits import limit_checkout
 from orders.models import Order
+from orders.tokens import shows_token
 
 MAX_LINES = 5_000
 MAX_QUANTITY = 1_000_000
 FIELDS = {"email", "lines", "payment_method", "expected_total"}
-STATUSES = {"idempotency_key_reused": 422, "unknown_product": 400, "total_too_large": 400}  # the others: 409
+STATUSES = {  # the others: 409
+    "idempotency_key_reused": 422,
+    "total_too_large": 400,
+    "too_many_checkouts": 429,
+    "too_many_declines": 429,
+    "unknown_product": 400,
+}
 
 
 class BadRequest(Exception):
@@ -43,7 +53,10 @@ def api_view(method: str) -> Callable[[Callable[..., JsonResponse]], Callable[..
             except BadRequest as error:
                 return _refuse(error.status, error.code, error.detail)
             except CheckoutRefused as error:
-                return _refuse(STATUSES.get(error.code, 409), error.code, error.detail, error.lines)
+                answer = _refuse(STATUSES.get(error.code, 409), error.code, error.detail, error.lines)
+                if error.retry_after:
+                    answer["Retry-After"] = error.retry_after
+                return answer
             except InsufficientStock as error:
                 short = [{"sku": sku, "available": units} for sku, units in error.available.items()]
                 return _refuse(409, "insufficient_stock", "Fewer units are available than were asked for.", short)
@@ -57,7 +70,10 @@ def api_view(method: str) -> Callable[[Callable[..., JsonResponse]], Callable[..
 
 @api_view("POST")
 def create_order(request: HttpRequest) -> JsonResponse:
-    order, created = place_order(checkout_key=_read_key(request), **_read_body(request))
+    key, body, limited = _read_key(request), _read_body(request), not _is_trusted(request)
+    if limited:
+        limit_checkout(checkout_key=key, ip=request.META["REMOTE_ADDR"])
+    order, created = place_order(checkout_key=key, limited=limited, **body)
     return JsonResponse(_describe(order), status=201 if created else 200)
 
 
@@ -67,6 +83,14 @@ def show_order(request: HttpRequest, *, code: str) -> JsonResponse:
     if order is None:
         raise BadRequest("not_found", "There is no such order.", status=404)
     return JsonResponse(_describe(order))
+
+
+def _is_trusted(request: HttpRequest) -> bool:
+    if "Authorization" not in request.headers:
+        return False
+    if not shows_token(request, settings.API_TOKENS):
+        raise BadRequest("bad_token", "Authorization: no bearer token of this shop's API_TOKENS.", status=401)
+    return True
 
 
 def _read_key(request: HttpRequest) -> str:

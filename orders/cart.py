@@ -178,8 +178,7 @@ def refill_cart(session: SessionBase, *, order: Order) -> None:
 
 def most_units(product: Product) -> int:
     """How many units of it one cart may hold now."""
-    most: int = min(product.stock.available, settings.SHOP_MAX_QUANTITY)
-    return most
+    return min(product.stock.available, product.most_per_order)
 
 
 def cart_count(request: HttpRequest) -> dict[str, object]:

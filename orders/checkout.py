@@ -3,72 +3,38 @@
 import hashlib
 import json
 import logging
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from datetime import timedelta
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
+from django.db.models import Q
 from django.db.models.functions import Now
 from kombu.exceptions import OperationalError
 
 from accounts.models import User
-from catalog.models import Product
 from catalog.services import reserve_stock
+from orders.basket import BasketLine, CheckoutRefused, merge_lines, price_basket
 from orders.models import Order, OrderEvent, OrderLine, make_code
 from orders.tasks import process_order
+from payments.models import Payment
 from payments.services import create_payment
 
 logger = logging.getLogger(__name__)
 
-MAX_TOTAL = 99_999_999  # minor units; https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts
-
-
-@dataclass(frozen=True)
-class BasketLine:
-    sku: str
-    quantity: int
-
-
-class CheckoutRefused(Exception):
-    """Nothing was placed. `code` is stable; `lines` says what is wrong with which line."""
-
-    code = "refused"
-
-    def __init__(self, detail: str, lines: Sequence[Mapping[str, object]] = ()) -> None:
-        super().__init__(detail)
-        self.detail, self.lines = detail, lines
-
-
-class UnknownProduct(CheckoutRefused):
-    """There is no product with that SKU."""
-
-    code = "unknown_product"
-
-
-class NotForSale(CheckoutRefused):
-    """The product isn't sold, or not now, or not together with the others."""
-
-    code = "not_for_sale"
-
-
-class PriceChanged(CheckoutRefused):
-    """The total is not what the customer was told."""
-
-    code = "price_changed"
-
-
-class TotalTooLarge(CheckoutRefused):
-    """The total is more than can be charged at once."""
-
-    code = "total_too_large"
+LOCKED_CUSTOMERS = 1  # the first key of our advisory locks
 
 
 class CheckoutKeyReused(CheckoutRefused):
     """Another order was asked for under the same checkout key."""
 
     code = "idempotency_key_reused"
+
+
+class TooManyUnpaid(CheckoutRefused):
+    """The customer has as many unpaid orders, whose stock nobody else can buy, as one may have at a time."""
+
+    code = "too_many_unpaid"
 
 
 class _KeyTaken(Exception):
@@ -83,12 +49,14 @@ def place_order(
     payment_method: str,
     expected_total: int | None = None,
     user: User | None = None,
+    limited: bool = False,
 ) -> tuple[Order, bool]:
     """Write down a PENDING order and its payment and reserve its stock, or nothing; return it and whether it is new.
 
     The same key again returns the first order, whatever has changed since; also for any number of requests at once.
     Prices are the catalogue's, in minor units; `expected_total` is what the customer was told. The payment is charged
-    after the commit. Raises a CheckoutRefused or InsufficientStock.
+    after the commit. limited: only so many units of a product, and so many unpaid orders of one customer at a time.
+    Raises a CheckoutRefused or InsufficientStock.
     """
     basket = merge_lines(lines)
     checkout_hash = _hash_checkout(email, basket, payment_method, expected_total)
@@ -98,7 +66,7 @@ def place_order(
         pass
     try:
         with transaction.atomic(durable=True):
-            order_lines = price_basket(basket, expected_total=expected_total)
+            order_lines = price_basket(basket, expected_total=expected_total, limited=limited)
             order = _insert_order(
                 checkout_key=checkout_key,
                 checkout_hash=checkout_hash,
@@ -107,44 +75,14 @@ def place_order(
                 payment_method=payment_method,
                 lines=order_lines,
             )
+            if limited:
+                _limit_unpaid(order)
             # The contended rows come last: other buyers of these products wait from here to the commit only.
             reserve_stock(reference=order.code, quantities={line.product_id: line.quantity for line in order_lines})
             _process_on_commit(order.code)
     except _KeyTaken:
         return _find_order(checkout_key, checkout_hash), False
     return order, True
-
-
-def merge_lines(lines: Iterable[BasketLine]) -> dict[str, int]:
-    """Quantities by SKU, in SKU order; the same SKU twice is one line."""
-    basket: Counter[str] = Counter()
-    for line in lines:
-        basket[line.sku] += line.quantity
-    return dict(sorted(basket.items()))
-
-
-def price_basket(basket: Mapping[str, int], *, expected_total: int | None = None) -> list[OrderLine]:
-    """Unsaved order lines at today's prices, in product id order. Raises CheckoutRefused."""
-    products = {product.sku: product for product in Product.objects.filter(sku__in=basket).order_by("pk")}
-    if unknown := [{"sku": sku} for sku in basket if sku not in products]:
-        raise UnknownProduct("There is no such product.", unknown)
-    currency = next(iter(products.values())).currency
-    if unsold := [
-        {"sku": p.sku} for p in products.values() if not p.active or p.price is None or p.currency != currency
-    ]:
-        raise NotForSale("Not for sale now, or not in this currency.", unsold)
-    lines = [
-        OrderLine(product=product, sku=sku, name=product.name, price=product.price, quantity=basket[sku])
-        for sku, product in products.items()
-        if product.price
-    ]
-    total = sum(line.price * line.quantity for line in lines)
-    if expected_total not in (None, total):
-        prices = [{"sku": line.sku, "price": line.price, "quantity": line.quantity} for line in lines]
-        raise PriceChanged(f"The total is {total}, not {expected_total}.", prices)
-    if total > MAX_TOTAL:
-        raise TotalTooLarge(f"The total is {total}; at most {MAX_TOTAL} can be charged at once.")
-    return lines
 
 
 def _find_order(checkout_key: str, checkout_hash: str) -> Order:
@@ -190,6 +128,27 @@ def _insert_order(*, checkout_key: str, payment_method: str, lines: list[OrderLi
     OrderLine.objects.bulk_create(lines)
     OrderEvent.objects.create(order=order, kind=OrderEvent.Kind.PLACED, data={"total": total})
     return order
+
+
+def _limit_unpaid(order: Order) -> None:
+    """Raises TooManyUnpaid; nothing where SHOP_MAX_UNPAID is 0."""
+    if not settings.SHOP_MAX_UNPAID:
+        return
+    # An account's orders don't count those that somebody places as a guest with its address.
+    customer = Q(user=order.user) if order.user else Q(user=None, email=order.email)
+    # Checkouts at the same time don't see each other's orders: a customer's wait for each other here.
+    lock_customer(f"user {order.user_id}" if order.user else order.email)
+    unpaid = Order.objects.filter(customer, status=Order.Status.PENDING).exclude(
+        payment__status=Payment.Status.SUCCEEDED
+    )
+    if unpaid.count() > settings.SHOP_MAX_UNPAID:  # this one among them
+        raise TooManyUnpaid("Too many orders of this customer are not paid yet.")
+
+
+def lock_customer(name: str) -> None:
+    """Until the end of the transaction; others of the name wait."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [LOCKED_CUSTOMERS, name])
 
 
 def _process_on_commit(code: str) -> None:

@@ -3,7 +3,7 @@
 from django.urls import path, register_converter
 from django.urls.converters import StringConverter
 
-from orders import cart_views, views
+from orders import cart_views, checkout_views, views
 
 
 class CodeConverter(StringConverter):
@@ -17,7 +17,7 @@ urlpatterns = [
     path("cart/add/", cart_views.add_to_cart, name="cart-add"),
     path("cart/change/", cart_views.change_cart, name="cart-change"),
     path("cart/fit/", cart_views.fit_cart, name="cart-fit"),
-    path("checkout/", views.checkout, name="checkout"),
+    path("checkout/", checkout_views.checkout, name="checkout"),
     path("orders/", views.list_orders, name="order-history"),
     path("orders/<code:code>/", views.show_order, name="order"),
     path("orders/<code:code>/status/", views.show_status, name="order-status"),

@@ -1,4 +1,4 @@
-"""The checkout, the order's page, and a customer's orders. A checkout ends in one order, however often it is sent."""
+"""The order's page, which tells how it stands until it ends, and a customer's orders."""
 
 from http import HTTPStatus
 from typing import cast
@@ -6,102 +6,20 @@ from typing import cast
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
-from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.cache import get_conditional_response, patch_cache_control
 from django.utils.translation import gettext as _
-from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_POST, require_safe
 
 from accounts.models import User
-from catalog.services import InsufficientStock
 from orders import cart
-from orders.checkout import BasketLine, CheckoutKeyReused, CheckoutRefused, TotalTooLarge, place_order
-from orders.forms import CheckoutForm
 from orders.models import Order
 from orders.services import OrderIsFinal, cancel_order
 from orders.status import describe_order
 
 ORDERS_PER_PAGE = 20
-
-
-@never_cache
-@require_http_methods(["GET", "HEAD", "POST"])
-def checkout(request: HttpRequest) -> HttpResponse:
-    """GET shows what is to be paid; POST places exactly that, once, or says what has changed and places nothing."""
-    if order := cart.find_placed(request.session, posted_key=request.POST.get("checkout_key", "")):
-        return _show_placed(request, order)
-    basket = cart.read_cart(request.session)
-    if not basket.lines:
-        return _show_last_order(request)
-    if request.method != "POST":
-        return _show_checkout(request, CheckoutForm(user=request.user))
-    form = CheckoutForm(request.POST, user=request.user)
-    if not form.is_valid():
-        return _show_checkout(request, form, status=HTTPStatus.BAD_REQUEST)
-    seen = (request.POST.get("checkout_key"), request.POST.get("fingerprint"))
-    if not basket.is_buyable or seen != (cart.get_checkout_key(request.session), basket.fingerprint):
-        return _refuse(request, form, _("Something changed. Nothing was ordered: look at the lines, then confirm."))
-    return _place(request, form, basket)
-
-
-def _place(request: HttpRequest, form: CheckoutForm, basket: cart.Cart) -> HttpResponse:
-    key = cart.get_checkout_key(request.session)
-    try:
-        order, _created = place_order(
-            checkout_key=key,
-            email=form.email_address,
-            user=form.user,
-            lines=[BasketLine(line.sku, line.quantity) for line in basket.lines],
-            payment_method=form.cleaned_data["payment_method"],
-            expected_total=basket.total,
-        )
-    except CheckoutKeyReused:  # another tab was quicker, and paid otherwise
-        return _show_placed(request, Order.objects.get(checkout_key=key))
-    except TotalTooLarge:
-        return _refuse(request, form, _("This is more than can be paid at once. Make two orders of it."))
-    except (CheckoutRefused, InsufficientStock):
-        return _refuse(request, form, _("Something changed. Nothing was ordered: look at the lines, then confirm."))
-    except OperationalError:
-        text = _("The shop is very busy. Press the button again: you can't be charged twice.")
-        return _refuse(request, form, text, status=HTTPStatus.SERVICE_UNAVAILABLE)
-    cart.finish_checkout(request.session, order=order)
-    return _see_order(order)
-
-
-def _show_placed(request: HttpRequest, order: Order) -> HttpResponse:
-    cart.finish_checkout(request.session, order=order)
-    messages.info(request, _("You had placed this order already. Nothing was ordered twice."))
-    return _see_order(order)
-
-
-def _show_last_order(request: HttpRequest) -> HttpResponse:
-    # Who comes back to an empty checkout may never have seen the answer to the order.
-    code = request.session.get(cart.LAST_ORDER)
-    if code is None:
-        return redirect("cart")
-    messages.info(request, _("Your cart is empty. This is what you ordered last."))
-    return redirect("order", code)
-
-
-def _refuse(
-    request: HttpRequest, form: CheckoutForm, text: str, *, status: HTTPStatus = HTTPStatus.CONFLICT
-) -> HttpResponse:
-    return _show_checkout(request, form, refusal=text, status=status)
-
-
-def _show_checkout(
-    request: HttpRequest, form: CheckoutForm, *, refusal: str = "", status: HTTPStatus = HTTPStatus.OK
-) -> HttpResponse:
-    context = {
-        "form": form,
-        "cart": cart.read_cart(request.session),
-        "checkout_key": cart.get_checkout_key(request.session),
-        "refusal": refusal,
-    }
-    return render(request, "orders/checkout.html", context, status=status)
 
 
 @require_safe
@@ -129,7 +47,7 @@ def cancel(request: HttpRequest, *, code: str) -> HttpResponse:
         cancel_order(code=order.code, reason=Order.CancelReason.CUSTOMER, actor=actor)
     except OrderIsFinal:
         messages.info(request, _("It was too late to cancel: this order had ended before."))
-    return _see_order(order)
+    return see_order(order)
 
 
 @require_POST
@@ -139,7 +57,7 @@ def order_again(request: HttpRequest, *, code: str) -> HttpResponse:
     if order.status == Order.Status.CANCELLED:
         cart.refill_cart(request.session, order=order)
         return redirect("checkout")
-    return _see_order(order)
+    return see_order(order)
 
 
 @login_required
@@ -155,7 +73,7 @@ def _get_order(code: str) -> Order:
     return get_object_or_404(Order.objects.select_related("payment"), code=code)
 
 
-def _see_order(order: Order) -> HttpResponse:
+def see_order(order: Order) -> HttpResponse:
     # 303: the browser asks with GET, also after a reload, and posts nothing again.
     return HttpResponseRedirect(reverse("order", args=[order.code]), status=HTTPStatus.SEE_OTHER)
 

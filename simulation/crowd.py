@@ -18,7 +18,7 @@ from catalog.services import AdjustmentRefused, adjust_stock
 from orders.models import Order
 from orders.services import OrderIsFinal, cancel_order
 from simulation.invoice_file import Checkout
-from simulation.replay import Answer, Shop
+from simulation.replay import Answer, Shop, authorize
 
 BUYERS = 24  # at a time
 REFUSED = 1.15  # so many checkouts for an order: hot products sell out
@@ -161,7 +161,7 @@ class Crowd:
 
     def _abandon(self, checkout: Checkout) -> None:
         """Send the request, and hang up."""
-        headers = {"Idempotency-Key": checkout.key, "Content-Type": "application/json"}
+        headers = {"Idempotency-Key": checkout.key, "Content-Type": "application/json", **authorize()}
         shop = http.client.HTTPConnection(self._address, timeout=5)
         with suppress(OSError):
             shop.request("POST", "/api/orders", json.dumps(checkout.body), headers)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Self
 
 import requests
+from django.conf import settings
 from django.db import InterfaceError, OperationalError, close_old_connections
 from django.db.models import Sum
 from requests.adapters import HTTPAdapter
@@ -54,14 +55,15 @@ class Answer:
 
 
 class Shop:
-    """The shop's API, called from several threads over connections that are kept."""
+    """The shop's API, called from several threads over connections that are kept, as a client that is not limited."""
 
     def __init__(self, url: str, *, connections: int, unreachable_after: float = UNREACHABLE_AFTER) -> None:
         self._orders_url = f"{url.rstrip('/')}/api/orders"
         self._unreachable_after = unreachable_after
         self._answered_at = time.monotonic()
         self._session = requests.Session()
-        self._session.trust_env = False  # no proxy on the way to our own shop
+        self._session.trust_env = False  # no proxy on the way to our own shop, nor a login from ~/.netrc
+        self._session.headers.update(authorize())
         self._session.mount(url, HTTPAdapter(pool_maxsize=connections))
 
     def __enter__(self) -> Self:
@@ -96,6 +98,11 @@ class Shop:
         except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError):
             return None
         return None if response.status_code in TRY_AGAIN else _read_answer(response)
+
+
+def authorize() -> dict[str, str]:
+    """The header that shows the first of our API_TOKENS, if there is one."""
+    return {"Authorization": f"Bearer {settings.API_TOKENS[0]}"} if settings.API_TOKENS else {}
 
 
 def _read_answer(response: requests.Response) -> Answer:

@@ -6,7 +6,8 @@ from uuid import uuid4
 
 from catalog.models import Product, Stock, StockMovement
 from catalog.services import receive_stock
-from orders.checkout import BasketLine, place_order
+from orders.basket import BasketLine
+from orders.checkout import place_order
 from orders.models import Order, OrderEvent, OrderLine, OrderMail
 from payments.models import Payment
 

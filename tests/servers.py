@@ -8,7 +8,13 @@ import pytest
 
 from config.stack import run_servers
 
-GIVEN = dict(os.environ)  # before it names our own servers
+# One customer and one address place all of the tests' orders.
+NO_LIMITS = {
+    "CHECKOUT_LIMITS": "session=0,account=0,address=0",
+    "DECLINE_LIMITS": "session=0,account=0,address=0",
+    "SHOP_MAX_UNPAID": "0",
+}
+GIVEN = {**os.environ, **NO_LIMITS}  # before it names our own servers
 EXITS = ExitStack()
 atexit.register(EXITS.close)  # also when pytest fails before it can say that it ends
 
@@ -17,7 +23,7 @@ atexit.register(EXITS.close)  # also when pytest fails before it can say that it
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests() -> None:
     stack = EXITS.enter_context(run_servers(caller=GIVEN, fsync=False))
-    os.environ.update(stack.environment)
+    os.environ.update({**NO_LIMITS, **stack.environment})
 
 
 def pytest_unconfigure() -> None:

@@ -3,13 +3,16 @@ from datetime import timedelta
 from functools import partial
 from threading import Barrier
 from typing import Any
+from unittest.mock import patch
 
 import pytest
+from django.conf import LazySettings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from orders import services
-from orders.checkout import BasketLine, place_order
+from orders.basket import BasketLine
+from orders.checkout import TooManyUnpaid, place_order
 from orders.models import Order, OrderEvent
 from orders.services import cancel_order, claim_stuck_orders, finalize_order
 from payments.models import Payment
@@ -146,3 +149,36 @@ def test_the_database_refuses_a_second_end() -> None:
 
     with pytest.raises(IntegrityError):
         OrderEvent.objects.create(order=order, kind=OrderEvent.Kind.CANCELLED)
+
+
+def place_five_unpaid_at_once() -> list[Any]:
+    make_product("MUG", stock=100)
+    ask: Any = partial(
+        place_order,
+        email="ann@example.com",
+        lines=[BasketLine("MUG", 2)],
+        payment_method="pm_card_visa",
+        limited=True,
+    )
+    return race([partial(ask, checkout_key=str(number)) for number in range(5)])
+
+
+def test_a_customers_checkouts_at_the_same_time_place_no_more_than_may_be_unpaid(settings: LazySettings) -> None:
+    settings.SHOP_MAX_UNPAID = 2
+
+    results = place_five_unpaid_at_once()
+
+    assert sum(isinstance(result, TooManyUnpaid) for result in results) == 3
+    assert Order.objects.count() == 2
+    assert stock_of("MUG") == (100, 4)
+
+
+def test_without_the_customers_lock_they_place_more(settings: LazySettings) -> None:
+    settings.SHOP_MAX_UNPAID = 2
+
+    barrier = Barrier(5)
+
+    with patch("orders.checkout.lock_customer", lambda name: barrier.wait()):
+        place_five_unpaid_at_once()
+
+    assert Order.objects.count() == 5

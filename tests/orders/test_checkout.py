@@ -7,16 +7,8 @@ from django.utils import timezone
 from catalog.models import Product
 from catalog.services import InsufficientStock
 from orders import checkout
-from orders.checkout import (
-    BasketLine,
-    CheckoutKeyReused,
-    CheckoutRefused,
-    NotForSale,
-    PriceChanged,
-    TotalTooLarge,
-    UnknownProduct,
-    place_order,
-)
+from orders.basket import BasketLine, CheckoutRefused, NotForSale, PriceChanged, TotalTooLarge, UnknownProduct
+from orders.checkout import CheckoutKeyReused, place_order
 from orders.models import CROCKFORD, Order, OrderEvent, make_code
 from tests.builders import everything, make_order, make_product, stock_of
 

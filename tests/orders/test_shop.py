@@ -228,7 +228,7 @@ def test_a_price_that_changes_while_the_order_is_placed_places_nothing(client: C
         Product.objects.update(price=600)
         return place_order(**asked)
 
-    with patch("orders.views.place_order", change_price_first):
+    with patch("orders.checkout_views.place_order", change_price_first):
         answer = client.post("/checkout/", form)
 
     assert answer.status_code == 409
@@ -270,7 +270,7 @@ def test_a_shop_that_is_busy_keeps_the_cart_and_the_key(client: Client) -> None:
     fill_cart(client, MUG=1)
     form = open_checkout(client)
 
-    with patch("orders.views.place_order", side_effect=OperationalError("lock timeout")):
+    with patch("orders.checkout_views.place_order", side_effect=OperationalError("lock timeout")):
         answer = client.post("/checkout/", form)
 
     assert answer.status_code == 503

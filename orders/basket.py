@@ -1,0 +1,104 @@
+"""What is asked for at a checkout, and what it costs today; or why it can't be had."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from catalog.models import Product
+from orders.models import OrderLine
+
+MAX_TOTAL = 99_999_999  # minor units; https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts
+
+
+@dataclass(frozen=True)
+class BasketLine:
+    sku: str
+    quantity: int
+
+
+class CheckoutRefused(Exception):
+    """Nothing was placed. `code` is stable; `lines` says what is wrong with which line.
+
+    `retry_after` is the seconds until it may be asked for again, where that is known.
+    """
+
+    code = "refused"
+
+    def __init__(self, detail: str, lines: Sequence[Mapping[str, object]] = (), *, retry_after: int = 0) -> None:
+        super().__init__(detail)
+        self.detail, self.lines, self.retry_after = detail, lines, retry_after
+
+
+class UnknownProduct(CheckoutRefused):
+    """There is no product with that SKU."""
+
+    code = "unknown_product"
+
+
+class NotForSale(CheckoutRefused):
+    """The product isn't sold, or not now, or not together with the others."""
+
+    code = "not_for_sale"
+
+
+class PriceChanged(CheckoutRefused):
+    """The total is not what the customer was told."""
+
+    code = "price_changed"
+
+
+class TooManyUnits(CheckoutRefused):
+    """More of a product than one order may have."""
+
+    code = "too_many_units"
+
+
+class TotalTooLarge(CheckoutRefused):
+    """The total is more than can be charged at once."""
+
+    code = "total_too_large"
+
+
+def merge_lines(lines: Iterable[BasketLine]) -> dict[str, int]:
+    """Quantities by SKU, in SKU order; the same SKU twice is one line."""
+    basket: Counter[str] = Counter()
+    for line in lines:
+        basket[line.sku] += line.quantity
+    return dict(sorted(basket.items()))
+
+
+def price_basket(
+    basket: Mapping[str, int], *, expected_total: int | None = None, limited: bool = False
+) -> list[OrderLine]:
+    """Unsaved order lines at today's prices, in product id order. Raises CheckoutRefused.
+
+    limited: of each product only as many units as one order may have.
+    """
+    products = {product.sku: product for product in Product.objects.filter(sku__in=basket).order_by("pk")}
+    if unknown := [{"sku": sku} for sku in basket if sku not in products]:
+        raise UnknownProduct("There is no such product.", unknown)
+    currency = next(iter(products.values())).currency
+    if unsold := [
+        {"sku": p.sku} for p in products.values() if not p.active or p.price is None or p.currency != currency
+    ]:
+        raise NotForSale("Not for sale now, or not in this currency.", unsold)
+    if limited and (
+        greedy := [
+            {"sku": sku, "most": product.most_per_order}
+            for sku, product in products.items()
+            if basket[sku] > product.most_per_order
+        ]
+    ):
+        raise TooManyUnits("More units than one order may have.", greedy)
+    lines = [
+        OrderLine(product=product, sku=sku, name=product.name, price=product.price, quantity=basket[sku])
+        for sku, product in products.items()
+        if product.price
+    ]
+    total = sum(line.price * line.quantity for line in lines)
+    if expected_total not in (None, total):
+        prices = [{"sku": line.sku, "price": line.price, "quantity": line.quantity} for line in lines]
+        raise PriceChanged(f"The total is {total}, not {expected_total}.", prices)
+    if total > MAX_TOTAL:
+        raise TotalTooLarge(f"The total is {total}; at most {MAX_TOTAL} can be charged at once.")
+    return lines

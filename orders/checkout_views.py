@@ -1,0 +1,128 @@
+"""The checkout's page. A checkout ends in one order, however often it is sent."""
+
+from http import HTTPStatus
+
+from django.contrib import messages
+from django.db import OperationalError
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods
+
+from catalog.services import InsufficientStock
+from orders import cart
+from orders.basket import BasketLine, CheckoutRefused, PriceChanged, TotalTooLarge
+from orders.checkout import CheckoutKeyReused, TooManyUnpaid, place_order
+from orders.forms import CheckoutForm
+from orders.limits import TooManyCheckouts, TooManyDeclines, limit_checkout
+from orders.models import Order
+from orders.views import see_order
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def checkout(request: HttpRequest) -> HttpResponse:
+    """GET shows what is to be paid; POST places exactly that, once, or says what has changed and places nothing."""
+    if order := cart.find_placed(request.session, posted_key=request.POST.get("checkout_key", "")):
+        return _show_placed(request, order)
+    basket = cart.read_cart(request.session)
+    if not basket.lines:
+        return _show_last_order(request)
+    if request.method != "POST":
+        return _show_checkout(request, CheckoutForm(user=request.user))
+    form = CheckoutForm(request.POST, user=request.user)
+    if not form.is_valid():
+        return _show_checkout(request, form, status=HTTPStatus.BAD_REQUEST)
+    seen = (request.POST.get("checkout_key"), request.POST.get("fingerprint"))
+    if not basket.is_buyable or seen != (cart.get_checkout_key(request.session), basket.fingerprint):
+        return _refuse(request, form, PriceChanged("The cart is not what the page showed."))
+    return _place(request, form, basket)
+
+
+def _place(request: HttpRequest, form: CheckoutForm, basket: cart.Cart) -> HttpResponse:
+    key = cart.get_checkout_key(request.session)
+    try:
+        limit_checkout(
+            checkout_key=key, ip=request.META["REMOTE_ADDR"], session_key=request.session.session_key, user=form.user
+        )
+        order, _created = place_order(
+            checkout_key=key,
+            email=form.email_address,
+            user=form.user,
+            lines=[BasketLine(line.sku, line.quantity) for line in basket.lines],
+            payment_method=form.cleaned_data["payment_method"],
+            expected_total=basket.total,
+            limited=True,
+        )
+    except CheckoutKeyReused:  # another tab was quicker, and paid otherwise
+        return _show_placed(request, Order.objects.get(checkout_key=key))
+    except (CheckoutRefused, InsufficientStock, OperationalError) as refused:
+        return _refuse(request, form, refused)
+    cart.finish_checkout(request.session, order=order)
+    return see_order(order)
+
+
+def _refuse(request: HttpRequest, form: CheckoutForm, refused: Exception) -> HttpResponse:
+    status = HTTPStatus.CONFLICT
+    match refused:
+        case TooManyCheckouts() | TooManyDeclines():
+            text, status = _explain_limit(refused), HTTPStatus.TOO_MANY_REQUESTS
+        case TooManyUnpaid():
+            text = _("Orders of yours are not paid yet. Nothing was ordered: wait until they are, or cancel one.")
+        case TotalTooLarge():
+            text = _("This is more than can be paid at once. Make two orders of it.")
+        case OperationalError():
+            text = _("The shop is very busy. Press the button again: you can't be charged twice.")
+            status = HTTPStatus.SERVICE_UNAVAILABLE
+        case _changed:
+            text = _("Something changed. Nothing was ordered: look at the lines, then confirm.")
+    response = _show_checkout(request, form, refusal=text, status=status)
+    if retry_after := getattr(refused, "retry_after", 0):
+        response["Retry-After"] = retry_after
+    return response
+
+
+def _explain_limit(limit: TooManyCheckouts | TooManyDeclines) -> str:
+    minutes = -(-limit.retry_after // 60)
+    if isinstance(limit, TooManyDeclines):
+        text = ngettext(
+            "Too many cards were declined. Nothing was ordered: try again in %(count)d minute.",
+            "Too many cards were declined. Nothing was ordered: try again in %(count)d minutes.",
+            minutes,
+        )
+    else:
+        text = ngettext(
+            "Too many orders in a short time. Nothing was ordered: try again in %(count)d minute.",
+            "Too many orders in a short time. Nothing was ordered: try again in %(count)d minutes.",
+            minutes,
+        )
+    return text % {"count": minutes}
+
+
+def _show_placed(request: HttpRequest, order: Order) -> HttpResponse:
+    cart.finish_checkout(request.session, order=order)
+    messages.info(request, _("You had placed this order already. Nothing was ordered twice."))
+    return see_order(order)
+
+
+def _show_last_order(request: HttpRequest) -> HttpResponse:
+    # Who comes back to an empty checkout may never have seen the answer to the order.
+    code = request.session.get(cart.LAST_ORDER)
+    if code is None:
+        return redirect("cart")
+    messages.info(request, _("Your cart is empty. This is what you ordered last."))
+    return redirect("order", code)
+
+
+def _show_checkout(
+    request: HttpRequest, form: CheckoutForm, *, refusal: str = "", status: HTTPStatus = HTTPStatus.OK
+) -> HttpResponse:
+    context = {
+        "form": form,
+        "cart": cart.read_cart(request.session),
+        "checkout_key": cart.get_checkout_key(request.session),
+        "refusal": refusal,
+    }
+    return render(request, "orders/checkout.html", context, status=status)
