@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import Any
 
 from django.conf import settings
@@ -70,6 +71,15 @@ def read_turns(subjects: Iterable[str], *, seconds: int) -> dict[str, dict[str, 
         subject: {thing.decode(): done + seconds - now for thing, done in window if done + seconds > now}
         for subject, window in zip(subjects, windows, strict=True)
     }
+
+
+def find_network(ip: str) -> str:
+    """Who is behind an address: of IPv4 itself; of IPv6 the /64, for one customer has at least that many.
+
+    https://www.ripe.net/publications/docs/ripe-690/#4-size-of-end-user-prefix-assignment
+    """
+    address = ip_address(ip)
+    return str(IPv6Network((int(address), 64), strict=False)) if isinstance(address, IPv6Address) else str(address)
 
 
 def _redis() -> Any:

@@ -1,50 +1,57 @@
 """Whom a request comes from, where proxies pass it on."""
 
 from collections.abc import Callable
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 
 def find_client(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
-    """Middleware: REMOTE_ADDR is the client's, and X-Forwarded-Proto is there only if a trusted proxy set it."""
+    """Middleware: REMOTE_ADDR is the client's, and X-Forwarded-Proto is there only if a trusted proxy set it.
+
+    REMOTE_ADDR is empty where it is not known: the request came through a socket file, and no proxy says from whom.
+    """
 
     def middleware(request: HttpRequest) -> HttpResponse:
-        peer = request.META.get("REMOTE_ADDR", "")
+        peer = read_address(request.META.get("REMOTE_ADDR", ""))
+        client = peer
         if is_trusted(peer):
-            request.META["REMOTE_ADDR"] = read_client(peer, request.headers.get("X-Forwarded-For", ""))
+            client = read_client(request.headers.get("X-Forwarded-For", "")) or peer
         else:
             request.META.pop("HTTP_X_FORWARDED_PROTO", None)
+        request.META["REMOTE_ADDR"] = str(client or "")
         return get_response(request)
 
     return middleware
 
 
-def read_client(peer: str, forwarded: str) -> str:
+def read_client(forwarded: str) -> IPv4Address | IPv6Address | None:
     """The nearest address that is no proxy of ours: what stands before it, anybody can have written there.
 
     https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/X-Forwarded-For#selecting_an_ip_address
     """
-    client = peer
+    client = None
     for hop in reversed(forwarded.split(",")):
-        if not is_address(hop.strip()):
+        address = read_address(hop.strip())
+        if address is None:
             break
-        client = hop.strip()
+        client = address
         if not is_trusted(client):
             break
     return client
 
 
-def is_trusted(peer: str) -> bool:
-    if not peer:  # a socket file: only what runs on this machine can reach it
+def is_trusted(peer: IPv4Address | IPv6Address | None) -> bool:
+    if peer is None:  # a socket file: only what runs on this machine can reach it
         return bool(settings.TRUSTED_PROXIES)
-    return is_address(peer) and any(ip_address(peer) in network for network in settings.TRUSTED_PROXIES)
+    return any(peer in network for network in settings.TRUSTED_PROXIES)
 
 
-def is_address(text: str) -> bool:
+def read_address(text: str) -> IPv4Address | IPv6Address | None:
+    """The address; an IPv4 one that an IPv6 socket wrote as ::ffff:192.0.2.1 is the IPv4 one."""
     try:
-        ip_address(text)
+        address = ip_address(text)
     except ValueError:
-        return False
-    return True
+        return None
+    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterator, Mapping
-from ipaddress import IPv6Address, ip_address, ip_network
 
 from django.conf import settings
 from redis.exceptions import RedisError
@@ -11,7 +10,7 @@ from accounts.models import User
 from orders.basket import CheckoutRefused
 from orders.models import Order
 from payments.models import Payment
-from rate_limit import Limit, LimitReached, read_turns, take_turn
+from rate_limit import Limit, LimitReached, find_network, read_turns, take_turn
 
 logger = logging.getLogger(__name__)
 
@@ -54,15 +53,6 @@ def _name_subjects(ip: str, session_key: str | None, user: User | None) -> Itera
         yield "account", f"checkout:account:{user.pk}"
     if ip:  # none: through a socket file, and no proxy said whose the request is
         yield "address", f"checkout:address:{find_network(ip)}"
-
-
-def find_network(ip: str) -> str:
-    """The address; of IPv6 the /64, for one customer has at least that many.
-
-    https://www.ripe.net/publications/docs/ripe-690/#4-size-of-end-user-prefix-assignment
-    """
-    address = ip_address(ip)
-    return str(ip_network((address, 64), strict=False)) if isinstance(address, IPv6Address) else str(address)
 
 
 def _check_declines(subjects: Mapping[str, str]) -> None:

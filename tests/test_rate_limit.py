@@ -4,7 +4,7 @@ from uuid import uuid4
 
 import pytest
 
-from rate_limit import Limit, LimitReached, read_turns, take_turn
+from rate_limit import Limit, LimitReached, find_network, read_turns, take_turn
 from tests.concurrency.race import race
 
 HOUR = 3600
@@ -69,3 +69,10 @@ def test_of_many_at_once_as_many_pass_as_the_limit_says(subject: str) -> None:
 
     assert sum(result is None for result in results) == 5
     assert len(read_turns([subject], seconds=HOUR)[subject]) == 5
+
+
+def test_of_ipv6_the_network_is_limited() -> None:
+    assert find_network("2001:db8:1:2:3:4:5:6") == find_network("2001:db8:1:2::1") == "2001:db8:1:2::/64"
+    assert find_network("fe80::1%eth0") == "fe80::/64"
+    assert find_network("::1") == "::/64"
+    assert find_network("192.0.2.1") == "192.0.2.1"

@@ -57,6 +57,11 @@ def test_without_a_header_or_with_a_broken_one_the_client_is_the_nearest_address
     assert address_of(INNER, f"unknown, {CLIENT}") == CLIENT
 
 
+def test_an_ipv4_address_in_ipv6_form_is_the_ipv4_one() -> None:
+    assert address_of(f"::ffff:{CLIENT}") == CLIENT
+    assert address_of(f"::ffff:{INNER}", f"::ffff:{CLIENT}") == CLIENT
+
+
 def test_a_socket_file_is_trusted_where_there_are_proxies_at_all(settings: LazySettings) -> None:
     assert address_of("", CLIENT) == CLIENT
 
