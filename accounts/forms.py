@@ -1,13 +1,20 @@
 """Signing up and logging in by email, in whatever case it is typed."""
 
-from django import forms
-from django.contrib.auth.forms import AuthenticationForm, BaseUserCreationForm
-from django.utils.translation import gettext_lazy as _
+from typing import Any
 
+from django import forms
+from django.contrib.admin.forms import AdminAuthenticationForm
+from django.contrib.auth.forms import AuthenticationForm, BaseUserCreationForm, UsernameField
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from accounts.limits import limit_log_in
 from accounts.models import User
+from rate_limit import LimitReached
 
 
 class LogInForm(AuthenticationForm):
+    username = UsernameField(label=_("Email"), widget=forms.EmailInput(attrs={"autofocus": True}))
     error_messages = {
         **AuthenticationForm.error_messages,
         "invalid_login": _("That email and password don't belong together."),
@@ -16,6 +23,26 @@ class LogInForm(AuthenticationForm):
     def clean_username(self) -> str:
         email: str = self.cleaned_data["username"]
         return email.lower()
+
+    def clean(self) -> dict[str, Any]:
+        if self.request is not None and "username" in self.cleaned_data:
+            try:
+                limit_log_in(email=self.cleaned_data["username"], ip=self.request.META["REMOTE_ADDR"])
+            except LimitReached as limit:
+                raise forms.ValidationError(explain_limit(limit), code="too_many_tries") from limit
+        return super().clean()
+
+
+class StaffLogInForm(LogInForm, AdminAuthenticationForm):
+    """The admin's."""
+
+
+def explain_limit(limit: LimitReached) -> str:
+    minutes = -(-limit.retry_after // 60)
+    text = ngettext(
+        "Too many tries. Try again in %(count)d minute.", "Too many tries. Try again in %(count)d minutes.", minutes
+    )
+    return text % {"count": minutes}
 
 
 class SignUpForm(BaseUserCreationForm):  # type: ignore[type-arg]  # Django's own is not generic

@@ -20,12 +20,7 @@ urlpatterns = [
     path("verify/<token>/", views.verify, name="verify-email"),
     path(
         "password/",
-        auth.PasswordResetView.as_view(
-            template_name="accounts/password_reset.html",
-            email_template_name="accounts/password_reset.txt",
-            subject_template_name="accounts/password_reset_subject.txt",
-            success_url=reverse_lazy("password-reset-sent"),
-        ),
+        views.ResetPassword.as_view(),
         name="password-reset",
     ),
     path(

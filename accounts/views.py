@@ -6,19 +6,23 @@ from typing import cast
 from django.contrib import messages
 from django.contrib.auth import login
 from django.contrib.auth.decorators import login_required
+from django.contrib.auth.forms import PasswordResetForm
+from django.contrib.auth.views import PasswordResetView
 from django.core.mail import send_mail
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
-from django.urls import reverse
+from django.urls import reverse, reverse_lazy
 from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accounts.forms import SignUpForm
+from accounts.forms import SignUpForm, explain_limit
+from accounts.limits import limit_mail
 from accounts.models import User
 from accounts.services import LinkInvalid, make_verification_token, verify_email
+from rate_limit import LimitReached
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +43,21 @@ def sign_up(request: HttpRequest) -> HttpResponse:
         _mail_link(request, user)
         return redirect("order-history")
     return render(request, "accounts/sign_up.html", {"form": form})
+
+
+class ResetPassword(PasswordResetView):
+    template_name = "accounts/password_reset.html"
+    email_template_name = "accounts/password_reset.txt"
+    subject_template_name = "accounts/password_reset_subject.txt"
+    success_url = reverse_lazy("password-reset-sent")
+
+    def form_valid(self, form: PasswordResetForm) -> HttpResponse:
+        try:
+            limit_mail(email=form.cleaned_data["email"].lower(), ip=self.request.META["REMOTE_ADDR"])
+        except LimitReached as limit:  # whether there is such an account or not: the answer must not tell
+            form.add_error(None, explain_limit(limit))
+            return self.form_invalid(form)
+        return super().form_valid(form)
 
 
 @login_required
@@ -64,9 +83,13 @@ def _mail_link(request: HttpRequest, user: User) -> None:
     link = request.build_absolute_uri(reverse("verify-email", args=[make_verification_token(user)]))
     text = render_to_string("accounts/verify_email.txt", {"link": link})
     try:
+        limit_mail(email=user.email, ip=request.META["REMOTE_ADDR"])
         send_mail(_("Confirm your email address"), text, None, [user.email])
     except OSError:  # smtplib's too
         logger.exception("the verification mail could not be sent")
         messages.error(request, _("We could not send you the link just now. Ask for it again here later."))
+        return
+    except LimitReached as limit:
+        messages.error(request, explain_limit(limit))
         return
     messages.info(request, _("We sent a link to %(email)s. Open it to confirm the address.") % {"email": user.email})

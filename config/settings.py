@@ -199,6 +199,8 @@ SHOP_MAX_UNPAID = env.int("SHOP_MAX_UNPAID", default=3)  # live unpaid orders of
 LIMIT_WINDOW = env.int("LIMIT_WINDOW", default=60 * 60)  # seconds
 CHECKOUT_LIMITS = limits("CHECKOUT_LIMITS", session=10, account=10, address=60)
 DECLINE_LIMITS = limits("DECLINE_LIMITS", session=5, account=5, address=20)
+LOG_IN_LIMITS = limits("LOG_IN_LIMITS", account=10, address=50)  # tries
+MAIL_LIMITS = limits("MAIL_LIMITS", account=3, address=20)  # to reset a password or verify an address
 API_TOKENS = env.list("API_TOKENS", default=[])  # of clients of the API that none of these limits hold
 SHOP_LOW_STOCK = env.int("SHOP_LOW_STOCK", default=10)  # units; staff are shown products with as many left, or fewer
 

@@ -3,9 +3,11 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from accounts.forms import StaffLogInForm
 from orders.metrics import show_metrics
 
 admin.site.site_header = admin.site.site_title = "Orderly"
+admin.site.login_form = StaffLogInForm
 admin.site.enable_nav_sidebar = False  # the lists need its room
 
 urlpatterns = [

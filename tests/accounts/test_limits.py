@@ -1,0 +1,97 @@
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.conf import LazySettings
+from django.core.mail import EmailMessage
+from django.test import Client
+
+from accounts.models import User
+
+pytestmark = pytest.mark.django_db
+PASSWORD = "correct horse battery"
+IP = "192.0.2.1"
+NO_REDIS = "redis://127.0.0.1:9/0"  # nobody listens there
+
+
+@pytest.fixture(autouse=True)
+def _limits(settings: LazySettings) -> None:
+    settings.LOG_IN_LIMITS = {"account": 2, "address": 4}
+    settings.MAIL_LIMITS = {"account": 2, "address": 4}
+    settings.REDIS_PREFIX = uuid4().hex  # nobody has tried anything yet
+
+
+@pytest.fixture
+def ann() -> User:
+    return User.objects.create_user("ann@example.com", PASSWORD, is_staff=True)
+
+
+def log_in(client: Client, password: str = PASSWORD, *, url: str = "/account/log-in/", ip: str = IP) -> Any:
+    return client.post(url, {"username": "Ann@example.com", "password": password}, REMOTE_ADDR=ip)
+
+
+def ask_for_reset(client: Client, email: str) -> Any:
+    return client.post("/account/password/", {"email": email}, REMOTE_ADDR=IP)
+
+
+@pytest.mark.parametrize("url", ["/account/log-in/", "/admin/login/"])
+def test_after_so_many_tries_even_the_right_password_has_to_wait(client: Client, ann: User, url: str) -> None:
+    log_in(client, "wrong", url=url)
+    log_in(client, "wrong", url=url)
+
+    answer = log_in(client, url=url)
+
+    assert answer.status_code == 200
+    assert "Too many tries. Try again in 60 minutes." in answer.content.decode()
+    assert "_auth_user_id" not in client.session
+
+
+def test_nobody_is_locked_out_by_the_tries_of_others(client: Client, ann: User) -> None:
+    for _ in range(3):
+        log_in(client, "wrong", ip="198.51.100.9")
+
+    assert log_in(client).status_code == 302
+
+
+def test_an_address_has_so_many_tries_for_all_accounts(client: Client, ann: User) -> None:
+    for number in range(4):
+        client.post("/account/log-in/", {"username": f"{number}@example.com", "password": "x"}, REMOTE_ADDR=IP)
+
+    assert "Too many tries" in log_in(client).content.decode()
+
+
+def test_a_mailbox_gets_so_many_links(client: Client, ann: User, mailoutbox: list[EmailMessage]) -> None:
+    ask_for_reset(client, "ann@example.com")
+    ask_for_reset(client, "Ann@example.com")
+
+    answer = ask_for_reset(client, "ann@example.com")
+
+    assert "Too many tries" in answer.content.decode()
+    assert len(mailoutbox) == 2
+
+
+def test_the_limit_does_not_tell_who_has_an_account(client: Client, mailoutbox: list[EmailMessage]) -> None:
+    ask_for_reset(client, "nobody@example.com")
+    ask_for_reset(client, "nobody@example.com")
+
+    assert "Too many tries" in ask_for_reset(client, "nobody@example.com").content.decode()
+    assert mailoutbox == []
+
+
+def test_the_link_that_verifies_an_address_is_limited_too(
+    client: Client, ann: User, mailoutbox: list[EmailMessage]
+) -> None:
+    client.force_login(ann)
+    for _ in range(3):
+        answer = client.post("/account/verify/", follow=True, REMOTE_ADDR=IP)
+
+    assert "Too many tries" in answer.content.decode()
+    assert len(mailoutbox) == 2
+
+
+def test_everybody_can_log_in_without_redis(client: Client, ann: User, settings: LazySettings) -> None:
+    settings.CACHES = {"default": {**settings.CACHES["default"], "LOCATION": NO_REDIS}}
+    for _ in range(3):
+        log_in(client, "wrong")
+
+    assert log_in(client).status_code == 302
