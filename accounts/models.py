@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractUser, UserManager
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 
 class EmailUserManager(UserManager["User"]):
@@ -19,9 +20,9 @@ class EmailUserManager(UserManager["User"]):
 
 class User(AbstractUser):
     username = None  # type: ignore[assignment]
-    email = models.EmailField("email address", unique=True)
+    email = models.EmailField(_("email address"), unique=True)
     # The address, not a yes: when the email is changed, the new one is not verified.
-    verified_email = models.EmailField(blank=True, editable=False)
+    verified_email = models.EmailField(_("verified email"), blank=True, editable=False)
 
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = []

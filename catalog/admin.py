@@ -12,6 +12,8 @@ from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from catalog.forms import AdjustForm, MovementForm, ReceiveForm, StockFileForm
@@ -27,17 +29,17 @@ class ProductAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's own 
     list_filter = ["active", ("price", admin.EmptyFieldListFilter)]
     list_select_related = ["stock"]
     search_fields = ["sku__istartswith", "name"]
-    search_help_text = "The SKU, from its beginning, or words of the name."
+    search_help_text = _("The SKU, from its beginning, or words of the name.")
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     fields = ["sku", "name", "slug", "description", "price", "currency", "max_quantity", "active", "available"]
     readonly_fields = ["available"]
 
-    @admin.display(description="price", ordering="price", empty_value="no price")
-    def money(self, product: Product) -> str | None:
-        return format_money(product.price, product.currency) if product.price else None
+    @admin.display(description=_("price"), ordering="price")
+    def money(self, product: Product) -> str:
+        return format_money(product.price, product.currency) if product.price else gettext("no price")
 
-    @admin.display(ordering=F("stock__on_hand") - F("stock__reserved"))
+    @admin.display(description=_("available"), ordering=F("stock__on_hand") - F("stock__reserved"))
     def available(self, product: Product) -> str | None:
         stock: Stock | None = getattr(product, "stock", None)  # none yet while the product is being added
         if stock is None:
@@ -71,11 +73,12 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's own
 
 
 class LeftFilter(admin.SimpleListFilter):
-    title = "what is left"
+    title = _("what is left")
     parameter_name = "left"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("low", f"{settings.SHOP_LOW_STOCK} available or fewer"), ("none", "None available")]
+        low = gettext("%(units)s available or fewer") % {"units": settings.SHOP_LOW_STOCK}
+        return [("low", low), ("none", gettext("None available"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Stock]) -> QuerySet[Stock]:
         most = {"low": settings.SHOP_LOW_STOCK, "none": 0}.get(str(self.value()))
@@ -88,19 +91,19 @@ class StockAdmin(ReadOnlyAdmin):
     list_filter = [LeftFilter, "product__active"]
     list_select_related = ["product"]
     search_fields = ["product__sku__istartswith", "product__name"]
-    search_help_text = "The SKU, from its beginning, or words of the name."
+    search_help_text = _("The SKU, from its beginning, or words of the name.")
     ordering = ["product__sku"]
     fields = ["product", "on_hand", "reserved", "available"]
 
-    @admin.display(description="SKU", ordering="product__sku")
+    @admin.display(description=_("SKU"), ordering="product__sku")
     def sku(self, stock: Stock) -> str:
         return stock.product.sku
 
-    @admin.display(ordering="product__name")
+    @admin.display(description=_("name"), ordering="product__name")
     def name(self, stock: Stock) -> str:
         return stock.product.name
 
-    @admin.display(ordering=F("on_hand") - F("reserved"))
+    @admin.display(description=_("available"), ordering=F("on_hand") - F("reserved"))
     def available(self, stock: Stock) -> int:
         return stock.available
 
@@ -122,7 +125,8 @@ class StockAdmin(ReadOnlyAdmin):
         form = form_class(request.POST or None)
         if form.is_valid() and (movement := form.save(stock=stock, actor=cast(User, request.user))):
             stock.refresh_from_db(fields=["on_hand", "reserved"])
-            messages.success(request, f"Moved {movement.quantity:+}. There are {stock.on_hand} on hand now.")
+            text = gettext("Moved %(quantity)s. There are %(on_hand)s on hand now.")
+            messages.success(request, text % {"quantity": f"{movement.quantity:+}", "on_hand": stock.on_hand})
             return redirect("admin:catalog_stock_change", stock.pk)
         context = {"title": form.title, "subtitle": stock.product, "stock": stock, "form": form}
         return self._show_form(request, context)
@@ -132,12 +136,20 @@ class StockAdmin(ReadOnlyAdmin):
             raise PermissionDenied
         form = StockFileForm(request.POST or None, request.FILES or None)
         if form.is_valid() and (rows := form.save(actor=cast(User, request.user))):
-            messages.success(request, f"Moved the stock of {rows} products.")
+            text = ngettext("Moved the stock of %(rows)s product.", "Moved the stock of %(rows)s products.", rows)
+            messages.success(request, text % {"rows": rows})
             return redirect("admin:catalog_stock_changelist")
-        return self._show_form(request, {"title": "Move stock by file", "form": form})
+        return self._show_form(request, {"title": gettext("Move stock by file"), "form": form})
 
     def _show_form(self, request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
-        context = {**self.admin_site.each_context(request), "opts": self.opts, **context}
+        context = {
+            **self.admin_site.each_context(request),
+            "original": context["title"],  # where the admin's own breadcrumbs end
+            "opts": self.opts,
+            "media": self.media,
+            "has_view_permission": self.has_view_permission(request),
+            **context,
+        }
         return TemplateResponse(request, "admin/catalog/stock/move_form.html", context)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
@@ -160,10 +172,10 @@ class StockMovementAdmin(ReadOnlyAdmin):
     list_select_related = ["stock__product", "actor"]
     sortable_by = []  # newest first, as the index has them
     search_fields = ["reference__exact"]
-    search_help_text = "The whole reference, such as an order's code."
+    search_help_text = _("The whole reference, such as an order's code.")
     ordering = ["-pk"]
     fields = ["created_at", "stock", "kind", "quantity", "reference", "reason", "actor"]
 
-    @admin.display(description="SKU")
+    @admin.display(description=_("SKU"))
     def sku(self, movement: StockMovement) -> str:
         return movement.stock.product.sku

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from django.utils.text import slugify
+from django.utils.translation import gettext as _
 
 from catalog.models import Product
 from money import DECIMALS
@@ -80,7 +81,7 @@ def read_rows(lines: Iterable[str], bad_rows: list[BadRow]) -> Iterator[tuple[in
         except StopIteration:
             return
         except csv.Error as error:
-            bad_rows.append(BadRow(line, f"not CSV: {error}"))
+            bad_rows.append(BadRow(line, _("not CSV: %(error)s") % {"error": error}))
         else:
             if cells:
                 yield line, cells

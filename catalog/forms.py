@@ -4,6 +4,11 @@ import io
 from uuid import uuid4
 
 from django import forms
+from django.utils.formats import number_format
+from django.utils.functional import Promise, lazy
+from django.utils.text import format_lazy
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from catalog.models import Stock, StockMovement
@@ -17,7 +22,7 @@ MOST_BYTES = 1_000_000  # of a file
 class MovementForm(forms.Form):
     """One movement of one stock, known to the ledger by the form's token."""
 
-    title: str
+    title: Promise
     token = forms.UUIDField(widget=forms.HiddenInput, initial=uuid4)
 
     @property
@@ -29,12 +34,13 @@ class MovementForm(forms.Form):
         try:
             self.move_stock(stock=stock, actor=actor)
         except AdjustmentRefused as error:
-            self.add_error("quantity", f"{error}.")
+            self.add_error("quantity", gettext("%(error)s.") % {"error": error})
             return None
         movement = stock.movements.get(reference=self.reference)
         asked = self.cleaned_data["quantity"], self.cleaned_data.get("reason", "")
         if asked != (movement.quantity, movement.reason):  # sent, and then filled in again with the back button
-            self.add_error(None, f"This form has moved {movement.quantity:+} before. Open a new one to move more.")
+            text = gettext("This form has moved %(quantity)s before. Open a new one to move more.")
+            self.add_error(None, text % {"quantity": f"{movement.quantity:+}"})
             return None
         return movement
 
@@ -43,27 +49,29 @@ class MovementForm(forms.Form):
 
 
 class ReceiveForm(MovementForm):
-    title = "Receive a delivery"
-    quantity = forms.IntegerField(min_value=1, max_value=MOST_UNITS, help_text="Units delivered.")
+    title = _("Receive a delivery")
+    quantity = forms.IntegerField(
+        label=_("Quantity"), min_value=1, max_value=MOST_UNITS, help_text=_("Units delivered.")
+    )
 
     def move_stock(self, *, stock: Stock, actor: User) -> None:
         receive_stock(reference=self.reference, quantities={stock.pk: self.cleaned_data["quantity"]}, actor=actor)
 
 
 class AdjustForm(MovementForm):
-    title = "Adjust stock"
+    title = _("Adjust stock")
     quantity = forms.IntegerField(
-        label="Change",
+        label=_("Change"),
         min_value=-MOST_UNITS,
         max_value=MOST_UNITS,
-        help_text="Units to add or, with a minus, to remove.",
+        help_text=_("Units to add or, with a minus, to remove."),
     )
-    reason = forms.CharField(max_length=200, widget=forms.TextInput(attrs={"class": "vTextField"}))
+    reason = forms.CharField(label=_("Reason"), max_length=200, widget=forms.TextInput(attrs={"class": "vTextField"}))
 
     def clean_quantity(self) -> int:
         quantity: int = self.cleaned_data["quantity"]
         if quantity == 0:
-            raise forms.ValidationError("A change of 0 is none.")
+            raise forms.ValidationError(gettext("A change of 0 is none."))
         return quantity
 
     def move_stock(self, *, stock: Stock, actor: User) -> None:
@@ -81,16 +89,23 @@ class StockFileForm(forms.Form):
 
     token = forms.UUIDField(widget=forms.HiddenInput, initial=uuid4)
     file = forms.FileField(
-        label="CSV file",
+        label=_("CSV file"),
         widget=forms.FileInput(attrs={"accept": ".csv,text/csv"}),
-        help_text=f"UTF-8, at most {MOST_ROWS:,} rows under the first line sku,quantity,reason. "
-        "A row without a reason is a delivery; one with a reason is an adjustment, and may remove units.",
+        help_text=format_lazy(
+            _(
+                "UTF-8, at most {most} rows under the first line sku,quantity,reason. "
+                "A row without a reason is a delivery; one with a reason is an adjustment, and may remove units."
+            ),
+            most=lazy(number_format, str)(MOST_ROWS, force_grouping=True),
+        ),
     )
 
     def clean_file(self) -> list[Move]:
         file = self.cleaned_data["file"]
         if file.size > MOST_BYTES:
-            raise forms.ValidationError(f"The file is larger than {MOST_BYTES // 1_000_000} MB.")
+            raise forms.ValidationError(
+                gettext("The file is larger than %(most)s MB.") % {"most": MOST_BYTES // 1_000_000}
+            )
         try:
             return read_stock_file(io.TextIOWrapper(file.file, encoding="utf-8-sig", newline=""))
         except StockFileRefused as refused:
@@ -104,9 +119,12 @@ class StockFileForm(forms.Form):
         except StockFileRefused as refused:
             self.add_error("file", _list_bad_rows(refused))
         except ReferenceReused:
-            self.add_error(None, "This form has moved stock before. Open a new one to move more.")
+            self.add_error(None, gettext("This form has moved stock before. Open a new one to move more."))
         return 0
 
 
 def _list_bad_rows(refused: StockFileRefused) -> list[str]:
-    return [f"Line {row.line}: {row.reason}." for row in sorted(refused.bad_rows, key=lambda row: row.line)]
+    text = gettext("Line %(line)s: %(reason)s.")
+    return [
+        text % {"line": row.line, "reason": row.reason} for row in sorted(refused.bad_rows, key=lambda row: row.line)
+    ]

@@ -7,26 +7,35 @@ from django.db.models import F, Q, Value
 from django.db.models.functions import Concat, Lower, Now
 from django.urls import reverse
 from django.utils.text import slugify
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 
 class Product(models.Model):
     """An article of the shop. One without a price is known but not for sale."""
 
-    sku = models.CharField("SKU", max_length=64, unique=True)
-    name = models.CharField(max_length=200)
-    slug = models.SlugField(max_length=200, blank=True)
-    description = models.TextField(blank=True)
-    price = models.PositiveBigIntegerField(null=True, blank=True, help_text="In minor units: 255 is 2.55.")
-    currency = models.CharField(max_length=3, help_text="ISO 4217.")
-    max_quantity = models.PositiveIntegerField(
-        null=True, blank=True, help_text="Units in one order. Empty: as many as the shop sells of any product at once."
+    sku = models.CharField(_("SKU"), max_length=64, unique=True)
+    name = models.CharField(_("name"), max_length=200)
+    slug = models.SlugField(_("slug"), max_length=200, blank=True)
+    description = models.TextField(_("description"), blank=True)
+    price = models.PositiveBigIntegerField(
+        _("price"), null=True, blank=True, help_text=_("In minor units: 255 is 2.55.")
     )
-    active = models.BooleanField(default=True, help_text="Can be bought.")
+    currency = models.CharField(_("currency"), max_length=3, help_text="ISO 4217.")
+    max_quantity = models.PositiveIntegerField(
+        _("max quantity"),
+        null=True,
+        blank=True,
+        help_text=_("Units in one order. Empty: as many as the shop sells of any product at once."),
+    )
+    active = models.BooleanField(_("active"), default=True, help_text=_("Can be bought."))
     search_text = models.GeneratedField(
         expression=Lower(Concat("sku", Value(" "), "name")), output_field=models.TextField(), db_persist=True
     )
 
     class Meta:
+        verbose_name = _("product")
+        verbose_name_plural = _("products")
         ordering = ["name", "pk"]
         indexes = [
             models.Index(fields=["name", "id"], condition=Q(active=True), name="product_for_sale_by_name"),
@@ -36,17 +45,17 @@ class Product(models.Model):
             models.CheckConstraint(
                 condition=Q(price__gt=0),
                 name="product_price_is_positive",
-                violation_error_message="The price must be more than 0.",
+                violation_error_message=_("The price must be more than 0."),
             ),
             models.CheckConstraint(
                 condition=Q(active=False) | Q(price__isnull=False),
                 name="product_for_sale_has_a_price",
-                violation_error_message="A product without a price can't be active.",
+                violation_error_message=_("A product without a price can't be active."),
             ),
             models.CheckConstraint(
                 condition=Q(currency__regex="^[A-Z]{3}$"),
                 name="product_currency_is_iso_4217",
-                violation_error_message="The currency is three capital letters, such as GBP.",
+                violation_error_message=_("The currency is three capital letters, such as GBP."),
             ),
         ]
 
@@ -70,12 +79,13 @@ class Product(models.Model):
 class Stock(models.Model):
     """How many units of a product there are. A row of its own: saving a product can't overwrite it."""
 
-    product = models.OneToOneField(Product, on_delete=models.PROTECT, primary_key=True)
-    on_hand = models.PositiveBigIntegerField(default=0)
-    reserved = models.PositiveBigIntegerField(default=0)
+    product = models.OneToOneField(Product, on_delete=models.PROTECT, primary_key=True, verbose_name=_("product"))
+    on_hand = models.PositiveBigIntegerField(_("on hand"), default=0)
+    reserved = models.PositiveBigIntegerField(_("reserved"), default=0)
 
     class Meta:
-        verbose_name_plural = "stock"
+        verbose_name = _("stock")
+        verbose_name_plural = _("stock")
         constraints = [
             models.CheckConstraint(
                 condition=Q(reserved__gte=0) & Q(reserved__lte=F("on_hand")), name="stock_reserved_is_on_hand"
@@ -83,7 +93,7 @@ class Stock(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.product}: {self.available} available"
+        return gettext("%(product)s: %(units)s available") % {"product": self.product, "units": self.available}
 
     @property
     def available(self) -> int:
@@ -94,22 +104,26 @@ class StockMovement(models.Model):
     """One change of a stock, for one reason. The ledger is append-only: a trigger refuses updates and deletes."""
 
     class Kind(models.TextChoices):
-        RECEIVED = "RECEIVED"
-        ADJUSTED = "ADJUSTED"
-        RESERVED = "RESERVED"
-        RELEASED = "RELEASED"
-        DEDUCTED = "DEDUCTED"
-        RETURNED = "RETURNED"
+        RECEIVED = "RECEIVED", _("Received")
+        ADJUSTED = "ADJUSTED", _("Adjusted")
+        RESERVED = "RESERVED", _("Reserved")
+        RELEASED = "RELEASED", _("Released")
+        DEDUCTED = "DEDUCTED", _("Deducted")
+        RETURNED = "RETURNED", _("Returned")
 
-    stock = models.ForeignKey(Stock, on_delete=models.PROTECT, related_name="movements")
-    kind = models.CharField(max_length=8, choices=Kind)
-    quantity = models.BigIntegerField()
-    reference = models.CharField(max_length=64)
-    reason = models.CharField(max_length=200, blank=True)
-    actor = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True)
-    created_at = models.DateTimeField(db_default=Now())
+    stock = models.ForeignKey(Stock, on_delete=models.PROTECT, related_name="movements", verbose_name=_("stock"))
+    kind = models.CharField(_("kind"), max_length=8, choices=Kind)
+    quantity = models.BigIntegerField(_("quantity"))
+    reference = models.CharField(_("reference"), max_length=64)
+    reason = models.CharField(_("reason"), max_length=200, blank=True)
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, verbose_name=_("actor")
+    )
+    created_at = models.DateTimeField(_("created at"), db_default=Now())
 
     class Meta:
+        verbose_name = _("stock movement")
+        verbose_name_plural = _("stock movements")
         ordering = ["pk"]
         indexes = [models.Index(fields=["reference"], name="movement_reference")]
         constraints = [

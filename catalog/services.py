@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from django.db import connection, transaction
+from django.utils.translation import gettext as _
 
 from accounts.models import User
 from catalog.models import Product, Stock, StockMovement
@@ -42,7 +43,7 @@ class InsufficientStock(Exception):
 
 
 class AdjustmentRefused(Exception):
-    """The adjustment has no reason, or would leave less on hand than is reserved"""
+    """The adjustment has no reason, or would leave less on hand than is reserved; its text is for staff."""
 
 
 def reserve_stock(*, reference: str, quantities: Mapping[int, int]) -> None:
@@ -93,9 +94,10 @@ def adjust_stock(*, reference: str, product_id: int, quantity: int, reason: str,
         if product_id in _find_quantities(reference=reference, kind=Kind.ADJUSTED):
             return
         if not reason:
-            raise AdjustmentRefused("An adjustment needs a reason")
+            raise AdjustmentRefused(_("An adjustment needs a reason"))
         if available.get(product_id, 0) + quantity < 0:
-            raise AdjustmentRefused(f"{quantity:+} would leave less on hand than is reserved")
+            refusal = _("%(quantity)s would leave less on hand than is reserved") % {"quantity": f"{quantity:+}"}
+            raise AdjustmentRefused(refusal)
         _move_stock(
             kind=Kind.ADJUSTED, reference=reference, quantities={product_id: quantity}, reason=reason, actor=actor
         )

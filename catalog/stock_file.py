@@ -5,6 +5,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from django.db import transaction
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from accounts.models import User
 from catalog.catalog_file import BadRow, read_rows
@@ -49,21 +52,29 @@ def read_stock_file(lines: Iterable[str]) -> list[Move]:
         _check_header(next(rows, (1, [])))
         for line, cells in rows:
             if len(moves) + len(bad_rows) >= MOST_ROWS:
-                bad_rows.append(BadRow(line, f"more than {MOST_ROWS:,} rows: make two files of it"))
+                bad_rows.append(
+                    BadRow(
+                        line,
+                        _("more than %(most)s rows: make two files of it")
+                        % {"most": number_format(MOST_ROWS, force_grouping=True)},
+                    )
+                )
                 break
             wrong, move = _read_move(line, cells)
             if not wrong and move.sku in moves:
-                wrong = f"SKU {move.sku} is on line {moves[move.sku].line} already"
+                names = {"sku": move.sku, "line": moves[move.sku].line}
+                wrong = _("SKU %(sku)s is on line %(line)s already") % names
             if wrong:
                 bad_rows.append(BadRow(line, wrong))
             else:
                 moves[move.sku] = move
     except UnicodeDecodeError as error:
-        raise StockFileRefused([BadRow(1, "not UTF-8 text")]) from error
+        raise StockFileRefused([BadRow(1, _("not UTF-8 text"))]) from error
     ids = _find_products(moves)
-    bad_rows += [BadRow(move.line, f"no product has the SKU {sku}") for sku, move in moves.items() if sku not in ids]
+    unknown = _("no product has the SKU %(sku)s")
+    bad_rows += [BadRow(move.line, unknown % {"sku": sku}) for sku, move in moves.items() if sku not in ids]
     if not moves and not bad_rows:
-        bad_rows.append(BadRow(1, "no row below the first line"))
+        bad_rows.append(BadRow(1, _("no row below the first line")))
     if bad_rows:
         raise StockFileRefused(bad_rows)
     return list(moves.values())
@@ -88,23 +99,27 @@ def move_stock(*, reference: str, moves: Sequence[Move], actor: User) -> int:
 def _check_header(header: tuple[int, list[str]]) -> None:
     line, cells = header
     if [cell.strip().lower().removeprefix("\ufeff") for cell in cells] != HEADER:
-        raise StockFileRefused([BadRow(line, f"the first line is not {','.join(HEADER)}")])
+        raise StockFileRefused([BadRow(line, _("the first line is not %(header)s") % {"header": ",".join(HEADER)})])
 
 
 def _read_move(line: int, cells: list[str]) -> tuple[str, Move]:
     """What is wrong with the row, if anything, and its move."""
     sku, quantity, reason = (cell.strip() for cell in (*cells, "", "", "")[:3])
     if not NUMBER.fullmatch(quantity):
-        return f"quantity {quantity!r} is not a whole number", Move(line, sku, 0, reason)
+        wrong = _("quantity '%(quantity)s' is not a whole number") % {"quantity": quantity}
+        return wrong, Move(line, sku, 0, reason)
     move = Move(line, sku, int(quantity), reason)
+    columns = ngettext("%(count)s column, not %(wanted)s", "%(count)s columns, not %(wanted)s", len(cells))
+    most = {"most": number_format(MOST_UNITS, force_grouping=True)}
+    longest = {"longest": LONGEST_REASON}
     checks = {
-        f"{len(cells)} columns, not {len(HEADER)}": len(cells) != len(HEADER),
-        "no SKU": not sku,
-        "a NUL character": "\0" in sku + reason,
-        "the quantity is 0": move.quantity == 0,
-        f"more than {MOST_UNITS:,} units": abs(move.quantity) > MOST_UNITS,
-        "units are removed without a reason": move.quantity < 0 and not reason,
-        f"the reason is longer than {LONGEST_REASON} characters": len(reason) > LONGEST_REASON,
+        columns % {"count": len(cells), "wanted": len(HEADER)}: len(cells) != len(HEADER),
+        _("no SKU"): not sku,
+        _("a NUL character"): "\0" in sku + reason,
+        _("the quantity is 0"): move.quantity == 0,
+        _("more than %(most)s units") % most: abs(move.quantity) > MOST_UNITS,
+        _("units are removed without a reason"): move.quantity < 0 and not reason,
+        _("the reason is longer than %(longest)s characters") % longest: len(reason) > LONGEST_REASON,
     }
     return next((words for words, wrong in checks.items() if wrong), ""), move
 

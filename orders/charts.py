@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from django.utils.translation import gettext as _
+
 WIDTH, HEIGHT = 720, 160  # of the bars, in the SVG's own units
 GAP = 0.25  # of a bar's place
 
@@ -31,7 +33,7 @@ class Chart:
     name: str
     title: str
     description: str
-    series: list[str]
+    series: list[tuple[str, str]]  # the kind, and its label
     bars: list[Bar]
     rows: list[tuple[str, list[str]]]
     ticks: list[tuple[str, str]]  # where under the bars, and the label there
@@ -44,23 +46,28 @@ def draw_chart(
     title: str,
     labels: Sequence[str],
     series: Mapping[str, Sequence[float]],
+    names: Mapping[str, str],
     stacked: bool = True,
     format_value: Callable[[float], str] = str,
 ) -> Chart:
-    """A bar for each label and series: on top of each other, or side by side. The highest fills the chart."""
+    """A bar for each label and series: on top of each other, or side by side. The highest fills the chart.
+
+    `series` has the values of each kind, `names` what the kinds are called.
+    """
     columns = list(zip(*series.values(), strict=True))
     highest = max((sum(column) if stacked else max(column) for column in columns), default=0)
     place = WIDTH / max(len(labels), 1)
     bars = [
-        Bar(box=box, series=f"{name}-{kind}", title=f"{label}, {kind}: {format_value(value)}")
+        Bar(box=box, series=f"{name}-{kind}", title=f"{label}, {names[kind]}: {format_value(value)}")
         for number, (label, column) in enumerate(zip(labels, columns, strict=True))
         for kind, value, box in _place_column(series, column, number * place, place, highest, stacked=stacked)
     ]
     return Chart(
         name=name,
         title=title,
-        description=f"Bars from {labels[0]} to {labels[-1]}, at most {format_value(highest)}.",
-        series=list(series),
+        description=_("Bars from %(first)s to %(last)s, at most %(most)s. The values are in the table below.")
+        % {"first": labels[0], "last": labels[-1], "most": format_value(highest)},
+        series=[(kind, names[kind]) for kind in series],
         bars=bars,
         rows=[
             (label, [format_value(value) for value in column]) for label, column in zip(labels, columns, strict=True)

@@ -10,16 +10,22 @@ from django.db import connection
 from django.db.models import Count, F, Q, QuerySet, Sum
 from django.db.models.functions import Now, TruncDay, TruncHour
 from django.utils import timezone
+from django.utils.formats import date_format, number_format
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext, pgettext
 
 from catalog.models import Stock
 from money import format_money
 from orders.charts import Chart, draw_chart
+from orders.invariants import CHECKS
 from orders.models import AuditRun, Order, OrderEvent
 from payments.models import Payment
 
+MINUTE, HOUR, DAY = 60, 3600, 86_400  # in seconds
 HOURS = 24
 DAYS = 14
 SHORTEST = 10  # products in the list of what runs out
+RECONCILED = {check.detail for check in CHECKS if "audit_charge" in check.sql}  # with the provider's ledger
 Status = Order.Status
 
 PERCENTILES = """
@@ -31,11 +37,12 @@ FROM orders_order WHERE status = 'CONFIRMED' AND finalized_at >= %s GROUP BY GRO
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """A number with its words. `filter` is the order list's, where the list shows the same orders."""
+    """A number with its words, and what it links to: the order list with a `filter`, or the run of an `audit`."""
 
     title: str
     value: str
     filter: str = ""
+    audit: int | None = None
     alarm: bool = False
 
 
@@ -51,8 +58,15 @@ class Dashboard:
 def read_dashboard() -> Dashboard:
     now = timezone.now()
     times = _read_times_to_confirm(now)
+    audit = AuditRun.objects.first()
     return Dashboard(
-        figures=[*_count_waiting(), *_describe_times(times), _count_repairs(now), _read_last_audit(now)],
+        figures=[
+            *_count_waiting(),
+            *_describe_times(times),
+            _count_repairs(now),
+            _describe_audit(audit, now),
+            _describe_reconciliation(audit),
+        ],
         charts=[_draw_orders(now), *_draw_money(now), _draw_times(now, times)],
         running_out=list(find_low_stock()[:SHORTEST]),
         low_stock=settings.SHOP_LOW_STOCK,
@@ -75,11 +89,12 @@ def _count_waiting() -> Iterator[Figure]:
         given_up=Count("pk", filter=Q(sweep_after=None)),
     )
     unknown = Payment.objects.filter(status=Payment.Status.SENT).count()
-    yield Figure(title="Pending", value=f"{counts['pending']:,}", filter="status__exact=PENDING")
-    yield Figure(title="Stuck", value=f"{counts['stuck']:,}", filter="attention=stuck")
-    yield Figure(title="Payment unknown", value=f"{unknown:,}", filter="attention=unknown")
-    for title, name in [("Needs review", "review"), ("Given up", "given_up")]:
-        yield Figure(title=title, value=f"{counts[name]:,}", filter=f"attention={name}", alarm=counts[name] > 0)
+    yield Figure(title=_("Pending"), value=format_count(counts["pending"]), filter="status__exact=PENDING")
+    yield Figure(title=_("Stuck"), value=format_count(counts["stuck"]), filter="attention=stuck")
+    yield Figure(title=_("Payment unknown"), value=format_count(unknown), filter="attention=unknown")
+    for title, name in [(_("Needs review"), "review"), (_("Given up"), "given_up")]:
+        count = counts[name]
+        yield Figure(title=title, value=format_count(count), filter=f"attention={name}", alarm=count > 0)
 
 
 def _count_repairs(now: datetime) -> Figure:
@@ -88,21 +103,38 @@ def _count_repairs(now: datetime) -> Figure:
         orders=Count("order", distinct=True),
         final=Count("order", distinct=True, filter=~Q(order__status=Status.PENDING)),
     )
-    return Figure(title="Swept in 24 hours", value=f"{counts['orders']:,} ({counts['final']:,} final)")
+    value = _("%(orders)s (%(final)s final)") % {name: format_count(count) for name, count in counts.items()}
+    return Figure(title=_("Swept in 24 hours"), value=value)
 
 
-def _read_last_audit(now: datetime) -> Figure:
-    run = AuditRun.objects.first()
+def _describe_audit(run: AuditRun | None, now: datetime) -> Figure:
     if run is None:
-        return Figure(title="Last audit", value="never", alarm=True)
-    age = now - run.created_at
-    late = age.total_seconds() > 3 * settings.AUDIT_EVERY
-    words = f"{'clean' if run.ok else 'NOT clean'}, {format_seconds(age.total_seconds())} ago"
-    return Figure(title="Last audit", value=words, alarm=late or not run.ok)
+        return Figure(title=_("Last audit"), value=_("never"), alarm=True)
+    age = (now - run.created_at).total_seconds()
+    value = (_("clean, %(age)s ago") if run.ok else _("NOT clean, %(age)s ago")) % {"age": format_seconds(age)}
+    late = age > 3 * settings.AUDIT_EVERY
+    return Figure(title=_("Last audit"), value=value, audit=run.pk, alarm=late or not run.ok)
+
+
+def _describe_reconciliation(run: AuditRun | None) -> Figure:
+    """What the last audit found when it held the orders against the provider's ledger."""
+    title = _("Reconciled with the provider")
+    if run is None:
+        return Figure(title=title, value=_("never"), alarm=True)
+    if "error" in run.report:
+        return Figure(title=title, value=_("the provider could not be asked"), audit=run.pk, alarm=True)
+    wrong = [found for found in run.report["violations"] if found["detail"] in RECONCILED]
+    differences = len({code for found in wrong for code in found["codes"]})
+    charges = run.report["checked"]["charges"]
+    compared = ngettext("%(count)s charge", "%(count)s charges", charges) % {"count": format_count(charges)}
+    differ = ngettext("%(count)s difference", "%(count)s differences", differences) % {
+        "count": format_count(differences)
+    }
+    return Figure(title=title, value=f"{compared}, {differ}", audit=run.pk, alarm=differences > 0)
 
 
 def _describe_times(times: dict[datetime | None, list[float]]) -> Iterator[Figure]:
-    for number, title in enumerate(["Time to confirm, p50", "Time to confirm, p95"]):
+    for number, title in enumerate([_("Time to confirm, p50"), _("Time to confirm, p95")]):
         seconds = times[None][number] if None in times else None
         yield Figure(title=title, value="-" if seconds is None else format_seconds(seconds))
 
@@ -122,10 +154,11 @@ def _draw_orders(now: datetime) -> Chart:
     }
     return draw_chart(
         name="orders",
-        title="Orders by the hour they were placed, UTC, as they stand now",
+        title=_("Orders by the hour they were placed, UTC, as they stand now"),
         labels=_hour_labels(now),
         series={status.lower(): [counts.get((hour, status), 0) for hour in _hours(now)] for status in Status.values},
-        format_value="{:,}".format,
+        names={status.lower(): str(label) for status, label in Status.choices},
+        format_value=format_count,
     )
 
 
@@ -139,9 +172,11 @@ def _draw_money(now: datetime) -> Iterator[Chart]:
     for currency, sums in sorted(totals.items()):
         yield draw_chart(
             name="money",
-            title=f"{currency} confirmed by day, UTC",
-            labels=[f"{day:%m-%d}" for day in days],
+            title=_("%(currency)s confirmed by day, UTC") % {"currency": currency},
+            # Translators: Django's date format of a day and its month, such as Nov 24.
+            labels=[date_format(day, pgettext("date format", "M j")) for day in days],
             series={"confirmed": [sums.get(day, 0) for day in days]},
+            names={"confirmed": str(Status.CONFIRMED.label)},
             format_value=lambda amount, currency=currency: format_money(int(amount), currency),  # type: ignore[misc]
         )
 
@@ -150,20 +185,30 @@ def _draw_times(now: datetime, times: dict[datetime | None, list[float]]) -> Cha
     hours = [times.get(hour, [0.0, 0.0]) for hour in _hours(now)]
     return draw_chart(
         name="times",
-        title="Time from placed to confirmed by hour, UTC",
+        title=_("Time from placed to confirmed by hour, UTC"),
         labels=_hour_labels(now),
         series={"p50": [p50 for p50, _ in hours], "p95": [p95 for _, p95 in hours]},
+        names={"p50": "p50", "p95": "p95"},
         stacked=False,
         format_value=format_seconds,
     )
 
 
+def format_count(count: float) -> str:
+    return number_format(count, force_grouping=True)
+
+
 def format_seconds(seconds: float) -> str:
     """As short as it can be read: 0.4 s, 12 s, 3 min, 2 h, 5 days."""
-    for size, unit in [(48 * 3600, "days"), (2 * 3600, "h"), (120, "min")]:
-        if seconds >= size:
-            return f"{seconds / {'days': 86400, 'h': 3600, 'min': 60}[unit]:.0f} {unit}"
-    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    if seconds >= 2 * DAY:
+        days = round(seconds / DAY)
+        return ngettext("%(days)s day", "%(days)s days", days) % {"days": format_count(days)}
+    if seconds >= 2 * HOUR:
+        return _("%(hours)s h") % {"hours": round(seconds / HOUR)}
+    if seconds >= 2 * MINUTE:
+        return _("%(minutes)s min") % {"minutes": round(seconds / MINUTE)}
+    number = number_format(round(seconds, 1), 1) if seconds < 10 else str(round(seconds))
+    return _("%(seconds)s s") % {"seconds": number}
 
 
 def _hours(now: datetime) -> list[datetime]:
@@ -171,7 +216,7 @@ def _hours(now: datetime) -> list[datetime]:
 
 
 def _hour_labels(now: datetime) -> list[str]:
-    return [f"{hour:%H}:00" for hour in _hours(now)]
+    return [date_format(hour, "H:i") for hour in _hours(now)]
 
 
 def _first_hour(now: datetime) -> datetime:

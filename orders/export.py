@@ -37,7 +37,10 @@ class _Echo:
 
 
 def export_orders(orders: QuerySet[Order]) -> StreamingHttpResponse:
-    """The orders in the order in which they were placed; totals in units of their currency, times in UTC."""
+    """The orders in the order in which they were placed; totals in units of their currency, times in UTC.
+
+    A format for programs: its columns and statuses are the same in every language.
+    """
     answer = StreamingHttpResponse(_write_batches(orders), content_type="text/csv; charset=utf-8")
     answer.headers["Content-Disposition"] = f'attachment; filename="orders-{timezone.now():%Y%m%d-%H%M%S}.csv"'
     return answer

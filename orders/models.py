@@ -8,7 +8,8 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
-from django.utils.translation import get_language
+from django.utils.translation import get_language, gettext
+from django.utils.translation import gettext_lazy as _
 
 from catalog.models import Product
 from payments.models import Payment
@@ -31,43 +32,65 @@ class Order(models.Model):
     """What a customer wants and will pay. It ends once: CONFIRMED or CANCELLED."""
 
     class Status(models.TextChoices):
-        PENDING = "PENDING"
-        CONFIRMED = "CONFIRMED"
-        CANCELLED = "CANCELLED"
+        PENDING = "PENDING", _("Pending")
+        CONFIRMED = "CONFIRMED", _("Confirmed")
+        CANCELLED = "CANCELLED", _("Cancelled")
 
     class CancelReason(models.TextChoices):
-        CARD_DECLINED = "card_declined"
-        EXPIRED = "expired"
-        CUSTOMER = "customer"
-        STAFF = "staff"
+        CARD_DECLINED = "card_declined", _("Card declined")
+        EXPIRED = "expired", _("Expired")
+        CUSTOMER = "customer", _("Customer")
+        STAFF = "staff", _("Staff")
 
-    code = models.CharField(max_length=18, unique=True, default=make_code, editable=False)
-    checkout_key = models.CharField(max_length=255, unique=True, help_text="The client's idempotency key.")
-    checkout_hash = models.CharField(max_length=64, help_text="SHA-256 of what was asked for under that key.")
+    code = models.CharField(_("code"), max_length=18, unique=True, default=make_code, editable=False)
+    checkout_key = models.CharField(
+        _("checkout key"), max_length=255, unique=True, help_text=_("The client's idempotency key.")
+    )
+    checkout_hash = models.CharField(
+        _("checkout hash"), max_length=64, help_text=_("SHA-256 of what was asked for under that key.")
+    )
     user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="orders"
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="orders",
+        verbose_name=_("user"),
     )
-    email = models.EmailField()
-    language = models.CharField(max_length=16, default=current_language, help_text="Of the mails to the customer.")
-    status = models.CharField(max_length=9, choices=Status, default=Status.PENDING)
+    email = models.EmailField(_("email"))
+    language = models.CharField(
+        _("language"), max_length=16, default=current_language, help_text=_("Of the mails to the customer.")
+    )
+    status = models.CharField(_("status"), max_length=9, choices=Status, default=Status.PENDING)
     cancel_reason = models.CharField(
-        max_length=13, choices=CancelReason, blank=True, help_text="While PENDING: who asked to cancel it."
+        _("cancel reason"),
+        max_length=13,
+        choices=CancelReason,
+        blank=True,
+        help_text=_("While the order is pending: who asked to cancel it."),
     )
-    currency = models.CharField(max_length=3)
-    total = models.PositiveBigIntegerField(help_text="In minor units.")
-    payment = models.OneToOneField(Payment, on_delete=models.PROTECT)
-    created_at = models.DateTimeField(db_default=Now())
-    expires_at = models.DateTimeField(help_text="When an unpaid order is cancelled.")
-    finalized_at = models.DateTimeField(null=True, blank=True)
+    currency = models.CharField(_("currency"), max_length=3)
+    total = models.PositiveBigIntegerField(_("total"), help_text=_("In minor units."))
+    payment = models.OneToOneField(Payment, on_delete=models.PROTECT, verbose_name=_("payment"))
+    created_at = models.DateTimeField(_("created at"), db_default=Now())
+    expires_at = models.DateTimeField(_("expires at"), help_text=_("When an unpaid order is cancelled."))
+    finalized_at = models.DateTimeField(_("finalized at"), null=True, blank=True)
     sweep_after = models.DateTimeField(
-        null=True, blank=True, help_text="When the sweep takes it up, unless it is final by then. Empty: it gave up."
+        _("sweep after"),
+        null=True,
+        blank=True,
+        help_text=_("When the sweep takes it up, unless it is final by then. Empty: it gave up."),
     )
-    attempts = models.PositiveIntegerField(default=0, help_text="How often it was swept.")
-    finalize_attempts = models.PositiveIntegerField(default=0, help_text="How often with its payment's answer known.")
-    needs_review = models.BooleanField(default=False)
-    review_reason = models.TextField(blank=True)
+    attempts = models.PositiveIntegerField(_("attempts"), default=0, help_text=_("How often it was swept."))
+    finalize_attempts = models.PositiveIntegerField(
+        _("finalize attempts"), default=0, help_text=_("How often with its payment's answer known.")
+    )
+    needs_review = models.BooleanField(_("needs review"), default=False)
+    review_reason = models.TextField(_("review reason"), blank=True)
 
     class Meta:
+        verbose_name = _("order")
+        verbose_name_plural = _("orders")
         ordering = ["-created_at"]
         permissions = [("export_order", "Can export orders")]
         indexes = [
@@ -108,17 +131,22 @@ class Order(models.Model):
 class OrderLine(models.Model):
     """One product of an order, as it was sold: the product may change or go, the line stays."""
 
-    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="lines")
-    product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="+")
-    sku = models.CharField("SKU", max_length=64)
-    name = models.CharField(max_length=200)
-    price = models.PositiveBigIntegerField(help_text="Of one unit, in minor units.")
-    quantity = models.PositiveIntegerField()
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="lines", verbose_name=_("order"))
+    product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="+", verbose_name=_("product"))
+    sku = models.CharField(_("SKU"), max_length=64)
+    name = models.CharField(_("name"), max_length=200)
+    price = models.PositiveBigIntegerField(_("price"), help_text=_("Of one unit, in minor units."))
+    quantity = models.PositiveIntegerField(_("quantity"))
     total = models.GeneratedField(
-        expression=F("price") * F("quantity"), output_field=models.BigIntegerField(), db_persist=True
+        verbose_name=_("total"),
+        expression=F("price") * F("quantity"),
+        output_field=models.BigIntegerField(),
+        db_persist=True,
     )
 
     class Meta:
+        verbose_name = _("order line")
+        verbose_name_plural = _("order lines")
         ordering = ["pk"]
         constraints = [
             models.UniqueConstraint(fields=["order", "product"], name="line_product_once"),
@@ -133,32 +161,37 @@ class OrderLine(models.Model):
 class AuditRun(models.Model):
     """What the audit found at one time."""
 
-    ok = models.BooleanField()
-    report = models.JSONField()
-    created_at = models.DateTimeField(db_default=Now())
+    ok = models.BooleanField(_("clean"))
+    report = models.JSONField(_("report"))
+    created_at = models.DateTimeField(_("created at"), db_default=Now())
 
     class Meta:
+        verbose_name = _("audit run")
+        verbose_name_plural = _("audit runs")
         ordering = ["-pk"]
 
     def __str__(self) -> str:
-        return f"{self.created_at:%Y-%m-%d %H:%M}: {'clean' if self.ok else 'NOT clean'}"
+        time = f"{self.created_at:%Y-%m-%d %H:%M}"
+        return (gettext("%(time)s: clean") if self.ok else gettext("%(time)s: NOT clean")) % {"time": time}
 
 
 class OrderMail(models.Model):
     """A mail that an order owes its customer: written with what it tells of, sent afterwards."""
 
     class Kind(models.TextChoices):
-        CONFIRMED = "confirmed"
-        CANCELLED = "cancelled"
+        CONFIRMED = "confirmed", _("Confirmed")
+        CANCELLED = "cancelled", _("Cancelled")
 
-    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="mails")
-    kind = models.CharField(max_length=9, choices=Kind)
-    created_at = models.DateTimeField(db_default=Now())
-    send_after = models.DateTimeField(db_default=Now())
-    attempts = models.PositiveIntegerField(default=0)
-    sent_at = models.DateTimeField(null=True, blank=True)
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="mails", verbose_name=_("order"))
+    kind = models.CharField(_("kind"), max_length=9, choices=Kind)
+    created_at = models.DateTimeField(_("created at"), db_default=Now())
+    send_after = models.DateTimeField(_("send after"), db_default=Now())
+    attempts = models.PositiveIntegerField(_("attempts"), default=0)
+    sent_at = models.DateTimeField(_("sent at"), null=True, blank=True)
 
     class Meta:
+        verbose_name = _("order mail")
+        verbose_name_plural = _("order mails")
         ordering = ["pk"]
         indexes = [models.Index(fields=["send_after"], condition=Q(sent_at__isnull=True), name="mail_to_send")]
         constraints = [models.UniqueConstraint(fields=["order", "kind"], name="mail_once")]
@@ -171,22 +204,26 @@ class OrderEvent(models.Model):
     """Something that happened to an order. Append-only: a trigger refuses updates and deletes."""
 
     class Kind(models.TextChoices):
-        PLACED = "placed"
-        SWEPT = "swept"
-        CANCEL_REQUESTED = "cancel_requested"
-        REVIEW_NEEDED = "review_needed"
-        RESUMED = "resumed"
-        REVIEWED = "reviewed"
-        CONFIRMED = "confirmed"
-        CANCELLED = "cancelled"
+        PLACED = "placed", _("Placed")
+        SWEPT = "swept", _("Swept")
+        CANCEL_REQUESTED = "cancel_requested", _("Cancel requested")
+        REVIEW_NEEDED = "review_needed", _("Needs review")
+        RESUMED = "resumed", _("Taken up again")
+        REVIEWED = "reviewed", _("Reviewed")
+        CONFIRMED = "confirmed", _("Confirmed")
+        CANCELLED = "cancelled", _("Cancelled")
 
-    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="events")
-    kind = models.CharField(max_length=16, choices=Kind)
-    actor = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True)
-    data = models.JSONField(default=dict, encoder=DjangoJSONEncoder)
-    created_at = models.DateTimeField(db_default=Now())
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="events", verbose_name=_("order"))
+    kind = models.CharField(_("kind"), max_length=16, choices=Kind)
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, verbose_name=_("actor")
+    )
+    data = models.JSONField(_("data"), default=dict, encoder=DjangoJSONEncoder)
+    created_at = models.DateTimeField(_("created at"), db_default=Now())
 
     class Meta:
+        verbose_name = _("order event")
+        verbose_name_plural = _("order events")
         ordering = ["pk"]
         indexes = [models.Index(fields=["created_at"], condition=Q(kind="swept"), name="event_swept_at")]
         constraints = [

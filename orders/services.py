@@ -6,17 +6,19 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models.functions import Least, Now
+from django.db.models.functions import Coalesce, Least, Now
 
 from accounts.models import User
 from catalog.services import deduct_stock, release_stock
 from orders.models import Order, OrderEvent, OrderMail
 from payments.models import Payment
-from payments.services import resume_payment
+from payments.services import cancel_unsent_payment, resume_payment
 
 Status = Order.Status
 Reason = Order.CancelReason
 Kind = OrderEvent.Kind
+
+NOT_IN_REVIEW: dict[str, Any] = {"needs_review": False, "review_reason": "", "attempts": 0, "finalize_attempts": 0}
 
 
 class Claim(NamedTuple):
@@ -29,6 +31,10 @@ class Claim(NamedTuple):
 
 class OrderIsFinal(Exception):
     """The order was confirmed or cancelled before: it can't be changed any more."""
+
+
+class NothingToReview(Exception):
+    """The order does not need review: somebody has looked at it before, or it never did."""
 
 
 def finalize_order(*, code: str) -> Order:
@@ -54,27 +60,42 @@ def finalize_order(*, code: str) -> Order:
         return order
 
 
-def cancel_order(*, code: str, reason: Order.CancelReason, actor: User | None = None) -> Order:
+def cancel_order(*, code: str, reason: Order.CancelReason, actor: User | None = None, note: str = "") -> Order:
     """Cancel a PENDING order: at once if its payment was never sent, else by the sweep, which asks the provider.
 
-    So the order may still end CONFIRMED, if the money was taken first. Raises OrderIsFinal, having changed nothing.
+    So the order may still end CONFIRMED, if the money was taken first. The note is for staff: it is kept in the event.
+    Raises OrderIsFinal, having changed nothing.
     """
     with transaction.atomic():
         order = _lock_pending_order(code)
-        if not order.cancel_reason:
-            _add_event(order, Kind.CANCEL_REQUESTED, actor=actor, reason=reason)
+        if note or not order.cancel_reason:
+            _add_event(order, Kind.CANCEL_REQUESTED, actor=actor, note=note, reason=reason)
         _sweep_now(order, cancel_reason=order.cancel_reason or reason, expires_at=Least("expires_at", Now()))
-        unsent = Payment.objects.filter(pk=order.payment_id, status=Payment.Status.PENDING)
-        unsent.update(status=Payment.Status.CANCELLED)
+        cancel_unsent_payment(reference=code)
         return finalize_order(code=code)
 
 
-def resume_order(*, code: str, actor: User | None = None) -> Order:
+def resume_order(*, code: str, actor: User | None = None, note: str = "") -> Order:
     """Let the sweep take up a PENDING order at once, with its attempts counted from zero. Raises OrderIsFinal."""
     with transaction.atomic():
         order = _lock_pending_order(code)
         _sweep_now(order)
-        _add_event(order, Kind.RESUMED, actor=actor)
+        _add_event(order, Kind.RESUMED, actor=actor, note=note)
+        return order
+
+
+def mark_reviewed(*, code: str, actor: User, note: str) -> Order:
+    """End the review of a PENDING order that a person has looked at: its attempts are counted from zero.
+
+    It goes on as before; one that the sweep had given up is swept again. Raises OrderIsFinal and NothingToReview,
+    having changed nothing.
+    """
+    with transaction.atomic():
+        order = _lock_pending_order(code)
+        if not order.needs_review:
+            raise NothingToReview(code)
+        _update_order(order, sweep_after=Coalesce("sweep_after", Now()), **NOT_IN_REVIEW)
+        _add_event(order, Kind.REVIEWED, actor=actor, note=note)
         return order
 
 
@@ -128,9 +149,7 @@ def _finish_order(order: Order, status: Order.Status, *, reason: str) -> None:
 
 
 def _sweep_now(order: Order, **values: object) -> None:
-    _update_order(
-        order, sweep_after=Now(), attempts=0, finalize_attempts=0, needs_review=False, review_reason="", **values
-    )
+    _update_order(order, sweep_after=Now(), **NOT_IN_REVIEW, **values)
     resume_payment(reference=order.code)
 
 
@@ -147,5 +166,8 @@ def _next_pause(order: Order, now: datetime) -> timedelta:
     return timedelta(seconds=min(pause, left) if left > 0 else pause)
 
 
-def _add_event(order: Order, kind: OrderEvent.Kind, *, actor: User | None = None, **data: object) -> None:
+def _add_event(
+    order: Order, kind: OrderEvent.Kind, *, actor: User | None = None, note: str = "", **data: object
+) -> None:
+    data |= {"note": note} if note else {}
     OrderEvent.objects.create(order=order, kind=kind, actor=actor, data=data)

@@ -2,9 +2,12 @@
 
 from django.contrib import admin
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from money import format_money
 from payments.models import Payment
+
+ANSWER = ["sent_at", "answered_at", "provider_id", "decline_code", "last_error"]
 
 
 @admin.register(Payment)
@@ -13,22 +16,19 @@ class PaymentAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's own 
     list_filter = ["status", "created_at"]
     sortable_by = ["reference", "provider_id"]  # what has an index
     search_fields = ["reference__startswith", "provider_id__exact"]
-    search_help_text = "The reference, from its beginning, or the whole id at the provider."
+    search_help_text = _("The reference, from its beginning, or the whole id at the provider.")
     ordering = ["-created_at"]
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     fieldsets = [
         (None, {"fields": ["reference", "money", "status", "created_at"]}),
-        (
-            "Provider",
-            {"fields": ["payment_method", "attempts", "sent_at", "provider_id", "decline_code", "last_error"]},
-        ),
+        (_("Provider"), {"fields": ["payment_method", "attempts", *ANSWER]}),
     ]
 
     class Media:
         css = {"all": ["payments/admin.css"]}
 
-    @admin.display(description="amount")
+    @admin.display(description=_("amount"))
     def money(self, payment: Payment) -> str:
         return format_money(payment.amount, payment.currency)
 

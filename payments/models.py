@@ -3,32 +3,37 @@
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
 
 class Payment(models.Model):
     """Money asked for. PENDING: never sent. SENT: asked, and unknown until the provider's answer is written down."""
 
     class Status(models.TextChoices):
-        PENDING = "PENDING"
-        SENT = "SENT"
-        SUCCEEDED = "SUCCEEDED"
-        DECLINED = "DECLINED"
-        CANCELLED = "CANCELLED"
+        PENDING = "PENDING", _("Pending")
+        SENT = "SENT", _("Sent")
+        SUCCEEDED = "SUCCEEDED", _("Succeeded")
+        DECLINED = "DECLINED", _("Declined")
+        CANCELLED = "CANCELLED", _("Cancelled")
 
-    reference = models.CharField(max_length=32, unique=True)
-    amount = models.PositiveBigIntegerField(help_text="In minor units.")
-    currency = models.CharField(max_length=3)
-    payment_method = models.CharField(max_length=64)
-    status = models.CharField(max_length=9, choices=Status, default=Status.PENDING)
-    attempts = models.PositiveIntegerField(default=0, help_text="How often the provider was asked.")
-    provider_id = models.CharField(max_length=255, unique=True, null=True, blank=True)
-    decline_code = models.CharField(max_length=64, blank=True)
-    last_error = models.TextField(blank=True, help_text="Why the outcome is not known yet.")
-    created_at = models.DateTimeField(db_default=Now())
-    sent_at = models.DateTimeField(null=True, blank=True)
-    answered_at = models.DateTimeField(null=True, blank=True, help_text="When its outcome was written down.")
+    reference = models.CharField(_("reference"), max_length=32, unique=True)
+    amount = models.PositiveBigIntegerField(_("amount"), help_text=_("In minor units."))
+    currency = models.CharField(_("currency"), max_length=3)
+    payment_method = models.CharField(_("payment method"), max_length=64)
+    status = models.CharField(_("status"), max_length=9, choices=Status, default=Status.PENDING)
+    attempts = models.PositiveIntegerField(_("attempts"), default=0, help_text=_("How often the provider was asked."))
+    provider_id = models.CharField(_("id at the provider"), max_length=255, unique=True, null=True, blank=True)
+    decline_code = models.CharField(_("decline code"), max_length=64, blank=True)
+    last_error = models.TextField(_("last error"), blank=True, help_text=_("Why the outcome is not known yet."))
+    created_at = models.DateTimeField(_("created at"), db_default=Now())
+    sent_at = models.DateTimeField(_("sent at"), null=True, blank=True)
+    answered_at = models.DateTimeField(
+        _("answered at"), null=True, blank=True, help_text=_("When its outcome was written down.")
+    )
 
     class Meta:
+        verbose_name = _("payment")
+        verbose_name_plural = _("payments")
         indexes = [
             models.Index(fields=["created_at"], name="payment_created_at"),
             models.Index(fields=["sent_at"], condition=Q(status="SENT"), name="payment_unknown"),

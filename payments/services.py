@@ -43,10 +43,9 @@ def charge_payment(*, reference: str) -> None:
 def cancel_payment(*, reference: str) -> None:
     """Make sure that nothing is ever taken, and write down CANCELLED; or SUCCEEDED, if the money had been taken before.
 
-    A payment that was never sent is cancelled by the row alone: a charge that comes later finds it and refuses.
     Does nothing once the outcome is known. Raises GatewayUnavailable where the provider can't say yet: it stays SENT.
     """
-    if Payment.objects.filter(reference=reference, status=Status.PENDING).update(status=Status.CANCELLED):
+    if cancel_unsent_payment(reference=reference):
         return
     request = _mark_sent(reference, among=[Status.SENT])
     if request is None:
@@ -61,6 +60,15 @@ def cancel_payment(*, reference: str) -> None:
         _record_answer(reference, status=Status.CANCELLED)
     else:
         _record_answer(reference, status=Status.SUCCEEDED, provider_id=charge.provider_id)
+
+
+def cancel_unsent_payment(*, reference: str) -> bool:
+    """Cancel a payment that was never sent, by the row alone: a charge that comes later finds it and refuses.
+
+    Return whether it was one; any other is left as it is.
+    """
+    unsent = Payment.objects.filter(reference=reference, status=Status.PENDING)
+    return unsent.update(status=Status.CANCELLED, answered_at=Now()) > 0
 
 
 def resume_payment(*, reference: str) -> None:
@@ -99,7 +107,8 @@ def _release_connection() -> None:
 
 def _record_answer(reference: str, **answer: str) -> None:
     # Compare and set: of two tasks that hear the same answer one writes it, and none overwrites an answer with another.
-    if not Payment.objects.filter(reference=reference, status=Status.SENT).update(last_error="", **answer):
+    unanswered = Payment.objects.filter(reference=reference, status=Status.SENT)
+    if not unanswered.update(last_error="", answered_at=Now(), **answer):
         logger.info("payment %s was answered already: %s", reference, answer["status"])
 
 

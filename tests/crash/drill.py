@@ -94,6 +94,7 @@ class Drill:
             "action": action,
             "_selected_action": str(number),
             "confirmed": "yes",
+            "note": "It hangs.",
             "csrfmiddlewaretoken": session.cookies["csrftoken"],
         }
         url = f"{self.stack.web_url}/admin/orders/order/"

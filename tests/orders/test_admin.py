@@ -6,6 +6,7 @@ from unittest.mock import patch
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import Permission
+from django.core.mail import EmailMessage
 from django.test import Client
 from django.utils import timezone
 from kombu.exceptions import OperationalError
@@ -13,12 +14,18 @@ from pytest_django import DjangoAssertNumQueries
 from redis import Redis
 
 from accounts.models import User
+from orders.mails import send_due_mails
 from orders.models import Order, OrderEvent
 from orders.services import finalize_order
 from payments.models import Payment
 from tests.builders import answer_payment, everything, make_order, make_product, stock_of
 
 pytestmark = pytest.mark.django_db
+ACTIONS = {
+    "cancel_orders": "Yes, cancel",
+    "process_orders": "Yes, process now",
+    "mark_orders_reviewed": "Yes, it is reviewed",
+}
 LIST = "/admin/orders/order/"
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -38,14 +45,25 @@ def make_confirmed_order() -> Order:
     return finalize_order(code=order.code)
 
 
+def steer(client: Client, action: str, *orders: Order, **asked: str) -> str:
+    asked = {"confirmed": "yes", "note": "She phoned.", **asked}
+    chosen = {"action": action, "_selected_action": [order.pk for order in orders]}
+    return client.post(LIST, {**chosen, **asked}, follow=True).text
+
+
 def cancel(client: Client, *orders: Order) -> str:
-    asked = {"action": "cancel_orders", "_selected_action": [order.pk for order in orders], "confirmed": "yes"}
-    return client.post(LIST, asked, follow=True).text
+    return steer(client, "cancel_orders", *orders)
 
 
 def process(client: Client, *orders: Order) -> str:
-    asked = {"action": "process_orders", "_selected_action": [order.pk for order in orders]}
-    return client.post(LIST, asked, follow=True).text
+    return steer(client, "process_orders", *orders)
+
+
+def make_order_in_review() -> Order:
+    order = make_order()
+    Order.objects.filter(pk=order.pk).update(needs_review=True, review_reason="swept 20 times", attempts=21)
+    order.refresh_from_db()
+    return order
 
 
 def test_the_order_page_shows_lines_payment_and_one_timeline(admin_client: Client) -> None:
@@ -58,12 +76,12 @@ def test_the_order_page_shows_lines_payment_and_one_timeline(admin_client: Clien
 
     assert [(entry.source, entry.what) for entry in page.context["timeline"]] == [
         ("Payment", f"First sent to the provider (charge-{order.code})"),
-        ("Order", "Placed (total: 5.10 GBP)"),
-        ("Stock", "Reserved 2 x MUG"),
-        ("Stock", "Released 2 x MUG"),
-        ("Order", "Cancelled (reason: card declined)"),
+        ("Order", "Placed (total: £5.10)"),
+        ("Stock", "Reserved: 2 x MUG"),
+        ("Stock", "Released: 2 x MUG"),
+        ("Order", "Cancelled (reason: Card declined)"),
     ]
-    for text in (order.code, "The MUG", "2.55 GBP", "5.10 GBP", "Declined", "generic_decline", "Released"):
+    for text in (order.code, "The MUG", "£2.55", "£5.10", "Declined", "generic_decline", "Released"):
         assert text in page.text
 
 
@@ -96,15 +114,95 @@ def test_an_order_is_never_added_or_deleted(admin_client: Client) -> None:
     assert everything() == before
 
 
-def test_cancel_asks_before_it_changes_anything(admin_client: Client) -> None:
-    order = make_order()
+@pytest.mark.parametrize(("action", "button"), ACTIONS.items())
+def test_an_action_asks_before_it_changes_anything(admin_client: Client, action: str, button: str) -> None:
+    order = make_order_in_review()
     before = everything()
 
-    answer = admin_client.post(LIST, {"action": "cancel_orders", "_selected_action": str(order.pk)})
+    answer = admin_client.post(LIST, {"action": action, "_selected_action": str(order.pk)})
 
-    assert "Cancel this order?" in answer.text
-    assert order.code in answer.text
+    for text in (order.code, f'value="{button}"', 'name="note"'):
+        assert text in answer.text
     assert everything() == before
+
+
+@pytest.mark.parametrize("action", ["cancel_orders", "mark_orders_reviewed"])
+@pytest.mark.parametrize(
+    ("note", "error"),
+    [
+        ("", "Say why: the reason is kept in the order&#x27;s timeline."),
+        (" \n ", "Say why: the reason is kept in the order&#x27;s timeline."),
+        ("x" * 501, "Ensure this value has at most 500 characters (it has 501)."),
+        ("\0", "Null characters are not allowed."),
+    ],
+)
+def test_an_action_without_a_good_reason_is_asked_again_and_changes_nothing(
+    admin_client: Client, action: str, note: str, error: str
+) -> None:
+    order = make_order_in_review()
+    before = everything()
+
+    text = steer(admin_client, action, order, note=note)
+
+    assert error in text
+    assert 'name="note"' in text
+    assert everything() == before
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_the_reason_is_kept_in_the_event_with_its_actor_and_shown(
+    admin_client: Client, admin_user: User, action: str
+) -> None:
+    order = make_order_in_review()
+
+    text = steer(admin_client, action, order, note=" She <phoned>. ")
+
+    event = order.events.get(kind__in=["cancel_requested", "resumed", "reviewed"])
+    assert (event.data["note"], event.actor) == ("She <phoned>.", admin_user)
+    assert "She &lt;phoned&gt;." in text
+
+
+def test_processing_now_needs_no_reason_and_keeps_none(admin_client: Client) -> None:
+    order = make_order()
+
+    steer(admin_client, "process_orders", order, note="")
+
+    assert order.events.get(kind=OrderEvent.Kind.RESUMED).data == {}
+
+
+def test_an_order_is_marked_reviewed_once(admin_client: Client) -> None:
+    order, other, confirmed = make_order_in_review(), make_order(), make_confirmed_order()
+
+    text = steer(admin_client, "mark_orders_reviewed", order, other, confirmed)
+
+    assert f"Marked reviewed: {order.code}." in text
+    assert f"Left as it was, it needs no review: {other.code}." in text
+    assert f"Left as it was, confirmed before: {confirmed.code}." in text
+    assert not Order.objects.filter(needs_review=True).exists()
+    before = everything()
+    steer(admin_client, "mark_orders_reviewed", order, other, confirmed)
+    assert everything() == before
+
+
+def test_the_order_page_has_the_buttons_of_what_can_be_done_to_it(admin_client: Client) -> None:
+    def buttons(order: Order) -> list[str]:
+        return re.findall(r'name="action" value="(\w+)"', admin_client.get(page_of(order)).text)
+
+    assert buttons(make_order()) == ["process_orders", "cancel_orders"]
+    assert buttons(make_order_in_review()) == ["process_orders", "mark_orders_reviewed", "cancel_orders"]
+    assert buttons(make_confirmed_order()) == []
+
+
+def test_a_customer_never_sees_the_reason(admin_client: Client, client: Client, mailoutbox: list[EmailMessage]) -> None:
+    order = make_order()
+    cancel(admin_client, order)
+    send_due_mails()
+
+    for path in (f"/orders/{order.code}/", f"/orders/{order.code}/status/", f"/api/orders/{order.code}"):
+        answer = client.get(path)
+        assert answer.status_code == 200
+        assert "phoned" not in answer.text
+    assert "phoned" not in str(mailoutbox[0].message())
 
 
 def test_cancel_names_the_actor_and_gives_the_stock_back(admin_client: Client, admin_user: User) -> None:
@@ -141,8 +239,7 @@ def test_cancel_of_an_order_that_is_paid_says_that_it_was_confirmed(admin_client
 
 
 def test_processing_now_ends_the_review_and_publishes_the_order(admin_client: Client, admin_user: User) -> None:
-    order, confirmed = make_order(), make_confirmed_order()
-    Order.objects.filter(pk=order.pk).update(needs_review=True, review_reason="swept 20 times", attempts=21)
+    order, confirmed = make_order_in_review(), make_confirmed_order()
 
     waiting = count_messages("payments")
 
@@ -162,7 +259,7 @@ def test_processing_now_ends_the_review_and_publishes_the_order(admin_client: Cl
 def test_processing_now_is_left_to_the_sweep_while_the_queue_is_down(admin_client: Client) -> None:
     orders = [make_order(), make_order()]
 
-    with patch("orders.admin.process_order", side_effect=OperationalError("no broker")) as publish:
+    with patch("orders.admin_actions.process_order", side_effect=OperationalError("no broker")) as publish:
         text = process(admin_client, *orders)
 
     assert publish.call_count == 1
@@ -172,7 +269,7 @@ def test_processing_now_is_left_to_the_sweep_while_the_queue_is_down(admin_clien
 
 def test_too_many_orders_at_once_are_refused(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     orders = [make_order(), make_order(), make_order()]
-    monkeypatch.setattr("orders.admin.MOST_ORDERS", 2)
+    monkeypatch.setattr("orders.admin_actions.MOST_ORDERS", 2)
     before = everything()
 
     assert "Nothing was done: select 2 orders at most." in cancel(admin_client, *orders)
@@ -189,7 +286,7 @@ def test_only_staff_who_may_change_orders_cancel_and_process_them(permission: st
     client.force_login(staff)
     before = everything()
 
-    assert ("Cancel this order" in client.get(page_of(order)).text) == (status == "CANCELLED")
+    assert ("cancel_orders" in client.get(page_of(order)).text) == (status == "CANCELLED")
     process(client, order)
     cancel(client, order)
 
@@ -217,7 +314,7 @@ def test_orders_are_listed_with_their_money_and_payment(admin_client: Client) ->
     page = admin_client.get(LIST, {"status__exact": "CONFIRMED"})
 
     assert list(page.context["cl"].result_list) == [order]
-    for text in (order.code, "ann@example.com", "5.00 GBP", "Succeeded"):
+    for text in (order.code, "ann@example.com", "£5.00", "Succeeded"):
         assert text in page.text
 
 
@@ -294,6 +391,41 @@ def test_the_order_page_says_what_happens_next(
     assert page.context["plans"][0] in page.text
 
 
+@pytest.mark.parametrize(
+    ("answer", "fields", "told"),
+    [
+        (Payment.Status.SUCCEEDED, {"attempts": 1}, "The money was taken: pi_{code}. The provider was asked 1 time."),
+        (
+            Payment.Status.DECLINED,
+            {"attempts": 3},
+            "The card was declined: generic_decline. The provider was asked 3 times.",
+        ),
+        (Payment.Status.CANCELLED, {}, "Cancelled at the provider: nothing was taken, and nothing can be."),
+        (Payment.Status.CANCELLED, {"sent_at": None}, "Cancelled before it was sent to the provider"),
+    ],
+)
+def test_the_timeline_has_the_answer_to_the_payment(
+    admin_client: Client, answer: Payment.Status, fields: dict[str, int | None], told: str
+) -> None:
+    order = make_order()
+    answer_payment(order, answer)
+    Payment.objects.update(**fields, answered_at=timezone.now())
+
+    entry = admin_client.get(page_of(order)).context["timeline"][-1]
+
+    assert (entry.source, entry.what) == ("Payment", told.format(code=order.code))
+
+
+def test_the_timeline_ends_with_what_is_not_known_yet(admin_client: Client) -> None:
+    order = make_order()
+    answer_payment(order, Payment.Status.SENT)
+    Payment.objects.update(attempts=2, last_error="the provider answered 503")
+
+    text = admin_client.get(page_of(order)).text
+
+    assert "The provider was asked 2 times. Last error: the provider answered 503" in text
+
+
 def test_the_timeline_has_the_mails_that_went_out_and_the_plan_those_that_did_not(admin_client: Client) -> None:
     order = make_confirmed_order()
 
@@ -304,5 +436,7 @@ def test_the_timeline_has_the_mails_that_went_out_and_the_plan_those_that_did_no
 
     page = admin_client.get(page_of(order))
     assert page.context["plans"] == []
-    assert page.context["timeline"][-1].what == "Told ann@example.com that it is confirmed, after 2 tries"
+    assert page.context["timeline"][-1].what == (
+        "ann@example.com was told that the order is confirmed. It took 2 tries."
+    )
     assert "Nothing: the order is final." in page.text

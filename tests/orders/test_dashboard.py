@@ -1,5 +1,6 @@
 import re
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.conf import LazySettings
@@ -9,11 +10,13 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import User
-from catalog.models import Product
+from catalog.models import Product, Stock
+from orders.audit import record_audit
 from orders.dashboard import Dashboard, format_seconds, read_dashboard
 from orders.models import AuditRun, Order, OrderEvent
 from orders.services import finalize_order
 from payments.models import Payment
+from payments.services import charge_payment
 from tests.builders import answer_payment, make_order, make_product
 
 pytestmark = pytest.mark.django_db
@@ -35,10 +38,19 @@ def figure(dashboard: Dashboard, title: str) -> str:
     return next(figure.value for figure in dashboard.figures if figure.title.startswith(title))
 
 
+def make_report(*, charges: int = 0) -> dict[str, Any]:
+    return {"ok": True, "checked": {"charges": charges}, "violations": []}
+
+
+def read_reconciliation() -> tuple[str, bool]:
+    found = next(figure for figure in read_dashboard().figures if figure.title.startswith("Reconciled"))
+    return found.value, found.alarm
+
+
 def shown(dashboard: Dashboard, name: str) -> list[tuple[str, list[str]]]:
     """The rows of a chart that are not empty."""
     chart = next(chart for chart in dashboard.charts if chart.name == name)
-    return [(label, values) for label, values in chart.rows if set(values) - {"0", "0.00 GBP", "0.0 s"}]
+    return [(label, values) for label, values in chart.rows if set(values) - {"0", "£0.00", "0.0 s"}]
 
 
 def test_the_dashboard_counts_what_waits() -> None:
@@ -53,7 +65,7 @@ def test_the_dashboard_counts_what_waits() -> None:
     assert [figure(dashboard, title) for title in ("Pending", "Stuck", "Payment unknown")] == ["5", "1", "1"]
     assert [figure(dashboard, title) for title in ("Needs review", "Given up")] == ["1", "1"]
     alarms = {figure.title for figure in dashboard.figures if figure.alarm}
-    assert alarms == {"Needs review", "Given up", "Last audit"}
+    assert alarms == {"Needs review", "Given up", "Last audit", "Reconciled with the provider"}
 
 
 def test_the_charts_have_the_orders_and_the_money_of_their_window_alone() -> None:
@@ -67,7 +79,7 @@ def test_the_charts_have_the_orders_and_the_money_of_their_window_alone() -> Non
 
     placed = [[int(count) for count in counts] for _, counts in shown(dashboard, "orders")]
     assert [sum(counts) for counts in zip(*placed, strict=True)] == [1, 1, 0]
-    assert [values for _, values in shown(dashboard, "money")] == [["2.55 GBP"], ["2.55 GBP"]]
+    assert [values for _, values in shown(dashboard, "money")] == [["£2.55"], ["£2.55"]]
 
 
 def test_the_times_to_confirm_are_those_of_the_last_day() -> None:
@@ -97,12 +109,62 @@ def test_the_last_audit_alarms_when_it_is_not_clean_or_old() -> None:
         return next((figure.value, figure.alarm) for figure in read_dashboard().figures if "audit" in figure.title)
 
     assert read_audit() == ("never", True)
-    run = AuditRun.objects.create(ok=True, report={})
+    run = AuditRun.objects.create(ok=True, report=make_report())
     assert read_audit() == ("clean, 0.0 s ago", False)
     AuditRun.objects.update(created_at=run.created_at - timedelta(hours=5))
     assert read_audit() == ("clean, 5 h ago", True)
-    AuditRun.objects.create(ok=False, report={})
+    AuditRun.objects.create(ok=False, report=make_report())
     assert read_audit() == ("NOT clean, 0.0 s ago", True)
+
+
+@pytest.mark.parametrize(
+    ("report", "value", "alarm"),
+    [
+        (make_report(charges=1_234), "1,234 charges, 0 differences", False),
+        (make_report(charges=1), "1 charge, 0 differences", False),
+        ({"ok": False, "error": "no answer"}, "the provider could not be asked", True),
+    ],
+)
+def test_the_reconciliation_says_how_many_charges_were_compared(
+    report: dict[str, Any], value: str, alarm: bool
+) -> None:
+    AuditRun.objects.create(ok=False, report=report)
+
+    assert read_reconciliation() == (value, alarm)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("gateway", "empty_ledger")
+def test_the_reconciliation_counts_what_differs_from_the_providers_ledger_alone() -> None:
+    paid = make_order()
+    charge_payment(reference=paid.code)
+    finalize_order(code=paid.code)
+    assert record_audit().ok
+    assert read_reconciliation() == ("1 charge, 0 differences", False)
+
+    Order.objects.filter(pk=paid.pk).update(total=paid.total + 1)  # differs from its lines and from its charge
+    make_confirmed_order()  # without a charge
+    assert record_audit().report["violations"][0]["invariant"] == "A2"
+    assert read_reconciliation() == ("1 charge, 2 differences", True)
+
+    Stock.objects.update(on_hand=99)
+    Order.objects.filter(pk=paid.pk).update(total=paid.total)
+    assert read_reconciliation() == ("1 charge, 2 differences", True)  # of the last audit, not of now
+    record_audit()
+    assert read_reconciliation() == ("1 charge, 1 difference", True)
+
+
+def test_the_last_audit_links_to_its_page_for_those_who_may_see_it(admin_client: Client) -> None:
+    run = AuditRun.objects.create(ok=True, report=make_report())
+    page = f"/admin/orders/auditrun/{run.pk}/change/"
+    staff = User.objects.create_user("staff@example.com", is_staff=True)
+    staff.user_permissions.add(Permission.objects.get(codename="view_order"))
+    client = Client()
+    client.force_login(staff)
+
+    assert f'href="{page}"' in admin_client.get(PAGE).text
+    assert page not in client.get(PAGE).text
+    assert admin_client.get(page).status_code == 200
 
 
 def test_what_runs_out_is_what_is_for_sale_and_has_few_units_available(settings: LazySettings) -> None:
@@ -123,7 +185,7 @@ def test_the_page_draws_every_chart_with_its_values_as_text_and_nothing_inline(a
     text = admin_client.get(PAGE).text
 
     main = text[text.index('<div id="content-main">') :]
-    for needed in ('role="img"', "<desc", "2.55 GBP", "confirmed", "The MUG"):
+    for needed in ('role="img"', "<desc", "£2.55", "confirmed", "The MUG"):
         assert needed in main
     assert not re.search(r"<script|<style|\sstyle=|\son\w+=|https?://(?!www\.w3\.org)", main)
     assert PAGE in admin_client.get("/admin/").text

@@ -4,9 +4,10 @@ import pytest
 from django.conf import LazySettings
 from django.utils import timezone
 
+from accounts.models import User
 from orders.audit import audit_orders
 from orders.models import Order
-from orders.services import cancel_order, claim_stuck_orders, finalize_order
+from orders.services import cancel_order, claim_stuck_orders, finalize_order, mark_reviewed
 from payments.gateway import GatewayUnavailable, get_gateway
 from payments.services import cancel_payment, charge_payment
 from tests.builders import make_order, make_product, stock_of
@@ -54,6 +55,24 @@ def test_an_order_whose_provider_answers_nonsense_needs_review(settings: LazySet
     assert stock_of("MUG") == (10, 2)
     charge_payment(reference=other.code)
     assert finalize_order(code=other.code).status == "CONFIRMED"
+    assert audit_orders()["violations"] == []
+
+
+def test_an_order_that_was_reviewed_goes_on_and_the_audit_is_clean(provider: Provider, settings: LazySettings) -> None:
+    settings.SWEEP_MAX_ATTEMPTS = 3
+    staff = User.objects.create_user("staff@example.com")
+    order, other = make_order(), make_order()
+    provider.control(fault="down")
+    for swept in (order, other):
+        sweep_out(swept)
+        mark_reviewed(code=swept.code, actor=staff, note="The provider is down.")
+    provider.control()
+    assert audit_orders()["violations"] == []
+
+    charge_payment(reference=order.code)
+    assert finalize_order(code=order.code).status == "CONFIRMED"
+
+    assert [event.kind for event in order.events.all()][-3:] == ["review_needed", "reviewed", "confirmed"]
     assert audit_orders()["violations"] == []
 
 

@@ -4,8 +4,17 @@ import pytest
 from django.conf import LazySettings
 from django.utils import timezone
 
+from accounts.models import User
 from orders.models import Order
-from orders.services import OrderIsFinal, cancel_order, claim_stuck_orders, finalize_order, resume_order
+from orders.services import (
+    NothingToReview,
+    OrderIsFinal,
+    cancel_order,
+    claim_stuck_orders,
+    finalize_order,
+    mark_reviewed,
+    resume_order,
+)
 from payments.models import Payment
 from tests.builders import answer_payment, everything, make_order, make_product, stock_of
 
@@ -267,6 +276,95 @@ def test_resume_order_lets_the_sweep_take_it_up_again() -> None:
     order.refresh_from_db()
     assert (order.attempts, order.needs_review, order.payment.attempts) == (1, False, 0)
     assert [event.kind for event in order.events.all()] == ["placed", "resumed", "swept"]
+
+
+@pytest.fixture
+def actor() -> User:
+    return User.objects.create_user("staff@example.com")
+
+
+def test_a_note_is_kept_in_the_event_with_its_actor(actor: User) -> None:
+    order = make_order()
+
+    resume_order(code=order.code, actor=actor, note="She phoned.")
+    cancel_order(code=order.code, reason=Reason.STAFF, actor=actor, note="She phoned again.")
+
+    events = order.events.filter(actor=actor)
+    assert [(event.kind, event.data) for event in events] == [
+        ("resumed", {"note": "She phoned."}),
+        ("cancel_requested", {"reason": "staff", "note": "She phoned again."}),
+    ]
+
+
+def test_no_note_leaves_no_key() -> None:
+    order = make_order()
+
+    resume_order(code=order.code)
+    cancel_order(code=order.code, reason=Reason.CUSTOMER)
+
+    assert not order.events.filter(data__has_key="note").exists()
+
+
+def test_a_cancel_with_a_note_is_an_event_also_after_the_customers_own(actor: User) -> None:
+    order = make_order()
+    answer_payment(order, Answer.SENT)
+    cancel_order(code=order.code, reason=Reason.CUSTOMER)
+    cancel_order(code=order.code, reason=Reason.CUSTOMER)
+
+    order = cancel_order(code=order.code, reason=Reason.STAFF, actor=actor, note="She phoned.")
+
+    assert order.cancel_reason == "customer"
+    events = order.events.filter(kind="cancel_requested")
+    assert [(event.actor, event.data) for event in events] == [
+        (None, {"reason": "customer"}),
+        (actor, {"reason": "staff", "note": "She phoned."}),
+    ]
+
+
+def test_mark_reviewed_lets_an_order_be_swept_as_often_as_at_first(settings: LazySettings, actor: User) -> None:
+    order = make_order()
+    answer_payment(order, Answer.SENT)
+    before = sweep_until_review(order, settings)
+
+    order = mark_reviewed(code=order.code, actor=actor, note="The bank is down.")
+
+    assert (order.needs_review, order.review_reason, order.attempts, order.finalize_attempts) == (False, "", 0, 0)
+    assert order.sweep_after == before.sweep_after
+    event = order.events.latest("pk")
+    assert (event.kind, event.actor, event.data) == ("reviewed", actor, {"note": "The bank is down."})
+    for _ in range(3):
+        assert not order.needs_review
+        Order.objects.update(sweep_after=timezone.now())
+        claim_stuck_orders()
+        order.refresh_from_db()
+    assert not order.needs_review
+    Order.objects.update(sweep_after=timezone.now())
+    claim_stuck_orders()
+    order.refresh_from_db()
+    assert order.needs_review
+
+
+def test_mark_reviewed_takes_up_an_order_that_the_sweep_had_given_up(settings: LazySettings, actor: User) -> None:
+    order = make_order()
+    answer_payment(order, Answer.SUCCEEDED)
+    assert sweep_until_review(order, settings).sweep_after is None
+
+    mark_reviewed(code=order.code, actor=actor, note="Mended.")
+
+    assert claimed() == [(order.code, False)]
+
+
+def test_mark_reviewed_refuses_an_order_that_needs_no_review_and_one_that_is_final(actor: User) -> None:
+    order, final = make_order(), make_order()
+    cancel_order(code=final.code, reason=Reason.CUSTOMER)
+    before = everything()
+
+    with pytest.raises(NothingToReview):
+        mark_reviewed(code=order.code, actor=actor, note="Fine.")
+    with pytest.raises(OrderIsFinal):
+        mark_reviewed(code=final.code, actor=actor, note="Fine.")
+
+    assert everything() == before
 
 
 def test_final_orders_are_never_claimed() -> None:

@@ -26,7 +26,8 @@ def test_a_payment_is_shown_and_nothing_of_it_can_be_changed(admin_client: Clien
 
     shown = admin_client.get(f"{page}change/")
     assert not shown.context["adminform"].form.fields
-    assert "5.00 GBP" in shown.text
+    assert "£5.00" in shown.text
+    assert "Answered at" in shown.text
     assert admin_client.post(f"{page}change/", {"status": "SUCCEEDED"}).status_code == 403
     assert admin_client.post(f"{page}delete/", {"post": "yes"}).status_code == 403
     assert admin_client.get(f"{LIST}add/").status_code == 403

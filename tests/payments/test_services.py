@@ -6,7 +6,13 @@ from django.db import DatabaseError, connection, transaction
 
 from payments.gateway import Charge, ChargeRequest, GatewayUnavailable, get_gateway
 from payments.models import Payment
-from payments.services import cancel_payment, charge_payment, create_payment, resume_payment
+from payments.services import (
+    cancel_payment,
+    cancel_unsent_payment,
+    charge_payment,
+    create_payment,
+    resume_payment,
+)
 from tests.provider import Provider
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("gateway")]
@@ -20,6 +26,12 @@ def make_payment(payment_method: str = "pm_card_visa", *, reference: str, amount
 def charged(reference: str) -> list[int]:
     """What the provider's own ledger shows for the reference."""
     return [charge.amount for charge in get_gateway().list_charges() if charge.reference == reference]
+
+
+def read_clock() -> Any:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        return cursor.fetchone()[0]
 
 
 def row(reference: str) -> Any:
@@ -146,6 +158,52 @@ def test_cancel_payment_of_one_never_sent_makes_a_late_charge_refuse(reference: 
     assert before["status"] == Status.CANCELLED
     assert row(reference) == before
     assert charged(reference) == []
+
+
+@pytest.mark.parametrize("method", ["pm_card_visa", "pm_card_visa_chargeDeclined"])
+def test_the_time_of_the_answer_is_that_of_the_database(method: str, reference: str) -> None:
+    make_payment(method, reference=reference)
+    assert row(reference)["answered_at"] is None
+    before = read_clock()
+
+    charge_payment(reference=reference)
+
+    assert before < row(reference)["sent_at"] < row(reference)["answered_at"] < read_clock()
+
+
+def test_an_unknown_outcome_has_no_time_of_its_answer_until_it_is_known(reference: str) -> None:
+    make_payment("pm_sandbox_drop", reference=reference)
+    with pytest.raises(GatewayUnavailable):
+        charge_payment(reference=reference)
+    assert row(reference)["answered_at"] is None
+
+    cancel_payment(reference=reference)
+
+    assert row(reference)["answered_at"] > row(reference)["sent_at"]
+
+
+def test_cancel_unsent_payment_cancels_one_that_was_never_sent_alone(reference: str) -> None:
+    make_payment(reference=reference)
+    before = read_clock()
+
+    assert cancel_unsent_payment(reference=reference)
+
+    cancelled = row(reference)
+    assert (cancelled["status"], cancelled["sent_at"]) == ("CANCELLED", None)
+    assert before < cancelled["answered_at"] < read_clock()
+    assert not cancel_unsent_payment(reference=reference)
+    assert row(reference) == cancelled
+
+
+def test_cancel_unsent_payment_leaves_one_that_was_sent(reference: str) -> None:
+    make_payment("pm_sandbox_drop", reference=reference)
+    with pytest.raises(GatewayUnavailable):
+        charge_payment(reference=reference)
+    before = row(reference)
+
+    assert not cancel_unsent_payment(reference=reference)
+
+    assert row(reference) == before
 
 
 def test_cancel_payment_of_one_that_never_arrived_is_final(provider: Provider, reference: str) -> None:
