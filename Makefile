@@ -2,7 +2,7 @@
 PYTHON ?= python3
 PY := .venv/bin/python
 
-.PHONY: demo chaos run test check rules fmt clean
+.PHONY: demo chaos run test check rules fmt messages clean
 
 demo: .venv/ready
 	$(PY) -m config.stack demo
@@ -31,6 +31,12 @@ rules: .venv/ready
 fmt: .venv/ready
 	$(PY) -m ruff format .
 	$(PY) -m ruff check --fix .
+
+# Brings locale/ up to date with the texts of the code; then translate what is new there, and do it again. Needs gettext.
+messages: .venv/ready
+	$(PY) -m django makemessages -l ko --add-location file --no-wrap --no-obsolete -i .venv -i var -i 'tests/*'
+	sed -i '/^"POT-Creation-Date/d' locale/*/LC_MESSAGES/django.po
+	$(PY) -m django compilemessages -l ko -i .venv
 
 .venv/ready: pyproject.toml uv.lock
 	test -x $(PY) || $(PYTHON) -m venv .venv

@@ -1,15 +1,32 @@
 """Money as people read it."""
 
+import re
+from copy import copy
+from decimal import Decimal
+
+from babel import Locale
+from django.conf import settings
+from django.utils.translation import get_language, to_locale
+
 # An amount is what the provider is given, so the provider says how many decimals it has: two, but for these.
 # https://docs.stripe.com/currencies#minor-units (UGX and ISK have two there, whatever ISO 4217 says)
 DECIMALS = dict.fromkeys(
     ["BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "VND", "VUV", "XAF", "XOF", "XPF"], 0
 ) | dict.fromkeys(["BHD", "JOD", "KWD", "OMR", "TND"], 3)
+# Between a currency's letters and its digits, which Babel leaves out.
+# https://unicode.org/reports/tr35/tr35-numbers.html#Currencies (currencySpacing)
+LETTER_THEN_DIGIT = re.compile(r"(?<=[^\W\d_])(?=\d)")
 
 
 def format_money(amount: int, currency: str) -> str:
-    """Minor units of an ISO 4217 currency as text: 255 of GBP is 2.55 GBP, 255 of JPY is 255 JPY."""
+    """Minor units of an ISO 4217 currency as the reader's language writes them: 255 of GBP is £2.55, of JPY ¥255.
+
+    Nothing is rounded. Where nobody reads, as in a command, the language is the shop's own.
+    """
     decimals = DECIMALS.get(currency, 2)
-    whole, rest = divmod(abs(amount), 10**decimals)
-    fraction = f".{rest:0{decimals}}" if decimals else ""
-    return f"{'-' if amount < 0 else ''}{whole:,}{fraction} {currency}"
+    locale = Locale.parse(to_locale(get_language() or settings.LANGUAGE_CODE))
+    pattern = copy(locale.currency_formats["standard"])
+    pattern.frac_prec = (decimals, decimals)
+    value = Decimal(amount).scaleb(-decimals)
+    text = pattern.apply(value, locale, currency, currency_digits=False, decimal_quantization=False)
+    return LETTER_THEN_DIGIT.sub("\N{NO-BREAK SPACE}", text)

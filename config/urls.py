@@ -16,5 +16,6 @@ urlpatterns = [
     path("", include("catalog.urls")),
     path("", include("orders.shop_urls")),
     path("account/", include("accounts.urls")),
+    path("i18n/", include("django.conf.urls.i18n")),
     path("metrics", show_metrics),
 ]

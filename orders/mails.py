@@ -8,7 +8,8 @@ from django.core.mail import EmailMultiAlternatives
 from django.db import transaction
 from django.db.models.functions import Now
 from django.template.loader import render_to_string
-from django.utils import timezone
+from django.utils import timezone, translation
+from django.utils.translation import gettext_lazy as _
 
 from money import format_money
 from orders.models import OrderMail
@@ -16,8 +17,8 @@ from orders.models import OrderMail
 logger = logging.getLogger(__name__)
 
 SUBJECTS = {
-    OrderMail.Kind.CONFIRMED: "Your order {code} is confirmed",
-    OrderMail.Kind.CANCELLED: "Your order {code} is cancelled",
+    OrderMail.Kind.CONFIRMED: _("Your order %(code)s is confirmed"),
+    OrderMail.Kind.CANCELLED: _("Your order %(code)s is cancelled"),
 }
 
 
@@ -53,20 +54,28 @@ def _send_mail(mail: OrderMail) -> bool:
 
 
 def make_message(mail: OrderMail) -> EmailMultiAlternatives:
-    """The mail in text and HTML. Its Message-ID is the same each time it is made."""
+    """The mail in text and HTML, in the order's language. Its Message-ID is the same each time it is made."""
     order = mail.order
-    context = {
-        "order": order,
-        "mail": mail,
-        "total": format_money(order.total, order.currency),
-        "lines": [(line, format_money(line.total, order.currency)) for line in order.lines.all()],
-        "url": f"{settings.SHOP_URL}/orders/{order.code}/" if settings.SHOP_URL else "",
-    }
-    message = EmailMultiAlternatives(
-        subject=SUBJECTS[OrderMail.Kind(mail.kind)].format(code=order.code),
-        body=render_to_string(f"mails/{mail.kind}.txt", context),
-        to=[order.email],
-        headers={"Message-ID": f"<{order.code}.{mail.kind}@orders.{settings.MAIL_DOMAIN}>"},
-    )
-    message.attach_alternative(render_to_string(f"mails/{mail.kind}.html", context), "text/html")
+    with translation.override(_find_language(order.language)):
+        context = {
+            "order": order,
+            "mail": mail,
+            "total": format_money(order.total, order.currency),
+            "lines": [(line, format_money(line.total, order.currency)) for line in order.lines.all()],
+            "url": f"{settings.SHOP_URL}/orders/{order.code}/" if settings.SHOP_URL else "",
+        }
+        message = EmailMultiAlternatives(
+            subject=SUBJECTS[OrderMail.Kind(mail.kind)] % {"code": order.code},
+            body=render_to_string(f"mails/{mail.kind}.txt", context),
+            to=[order.email],
+            headers={"Message-ID": f"<{order.code}.{mail.kind}@orders.{settings.MAIL_DOMAIN}>"},
+        )
+        message.attach_alternative(render_to_string(f"mails/{mail.kind}.html", context), "text/html")
     return message
+
+
+def _find_language(language: str) -> str:
+    try:
+        return translation.get_supported_language_variant(language)
+    except LookupError:  # the shop does not offer it any more
+        return settings.LANGUAGE_CODE

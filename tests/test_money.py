@@ -1,20 +1,58 @@
 import pytest
+from django.utils import translation
 
 from money import format_money
 
+MOST = 2**63 - 1  # what the database holds
 
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "english", "korean"),
+    [
+        (255, "GBP", "£2.55", "£2.55"),
+        (5, "EUR", "€0.05", "€0.05"),
+        (0, "EUR", "€0.00", "€0.00"),
+        (-1999, "EUR", "-€19.99", "-€19.99"),
+        (123_456_789, "USD", "$1,234,567.89", "US$1,234,567.89"),
+        (500, "JPY", "¥500", "JP¥500"),
+        (12_000, "KRW", "₩12,000", "₩12,000"),
+        (-12_000, "KRW", "-₩12,000", "-₩12,000"),
+        (MOST, "USD", "$92,233,720,368,547,758.07", "US$92,233,720,368,547,758.07"),
+        (MOST, "KRW", "₩9,223,372,036,854,775,807", "₩9,223,372,036,854,775,807"),
+    ],
+)
+def test_format_money_writes_a_price_as_the_reader_does(amount: int, currency: str, english: str, korean: str) -> None:
+    with translation.override("en"):
+        assert format_money(amount, currency) == english
+    with translation.override("ko"):
+        assert format_money(amount, currency) == korean
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
 @pytest.mark.parametrize(
     ("amount", "currency", "text"),
     [
-        (255, "GBP", "2.55 GBP"),
-        (5, "EUR", "0.05 EUR"),
-        (0, "EUR", "0.00 EUR"),
-        (-1999, "EUR", "-19.99 EUR"),
-        (123_456_789, "USD", "1,234,567.89 USD"),
-        (500, "JPY", "500 JPY"),
-        (12_000, "KRW", "12,000 KRW"),
-        (5_124, "KWD", "5.124 KWD"),
+        (5_124, "BHD", "BHD\xa05.124"),
+        (-1, "KWD", "-KWD\xa00.001"),
+        (12_345, "ISK", "ISK\xa0123.45"),  # CLDR has none, but the provider is given hundredths
+        (12_345, "UGX", "UGX\xa0123.45"),
+        (MOST, "BHD", "BHD\xa09,223,372,036,854,775.807"),
+        (150, "XQZ", "XQZ\xa01.50"),  # no currency
     ],
 )
-def test_format_money_has_the_decimals_of_the_currency(amount: int, currency: str, text: str) -> None:
-    assert format_money(amount, currency) == text
+def test_format_money_has_the_decimals_of_the_provider_and_rounds_none(
+    amount: int, currency: str, text: str, language: str
+) -> None:
+    with translation.override(language):
+        assert format_money(amount, currency) == text
+
+
+def test_format_money_has_no_reader_where_the_language_is_switched_off() -> None:
+    with translation.override(None):
+        assert format_money(500, "JPY") == "¥500"
+
+
+@pytest.mark.parametrize(("language", "text"), [("en-gb", "£2.55"), ("de", "2,55\xa0£"), ("zh-hans", "£2.55")])
+def test_format_money_knows_the_languages_a_shop_may_add(language: str, text: str) -> None:
+    with translation.override(language):
+        assert format_money(255, "GBP") == text

@@ -1,6 +1,7 @@
 """How templates write prices and availability."""
 
 from django import template
+from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -26,7 +27,7 @@ def availability(stock: Stock) -> str:
         return _("Sold out")
     if available <= LOW_STOCK:
         return ngettext("Only %(count)d left", "Only %(count)d left", available) % {"count": available}
-    return _("%(count)s available") % {"count": f"{available:,}"}
+    return _("%(count)s available") % {"count": number_format(available, force_grouping=True)}
 
 
 @register.filter

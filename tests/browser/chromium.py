@@ -30,11 +30,12 @@ def open_context(
     color_scheme: Literal["light", "dark"] = "light",
     java_script_enabled: bool = True,
     width: int = 1000,
+    locale: str = "en-GB",
 ) -> BrowserContext:
     """A new customer's browser before the shop at that address: its own cookies, as many tabs as wanted."""
     context = browser.new_context(
         base_url=url,
-        locale="en-GB",
+        locale=locale,
         color_scheme=color_scheme,
         java_script_enabled=java_script_enabled,
         viewport={"width": width, "height": 700},

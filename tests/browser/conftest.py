@@ -19,7 +19,9 @@ ColorScheme = Literal["light", "dark"]
 
 
 class OpenTab(Protocol):
-    def __call__(self, *, color_scheme: ColorScheme = ..., java_script_enabled: bool = ..., url: str = ...) -> Page: ...
+    def __call__(
+        self, *, color_scheme: ColorScheme = ..., java_script_enabled: bool = ..., url: str = ..., locale: str = ...
+    ) -> Page: ...
 
 
 # Not for the session: while Playwright runs, Django takes this thread for an asynchronous one and refuses queries.
@@ -71,9 +73,15 @@ def open_tab(chromium: Browser, stack: Stack, trouble: list[str]) -> Iterator[Op
     contexts = []
 
     def open_tab(
-        *, color_scheme: ColorScheme = "light", java_script_enabled: bool = True, url: str = stack.web_url
+        *,
+        color_scheme: ColorScheme = "light",
+        java_script_enabled: bool = True,
+        url: str = stack.web_url,
+        locale: str = "en-GB",
     ) -> Page:
-        context = open_context(chromium, url, color_scheme=color_scheme, java_script_enabled=java_script_enabled)
+        context = open_context(
+            chromium, url, color_scheme=color_scheme, java_script_enabled=java_script_enabled, locale=locale
+        )
         context.on("console", note_console)
         context.on("weberror", note_error)
         contexts.append(context)

@@ -38,6 +38,7 @@ def main() -> None:
         show_shop(browser, stack)
         show_dark(browser, stack)
         show_phone(browser, stack)
+        show_korean(browser, stack)
         show_admin(browser, stack)
         browser.close()
 
@@ -74,11 +75,22 @@ def show_phone(browser: Browser, stack: Stack) -> None:
     save(page, "checkout-phone")
 
 
+def show_korean(browser: Browser, stack: Stack) -> None:
+    page = open_context(browser, stack.web_url, locale="ko-KR").new_page()
+    page.goto(f"/products/x/{HEART}/")
+    page.locator("form[hx-post] button").click()
+    page.locator("#added .good").wait_for()
+    page.goto("/checkout/")
+    save(page, "checkout-korean")
+
+
 def show_admin(browser: Browser, stack: Stack) -> None:
     page = open_context(browser, stack.web_url).new_page()
     make_staff(stack, sign_up(page))
     page.goto("/admin/")
     save(page, "admin")
+    page.goto("/admin/orders/order/dashboard/")
+    save(page, "admin-dashboard")
     page.goto("/admin/orders/order/")
     save(page, "admin-orders")
     page.locator("#result_list tbody th a").first.click()

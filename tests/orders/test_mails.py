@@ -34,7 +34,7 @@ def test_a_confirmed_order_is_mailed_once_in_text_and_html(settings: LazySetting
     message: Any = outbox.outbox[0]
     assert message.to == ["ann@example.com"]
     assert message.subject == f"Your order {order.code} is confirmed"
-    assert "2 x The MUG: 10.00 GBP" in message.body
+    assert "2 x The MUG: £10.00" in message.body
     assert f"https://shop.example.com/orders/{order.code}/" in message.body
     assert "2 x The MUG" in message.alternatives[0][0]
     assert OrderMail.objects.get().sent_at is not None

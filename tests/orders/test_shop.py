@@ -211,8 +211,8 @@ def test_a_changed_price_is_shown_line_by_line_and_confirmed_before_it_is_paid(c
     answer = client.post("/checkout/", form)
 
     assert answer.status_code == 409
-    assert "The price has changed from 5.00 GBP to 6.00 GBP." in answer.text
-    assert "Order and pay 12.00 GBP" in answer.text
+    assert "The price has changed from £5.00 to £6.00." in answer.text
+    assert "Order and pay £12.00" in answer.text
     assert everything() == before
     assert cart_of(client) == {"MUG": 2}
 
@@ -232,7 +232,7 @@ def test_a_price_that_changes_while_the_order_is_placed_places_nothing(client: C
         answer = client.post("/checkout/", form)
 
     assert answer.status_code == 409
-    assert "from 5.00 GBP to 6.00 GBP" in answer.text
+    assert "from £5.00 to £6.00" in answer.text
     assert not Order.objects.exists()
 
 
