@@ -12,7 +12,8 @@ from pytest_django import DjangoAssertNumQueries
 from accounts.models import User
 from catalog.models import Product, Stock
 from orders.audit import record_audit
-from orders.dashboard import Dashboard, format_seconds, read_dashboard
+from orders.dashboard import Dashboard, read_dashboard
+from orders.figures import format_seconds
 from orders.models import AuditRun, Order, OrderEvent
 from orders.services import finalize_order
 from payments.models import Payment
