@@ -16,6 +16,7 @@ from orders.services import cancel_order
 from payments.models import Payment
 from rate_limit import read_turns
 from tests.builders import answer_payment, everything, make_order, make_product, stock_of
+from tests.orders.customer import fill_cart, open_checkout
 
 pytestmark = pytest.mark.django_db
 HOUR = 3600
@@ -222,14 +223,8 @@ def test_a_product_has_a_limit_of_its_own() -> None:
 
 
 def fill_checkout(client: Client) -> dict[str, str]:
-    client.post("/cart/add/", {"sku": "MUG", "quantity": 1})
-    context = client.get("/checkout/").context
-    return {
-        "checkout_key": context["checkout_key"],
-        "fingerprint": context["cart"].fingerprint,
-        "email": f"{uuid4().hex}@example.com",
-        "payment_method": "pm_card_visa",
-    }
+    fill_cart(client, MUG=1)
+    return open_checkout(client, email=f"{uuid4().hex}@example.com")
 
 
 def test_the_checkout_says_when_to_come_back_and_keeps_the_cart(client: Client, ip: str) -> None:

@@ -1,0 +1,37 @@
+"""What a customer does in the shop, without a browser."""
+
+from http import HTTPStatus
+from typing import Any
+
+from django.test import Client
+
+from catalog.models import Product
+from orders.models import Order
+from tests.builders import make_product
+
+
+def fill_cart(client: Client, **basket: int) -> None:
+    for sku, quantity in basket.items():
+        if not Product.objects.filter(sku=sku).exists():
+            make_product(sku)
+        client.post("/cart/add/", {"sku": sku, "quantity": quantity})
+
+
+def open_checkout(client: Client, **changes: str) -> dict[str, str]:
+    """What the form of the checkout page sends."""
+    context = client.get("/checkout/").context
+    return {
+        "checkout_key": context["checkout_key"],
+        "fingerprint": context["cart"].fingerprint,
+        "email": "ann@example.com",
+        "payment_method": "pm_card_visa",
+        **changes,
+    }
+
+
+def cart_of(client: Client) -> dict[str, int]:
+    return {line.sku: line.quantity for line in client.get("/cart/").context["cart"].lines}
+
+
+def assert_sent_to(response: Any, order: Order) -> None:
+    assert (response.status_code, response["Location"]) == (HTTPStatus.SEE_OTHER, f"/orders/{order.code}/")

@@ -1,0 +1,208 @@
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from accounts.models import User
+from orders.models import Order
+from orders.services import finalize_order
+from orders.status import describe_order
+from payments.models import Payment
+from tests.builders import answer_payment, everything, make_order, make_product
+from tests.orders.customer import assert_sent_to, cart_of, fill_cart, open_checkout
+
+pytestmark = pytest.mark.django_db
+
+
+def end_order(order: Order, status: Payment.Status) -> Order:
+    answer_payment(order, status)
+    return finalize_order(code=order.code)
+
+
+def test_a_declined_card_keeps_the_cart_and_offers_another(client: Client) -> None:
+    fill_cart(client, MUG=2, CUP=1)
+    form = open_checkout(client, payment_method="pm_card_visa_chargeDeclined")
+    client.post("/checkout/", form)
+    declined = end_order(Order.objects.get(), Payment.Status.DECLINED)
+
+    page = client.get(f"/orders/{declined.code}/").text
+    again = client.post(f"/orders/{declined.code}/again/")
+    client.post(f"/orders/{declined.code}/again/")
+
+    assert "Your card was declined. No money was taken." in page
+    assert "Try another payment method" in page
+    assert again["Location"] == "/checkout/"
+    assert cart_of(client) == {"MUG": 2, "CUP": 1}
+    client.post("/checkout/", open_checkout(client))
+    assert Order.objects.exclude(pk=declined.pk).get().total == declined.total
+    assert Order.objects.count() == 2
+
+
+@pytest.mark.parametrize("status", [None, Payment.Status.SUCCEEDED])
+def test_an_order_that_is_not_cancelled_is_not_ordered_again(client: Client, status: Payment.Status | None) -> None:
+    order = make_order()
+    if status:
+        end_order(order, status)
+
+    assert_sent_to(client.post(f"/orders/{order.code}/again/"), order)
+    assert cart_of(client) == {}
+
+
+def test_status_is_polled_until_it_is_final(client: Client) -> None:
+    order = make_order()
+    page = f"/orders/{order.code}/status/"
+
+    first = client.get(page)
+    again = client.get(page, headers={"If-None-Match": first["ETag"]})
+    weak = client.get(page, headers={"If-None-Match": f"W/{first['ETag']}"})
+    end_order(order, Payment.Status.SUCCEEDED)
+    last = client.get(page, headers={"If-None-Match": first["ETag"]})
+
+    assert 'hx-trigger="every 1s"' in first.text
+    assert (again.status_code, again.content, weak.status_code) == (304, b"", 304)
+    assert last.status_code == 200
+    assert "Confirmed" in last.text
+    assert "hx-get" not in last.text
+
+
+def test_poll_slows_down() -> None:
+    order = make_order()
+    for age, seconds in [(0, 1), (60, 3), (600, 10)]:
+        order.created_at = timezone.now() - timedelta(seconds=age)
+        assert describe_order(order).poll == seconds
+
+
+def told(order: Order, **payment: Any) -> str:
+    Payment.objects.filter(pk=order.payment_id).update(**payment)
+    status = describe_order(Order.objects.select_related("payment").get(pk=order.pk))
+    return f"{status.title}: {status.text}"
+
+
+def test_the_page_says_what_the_rows_say_at_each_step() -> None:
+    order = make_order()
+    assert told(order).startswith("Reserved")
+    assert told(order, status="SENT", sent_at=timezone.now(), attempts=1).startswith("Paying: We are asking your bank")
+    assert "Do not pay again" in told(order, last_error="timeout")
+    assert "Do not pay again" in told(order, last_error="", attempts=2)
+    assert "Do not pay again" in told(order, attempts=1, sent_at=timezone.now() - timedelta(minutes=1))
+    Order.objects.update(needs_review=True)
+    assert "A person is looking at it" in told(order)
+    assert "Do not pay again" in told(order)
+    Order.objects.update(needs_review=False, cancel_reason="customer")
+    assert "Do not pay again" in told(order)
+
+
+@pytest.mark.parametrize(
+    ("reason", "status"),
+    [("card_declined", "DECLINED"), ("expired", "CANCELLED"), ("customer", "CANCELLED"), ("staff", "CANCELLED")],
+)
+def test_a_cancelled_order_says_why_and_that_no_money_was_taken(reason: str, status: str) -> None:
+    order = make_order()
+    code = "expired_card" if status == "DECLINED" else ""
+    Payment.objects.update(status=status, sent_at=timezone.now(), decline_code=code)
+    Order.objects.update(status="CANCELLED", cancel_reason=reason, finalized_at=timezone.now())
+
+    assert "No money was taken." in told(order)
+    assert describe_order(Order.objects.get()).may_retry
+
+
+def test_a_payment_not_known_to_be_untaken_is_never_said_to_be() -> None:
+    order = make_order()
+    for status in ("PENDING", "SENT"):
+        for cancel_reason in ("", "customer", "expired"):
+            for age in (0, 3600):
+                Order.objects.update(
+                    cancel_reason=cancel_reason, expires_at=timezone.now() + timedelta(seconds=1800 - age)
+                )
+                assert "No money was taken" not in told(order, status=status, sent_at=timezone.now())
+
+
+def test_customer_cancels_while_nothing_was_sent(client: Client) -> None:
+    order = make_order()
+
+    answer = client.post(f"/orders/{order.code}/cancel/")
+
+    order.refresh_from_db()
+    assert_sent_to(answer, order)
+    assert (order.status, order.cancel_reason) == ("CANCELLED", "customer")
+    assert "You cancelled this order. No money was taken." in client.get(f"/orders/{order.code}/").text
+
+
+def test_a_cancelled_order_whose_money_was_taken_offers_no_second_payment() -> None:
+    order = make_order()
+    Order.objects.update(status="CANCELLED", cancel_reason="staff", finalized_at=timezone.now())
+
+    text = told(order, status="SUCCEEDED", sent_at=timezone.now(), provider_id="pi_1")
+
+    assert "Your money is to be returned. Do not pay again" in text
+    assert not describe_order(Order.objects.get()).may_retry
+
+
+def test_cancel_of_an_order_that_ended_says_it_was_too_late(client: Client) -> None:
+    order = end_order(make_order(), Payment.Status.SUCCEEDED)
+    before = everything()
+
+    client.post(f"/orders/{order.code}/cancel/")
+
+    assert "too late" in client.get(f"/orders/{order.code}/").text
+    assert everything() == before
+
+
+def test_an_orders_page_is_private_and_found_by_its_whole_code_only(client: Client) -> None:
+    order = make_order()
+
+    answer = client.get(f"/orders/{order.code}/")
+
+    assert "private" in answer["Cache-Control"]
+    assert answer["Referrer-Policy"] == "same-origin"
+    assert answer["X-Robots-Tag"] == "noindex"
+    assert "ann@example.com" not in answer.text
+    for code in (order.pk, order.code[:-1], order.code.lower(), "%00", "261124-00000-00000"):
+        assert client.get(f"/orders/{code}/").status_code == 404
+
+
+def test_the_page_asks_again_without_javascript_while_it_has_to(client: Client) -> None:
+    order = make_order()
+    refresh = re.compile(r'<noscript><meta http-equiv="refresh"')
+
+    assert refresh.search(client.get(f"/orders/{order.code}/").text)
+    end_order(order, Payment.Status.SUCCEEDED)
+    assert not refresh.search(client.get(f"/orders/{order.code}/").text)
+
+
+# --- order history
+
+
+def test_history_has_ones_own_orders_newest_first(client: Client) -> None:
+    ann = User.objects.create_user("ann@example.com", "secret")
+    bob = User.objects.create_user("bob@example.com", "secret")
+    orders = [make_order({"MUG": 1}, user=user) for user in (ann, bob, None, ann)]
+    client.force_login(ann)
+
+    answer = client.get("/orders/")
+
+    assert [order for order, _ in answer.context["rows"]] == [orders[3], orders[0]]
+    assert orders[1].code not in answer.text
+    assert orders[2].code not in answer.text
+
+
+def test_history_is_paged_in_a_bounded_number_of_queries(client: Client, django_assert_num_queries: Any) -> None:
+    ann = User.objects.create_user("ann@example.com", "secret")
+    make_product("MUG", stock=100)
+    for _ in range(25):
+        make_order({"MUG": 1}, user=ann)
+    client.force_login(ann)
+    client.get("/orders/")
+
+    with django_assert_num_queries(3):  # the user, the count, the orders with their payments
+        first = client.get("/orders/")
+    second = client.get("/orders/?page=2")
+
+    assert (len(first.context["rows"]), len(second.context["rows"])) == (20, 5)
+
+
+def test_history_asks_a_stranger_to_log_in(client: Client) -> None:
+    assert client.get("/orders/")["Location"] == "/account/log-in/?next=/orders/"
