@@ -5,7 +5,7 @@ from playwright.sync_api import Page, expect
 
 from config.stack import Stack
 from tests.browser.conftest import ColorScheme, OpenTab
-from tests.browser.shop import PROVIDER_FAILS, buy, make_staff, read_rows, run_sql, sign_up
+from tests.browser.shop import PROVIDER_FAILS, STOCK, buy, make_staff, read_rows, run_sql, sign_up
 from tests.browser.test_pages import find_barriers
 
 ORDERS = "/admin/orders/order/"
@@ -18,9 +18,9 @@ FIND_WIDE = """() => document.documentElement.scrollWidth <= innerWidth ? [] :
 
 @pytest.fixture
 def order(open_tab: OpenTab, stack: Stack, sku: str) -> str:
-    """The admin's page of an order that needs review; its payment is unknown."""
+    """The admin's page of an order that needs review; its payment is unknown, and its product runs out."""
     page = open_tab()
-    buy(page, sku, PROVIDER_FAILS)
+    buy(page, sku, PROVIDER_FAILS, quantity=STOCK - 2)
     code = page.locator("h1 .code").inner_text()
     mark = "UPDATE orders_order SET needs_review = true, review_reason = 'swept 20 times' WHERE code = %s"
     run_sql(stack, mark, code)
