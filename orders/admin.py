@@ -70,8 +70,8 @@ class OrderAdmin(SteeredOrderAdmin):
         return order.payment.get_status_display()
 
     @admin.display(description=_("review"), empty_value="-")
-    def review(self, order: Order) -> str:
-        return gettext("Needs review") if order.needs_review else ""
+    def review(self, order: Order) -> str | None:
+        return gettext("Needs review") if order.needs_review else None
 
     def has_export_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("orders.export_order")

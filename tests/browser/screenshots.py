@@ -32,7 +32,7 @@ def main() -> None:
         sys.exit("no Chromium here: apt-get install chromium")
     FOLDER.mkdir(parents=True, exist_ok=True)
     # Long enough for a payment to be seen while its answer is missing.
-    with run_stack(caller={"SWEEP_AFTER": "10"}, fsync=False) as stack, sync_playwright() as playwright:
+    with run_stack(caller={"SWEEP_AFTER": "10", "AUDIT_EVERY": "5"}, fsync=False) as stack, sync_playwright() as playwright:
         load_catalog(stack, CATALOG)
         browser = launch(playwright, CHROMIUM)
         show_shop(browser, stack)
@@ -94,7 +94,7 @@ def show_admin(browser: Browser, stack: Stack) -> None:
     page.goto("/admin/orders/order/")
     save(page, "admin-orders")
     page.locator("#result_list tbody th a").first.click()
-    page.get_by_text("Timeline").wait_for()
+    page.get_by_role("heading", name="Timeline").evaluate("heading => heading.scrollIntoView()")
     save(page, "admin-order")
 
 
