@@ -69,9 +69,9 @@ class OrderAdmin(SteeredOrderAdmin):
     def payment_status(self, order: Order) -> str:
         return order.payment.get_status_display()
 
-    @admin.display(description=_("review"), empty_value="-")
-    def review(self, order: Order) -> str | None:
-        return gettext("Needs review") if order.needs_review else None
+    @admin.display(description=_("review"))
+    def review(self, order: Order) -> str:
+        return gettext("Needs review") if order.needs_review else "-"
 
     def has_export_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("orders.export_order")
