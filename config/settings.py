@@ -1,37 +1,15 @@
 """Every setting, from the environment; what is needed and missing is an error at start."""
 
-from ipaddress import ip_network
-from pathlib import Path
-
 import django
-import environ
-from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
-BASE_DIR = Path(__file__).resolve().parent.parent
-
-env = environ.Env()
-env.read_env(BASE_DIR / ".env")
-
-
-def required(name: str, hint: str) -> str:
-    value: str = env.str(name, default="")
-    if not value:
-        raise ImproperlyConfigured(f"{name} is not set: {hint}. `make run` sets it for you; see .env.example.")
-    return value
-
-
-def limits(name: str, **defaults: int) -> dict[str, int]:
-    given = env.dict(name, default={})
-    if not given.keys() <= defaults.keys() or not all(most.isdecimal() for most in given.values()):
-        raise ImproperlyConfigured(f"{name} is something like session=10,account=10,address=60; not {given}.")
-    return {**defaults, **{kind: int(most) for kind, most in given.items()}}
-
+from config.environment import env, read_limits, read_list, read_networks, read_number, read_required
+from config.var import BASE_DIR
 
 # Plain HTTP on loopback: only what config/stack.py serves. Everywhere else HTTPS is taken for granted.
 LOCAL = env.bool("ORDERLY_LOCAL", default=False)
 
-SECRET_KEY = required("SECRET_KEY", "a long random string, the same for every process")
+SECRET_KEY = read_required("SECRET_KEY", "a long random string, the same for every process")
 DEBUG = env.bool("DEBUG", default=False)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost"] if LOCAL else [])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
@@ -41,7 +19,7 @@ SECURE_HSTS_SECONDS = 0 if LOCAL else 365 * 24 * 3600
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not LOCAL
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not LOCAL
 # The networks of the proxies that end TLS before the shop: only from them we take X-Forwarded-For and -Proto.
-TRUSTED_PROXIES = [ip_network(network) for network in env.list("TRUSTED_PROXIES", default=[])]
+TRUSTED_PROXIES = read_networks("TRUSTED_PROXIES")
 if TRUSTED_PROXIES:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
@@ -103,7 +81,7 @@ LOGIN_REDIRECT_URL = "order-history"
 LOGOUT_REDIRECT_URL = "product-list"
 VERIFICATION_LINK_AGE = 3 * 24 * 3600  # seconds
 
-DATABASES = {"default": env.db_url_config(required("DATABASE_URL", "postgres://user:password@host:port/name"))}
+DATABASES = {"default": env.db_url_config(read_required("DATABASE_URL", "postgres://user:password@host:port/name"))}
 DATABASES["default"] |= {
     "CONN_MAX_AGE": 300,
     "CONN_HEALTH_CHECKS": True,
@@ -115,7 +93,7 @@ DATABASES["default"] |= {
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-REDIS_URL = required("REDIS_URL", "redis://host:port/0")
+REDIS_URL = read_required("REDIS_URL", "redis://host:port/0")
 REDIS_PREFIX = env.str("REDIS_PREFIX", default="")  # several shops on one Redis
 
 CACHES = {
@@ -126,7 +104,7 @@ CACHES = {
         "OPTIONS": {"SOCKET_CONNECT_TIMEOUT": 0.5, "SOCKET_TIMEOUT": 0.5, "IGNORE_EXCEPTIONS": True},
     },
 }
-SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"
+SESSION_ENGINE = "django.contrib.sessions.backends.db"  # and no copy that can be older: see docs/adr/0010
 
 CELERY_BROKER_URL = REDIS_URL
 CELERY_BROKER_TRANSPORT_OPTIONS = {
@@ -146,6 +124,7 @@ CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "inte
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "orders"
 CELERY_TASK_ROUTES = {
+    "accounts.tasks.*": {"queue": "mails"},
     "orders.tasks.audit_orders": {"queue": "payments"},  # it waits for the provider, which the orders worker never does
     "orders.tasks.send_due_mails": {"queue": "mails"},
     "orders.tasks.sweep_stuck_orders": {"queue": "sweep"},  # or a backlog of orders would hold up the repair
@@ -184,6 +163,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": MAIL_EVERY,
         "options": {"expires": MAIL_EVERY},
     },
+    "clear-sessions": {
+        "task": "accounts.tasks.clear_sessions",
+        "schedule": 24 * 3600,
+        "options": {"expires": 3600},
+    },
     "audit-orders": {
         "task": "orders.tasks.audit_orders",
         "schedule": AUDIT_EVERY,
@@ -194,18 +178,18 @@ CELERY_BEAT_SCHEDULE = {
 SHOP_CURRENCY = env.str("SHOP_CURRENCY", default="GBP")
 SHOP_MAX_QUANTITY = env.int("SHOP_MAX_QUANTITY", default=100)  # units of one product in a cart
 SHOP_MAX_LINES = env.int("SHOP_MAX_LINES", default=100)  # products in a cart
-SHOP_MAX_UNPAID = env.int("SHOP_MAX_UNPAID", default=3)  # live unpaid orders of one customer; 0: any number
+SHOP_MAX_UNPAID = read_number("SHOP_MAX_UNPAID", 3, least=0)  # live unpaid orders of one customer; 0: any number
 # How many orders one visitor may place, and how many cards may be declined, within LIMIT_WINDOW; 0: any number.
-LIMIT_WINDOW = env.int("LIMIT_WINDOW", default=60 * 60)  # seconds
-CHECKOUT_LIMITS = limits("CHECKOUT_LIMITS", session=10, account=10, address=60)
-DECLINE_LIMITS = limits("DECLINE_LIMITS", session=5, account=5, address=20)
-LOG_IN_LIMITS = limits("LOG_IN_LIMITS", account=10, address=50)  # tries
-MAIL_LIMITS = limits("MAIL_LIMITS", account=3, address=20)  # to reset a password or verify an address
-API_TOKENS = env.list("API_TOKENS", default=[])  # of clients of the API that none of these limits hold
+LIMIT_WINDOW = read_number("LIMIT_WINDOW", 60 * 60, least=1)  # seconds
+CHECKOUT_LIMITS = read_limits("CHECKOUT_LIMITS", session=10, account=10, ip=60)
+DECLINE_LIMITS = read_limits("DECLINE_LIMITS", session=5, account=5, ip=20)
+LOG_IN_LIMITS = read_limits("LOG_IN_LIMITS", account=10, ip=50)  # tries
+MAIL_LIMITS = read_limits("MAIL_LIMITS", account=3, ip=20)  # to reset a password or verify an email
+API_TOKENS = read_list("API_TOKENS")  # of clients of the API that none of these limits hold
 SHOP_LOW_STOCK = env.int("SHOP_LOW_STOCK", default=10)  # units; staff are shown products with as many left, or fewer
 
 PAYMENT_GATEWAY = env.str("PAYMENT_GATEWAY", default="payments.stripe.StripeGateway")
-STRIPE_API_KEY = required("STRIPE_API_KEY", "the secret key of the account that takes the money")
+STRIPE_API_KEY = read_required("STRIPE_API_KEY", "the secret key of the account that takes the money")
 STRIPE_API_BASE = env.str("STRIPE_API_BASE", default="")  # empty: Stripe itself
 STRIPE_TIMEOUT = env.float("STRIPE_TIMEOUT", default=10)  # seconds
 

@@ -3,7 +3,7 @@ from typing import Any, cast
 import pytest
 from django.conf import LazySettings
 from django.contrib.sessions.backends.base import SessionBase
-from django.contrib.sessions.backends.cached_db import SessionStore
+from django.contrib.sessions.backends.db import SessionStore
 from django.core.cache import cache
 from django.test import Client
 

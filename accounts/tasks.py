@@ -1,0 +1,9 @@
+"""What is cleaned up behind the people who came by."""
+
+from celery import shared_task
+from django.core.management import call_command
+
+
+@shared_task
+def clear_sessions() -> None:
+    call_command("clearsessions")
