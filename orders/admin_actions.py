@@ -1,5 +1,6 @@
-"""What staff do to orders: each action asks for its reason first, then does one order after the other and tells."""
+"""What staff do to orders: each action asks for a note, does one order after the other and says what became of each."""
 
+import logging
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from typing import Any, cast
 
 from django import forms
 from django.contrib import admin, messages
+from django.db import DatabaseError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -25,17 +27,19 @@ from orders.models import Order
 from orders.services import NothingToReview, OrderIsFinal, cancel_order, mark_reviewed, resume_order
 from orders.tasks import process_order
 
+logger = logging.getLogger(__name__)
+
 MOST_ORDERS = 500  # in one action: a request has to be answered within seconds
 Operation = Callable[..., Order]
 
 
 class NoteForm(forms.Form):
     note = forms.CharField(
-        label=_("Reason"),
+        label=_("Note"),
         max_length=500,
         widget=forms.Textarea(attrs={"rows": 3, "class": "vLargeTextField"}),
-        help_text=_("Kept in the order's timeline, with your name. The customer does not see it."),
-        error_messages={"required": _("Say why: the reason is kept in the order's timeline.")},
+        help_text=_("Why you do this. Kept in the order's timeline, with your name; the customer does not see it."),
+        error_messages={"required": _("Write a note: it is kept in the order's timeline.")},
     )
 
     def __init__(self, *args: Any, required: bool, **kwargs: Any) -> None:
@@ -52,15 +56,15 @@ class Step:
     text: Promise
     button: Promise
     pending: str  # a msgid
-    needs_reason: bool = True
+    needs_note: bool = True
 
 
 CANCEL = Step(
     action="cancel_orders",
     title=_("Cancel"),
     text=_(
-        "An order whose payment was never sent is cancelled at once. For another one the payment provider is asked "
-        "first: if the money was taken already, the order is confirmed instead."
+        "An order whose payment was never sent is cancelled at once. For any other order the payment provider is "
+        "asked first: if the money was taken already, the order is confirmed instead."
     ),
     button=_("Yes, cancel"),
     pending=gettext_noop("To be cancelled, unless the provider says it is paid: %(codes)s."),
@@ -74,16 +78,16 @@ PROCESS = Step(
     ),
     button=_("Yes, process now"),
     pending=gettext_noop("Taken up again: %(codes)s."),
-    needs_reason=False,
+    needs_note=False,
 )
 REVIEWED = Step(
     action="mark_orders_reviewed",
     title=_("Mark reviewed"),
     text=_(
-        "Somebody has looked at it, and it goes on as before. It needs review again only after as many sweeps as the "
-        "first time. One that the sweep had given up is swept again."
+        "Marks the order as looked at; its processing goes on. It needs review again only after as many sweeps as "
+        "before. If the sweep had given up, it starts again."
     ),
-    button=_("Yes, it is reviewed"),
+    button=_("Yes, mark reviewed"),
     pending=gettext_noop("Marked reviewed: %(codes)s."),
 )
 ENDED = {
@@ -91,10 +95,11 @@ ENDED = {
     Order.Status.CANCELLED: gettext_noop("Cancelled: %(codes)s."),
 }
 ENDED_BEFORE = {
-    Order.Status.CONFIRMED: gettext_noop("Left as it was, confirmed before: %(codes)s."),
-    Order.Status.CANCELLED: gettext_noop("Left as it was, cancelled before: %(codes)s."),
+    Order.Status.CONFIRMED: gettext_noop("Not changed, already confirmed: %(codes)s."),
+    Order.Status.CANCELLED: gettext_noop("Not changed, already cancelled: %(codes)s."),
 }
-NEEDS_NO_REVIEW = gettext_noop("Left as it was, it needs no review: %(codes)s.")
+FAILED = gettext_noop("Not changed, it failed: %(codes)s. The log says why.")
+NEEDS_NO_REVIEW = gettext_noop("Not changed, no review needed: %(codes)s.")
 
 
 class SteeredOrderAdmin(ReadOnlyAdmin):
@@ -134,7 +139,7 @@ class SteeredOrderAdmin(ReadOnlyAdmin):
             refusal = gettext("Nothing was done: select %(most)s orders at most.") % {"most": MOST_ORDERS}
             self.message_user(request, refusal, messages.ERROR)
             return None
-        form = NoteForm(request.POST if "confirmed" in request.POST else None, required=step.needs_reason)
+        form = NoteForm(request.POST if "confirmed" in request.POST else None, required=step.needs_note)
         if not form.is_valid():
             return self._ask(request, orders, step, form)
         done = self._apply(
@@ -171,6 +176,9 @@ class SteeredOrderAdmin(ReadOnlyAdmin):
                 outcomes[messages.WARNING, ENDED_BEFORE[Order.Status(str(final))]].append(order.code)
             except NothingToReview:
                 outcomes[messages.WARNING, NEEDS_NO_REVIEW].append(order.code)
+            except DatabaseError:  # what brings an order into review may be just that
+                logger.exception("%s of %s failed", step.action, order.code)
+                outcomes[messages.ERROR, FAILED].append(order.code)
         for (level, outcome), codes in outcomes.items():
             self.message_user(request, gettext(outcome) % {"codes": ", ".join(codes)}, level)
         return done

@@ -63,14 +63,19 @@ def finalize_order(*, code: str) -> Order:
 def cancel_order(*, code: str, reason: Order.CancelReason, actor: User | None = None, note: str = "") -> Order:
     """Cancel a PENDING order: at once if its payment was never sent, else by the sweep, which asks the provider.
 
-    So the order may still end CONFIRMED, if the money was taken first. The note is for staff: it is kept in the event.
+    So the order may still end CONFIRMED, if the money was taken first. Staff's reason ends its review, and its attempts
+    are counted from zero. The note is for staff: it is kept in the event.
     Raises OrderIsFinal, having changed nothing.
     """
     with transaction.atomic():
         order = _lock_pending_order(code)
         if note or not order.cancel_reason:
             _add_event(order, Kind.CANCEL_REQUESTED, actor=actor, note=note, reason=reason)
-        _sweep_now(order, cancel_reason=order.cancel_reason or reason, expires_at=Least("expires_at", Now()))
+        asked = {"cancel_reason": order.cancel_reason or reason, "expires_at": Least("expires_at", Now())}
+        if reason == Reason.STAFF:
+            _sweep_now(order, **asked)
+        else:  # a customer's click ends no review
+            _update_order(order, sweep_after=Now(), **asked)
         cancel_unsent_payment(reference=code)
         return finalize_order(code=code)
 
@@ -95,6 +100,7 @@ def mark_reviewed(*, code: str, actor: User, note: str) -> Order:
         if not order.needs_review:
             raise NothingToReview(code)
         _update_order(order, sweep_after=Coalesce("sweep_after", Now()), **NOT_IN_REVIEW)
+        resume_payment(reference=code)
         _add_event(order, Kind.REVIEWED, actor=actor, note=note)
         return order
 

@@ -1,11 +1,13 @@
 """The order's page, which tells how it stands until it ends, and a customer's orders."""
 
+import logging
 from http import HTTPStatus
 from typing import cast
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -18,6 +20,8 @@ from orders import cart
 from orders.models import Order
 from orders.services import OrderIsFinal, cancel_order
 from orders.status import describe_order
+
+logger = logging.getLogger(__name__)
 
 ORDERS_PER_PAGE = 20
 
@@ -46,7 +50,10 @@ def cancel(request: HttpRequest, *, code: str) -> HttpResponse:
         actor = request.user if isinstance(request.user, User) else None
         cancel_order(code=order.code, reason=Order.CancelReason.CUSTOMER, actor=actor)
     except OrderIsFinal:
-        messages.info(request, _("It was too late to cancel: this order had ended before."))
+        messages.info(request, _("It was too late to cancel: this order had already ended."))
+    except DatabaseError:  # its row is busy, or its end fails: the sweep goes on with it, or staff are told
+        logger.exception("%s could not be cancelled", order.code)
+        messages.error(request, _("We could not cancel it just now. Try again in a minute."))
     return see_order(order)
 
 
