@@ -48,6 +48,11 @@ class LimitReached(Exception):
         self.retry_after = retry_after
 
 
+def count_minutes(seconds: int) -> int:
+    """As people are told to wait: whole minutes, rounded up."""
+    return -(-seconds // 60)
+
+
 def take_turn(limits: Sequence[Limit], *, thing: str, seconds: int) -> None:
     """Count a thing under every limit, or under none and raise LimitReached. The same thing again counts once.
 
@@ -57,6 +62,14 @@ def take_turn(limits: Sequence[Limit], *, thing: str, seconds: int) -> None:
     wait = _redis().eval(TAKE, len(keys), *keys, thing, seconds, *(limit.most for limit in limits))
     if wait:
         raise LimitReached(wait)
+
+
+def give_turn_back(subjects: Iterable[str], *, thing: str) -> None:
+    """Count the thing no longer. Raises RedisError."""
+    pipeline = _redis().pipeline(transaction=False)
+    for subject in subjects:
+        pipeline.zrem(_key(subject), thing)
+    pipeline.execute()
 
 
 def read_turns(subjects: Iterable[str], *, seconds: int) -> dict[str, dict[str, float]]:
@@ -74,7 +87,7 @@ def read_turns(subjects: Iterable[str], *, seconds: int) -> dict[str, dict[str, 
 
 
 def find_network(ip: str) -> str:
-    """Who is behind an address: of IPv4 itself; of IPv6 the /64, for one customer has at least that many.
+    """Who is behind an IP address: of IPv4 itself; of IPv6 the /64, for one customer has at least that many.
 
     https://www.ripe.net/publications/docs/ripe-690/#4-size-of-end-user-prefix-assignment
     """

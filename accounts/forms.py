@@ -10,7 +10,7 @@ from django.utils.translation import ngettext
 
 from accounts.limits import limit_log_in
 from accounts.models import User
-from rate_limit import LimitReached
+from rate_limit import LimitReached, count_minutes
 
 
 class LogInForm(AuthenticationForm):
@@ -38,9 +38,11 @@ class StaffLogInForm(LogInForm, AdminAuthenticationForm):
 
 
 def explain_limit(limit: LimitReached) -> str:
-    minutes = -(-limit.retry_after // 60)
+    minutes = count_minutes(limit.retry_after)
     text = ngettext(
-        "Too many tries. Try again in %(count)d minute.", "Too many tries. Try again in %(count)d minutes.", minutes
+        "Too many attempts. Try again in %(count)d minute.",
+        "Too many attempts. Try again in %(count)d minutes.",
+        minutes,
     )
     return text % {"count": minutes}
 

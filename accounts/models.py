@@ -21,7 +21,7 @@ class EmailUserManager(UserManager["User"]):
 class User(AbstractUser):
     username = None  # type: ignore[assignment]
     email = models.EmailField(_("email address"), unique=True)
-    # The address, not a yes: when the email is changed, the new one is not verified.
+    # The email, not a yes: when it is changed, the new one is not verified.
     verified_email = models.EmailField(_("verified email"), blank=True, editable=False)
 
     USERNAME_FIELD = "email"

@@ -20,9 +20,9 @@ def make_verification_token(user: User) -> str:
 
 
 def verify_email(*, user: User, token: str) -> None:
-    """Note that the address is the user's. A repeat does it again. Raises LinkInvalid.
+    """Note that the email is the user's. A repeat does it again. Raises LinkInvalid.
 
-    The user is who is logged in. Otherwise somebody could sign up with another's address, wait until its owner opens
+    The user is who is logged in. Otherwise somebody could sign up with another's email, wait until its owner opens
     the link, and find the owner's orders in an account that only the stranger has the password of.
     """
     try:

@@ -1,4 +1,4 @@
-"""The addresses of the account."""
+"""The URLs of the account."""
 
 from django.contrib.auth import views as auth
 from django.urls import path, reverse_lazy

@@ -53,7 +53,7 @@ class ResetPassword(PasswordResetView):
 
     def form_valid(self, form: PasswordResetForm) -> HttpResponse:
         try:
-            limit_mail(email=form.cleaned_data["email"].lower(), ip=self.request.META["REMOTE_ADDR"])
+            limit_mail(kind="reset", email=form.cleaned_data["email"].lower(), ip=self.request.META["REMOTE_ADDR"])
         except LimitReached as limit:  # whether there is such an account or not: the answer must not tell
             form.add_error(None, explain_limit(limit))
             return self.form_invalid(form)
@@ -83,7 +83,7 @@ def _mail_link(request: HttpRequest, user: User) -> None:
     link = request.build_absolute_uri(reverse("verify-email", args=[make_verification_token(user)]))
     text = render_to_string("accounts/verify_email.txt", {"link": link})
     try:
-        limit_mail(email=user.email, ip=request.META["REMOTE_ADDR"])
+        limit_mail(kind="verify", email=user.email, ip=request.META["REMOTE_ADDR"])
         send_mail(_("Confirm your email address"), text, None, [user.email])
     except OSError:  # smtplib's too
         logger.exception("the verification mail could not be sent")

@@ -13,9 +13,16 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import User
 from catalog.models import Stock, StockMovement
 from catalog.services import AdjustmentRefused, adjust_stock, receive_stock
-from catalog.stock_file import MOST_ROWS, Move, ReferenceReused, StockFileRefused, move_stock, read_stock_file
+from catalog.stock_file import (
+    MOST_ROWS,
+    MOST_UNITS,
+    Move,
+    ReferenceReused,
+    StockFileRefused,
+    move_stock,
+    read_stock_file,
+)
 
-MOST_UNITS = 1_000_000  # at once; more is a typing error
 MOST_BYTES = 1_000_000  # of a file
 
 
@@ -39,7 +46,7 @@ class MovementForm(forms.Form):
         movement = stock.movements.get(reference=self.reference)
         asked = self.cleaned_data["quantity"], self.cleaned_data.get("reason", "")
         if asked != (movement.quantity, movement.reason):  # sent, and then filled in again with the back button
-            text = gettext("This form has moved %(quantity)s before. Open a new one to move more.")
+            text = gettext("This form has already moved %(quantity)s. Open a new one to move more.")
             self.add_error(None, text % {"quantity": f"{movement.quantity:+}"})
             return None
         return movement
@@ -71,7 +78,7 @@ class AdjustForm(MovementForm):
     def clean_quantity(self) -> int:
         quantity: int = self.cleaned_data["quantity"]
         if quantity == 0:
-            raise forms.ValidationError(gettext("A change of 0 is none."))
+            raise forms.ValidationError(gettext("Enter a change other than 0."))
         return quantity
 
     def move_stock(self, *, stock: Stock, actor: User) -> None:
@@ -119,7 +126,7 @@ class StockFileForm(forms.Form):
         except StockFileRefused as refused:
             self.add_error("file", _list_bad_rows(refused))
         except ReferenceReused:
-            self.add_error(None, gettext("This form has moved stock before. Open a new one to move more."))
+            self.add_error(None, gettext("This form has already moved stock. Open a new one to move more."))
         return 0
 
 

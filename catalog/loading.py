@@ -33,7 +33,7 @@ def load_products(
     """Insert the products, or update those with the same SKU, and give each `stock` units; all in one transaction.
 
     A product that was given its units is given none by a repeat. One that staff switched off stays off; one without a
-    price goes off sale, and comes back when it has one. Its slug stays, so its address does. `on_progress` hears of
+    price goes off sale, and comes back when it has one. Its slug stays, and so does its URL. `on_progress` hears of
     each product twice: saved, and stocked.
     """
     loaded = Loaded(not_for_sale=sum(not product.active for product in products))

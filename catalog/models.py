@@ -53,6 +53,11 @@ class Product(models.Model):
                 violation_error_message=_("A product without a price can't be active."),
             ),
             models.CheckConstraint(
+                condition=Q(max_quantity__gt=0),
+                name="product_max_quantity_is_positive",
+                violation_error_message=_("The max quantity must be more than 0."),
+            ),
+            models.CheckConstraint(
                 condition=Q(currency__regex="^[A-Z]{3}$"),
                 name="product_currency_is_iso_4217",
                 violation_error_message=_("The currency is three capital letters, such as GBP."),
@@ -70,7 +75,7 @@ class Product(models.Model):
         return reverse("product", args=[self.slug or "-", self.sku])
 
     @property
-    def most_per_order(self) -> int:
+    def max_per_order(self) -> int:
         """Units of it that one customer's order may have."""
         most: int = settings.SHOP_MAX_QUANTITY
         return most if self.max_quantity is None else self.max_quantity

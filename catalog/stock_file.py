@@ -55,7 +55,7 @@ def read_stock_file(lines: Iterable[str]) -> list[Move]:
                 bad_rows.append(
                     BadRow(
                         line,
-                        _("more than %(most)s rows: make two files of it")
+                        _("more than %(most)s rows: split it into two files")
                         % {"most": number_format(MOST_ROWS, force_grouping=True)},
                     )
                 )

@@ -1,4 +1,4 @@
-"""The addresses of the products. A SKU may have a slash in it."""
+"""The URLs of the products. A SKU may have a slash in it."""
 
 from django.templatetags.static import static
 from django.urls import path

@@ -28,7 +28,7 @@ def show_product(request: HttpRequest, *, slug: str, sku: str) -> HttpResponse:
         raise Http404
     if slug != (product.slug or "-"):
         return redirect(product, permanent=True)
-    most = min(product.stock.available, product.most_per_order)
+    most = min(product.stock.available, product.max_per_order)
     return render(request, "catalog/product_detail.html", {"product": product, "most": most})
 
 

@@ -1,23 +1,26 @@
 """Whom a request comes from, where proxies pass it on."""
 
+import re
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
+# Some proxies write the port behind the IP address, and IPv6 then in brackets.
+WITH_PORT = re.compile(r"\[(?P<v6>.+)\](?::\d+)?|(?P<v4>[\d.]+):\d+")
+
 
 def find_client(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
     """Middleware: REMOTE_ADDR is the client's, and X-Forwarded-Proto is there only if a trusted proxy set it.
 
-    REMOTE_ADDR is empty where it is not known: the request came through a socket file, and no proxy says from whom.
+    It is empty where it is not known, for no proxy says whose the request is.
     """
 
     def middleware(request: HttpRequest) -> HttpResponse:
-        peer = read_address(request.META.get("REMOTE_ADDR", ""))
-        client = peer
+        client = peer = read_address(request.META.get("REMOTE_ADDR", ""))
         if is_trusted(peer):
-            client = read_client(request.headers.get("X-Forwarded-For", "")) or peer
+            client = read_client(request.headers.get("X-Forwarded-For", ""))
         else:
             request.META.pop("HTTP_X_FORWARDED_PROTO", None)
         request.META["REMOTE_ADDR"] = str(client or "")
@@ -27,13 +30,14 @@ def find_client(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable
 
 
 def read_client(forwarded: str) -> IPv4Address | IPv6Address | None:
-    """The nearest address that is no proxy of ours: what stands before it, anybody can have written there.
+    """The nearest IP address that is no proxy of ours: what stands before it, anybody can have written there.
 
     https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/X-Forwarded-For#selecting_an_ip_address
     """
     client = None
     for hop in reversed(forwarded.split(",")):
-        address = read_address(hop.strip())
+        with_port = WITH_PORT.fullmatch(hop.strip())
+        address = read_address(with_port["v6"] or with_port["v4"] if with_port else hop.strip())
         if address is None:
             break
         client = address

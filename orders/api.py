@@ -27,6 +27,7 @@ STATUSES = {  # the others: 409
     "total_too_large": 400,
     "too_many_checkouts": 429,
     "too_many_declines": 429,
+    "too_many_lines": 400,
     "unknown_product": 400,
 }
 
@@ -34,29 +35,28 @@ STATUSES = {  # the others: 409
 class BadRequest(Exception):
     """The request is not one we understand; `code` is stable."""
 
-    def __init__(self, code: str, detail: str, *, status: int = 400) -> None:
+    def __init__(self, code: str, detail: str, *, status: int = 400, **headers: str) -> None:
         super().__init__(detail)
         self.code, self.detail, self.status = code, detail, status
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
 
 
-def api_view(method: str) -> Callable[[Callable[..., JsonResponse]], Callable[..., JsonResponse]]:
-    """Accept one method, and translate each refusal into its status and stable code."""
+def api_view(method: str = "") -> Callable[[Callable[..., JsonResponse]], Callable[..., JsonResponse]]:
+    """Accept one method, or any, and translate each refusal into its status and stable code."""
 
     def decorate(view: Callable[..., JsonResponse]) -> Callable[..., JsonResponse]:
         @csrf_exempt  # no cookie has any say here
         @wraps(view)
         def translated(request: HttpRequest, **kwargs: str) -> JsonResponse:
             try:
-                if request.method != method:
-                    raise BadRequest("method_not_allowed", f"Use {method}.", status=405)
+                if method and request.method != method:
+                    raise BadRequest("method_not_allowed", f"Use {method}.", status=405, Allow=method)
                 return view(request, **kwargs)
             except BadRequest as error:
-                return _refuse(error.status, error.code, error.detail)
+                return _refuse(error.status, error.code, error.detail, headers=error.headers)
             except CheckoutRefused as error:
-                answer = _refuse(STATUSES.get(error.code, 409), error.code, error.detail, error.lines)
-                if error.retry_after:
-                    answer["Retry-After"] = error.retry_after
-                return answer
+                headers = {"Retry-After": str(error.retry_after)} if error.retry_after else {}
+                return _refuse(STATUSES.get(error.code, 409), error.code, error.detail, error.lines, headers=headers)
             except InsufficientStock as error:
                 short = [{"sku": sku, "available": units} for sku, units in error.available.items()]
                 return _refuse(409, "insufficient_stock", "Fewer units are available than were asked for.", short)
@@ -70,10 +70,12 @@ def api_view(method: str) -> Callable[[Callable[..., JsonResponse]], Callable[..
 
 @api_view("POST")
 def create_order(request: HttpRequest) -> JsonResponse:
-    key, body, limited = _read_key(request), _read_body(request), not _is_trusted(request)
-    if limited:
-        limit_checkout(checkout_key=key, ip=request.META["REMOTE_ADDR"])
-    order, created = place_order(checkout_key=key, limited=limited, **body)
+    key, body = _read_key(request), _read_body(request)
+    if _is_trusted(request):
+        order, created = place_order(checkout_key=key, limited=False, **body)
+    else:
+        with limit_checkout(checkout_key=key, ip=request.META["REMOTE_ADDR"]):
+            order, created = place_order(checkout_key=key, **body)
     return JsonResponse(_describe(order), status=201 if created else 200)
 
 
@@ -85,11 +87,18 @@ def show_order(request: HttpRequest, *, code: str) -> JsonResponse:
     return JsonResponse(_describe(order))
 
 
+@api_view()
+def refuse_unknown_url(request: HttpRequest) -> JsonResponse:
+    raise BadRequest("not_found", "There is no such address.", status=404)
+
+
 def _is_trusted(request: HttpRequest) -> bool:
     if "Authorization" not in request.headers:
         return False
     if not shows_token(request, settings.API_TOKENS):
-        raise BadRequest("bad_token", "Authorization: no bearer token of this shop's API_TOKENS.", status=401)
+        raise BadRequest(
+            "bad_token", "Authorization: not one of this shop's API tokens.", status=401, WWW_Authenticate="Bearer"
+        )
     return True
 
 
@@ -175,5 +184,12 @@ def _describe(order: Order) -> dict[str, object]:
     }
 
 
-def _refuse(status: int, code: str, detail: str, lines: Sequence[Mapping[str, object]] = ()) -> JsonResponse:
-    return JsonResponse({"error": code, "detail": detail, "lines": list(lines)}, status=status)
+def _refuse(
+    status: int,
+    code: str,
+    detail: str,
+    lines: Sequence[Mapping[str, object]] = (),
+    *,
+    headers: Mapping[str, str] | None = None,
+) -> JsonResponse:
+    return JsonResponse({"error": code, "detail": detail, "lines": list(lines)}, status=status, headers=headers)

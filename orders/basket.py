@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from django.conf import settings
+
 from catalog.models import Product
 from orders.models import OrderLine
 
@@ -47,6 +49,12 @@ class PriceChanged(CheckoutRefused):
     code = "price_changed"
 
 
+class TooManyLines(CheckoutRefused):
+    """More products than one order may have."""
+
+    code = "too_many_lines"
+
+
 class TooManyUnits(CheckoutRefused):
     """More of a product than one order may have."""
 
@@ -72,8 +80,10 @@ def price_basket(
 ) -> list[OrderLine]:
     """Unsaved order lines at today's prices, in product id order. Raises CheckoutRefused.
 
-    limited: of each product only as many units as one order may have.
+    limited: only as many products, and of each as many units, as one order may have.
     """
+    if limited and len(basket) > settings.SHOP_MAX_LINES:
+        raise TooManyLines(f"One order may have {settings.SHOP_MAX_LINES} products.")
     products = {product.sku: product for product in Product.objects.filter(sku__in=basket).order_by("pk")}
     if unknown := [{"sku": sku} for sku in basket if sku not in products]:
         raise UnknownProduct("There is no such product.", unknown)
@@ -84,9 +94,9 @@ def price_basket(
         raise NotForSale("Not for sale now, or not in this currency.", unsold)
     if limited and (
         greedy := [
-            {"sku": sku, "most": product.most_per_order}
+            {"sku": sku, "max_quantity": product.max_per_order}
             for sku, product in products.items()
-            if basket[sku] > product.most_per_order
+            if basket[sku] > product.max_per_order
         ]
     ):
         raise TooManyUnits("More units than one order may have.", greedy)

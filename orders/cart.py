@@ -18,6 +18,7 @@ from orders.models import Order
 CART = "cart"  # quantities by SKU
 PRICES = "cart_prices"  # by SKU, as they were when the customer last chose a quantity
 KEY = "checkout_key"
+EMAIL = "email"  # of the last order: a guest need not type it again
 LAST_ORDER = "last_order"  # its code: the way back for who never saw the answer
 KEY_FORM = re.compile(r"cart-[0-9a-f]{32}")  # nothing that a client of the API would choose, and nobody could guess
 
@@ -50,6 +51,11 @@ class CartLine:
     @property
     def is_buyable(self) -> bool:
         return self.quantity <= self.most
+
+    @property
+    def is_over_limit(self) -> bool:
+        """There are enough of it, but not for one order."""
+        return self.most < self.quantity <= self.available
 
     @property
     def price(self) -> int:
@@ -158,7 +164,7 @@ def finish_checkout(session: SessionBase, *, order: Order) -> None:
     if session.get(KEY) != order.checkout_key:
         return
     del session[KEY]
-    session[LAST_ORDER] = order.code
+    session[LAST_ORDER], session[EMAIL] = order.code, order.email
     quantities = session.get(CART, {})
     for line in order.lines.all():
         quantities[line.sku] = quantities.get(line.sku, 0) - line.quantity
@@ -178,7 +184,7 @@ def refill_cart(session: SessionBase, *, order: Order) -> None:
 
 def most_units(product: Product) -> int:
     """How many units of it one cart may hold now."""
-    return min(product.stock.available, product.most_per_order)
+    return min(product.stock.available, product.max_per_order)
 
 
 def cart_count(request: HttpRequest) -> dict[str, object]:

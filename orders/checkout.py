@@ -49,13 +49,13 @@ def place_order(
     payment_method: str,
     expected_total: int | None = None,
     user: User | None = None,
-    limited: bool = False,
+    limited: bool = True,
 ) -> tuple[Order, bool]:
     """Write down a PENDING order and its payment and reserve its stock, or nothing; return it and whether it is new.
 
     The same key again returns the first order, whatever has changed since; also for any number of requests at once.
     Prices are the catalogue's, in minor units; `expected_total` is what the customer was told. The payment is charged
-    after the commit. limited: only so many units of a product, and so many unpaid orders of one customer at a time.
+    after the commit. limited: only as many products, units and unpaid orders at a time as a customer may have.
     Raises a CheckoutRefused or InsufficientStock.
     """
     basket = merge_lines(lines)
@@ -134,7 +134,7 @@ def _limit_unpaid(order: Order) -> None:
     """Raises TooManyUnpaid; nothing where SHOP_MAX_UNPAID is 0."""
     if not settings.SHOP_MAX_UNPAID:
         return
-    # An account's orders don't count those that somebody places as a guest with its address.
+    # An account's orders don't count those that somebody places as a guest with its email.
     customer = Q(user=order.user) if order.user else Q(user=None, email=order.email)
     # Checkouts at the same time don't see each other's orders: a customer's wait for each other here.
     lock_customer(f"user {order.user_id}" if order.user else order.email)
@@ -142,7 +142,7 @@ def _limit_unpaid(order: Order) -> None:
         payment__status=Payment.Status.SUCCEEDED
     )
     if unpaid.count() > settings.SHOP_MAX_UNPAID:  # this one among them
-        raise TooManyUnpaid("Too many orders of this customer are not paid yet.")
+        raise TooManyUnpaid("This customer already has too many unpaid orders.")
 
 
 def lock_customer(name: str) -> None:

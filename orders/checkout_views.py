@@ -19,6 +19,7 @@ from orders.forms import CheckoutForm
 from orders.limits import TooManyCheckouts, TooManyDeclines, limit_checkout
 from orders.models import Order
 from orders.views import see_order
+from rate_limit import count_minutes
 
 
 @never_cache
@@ -27,35 +28,35 @@ def checkout(request: HttpRequest) -> HttpResponse:
     """GET shows what is to be paid; POST places exactly that, once, or says what has changed and places nothing."""
     if order := cart.find_placed(request.session, posted_key=request.POST.get("checkout_key", "")):
         return _show_placed(request, order)
-    basket = cart.read_cart(request.session)
-    if not basket.lines:
+    shown = cart.read_cart(request.session)
+    if not shown.lines:
         return _show_last_order(request)
     if request.method != "POST":
-        return _show_checkout(request, CheckoutForm(user=request.user))
+        email = request.session.get(cart.EMAIL, "")
+        return _show_checkout(request, CheckoutForm(user=request.user, initial={"email": email}))
     form = CheckoutForm(request.POST, user=request.user)
     if not form.is_valid():
         return _show_checkout(request, form, status=HTTPStatus.BAD_REQUEST)
     seen = (request.POST.get("checkout_key"), request.POST.get("fingerprint"))
-    if not basket.is_buyable or seen != (cart.get_checkout_key(request.session), basket.fingerprint):
+    if not shown.is_buyable or seen != (cart.get_checkout_key(request.session), shown.fingerprint):
         return _refuse(request, form, PriceChanged("The cart is not what the page showed."))
-    return _place(request, form, basket)
+    return _place(request, form, shown)
 
 
-def _place(request: HttpRequest, form: CheckoutForm, basket: cart.Cart) -> HttpResponse:
+def _place(request: HttpRequest, form: CheckoutForm, shown: cart.Cart) -> HttpResponse:
     key = cart.get_checkout_key(request.session)
     try:
-        limit_checkout(
+        with limit_checkout(
             checkout_key=key, ip=request.META["REMOTE_ADDR"], session_key=request.session.session_key, user=form.user
-        )
-        order, _created = place_order(
-            checkout_key=key,
-            email=form.email_address,
-            user=form.user,
-            lines=[BasketLine(line.sku, line.quantity) for line in basket.lines],
-            payment_method=form.cleaned_data["payment_method"],
-            expected_total=basket.total,
-            limited=True,
-        )
+        ):
+            order, _created = place_order(
+                checkout_key=key,
+                email=form.email_address,
+                user=form.user,
+                lines=[BasketLine(line.sku, line.quantity) for line in shown.lines],
+                payment_method=form.cleaned_data["payment_method"],
+                expected_total=shown.total,
+            )
     except CheckoutKeyReused:  # another tab was quicker, and paid otherwise
         return _show_placed(request, Order.objects.get(checkout_key=key))
     except (CheckoutRefused, InsufficientStock, OperationalError) as refused:
@@ -70,22 +71,22 @@ def _refuse(request: HttpRequest, form: CheckoutForm, refused: Exception) -> Htt
         case TooManyCheckouts() | TooManyDeclines():
             text, status = _explain_limit(refused), HTTPStatus.TOO_MANY_REQUESTS
         case TooManyUnpaid():
-            text = _("Orders of yours are not paid yet. Nothing was ordered: wait until they are, or cancel one.")
+            text = _("Nothing was ordered: you have orders that are not paid yet. Wait until they are, or cancel one.")
         case TotalTooLarge():
-            text = _("This is more than can be paid at once. Make two orders of it.")
+            text = _("This is more than can be paid at once. Split it into two orders.")
         case OperationalError():
             text = _("The shop is very busy. Press the button again: you can't be charged twice.")
             status = HTTPStatus.SERVICE_UNAVAILABLE
         case _changed:
-            text = _("Something changed. Nothing was ordered: look at the lines, then confirm.")
+            text = _("Something has changed. Nothing was ordered: check your items, then confirm.")
     response = _show_checkout(request, form, refusal=text, status=status)
-    if retry_after := getattr(refused, "retry_after", 0):
-        response["Retry-After"] = retry_after
+    if isinstance(refused, CheckoutRefused) and refused.retry_after:
+        response["Retry-After"] = refused.retry_after
     return response
 
 
 def _explain_limit(limit: TooManyCheckouts | TooManyDeclines) -> str:
-    minutes = -(-limit.retry_after // 60)
+    minutes = count_minutes(limit.retry_after)
     if isinstance(limit, TooManyDeclines):
         text = ngettext(
             "Too many cards were declined. Nothing was ordered: try again in %(count)d minute.",
@@ -103,7 +104,7 @@ def _explain_limit(limit: TooManyCheckouts | TooManyDeclines) -> str:
 
 def _show_placed(request: HttpRequest, order: Order) -> HttpResponse:
     cart.finish_checkout(request.session, order=order)
-    messages.info(request, _("You had placed this order already. Nothing was ordered twice."))
+    messages.info(request, _("You have already placed this order. Nothing was ordered twice."))
     return see_order(order)
 
 

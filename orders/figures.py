@@ -16,7 +16,7 @@ from orders.models import AuditRun, Order, OrderEvent
 from payments.models import Payment
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400  # in seconds
-RECONCILED = {check.detail for check in CHECKS if "audit_charge" in check.sql}  # with the provider's ledger
+RECONCILED = {check.detail for check in CHECKS if check.ledger}
 
 
 @dataclass(frozen=True, kw_only=True)

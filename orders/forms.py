@@ -1,4 +1,4 @@
-"""What a customer fills in: how many, by which address, and how to pay."""
+"""What a customer fills in: how many, by which email, and how to pay."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ class QuantityForm(forms.Form):
 
 
 class CheckoutForm(forms.Form):
-    """A guest's address, and the payment method.
+    """A guest's email, and the payment method.
 
     The method is one of SHOP_PAYMENT_METHODS; where there are none, a hidden token from the provider's own form.
     """

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Check:
-    """An invariant, and what it means that the query finds something."""
+    """An invariant, and what it means that the query finds something; `ledger`: it reads the provider's ledger too."""
 
     invariant: str
     detail: str
     sql: str
+    ledger: bool = False
 
 
 CHECKS = [
@@ -55,6 +56,7 @@ CHECKS = [
         WHERE o.status = 'CONFIRMED' AND o.finalized_at < %(started)s AND o.created_at >= %(since)s
             AND (charge.charges, charge.kept, charge.currency) IS DISTINCT FROM (1, o.total, o.currency)
         """,
+        ledger=True,
     ),
     Check(
         "A3",
@@ -77,6 +79,7 @@ CHECKS = [
         WHERE o.status = 'CANCELLED' AND o.finalized_at < %(started)s
         GROUP BY o.code HAVING SUM(charge.amount - charge.refunded) <> 0
         """,
+        ledger=True,
     ),
     Check(
         "A4",
@@ -107,6 +110,7 @@ CHECKS = [
         SELECT COALESCE(NULLIF(charge.reference, ''), charge.provider_id) FROM audit_charge charge
         LEFT JOIN orders_order o ON o.code = charge.reference WHERE o.id IS NULL
         """,
+        ledger=True,
     ),
     Check(
         "A7",

@@ -2,15 +2,18 @@
 
 import logging
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from django.conf import settings
 from redis.exceptions import RedisError
 
 from accounts.models import User
+from catalog.services import InsufficientStock
 from orders.basket import CheckoutRefused
+from orders.checkout import CheckoutKeyReused
 from orders.models import Order
 from payments.models import Payment
-from rate_limit import Limit, LimitReached, find_network, read_turns, take_turn
+from rate_limit import Limit, LimitReached, find_network, give_turn_back, read_turns, take_turn
 
 logger = logging.getLogger(__name__)
 
@@ -27,18 +30,32 @@ class TooManyDeclines(CheckoutRefused):
     code = "too_many_declines"
 
 
-def limit_checkout(*, checkout_key: str, ip: str, session_key: str | None = None, user: User | None = None) -> None:
-    """Count a checkout for its session, account and address, once however often it is sent.
+@contextmanager
+def limit_checkout(
+    *, checkout_key: str, ip: str, session_key: str | None = None, user: User | None = None
+) -> Iterator[None]:
+    """Count the checkout that is made within for its session, account and IP address, once however often it is sent.
 
-    Raises TooManyCheckouts or TooManyDeclines, having counted nothing; never for a key whose order is placed. Where
-    Redis is down nobody is limited: the shop sells.
+    Raises TooManyCheckouts or TooManyDeclines, having counted nothing; never for a key whose order is placed. What is
+    refused within is not counted. Where Redis is down nobody is limited: the shop sells.
     """
     if Order.objects.filter(checkout_key=checkout_key).exists():
+        yield
         return
     subjects = dict(_name_subjects(ip, session_key, user))
+    _take_turn(checkout_key, subjects)
+    try:
+        yield
+    except (CheckoutRefused, InsufficientStock) as refused:
+        if not isinstance(refused, CheckoutKeyReused):  # under that key there is an order
+            _give_turn_back(checkout_key, subjects)
+        raise
+
+
+def _take_turn(checkout_key: str, subjects: Mapping[str, str]) -> None:
+    limits = [Limit(subject, settings.CHECKOUT_LIMITS[kind]) for kind, subject in subjects.items()]
     try:
         _check_declines(subjects)
-        limits = [Limit(subject, settings.CHECKOUT_LIMITS[kind]) for kind, subject in subjects.items()]
         take_turn(limits, thing=checkout_key, seconds=settings.LIMIT_WINDOW)
     except RedisError as error:
         logger.warning("checkouts are not limited: %s", error)
@@ -46,26 +63,33 @@ def limit_checkout(*, checkout_key: str, ip: str, session_key: str | None = None
         raise TooManyCheckouts("Too many orders in a short time.", retry_after=limit.retry_after) from limit
 
 
+def _give_turn_back(checkout_key: str, subjects: Mapping[str, str]) -> None:
+    try:
+        give_turn_back(subjects.values(), thing=checkout_key)
+    except RedisError as error:
+        logger.warning("a refused checkout stays counted: %s", error)
+
+
 def _name_subjects(ip: str, session_key: str | None, user: User | None) -> Iterator[tuple[str, str]]:
-    if session_key:
-        yield "session", f"checkout:session:{session_key}"
-    if user:
-        yield "account", f"checkout:account:{user.pk}"
-    if ip:  # none: through a socket file, and no proxy said whose the request is
-        yield "address", f"checkout:address:{find_network(ip)}"
+    """By their kinds, those that have a limit."""
+    names = {
+        "session": session_key,
+        "account": user and user.pk,
+        "ip": ip and find_network(ip),  # not known: a proxy did not say whose the request is
+    }
+    for kind, name in names.items():
+        if name and (settings.CHECKOUT_LIMITS[kind] or settings.DECLINE_LIMITS[kind]):
+            yield kind, f"checkout:{kind}:{name}"
 
 
 def _check_declines(subjects: Mapping[str, str]) -> None:
     # Redis has who asked; what became of it only the rows know.
-    turns = read_turns(subjects.values(), seconds=settings.LIMIT_WINDOW)
+    limited = {subject: most for kind, subject in subjects.items() if (most := settings.DECLINE_LIMITS[kind])}
+    turns = read_turns(limited, seconds=settings.LIMIT_WINDOW)
     keys = {key for window in turns.values() for key in window}
-    declined = set(
-        Order.objects.filter(checkout_key__in=keys, payment__status=Payment.Status.DECLINED).values_list(
-            "checkout_key", flat=True
-        )
-    )
-    for kind, subject in subjects.items():
-        most = settings.DECLINE_LIMITS[kind]
+    orders = Order.objects.filter(checkout_key__in=keys, payment__status=Payment.Status.DECLINED)
+    declined = set(orders.values_list("checkout_key", flat=True))
+    for subject, most in limited.items():
         leaving = sorted(seconds for key, seconds in turns[subject].items() if key in declined)
-        if 0 < most <= len(leaving):
+        if len(leaving) >= most:
             raise TooManyDeclines("Too many cards were declined.", retry_after=int(leaving[-most]) + 1)

@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
-from django.utils.translation import get_language, gettext
+from django.utils.translation import get_language, gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from catalog.models import Product
@@ -187,7 +187,7 @@ class OrderMail(models.Model):
     created_at = models.DateTimeField(_("created at"), db_default=Now())
     send_after = models.DateTimeField(_("send after"), db_default=Now())
     attempts = models.PositiveIntegerField(_("attempts"), default=0)
-    sent_at = models.DateTimeField(_("sent at"), null=True, blank=True)
+    sent_at = models.DateTimeField(pgettext_lazy("mail", "sent at"), null=True, blank=True)
 
     class Meta:
         verbose_name = _("order mail")

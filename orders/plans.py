@@ -53,7 +53,7 @@ def format_time(when: datetime) -> str:
 
 def _describe_next_sweep(order: Order) -> str:
     if order.sweep_after is None:
-        return _("Left to a person: the sweep gave up. Process it now, mark it reviewed, or cancel it.")
+        return _("Waits for a person: the sweep has given up. Process it now, mark it reviewed, or cancel it.")
     now = timezone.now()
     at_once, later = SWEEPS[_choose_sweep(order, max(order.sweep_after, now))]
     return str(at_once) if order.sweep_after <= now else later % {"time": format_time(order.sweep_after)}

@@ -1,4 +1,4 @@
-"""The addresses of the cart, the checkout and the orders."""
+"""The URLs of the cart, the checkout and the orders."""
 
 from django.urls import path, register_converter
 from django.urls.converters import StringConverter

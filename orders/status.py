@@ -49,8 +49,8 @@ def describe_order(order: Order) -> OrderStatus:
             return _describe_cancelled(order)
         case _pending if order.needs_review:
             return OrderStatus(
-                title=_("A person is looking at it"),
-                text=_("Something took longer than it should. Do not pay again: we will end this order by hand."),
+                title=_("Our staff are checking this order"),
+                text=_("It is taking longer than it should. Do not pay again: we will tell you how it ends."),
                 tone="care",
                 step=2,
                 poll=30,

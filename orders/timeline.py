@@ -90,7 +90,7 @@ def _read_events(order: Order) -> Iterator[Entry]:
 
 def _read_payment(payment: Payment) -> Iterator[Entry]:
     if payment.sent_at:
-        what = _("First sent to the provider (%(key)s)") % {"key": payment.key}
+        what = _("First sent to the provider (%(key)s).") % {"key": payment.key}
         yield Entry(when=payment.sent_at, source=_("Payment"), what=what)
     if payment.answered_at:
         yield Entry(when=payment.answered_at, source=_("Payment"), what=_describe_answer(payment))
@@ -98,7 +98,7 @@ def _read_payment(payment: Payment) -> Iterator[Entry]:
 
 def _describe_answer(payment: Payment) -> str:
     if payment.sent_at is None:
-        return _("Cancelled before it was sent to the provider")
+        return _("Cancelled before it was sent to the provider.")
     answer = ANSWERS[Payment.Status(payment.status)]
     names = {"provider_id": payment.provider_id, "decline_code": payment.decline_code}
     return " ".join([answer % names, *_count_requests(payment)])
@@ -125,8 +125,8 @@ def _read_movements(order: Order) -> Iterator[Entry]:
         what = _("%(kind)s: %(products)s")
         if len(moved) > MOST_PRODUCTS:
             what = ngettext(
-                "%(kind)s: %(products)s and %(more)s product more",
-                "%(kind)s: %(products)s and %(more)s products more",
+                "%(kind)s: %(products)s and %(more)s more product",
+                "%(kind)s: %(products)s and %(more)s more products",
                 len(moved) - MOST_PRODUCTS,
             )
         yield Entry(when=moved[0].created_at, source=_("Stock"), what=what % names, actor=str(actor or ""))

@@ -55,7 +55,7 @@ class Answer:
 
 
 class Shop:
-    """The shop's API, called from several threads over connections that are kept, as a client that is not limited."""
+    """The shop's API, called from several threads over connections that are kept, as a client with a token."""
 
     def __init__(self, url: str, *, connections: int, unreachable_after: float = UNREACHABLE_AFTER) -> None:
         self._orders_url = f"{url.rstrip('/')}/api/orders"

@@ -28,7 +28,13 @@ def make_order(basket: Mapping[str, int] | None = None, **fields: Any) -> Order:
     for sku in basket:
         if not Product.objects.filter(sku=sku).exists():
             make_product(sku)
-    asked = {"checkout_key": uuid4().hex, "email": "ann@example.com", "payment_method": "pm_card_visa", **fields}
+    asked = {
+        "checkout_key": uuid4().hex,
+        "email": "ann@example.com",
+        "payment_method": "pm_card_visa",
+        "limited": False,
+        **fields,
+    }
     order, _ = place_order(lines=[BasketLine(sku, quantity) for sku, quantity in basket.items()], **asked)
     return order
 

@@ -15,4 +15,8 @@ class Migration(migrations.Migration):
             name='max_quantity',
             field=models.PositiveIntegerField(blank=True, help_text='Units in one order. Empty: as many as the shop sells of any product at once.', null=True),
         ),
+        migrations.AddConstraint(
+            model_name='product',
+            constraint=models.CheckConstraint(condition=models.Q(('max_quantity__gt', 0)), name='product_max_quantity_is_positive', violation_error_message='The max quantity must be more than 0.'),
+        ),
     ]

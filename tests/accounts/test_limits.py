@@ -16,8 +16,8 @@ NO_REDIS = "redis://127.0.0.1:9/0"  # nobody listens there
 
 @pytest.fixture(autouse=True)
 def _limits(settings: LazySettings) -> None:
-    settings.LOG_IN_LIMITS = {"account": 2, "address": 4}
-    settings.MAIL_LIMITS = {"account": 2, "address": 4}
+    settings.LOG_IN_LIMITS = {"account": 2, "ip": 4}
+    settings.MAIL_LIMITS = {"account": 2, "ip": 4}
     settings.REDIS_PREFIX = uuid4().hex  # nobody has tried anything yet
 
 
@@ -42,7 +42,7 @@ def test_after_so_many_tries_even_the_right_password_has_to_wait(client: Client,
     answer = log_in(client, url=url)
 
     assert answer.status_code == 200
-    assert "Too many tries. Try again in 60 minutes." in answer.content.decode()
+    assert "Too many attempts. Try again in 60 minutes." in answer.content.decode()
     assert "_auth_user_id" not in client.session
 
 
@@ -57,7 +57,7 @@ def test_an_address_has_so_many_tries_for_all_accounts(client: Client, ann: User
     for number in range(4):
         client.post("/account/log-in/", {"username": f"{number}@example.com", "password": "x"}, REMOTE_ADDR=IP)
 
-    assert "Too many tries" in log_in(client).content.decode()
+    assert "Too many attempts" in log_in(client).content.decode()
 
 
 def test_a_mailbox_gets_so_many_links(client: Client, ann: User, mailoutbox: list[EmailMessage]) -> None:
@@ -66,7 +66,7 @@ def test_a_mailbox_gets_so_many_links(client: Client, ann: User, mailoutbox: lis
 
     answer = ask_for_reset(client, "ann@example.com")
 
-    assert "Too many tries" in answer.content.decode()
+    assert "Too many attempts" in answer.content.decode()
     assert len(mailoutbox) == 2
 
 
@@ -74,7 +74,7 @@ def test_the_limit_does_not_tell_who_has_an_account(client: Client, mailoutbox: 
     ask_for_reset(client, "nobody@example.com")
     ask_for_reset(client, "nobody@example.com")
 
-    assert "Too many tries" in ask_for_reset(client, "nobody@example.com").content.decode()
+    assert "Too many attempts" in ask_for_reset(client, "nobody@example.com").content.decode()
     assert mailoutbox == []
 
 
@@ -85,7 +85,7 @@ def test_the_link_that_verifies_an_address_is_limited_too(
     for _ in range(3):
         answer = client.post("/account/verify/", follow=True, REMOTE_ADDR=IP)
 
-    assert "Too many tries" in answer.content.decode()
+    assert "Too many attempts" in answer.content.decode()
     assert len(mailoutbox) == 2
 
 

@@ -32,7 +32,10 @@ def main() -> None:
         sys.exit("no Chromium here: apt-get install chromium")
     FOLDER.mkdir(parents=True, exist_ok=True)
     # Long enough for a payment to be seen while its answer is missing.
-    with run_stack(caller={"SWEEP_AFTER": "10", "AUDIT_EVERY": "5"}, fsync=False) as stack, sync_playwright() as playwright:
+    with (
+        run_stack(caller={"SWEEP_AFTER": "10", "AUDIT_EVERY": "5"}, fsync=False) as stack,
+        sync_playwright() as playwright,
+    ):
         load_catalog(stack, CATALOG)
         browser = launch(playwright, CHROMIUM)
         show_shop(browser, stack)

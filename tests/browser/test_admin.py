@@ -48,7 +48,7 @@ def test_staff_cancel_an_order_and_its_customer_sees_it(desk: Page, page: Page, 
     desk.goto(f"/admin/orders/order/?q={code}")
     desk.get_by_role("link", name=code).click()
     desk.get_by_role("button", name="Cancel").click()
-    desk.get_by_label("Reason").fill("She phoned.")
+    desk.get_by_label("Note").fill("She phoned.")
     desk.get_by_role("button", name="Yes, cancel").click()
 
     expect_status(page, "Cancelled")

@@ -46,10 +46,10 @@ def test_the_pages_are_accessible(open_tab: OpenTab, stack: Stack, order: str, c
     assert [barrier for barrier in find_barriers(desk) if barrier["id"] != "label-title-only"] == []
     desk.goto(order)
     desk.get_by_role("button", name="Mark reviewed").click()
-    expect(desk.get_by_label("Reason")).to_be_visible()
+    expect(desk.get_by_label("Note")).to_be_visible()
     assert find_barriers(desk) == []
-    desk.get_by_role("button", name="Yes, it is reviewed").click()
-    expect(desk.get_by_text("Say why")).to_be_visible()
+    desk.get_by_role("button", name="Yes, mark reviewed").click()
+    expect(desk.get_by_text("Write a note")).to_be_visible()
     assert find_barriers(desk) == []
 
 
@@ -61,7 +61,7 @@ def test_the_pages_fit_a_phone(open_tab: OpenTab, stack: Stack, order: str) -> N
         desk.goto(path)
         assert desk.evaluate(FIND_WIDE) == []
     desk.get_by_role("button", name="Cancel").click()
-    expect(desk.get_by_label("Reason")).to_be_visible()
+    expect(desk.get_by_label("Note")).to_be_visible()
     assert desk.evaluate(FIND_WIDE) == []
 
 
@@ -69,8 +69,8 @@ def test_staff_mark_an_order_reviewed_and_say_why(open_tab: OpenTab, stack: Stac
     desk = open_desk(open_tab, stack)
     desk.goto(order)
     desk.get_by_role("button", name="Mark reviewed").click()
-    desk.get_by_label("Reason").fill("The bank is down.")
-    desk.get_by_role("button", name="Yes, it is reviewed").click()
+    desk.get_by_label("Note").fill("The bank is down.")
+    desk.get_by_role("button", name="Yes, mark reviewed").click()
 
     expect(desk.get_by_text("Marked reviewed")).to_be_visible()
     expect(desk.locator(".timeline").get_by_text("The bank is down.")).to_be_visible()

@@ -94,7 +94,7 @@ def test_a_form_filled_in_again_after_it_was_sent_is_refused(admin_client: Clien
 
     answer = admin_client.post(stock_page(product, "adjust"), {**asked, "quantity": "3"})
 
-    assert "This form has moved +2 before." in answer.text
+    assert "This form has already moved +2." in answer.text
     assert everything() == before
 
 
@@ -285,7 +285,7 @@ def test_a_file_with_too_many_rows_is_refused(admin_client: Client, monkeypatch:
 
     answer = send_file(admin_client, "A,1,", "B,1,", "C,1,", "D,1,")
 
-    assert answer.context["form"].errors["file"][-1] == "Line 4: more than 2 rows: make two files of it."
+    assert answer.context["form"].errors["file"][-1] == "Line 4: more than 2 rows: split it into two files."
     assert everything() == before
 
 
@@ -300,7 +300,7 @@ def test_a_file_sent_twice_moves_once_and_another_with_its_form_is_refused(admin
     answer = send_file(admin_client, "MUG,-4,sold at a fair", "CUP,5,", token=token)
 
     assert (stock_of("MUG"), stock_of("CUP")) == ((4, 0), (15, 0))
-    assert "This form has moved stock before." in answer.context["form"].non_field_errors()[0]
+    assert "This form has already moved stock." in answer.context["form"].non_field_errors()[0]
     assert everything() == before
 
 

@@ -50,11 +50,19 @@ def test_the_scheme_is_believed_from_a_trusted_proxy() -> None:
     assert receive(INNER, CLIENT).headers["X-Forwarded-Proto"] == "https"
 
 
-def test_without_a_header_or_with_a_broken_one_the_client_is_the_nearest_address_that_is_known() -> None:
-    assert address_of(INNER) == INNER
-    assert address_of(INNER, "") == INNER
-    assert address_of(INNER, f"{SPOOFED}, unknown") == INNER
+@pytest.mark.parametrize("forwarded", [None, "", "unknown", f"{SPOOFED}, unknown"])
+def test_a_client_that_no_proxy_names_is_not_known(forwarded: str | None) -> None:
+    assert address_of(INNER, forwarded) == ""
+
+
+def test_what_stands_before_something_unreadable_is_not_read() -> None:
     assert address_of(INNER, f"unknown, {CLIENT}") == CLIENT
+    assert address_of(INNER, f"{SPOOFED}, unknown, {OUTER}") == OUTER
+
+
+def test_a_port_behind_the_address_is_left_out() -> None:
+    assert address_of(INNER, f"{CLIENT}:4711") == CLIENT
+    assert address_of(INNER, "[2001:db8::7]:4711") == address_of(INNER, "[2001:db8::7]") == "2001:db8::7"
 
 
 def test_an_ipv4_address_in_ipv6_form_is_the_ipv4_one() -> None:

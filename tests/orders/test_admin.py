@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db
 ACTIONS = {
     "cancel_orders": "Yes, cancel",
     "process_orders": "Yes, process now",
-    "mark_orders_reviewed": "Yes, it is reviewed",
+    "mark_orders_reviewed": "Yes, mark reviewed",
 }
 LIST = "/admin/orders/order/"
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
@@ -75,7 +75,7 @@ def test_the_order_page_shows_lines_payment_and_one_timeline(admin_client: Clien
     page = admin_client.get(page_of(order))
 
     assert [(entry.source, entry.what) for entry in page.context["timeline"]] == [
-        ("Payment", f"First sent to the provider (charge-{order.code})"),
+        ("Payment", f"First sent to the provider (charge-{order.code})."),
         ("Order", "Placed (total: £5.10)"),
         ("Stock", "Reserved: 2 x MUG"),
         ("Stock", "Released: 2 x MUG"),
@@ -130,8 +130,8 @@ def test_an_action_asks_before_it_changes_anything(admin_client: Client, action:
 @pytest.mark.parametrize(
     ("note", "error"),
     [
-        ("", "Say why: the reason is kept in the order&#x27;s timeline."),
-        (" \n ", "Say why: the reason is kept in the order&#x27;s timeline."),
+        ("", "Write a note: it is kept in the order&#x27;s timeline."),
+        (" \n ", "Write a note: it is kept in the order&#x27;s timeline."),
         ("x" * 501, "Ensure this value has at most 500 characters (it has 501)."),
         ("\0", "Null characters are not allowed."),
     ],
@@ -176,8 +176,8 @@ def test_an_order_is_marked_reviewed_once(admin_client: Client) -> None:
     text = steer(admin_client, "mark_orders_reviewed", order, other, confirmed)
 
     assert f"Marked reviewed: {order.code}." in text
-    assert f"Left as it was, it needs no review: {other.code}." in text
-    assert f"Left as it was, confirmed before: {confirmed.code}." in text
+    assert f"Not changed, no review needed: {other.code}." in text
+    assert f"Not changed, already confirmed: {confirmed.code}." in text
     assert not Order.objects.filter(needs_review=True).exists()
     before = everything()
     steer(admin_client, "mark_orders_reviewed", order, other, confirmed)
@@ -223,7 +223,7 @@ def test_cancel_reports_each_refusal_and_does_the_others(admin_client: Client) -
 
     text = cancel(admin_client, confirmed, unsent, sent)
 
-    assert f"Left as it was, confirmed before: {confirmed.code}." in text
+    assert f"Not changed, already confirmed: {confirmed.code}." in text
     assert f"Cancelled: {unsent.code}." in text
     assert f"To be cancelled, unless the provider says it is paid: {sent.code}." in text
     statuses = [Order.objects.get(pk=order.pk).status for order in (confirmed, unsent, sent)]
@@ -253,7 +253,7 @@ def test_processing_now_ends_the_review_and_publishes_the_order(admin_client: Cl
     assert resumed.sweep_after < order.sweep_after
     assert order.events.get(kind=OrderEvent.Kind.RESUMED).actor == admin_user
     assert f"Taken up again: {order.code}." in text
-    assert f"Left as it was, confirmed before: {confirmed.code}." in text
+    assert f"Not changed, already confirmed: {confirmed.code}." in text
 
 
 def test_processing_now_is_left_to_the_sweep_while_the_queue_is_down(admin_client: Client) -> None:
@@ -375,7 +375,7 @@ def test_each_choice_of_attention_lists_the_pending_orders_that_it_names(admin_c
             r"The sweep takes it up now and cancels it, unpaid\.",
         ),
         ({"sweep_after": LONG_AGO}, Payment.Status.SUCCEEDED, r"The sweep takes it up now and finalizes it\."),
-        ({"sweep_after": None}, Payment.Status.SENT, r"Left to a person: .+"),
+        ({"sweep_after": None}, Payment.Status.SENT, r"Waits for a person: .+"),
     ],
 )
 def test_the_order_page_says_what_happens_next(
@@ -401,7 +401,7 @@ def test_the_order_page_says_what_happens_next(
             "The card was declined: generic_decline. The provider was asked 3 times.",
         ),
         (Payment.Status.CANCELLED, {}, "Cancelled at the provider: nothing was taken, and nothing can be."),
-        (Payment.Status.CANCELLED, {"sent_at": None}, "Cancelled before it was sent to the provider"),
+        (Payment.Status.CANCELLED, {"sent_at": None}, "Cancelled before it was sent to the provider."),
     ],
 )
 def test_the_timeline_has_the_answer_to_the_payment(

@@ -158,4 +158,5 @@ def test_get_shows_an_order_by_its_code_only(client: Client) -> None:
     assert client.get(f"/api/orders/{order.code}").json()["status"] == "PENDING"
     assert "email" not in client.get(f"/api/orders/{order.code}").json()
     assert_refused(client.get(f"/api/orders/{order.pk}"), 404, "not_found")
-    assert client.get("/api/orders/%00").status_code == 404
+    for unknown in ["orders/%00", "orders/", "orders/261124-abcde-fghjk", "nothing", ""]:
+        assert_refused(client.get(f"/api/{unknown}"), 404, "not_found")

@@ -54,7 +54,7 @@ def test_the_same_form_again_ends_in_the_same_order(client: Client) -> None:
 
     assert again["Location"] == first["Location"]
     assert everything() == before
-    assert "You had placed this order already" in client.get(again["Location"]).text
+    assert "You have already placed this order" in client.get(again["Location"]).text
 
 
 def test_who_never_saw_the_answer_finds_the_order_from_the_empty_checkout_and_cart(client: Client) -> None:
@@ -138,7 +138,7 @@ def test_a_cart_changed_in_another_tab_is_shown_before_it_is_paid(client: Client
     answer = client.post("/checkout/", form)
 
     assert answer.status_code == 409
-    assert "Something changed" in answer.text
+    assert "Something has changed" in answer.text
     assert "The CUP" in answer.text
     assert everything() == before
 

@@ -193,7 +193,7 @@ def test_the_page_draws_every_chart_with_its_values_as_text_and_nothing_inline(a
 
 
 def test_the_page_of_an_empty_shop_is_shown(admin_client: Client) -> None:
-    assert "Nothing that is for sale runs out." in admin_client.get(PAGE).text
+    assert "No product on sale is running out." in admin_client.get(PAGE).text
 
 
 def test_the_page_is_for_those_who_may_see_orders() -> None:

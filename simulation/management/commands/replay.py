@@ -34,7 +34,12 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file", type=Path)
-        parser.add_argument("--url", type=http_url, default=os.environ.get("SHOP_URL"), help="default: SHOP_URL")
+        parser.add_argument(
+            "--url",
+            type=http_url,
+            default=os.environ.get("SHOP_URL"),
+            help="the shop, which is sent the first of API_TOKENS; default: SHOP_URL",
+        )
         parser.add_argument("--limit", type=positive, metavar="N", help="the first N invoices only")
         parser.add_argument("--concurrency", type=positive, default=8, metavar="N", help="orders placed at once")
         parser.add_argument(
