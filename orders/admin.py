@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from catalog.admin import ReadOnlyAdmin
 from money import format_money
-from orders.admin_actions import SteeredOrderAdmin
+from orders.admin_actions import OrderActionsAdmin
 from orders.dashboard import read_dashboard
 from orders.export import export_orders
 from orders.models import AuditRun, Order
@@ -47,7 +47,7 @@ class AttentionFilter(admin.SimpleListFilter):
 
 
 @admin.register(Order)
-class OrderAdmin(SteeredOrderAdmin):
+class OrderAdmin(OrderActionsAdmin):
     list_display = ["code", "email", "status", "money", "payment_status", "created_at", "review"]
     list_filter = [AttentionFilter, "status", "cancel_reason", "created_at"]
     list_select_related = ["payment"]
@@ -107,7 +107,7 @@ class OrderAdmin(SteeredOrderAdmin):
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
         order = context["original"]
-        context["steps"] = self.list_steps(request, order)
+        context["order_actions"] = self.list_actions(request, order)
         context["payment_amount"] = format_money(order.payment.amount, order.payment.currency)
         context["lines"] = [
             (line, format_money(line.price, order.currency), format_money(line.total, order.currency))

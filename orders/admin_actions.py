@@ -48,10 +48,10 @@ class NoteForm(forms.Form):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
-    """What one action says: before it is done, and after it of the orders that are still pending."""
+class OrderAction:
+    """An action by its name, with what it says before it is done, and afterwards of orders that are still pending."""
 
-    action: str
+    name: str
     title: Promise
     text: Promise
     button: Promise
@@ -59,8 +59,8 @@ class Step:
     needs_note: bool = True
 
 
-CANCEL = Step(
-    action="cancel_orders",
+CANCEL = OrderAction(
+    name="cancel_orders",
     title=_("Cancel"),
     text=_(
         "An order whose payment was never sent is cancelled at once. For any other order the payment provider is "
@@ -69,8 +69,8 @@ CANCEL = Step(
     button=_("Yes, cancel"),
     pending=gettext_noop("To be cancelled, unless the provider says it is paid: %(codes)s."),
 )
-PROCESS = Step(
-    action="process_orders",
+PROCESS = OrderAction(
+    name="process_orders",
     title=_("Process now: ask the provider again"),
     text=_(
         "The payment provider is asked again, with the same key: nothing is taken twice. Then the order is confirmed "
@@ -80,8 +80,8 @@ PROCESS = Step(
     pending=gettext_noop("Taken up again: %(codes)s."),
     needs_note=False,
 )
-REVIEWED = Step(
-    action="mark_orders_reviewed",
+REVIEWED = OrderAction(
+    name="mark_orders_reviewed",
     title=_("Mark reviewed"),
     text=_(
         "Marks the order as looked at; its processing goes on. It needs review again only after as many sweeps as "
@@ -102,7 +102,7 @@ FAILED = gettext_noop("Not changed, it failed: %(codes)s. The log says why.")
 NEEDS_NO_REVIEW = gettext_noop("Not changed, no review needed: %(codes)s.")
 
 
-class SteeredOrderAdmin(ReadOnlyAdmin):
+class OrderActionsAdmin(ReadOnlyAdmin):
     """The actions that change orders, for those who may."""
 
     def has_steer_permission(self, request: HttpRequest) -> bool:
@@ -120,7 +120,7 @@ class SteeredOrderAdmin(ReadOnlyAdmin):
     def mark_orders_reviewed(self, request: HttpRequest, queryset: QuerySet[Order]) -> HttpResponse | None:
         return self._steer(request, queryset, REVIEWED, mark_reviewed)
 
-    def list_steps(self, request: HttpRequest, order: Order) -> list[Step]:
+    def list_actions(self, request: HttpRequest, order: Order) -> list[OrderAction]:
         """What the reader may do to the order as it is."""
         if order.status != Order.Status.PENDING or not self.has_steer_permission(request):
             return []
@@ -130,7 +130,7 @@ class SteeredOrderAdmin(ReadOnlyAdmin):
         self,
         request: HttpRequest,
         queryset: QuerySet[Order],
-        step: Step,
+        action: OrderAction,
         operation: Operation,
         then: Callable[[HttpRequest, list[Order]], None] | None = None,
     ) -> HttpResponse | None:
@@ -139,45 +139,47 @@ class SteeredOrderAdmin(ReadOnlyAdmin):
             refusal = gettext("Nothing was done: select %(most)s orders at most.") % {"most": MOST_ORDERS}
             self.message_user(request, refusal, messages.ERROR)
             return None
-        form = NoteForm(request.POST if "confirmed" in request.POST else None, required=step.needs_note)
+        form = NoteForm(request.POST if "confirmed" in request.POST else None, required=action.needs_note)
         if not form.is_valid():
-            return self._ask(request, orders, step, form)
+            return self._ask(request, orders, action, form)
         done = self._apply(
-            request, orders, step, partial(operation, actor=cast(User, request.user), note=form.cleaned_data["note"])
+            request, orders, action, partial(operation, actor=cast(User, request.user), note=form.cleaned_data["note"])
         )
         if then:
             then(request, done)
         return redirect("admin:orders_order_change", orders[0].pk) if len(orders) == 1 else None
 
-    def _ask(self, request: HttpRequest, orders: list[Order], step: Step, form: NoteForm) -> HttpResponse:
+    def _ask(self, request: HttpRequest, orders: list[Order], action: OrderAction, form: NoteForm) -> HttpResponse:
         context = {
             **self.admin_site.each_context(request),
-            "title": step.title,
+            "title": action.title,
             "subtitle": ngettext("%(count)s order", "%(count)s orders", len(orders)) % {"count": len(orders)},
-            "original": step.title,  # where the admin's own breadcrumbs end
+            "original": action.title,  # where the admin's own breadcrumbs end
             "opts": self.opts,
             "media": self.media,
             "has_view_permission": True,
-            "step": step,
+            "action": action,
             "form": form,
             "orders": [(order, format_money(order.total, order.currency)) for order in orders],
         }
         return TemplateResponse(request, "admin/orders/order/confirmation.html", context)
 
-    def _apply(self, request: HttpRequest, orders: list[Order], step: Step, operation: Operation) -> list[Order]:
+    def _apply(
+        self, request: HttpRequest, orders: list[Order], action: OrderAction, operation: Operation
+    ) -> list[Order]:
         """Do it to each order on its own, so that one's refusal is not the others'; return those it was done to."""
         done: list[Order] = []
         outcomes = defaultdict(list)
         for order in orders:
             try:
                 done.append(operation(code=order.code))
-                outcomes[messages.SUCCESS, ENDED.get(Order.Status(done[-1].status), step.pending)].append(order.code)
+                outcomes[messages.SUCCESS, ENDED.get(Order.Status(done[-1].status), action.pending)].append(order.code)
             except OrderIsFinal as final:
                 outcomes[messages.WARNING, ENDED_BEFORE[Order.Status(str(final))]].append(order.code)
             except NothingToReview:
                 outcomes[messages.WARNING, NEEDS_NO_REVIEW].append(order.code)
             except DatabaseError:  # what brings an order into review may be just that
-                logger.exception("%s of %s failed", step.action, order.code)
+                logger.exception("%s of %s failed", action.name, order.code)
                 outcomes[messages.ERROR, FAILED].append(order.code)
         for (level, outcome), codes in outcomes.items():
             self.message_user(request, gettext(outcome) % {"codes": ", ".join(codes)}, level)
