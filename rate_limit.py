@@ -79,7 +79,8 @@ def read_turns(subjects: Iterable[str], *, seconds: int) -> dict[str, dict[str, 
     pipeline.time()
     for subject in subjects:
         pipeline.zrange(_key(subject), 0, -1, withscores=True)
-    (now, _), *windows = pipeline.execute()
+    (whole, millionths), *windows = pipeline.execute()
+    now = whole + millionths / 1_000_000
     return {
         subject: {thing.decode(): done + seconds - now for thing, done in window if done + seconds > now}
         for subject, window in zip(subjects, windows, strict=True)

@@ -60,3 +60,11 @@ def stock_of(sku: str) -> tuple[int, int]:
     """(on_hand, reserved)"""
     stock = Stock.objects.get(product__sku=sku)
     return stock.on_hand, stock.reserved
+
+
+def poison(order: Order) -> None:
+    """Make its cancellation fail: the ledger says that its stock was deducted."""
+    line = order.lines.get()
+    StockMovement.objects.create(
+        stock=line.product.stock, kind=StockMovement.Kind.DEDUCTED, quantity=line.quantity, reference=order.code
+    )

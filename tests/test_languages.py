@@ -119,9 +119,10 @@ class VisibleText(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.unseen = tag in ("script", "style")
-        self.parts += [
-            value or "" for name, value in attrs if name in ("alt", "aria-label", "data-busy", "placeholder", "title")
-        ]
+        seen = {"alt", "aria-label", "data-busy", "placeholder", "title"}
+        if ("type", "submit") in attrs:
+            seen.add("value")  # so the admin writes its buttons
+        self.parts += [value or "" for name, value in attrs if name in seen]
 
     def handle_data(self, data: str) -> None:
         if not self.unseen:
@@ -145,7 +146,7 @@ def assert_korean(client: Client, path: str, *, status: int = 200) -> None:
 
 @pytest.fixture
 def mug() -> Any:
-    return make_product("853", name="\uba38\uadf8\ucef5", stock=1_234, price=12_000, currency="KRW")
+    return make_product("853", name="머그컵", stock=1_234, price=12_000, currency="KRW")
 
 
 @pytest.mark.django_db
@@ -176,7 +177,7 @@ def test_an_empty_shop_is_korean(client: Client) -> None:
 @pytest.mark.django_db
 @pytest.mark.parametrize("stock", [0, 3, 1_234])
 def test_a_product_is_korean_with_its_price_and_its_stock(client: Client, stock: int) -> None:
-    mug = make_product("853", name="\uba38\uadf8\ucef5", stock=stock, price=12_000, currency="KRW")
+    mug = make_product("853", name="머그컵", stock=stock, price=12_000, currency="KRW")
 
     assert_korean(client, mug.get_absolute_url())
 
@@ -187,7 +188,7 @@ def test_a_product_is_korean_with_its_price_and_its_stock(client: Client, stock:
 
 @pytest.mark.django_db
 def test_the_way_to_an_order_is_korean_whatever_stands_in_it(client: Client, mug: Any) -> None:
-    gone = make_product("854", name="\ucef5", currency="KRW")
+    gone = make_product("854", name="컵", currency="KRW")
     for product in (mug, gone):
         client.post("/cart/add/", {"sku": product.sku, "quantity": 3}, headers=KOREAN)
     for path in ("/cart/", "/checkout/"):
@@ -270,8 +271,9 @@ def test_a_page_that_tells_of_an_error_is_korean(name: str) -> None:
 
 def test_english_on_a_korean_page_would_be_found() -> None:
     page = '<title>주문</title><p title="Pay">결제 - Orderly</p><script>let it</script><b>Sold out</b>'
+    form = '<input type="text" value="what was typed"><input type="submit" value="Save">'
 
-    assert find_english(page) == ["Pay", "Sold", "out"]
+    assert find_english(page + form) == ["Pay", "Save", "Sold", "out"]
 
 
 # --- who reads what
@@ -316,7 +318,7 @@ def test_the_switch_goes_nowhere_else_and_needs_the_csrf_token(client: Client) -
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("language", ["fr", "xx", "\uc11c\uc6b8", "../ko", ""])
+@pytest.mark.parametrize("language", ["fr", "xx", "서울", "../ko", ""])
 def test_a_language_that_the_shop_has_not_is_not_taken(client: Client, language: str) -> None:
     client.post("/i18n/setlang/", {"language": language})
 
@@ -424,3 +426,19 @@ def test_the_back_office_is_korean(client: Client, mug: Any) -> None:
         page = client.get(f"/admin/{path}", headers=KOREAN).text
         codes = [code for order in (waiting, ended) for code in (order.code, order.checkout_key)]
         assert set(find_english(page, *codes)) <= STAFF_NAMES, path
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("action", ["cancel_orders", "process_orders", "mark_orders_reviewed"])
+def test_what_staff_do_to_orders_is_asked_and_told_in_korean(client: Client, mug: Any, action: str) -> None:
+    client.force_login(User.objects.create_superuser("ann@example.com", PASSWORD))
+    order = make_order({mug.sku: 2})
+    answer_payment(order, Payment.Status.SENT)
+    Order.objects.update(needs_review=True)
+    asked = {"action": action, "_selected_action": order.pk}
+
+    for note in ({}, {"confirmed": "yes", "note": "가" * 501}, {"confirmed": "yes", "note": "고객이 전화했습니다"}):
+        page = client.post("/admin/orders/order/", {**asked, **note}, headers=KOREAN, follow=True).text
+        assert set(find_english(page, order.code, order.checkout_key)) <= STAFF_NAMES, note
+
+    assert "고객이 전화했습니다" in page

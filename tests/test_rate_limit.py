@@ -4,8 +4,9 @@ from uuid import uuid4
 
 import pytest
 
-from rate_limit import Limit, LimitReached, find_network, read_turns, take_turn
+from rate_limit import Limit, LimitReached, find_network, give_turn_back, read_turns, take_turn
 from tests.concurrency.race import race
+from tests.windows import move_back, read_lifetime, read_time
 
 HOUR = 3600
 
@@ -48,6 +49,65 @@ def test_take_turn_with_no_limit_counts_and_lets_all_pass(subject: str) -> None:
         take_turn([Limit(subject, 0)], thing=str(number), seconds=HOUR)
 
     assert len(read_turns([subject], seconds=HOUR)[subject]) == 20
+
+
+def test_take_turn_again_does_not_prolong_the_wait(subject: str) -> None:
+    take_turn([Limit(subject, 1)], thing="order", seconds=HOUR)
+    done = read_time(subject, "order")
+
+    take_turn([Limit(subject, 1)], thing="order", seconds=HOUR)
+
+    assert read_time(subject, "order") == done
+
+
+def test_of_two_full_windows_the_longer_wait_is_told(subject: str) -> None:
+    later, limits = f"{subject}-later", [Limit(f"{subject}-later", 1), Limit(subject, 1)]
+    take_turn([Limit(subject, 1)], thing="first", seconds=HOUR)
+    move_back(subject, "first", seconds=HOUR / 2)
+    take_turn([Limit(later, 1)], thing="second", seconds=HOUR)
+
+    for order in (limits, limits[::-1]):
+        with pytest.raises(LimitReached) as refused:
+            take_turn(order, thing="third", seconds=HOUR)
+        assert HOUR / 2 + 60 < refused.value.retry_after <= HOUR
+
+
+def test_a_limit_lowered_below_what_was_done_waits_until_enough_of_it_has_left(subject: str) -> None:
+    for number, ago in enumerate([3000, 2000, 1000]):
+        take_turn([Limit(subject, 3)], thing=str(number), seconds=HOUR)
+        move_back(subject, str(number), seconds=ago)
+
+    with pytest.raises(LimitReached) as refused:
+        take_turn([Limit(subject, 1)], thing="3", seconds=HOUR)
+
+    assert HOUR - 1000 - 60 < refused.value.retry_after <= HOUR - 1000
+
+
+def test_what_was_counted_is_forgotten_by_redis_after_its_window(subject: str) -> None:
+    take_turn([Limit(subject, 1)], thing="order", seconds=HOUR)
+
+    assert 0 < read_lifetime(subject) <= HOUR
+
+
+def test_what_has_left_the_window_is_not_read_although_nothing_has_come_since(subject: str) -> None:
+    for number in range(2):
+        take_turn([Limit(subject, 2)], thing=str(number), seconds=HOUR)
+    move_back(subject, "0", seconds=HOUR + 1)
+
+    assert read_turns([subject], seconds=HOUR)[subject].keys() == {"1"}
+
+
+def test_a_turn_that_is_given_back_is_free_under_every_limit(subject: str) -> None:
+    wide = f"{subject}-wide"
+    for thing in ("first", "second"):
+        take_turn([Limit(subject, 2), Limit(wide, 0)], thing=thing, seconds=HOUR)
+
+    give_turn_back([subject, wide], thing="first")
+    give_turn_back([subject, wide], thing="never counted")
+
+    turns = read_turns([subject, wide], seconds=HOUR)
+    assert [things.keys() for things in turns.values()] == [{"second"}, {"second"}]
+    take_turn([Limit(subject, 2)], thing="third", seconds=HOUR)
 
 
 def test_the_window_slides(subject: str) -> None:

@@ -53,6 +53,15 @@ def test_nobody_is_locked_out_by_the_tries_of_others(client: Client, ann: User) 
     assert log_in(client).status_code == 302
 
 
+def test_the_addresses_of_one_ipv6_network_are_one_visitor(client: Client, ann: User) -> None:
+    for number in range(2):
+        log_in(client, "wrong", ip=f"2001:db8::{number}")
+
+    assert "Too many" in log_in(client, ip="2001:db8::9").content.decode()
+    assert "_auth_user_id" not in client.session
+    assert log_in(client, ip="2001:db8:0:1::9").status_code == 302
+
+
 def test_an_address_has_so_many_tries_for_all_accounts(client: Client, ann: User) -> None:
     for number in range(4):
         client.post("/account/log-in/", {"username": f"{number}@example.com", "password": "x"}, REMOTE_ADDR=IP)
@@ -87,6 +96,19 @@ def test_the_link_that_verifies_an_address_is_limited_too(
 
     assert "Too many attempts" in answer.content.decode()
     assert len(mailoutbox) == 2
+
+
+def test_the_mails_of_one_kind_do_not_use_up_those_of_another(
+    client: Client, ann: User, mailoutbox: list[EmailMessage]
+) -> None:
+    client.force_login(ann)
+    for _ in range(3):
+        ask_for_reset(client, "ann@example.com")
+    assert len(mailoutbox) == 2
+
+    client.post("/account/verify/", REMOTE_ADDR=IP)
+
+    assert len(mailoutbox) == 3
 
 
 def test_everybody_can_log_in_without_redis(client: Client, ann: User, settings: LazySettings) -> None:

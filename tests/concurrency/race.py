@@ -10,7 +10,7 @@ from django.db import connection
 
 def race(calls: Sequence[Callable[[], Any]]) -> list[Any]:
     """Run the calls at the same time; return what each returned or raised."""
-    barrier = Barrier(len(calls))
+    barrier = Barrier(len(calls), timeout=30)
 
     def run(call: Callable[[], Any]) -> Any:
         try:

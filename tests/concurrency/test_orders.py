@@ -10,6 +10,7 @@ from django.conf import LazySettings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from accounts.models import User
 from orders import services
 from orders.basket import BasketLine
 from orders.checkout import TooManyUnpaid, place_order
@@ -74,7 +75,7 @@ def test_control_without_the_row_lock_two_finalize_at_the_same_time(monkeypatch:
     """Both go on, and only the unique constraints of the ledger and the events stop the second."""
     order = make_order()
     answer_payment(order, Payment.Status.SUCCEEDED)
-    both_have_read = Barrier(2)
+    both_have_read = Barrier(2, timeout=10)
 
     def read_without_locking(code: str) -> Order:
         order = Order.objects.get(code=code)
@@ -122,7 +123,7 @@ def test_sweeps_at_the_same_time_share_the_stuck_orders() -> None:
 
 def test_control_without_skipping_locked_rows_two_sweeps_claim_the_same_order() -> None:
     make_due_orders(1)
-    both_have_read = Barrier(2)
+    both_have_read = Barrier(2, timeout=10)
 
     def claim_without_locking() -> list[str]:
         due = list(Order.objects.filter(status="PENDING", sweep_after__lte=timezone.now()))
@@ -151,7 +152,7 @@ def test_the_database_refuses_a_second_end() -> None:
         OrderEvent.objects.create(order=order, kind=OrderEvent.Kind.CANCELLED)
 
 
-def place_five_unpaid_at_once() -> list[Any]:
+def place_five_unpaid_at_once(**customer: Any) -> list[Any]:
     make_product("MUG", stock=100)
     ask: Any = partial(
         place_order,
@@ -159,26 +160,30 @@ def place_five_unpaid_at_once() -> list[Any]:
         lines=[BasketLine("MUG", 2)],
         payment_method="pm_card_visa",
         limited=True,
+        **customer,
     )
     return race([partial(ask, checkout_key=str(number)) for number in range(5)])
 
 
-def test_a_customers_checkouts_at_the_same_time_place_no_more_than_may_be_unpaid(settings: LazySettings) -> None:
+@pytest.mark.parametrize("has_account", [False, True])
+def test_a_customers_checkouts_at_the_same_time_place_no_more_than_may_be_unpaid(
+    settings: LazySettings, has_account: bool
+) -> None:
     settings.SHOP_MAX_UNPAID = 2
+    user = User.objects.create_user("ann@example.com", "secret") if has_account else None
 
-    results = place_five_unpaid_at_once()
+    results = place_five_unpaid_at_once(user=user)
 
     assert sum(isinstance(result, TooManyUnpaid) for result in results) == 3
     assert Order.objects.count() == 2
     assert stock_of("MUG") == (100, 4)
 
 
-def test_without_the_customers_lock_they_place_more(settings: LazySettings) -> None:
+def test_control_without_the_customers_lock_they_place_more(settings: LazySettings) -> None:
     settings.SHOP_MAX_UNPAID = 2
+    all_have_come = Barrier(5, timeout=10)  # or one that failed before would keep the others waiting for ever
 
-    barrier = Barrier(5)
-
-    with patch("orders.checkout.lock_customer", lambda name: barrier.wait()):
+    with patch("orders.checkout.lock_customer", lambda name: all_have_come.wait()):
         place_five_unpaid_at_once()
 
     assert Order.objects.count() == 5

@@ -1,11 +1,14 @@
 from ipaddress import ip_network
+from uuid import uuid4
 
 import pytest
 from django.conf import LazySettings
 from django.http import HttpRequest, HttpResponse
-from django.test import RequestFactory
+from django.test import Client, RequestFactory
 
 from config.proxies import find_client
+from orders.models import Order
+from tests.builders import everything, make_product
 
 CLIENT, SPOOFED, OUTER, INNER = "203.0.113.7", "198.51.100.1", "10.0.0.2", "127.0.0.1"
 
@@ -76,3 +79,37 @@ def test_a_socket_file_is_trusted_where_there_are_proxies_at_all(settings: LazyS
     settings.TRUSTED_PROXIES = []
 
     assert address_of("", CLIENT) == ""
+
+
+@pytest.fixture
+def _one_order_each(settings: LazySettings) -> None:
+    settings.CHECKOUT_LIMITS = {"session": 0, "account": 0, "ip": 1}
+    settings.REDIS_PREFIX = uuid4().hex  # nobody has ordered anything yet
+
+
+def order_from(client: Client, peer: str, forwarded: str) -> int:
+    """The status of the API's answer."""
+    body = {"email": "ann@example.com", "lines": [{"sku": "MUG", "quantity": 1}], "payment_method": "pm_card_visa"}
+    headers = {"Idempotency-Key": uuid4().hex, "X-Forwarded-For": forwarded}
+    response = client.post("/api/orders", body, content_type="application/json", headers=headers, REMOTE_ADDR=peer)
+    return response.status_code
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("_one_order_each")
+def test_the_shop_limits_each_client_of_a_proxy_on_its_own(client: Client) -> None:
+    make_product("MUG")
+
+    assert [order_from(client, INNER, ip) for ip in (CLIENT, SPOOFED)] == [201, 201]
+    before = everything()
+    assert [order_from(client, INNER, ip) for ip in (CLIENT, SPOOFED)] == [429, 429]
+    assert everything() == before
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("_one_order_each")
+def test_the_shop_limits_who_is_no_proxy_whatever_it_writes_into_the_header(client: Client) -> None:
+    make_product("MUG")
+
+    assert [order_from(client, "192.0.2.9", ip) for ip in (CLIENT, SPOOFED)] == [201, 429]
+    assert Order.objects.count() == 1

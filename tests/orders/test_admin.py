@@ -18,7 +18,7 @@ from orders.mails import send_due_mails
 from orders.models import Order, OrderEvent
 from orders.services import finalize_order
 from payments.models import Payment
-from tests.builders import answer_payment, everything, make_order, make_product, stock_of
+from tests.builders import answer_payment, everything, make_order, make_product, poison, stock_of
 
 pytestmark = pytest.mark.django_db
 ACTIONS = {
@@ -228,6 +228,21 @@ def test_cancel_reports_each_refusal_and_does_the_others(admin_client: Client) -
     assert f"To be cancelled, unless the provider says it is paid: {sent.code}." in text
     statuses = [Order.objects.get(pk=order.pk).status for order in (confirmed, unsent, sent)]
     assert statuses == ["CONFIRMED", "CANCELLED", "PENDING"]
+
+
+def test_an_order_whose_cancellation_fails_is_told_and_does_not_stop_the_others(admin_client: Client) -> None:
+    poisoned, healthy = make_order(), make_order()
+    poison(poisoned)
+    events = list(poisoned.events.values())
+
+    text = cancel(admin_client, poisoned, healthy)
+
+    assert re.search(rf'<li class="error">[^<]*{poisoned.code}', text)
+    assert f"Cancelled: {healthy.code}." in text
+    statuses = [Order.objects.get(pk=order.pk).status for order in (poisoned, healthy)]
+    assert statuses == ["PENDING", "CANCELLED"]
+    assert list(poisoned.events.values()) == events
+    assert stock_of("MUG") == (10, 1)
 
 
 def test_cancel_of_an_order_that_is_paid_says_that_it_was_confirmed(admin_client: Client) -> None:

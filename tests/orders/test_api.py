@@ -2,6 +2,7 @@ import json
 from typing import Any
 
 import pytest
+from django.conf import LazySettings
 from django.test import Client
 
 from catalog.models import Product
@@ -92,6 +93,18 @@ def test_post_refuses_what_is_unknown_not_for_sale_or_too_much(client: Client) -
     Product.objects.update(active=False)
     assert_refused(post(client), 409, "not_for_sale")
     assert not Order.objects.exists()
+
+
+def test_post_refuses_more_products_than_one_order_may_have(client: Client, settings: LazySettings) -> None:
+    settings.SHOP_MAX_LINES = 1
+    make_product("MUG")
+    make_product("CUP")
+    before = everything()
+
+    response = post(client, {**BODY, "lines": [{"sku": sku, "quantity": 1} for sku in ("MUG", "CUP")]})
+
+    assert_refused(response, 400, "too_many_lines")
+    assert everything() == before
 
 
 @pytest.mark.parametrize("key", [None, "", "x" * 256, "caf\u00e9", "tab\tkey"])

@@ -22,7 +22,9 @@ from orders.cart import (
     remove_from_cart,
     set_quantity,
 )
+from orders.models import Order
 from tests.builders import make_order, make_product
+from tests.orders.customer import cart_of, fill_cart, open_checkout
 
 pytestmark = pytest.mark.django_db
 NOBODY = "redis://127.0.0.1:9/0"
@@ -207,6 +209,10 @@ def test_a_cart_survives_a_flush_of_redis(client: Client) -> None:
 
 @pytest.fixture
 def no_redis(settings: LazySettings) -> None:
+    stop_redis(settings)
+
+
+def stop_redis(settings: LazySettings) -> None:
     settings.CACHES = {"default": {**settings.CACHES["default"], "LOCATION": NOBODY}}
     cache.set("anything", 1)
     assert cache.get("anything") is None
@@ -219,3 +225,19 @@ def test_a_cart_is_kept_and_changed_while_redis_is_down(client: Client, no_redis
     client.post("/cart/change/", {"sku": "MUG", "quantity": 2})
 
     assert quantities(client.get("/cart/").context["cart"]) == {"MUG": 2}
+
+
+def test_a_cart_that_was_ordered_while_redis_was_away_does_not_come_back_with_it(
+    client: Client, settings: LazySettings
+) -> None:
+    caches = settings.CACHES
+    fill_cart(client, MUG=3)
+    assert cart_of(client) == {"MUG": 3}  # a copy of it would be in Redis now
+
+    stop_redis(settings)
+    client.post("/checkout/", open_checkout(client))
+    settings.CACHES = caches
+
+    assert cart_of(client) == {}
+    answer = client.get("/checkout/")
+    assert answer["Location"] == f"/orders/{Order.objects.get().code}/"

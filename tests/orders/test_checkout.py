@@ -1,16 +1,21 @@
 from typing import Any
+from uuid import uuid4
 
 import pytest
+from django.conf import LazySettings
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
+from accounts.models import User
 from catalog.models import Product
 from catalog.services import InsufficientStock
 from orders import checkout
 from orders.basket import BasketLine, CheckoutRefused, NotForSale, PriceChanged, TotalTooLarge, UnknownProduct
-from orders.checkout import CheckoutKeyReused, place_order
+from orders.checkout import CheckoutKeyReused, TooManyUnpaid, place_order
 from orders.models import CROCKFORD, Order, OrderEvent, make_code
-from tests.builders import everything, make_order, make_product, stock_of
+from orders.services import cancel_order
+from payments.models import Payment
+from tests.builders import answer_payment, everything, make_order, make_product, stock_of
 
 pytestmark = pytest.mark.django_db
 
@@ -167,3 +172,79 @@ def test_orders_and_lines_with_impossible_figures_are_refused_by_the_database() 
         assert everything() == before, broken
     assert Order.objects.get().pk == order.pk
     assert OrderEvent.objects.count() == 1
+
+
+@pytest.fixture
+def _two_unpaid(settings: LazySettings) -> None:
+    settings.SHOP_MAX_UNPAID = 2
+
+
+def place_limited(*, key: str | None = None, email: str = "ann@example.com", **fields: Any) -> Order:
+    order, _ = place_order(
+        checkout_key=key or uuid4().hex,
+        email=email,
+        lines=[BasketLine("MUG", 1)],
+        payment_method="pm_card_visa",
+        limited=True,
+        **fields,
+    )
+    return order
+
+
+@pytest.mark.usefixtures("_two_unpaid")
+def test_a_customer_has_so_many_unpaid_orders_at_a_time() -> None:
+    make_product("MUG")
+    first, _ = place_limited(), place_limited()
+    before = everything()
+
+    with pytest.raises(TooManyUnpaid):
+        place_limited()
+
+    assert everything() == before
+    place_limited(email="bob@example.com")
+    cancel_order(code=first.code, reason=Order.CancelReason.CUSTOMER)
+    place_limited()
+
+
+@pytest.mark.usefixtures("_two_unpaid")
+def test_paid_orders_and_those_of_a_trusted_client_are_not_refused() -> None:
+    make_product("MUG")
+    for _ in range(3):
+        answer_payment(place_limited(), Payment.Status.SUCCEEDED)
+    place_limited()
+    place_limited()
+
+    assert make_order().status == Order.Status.PENDING
+
+
+@pytest.mark.usefixtures("_two_unpaid")
+def test_orders_placed_as_a_guest_with_an_accounts_address_are_not_the_accounts() -> None:
+    make_product("MUG")
+    ann = User.objects.create_user("ann@example.com", "secret")
+    place_limited(email=ann.email)
+    place_limited(email=ann.email)
+
+    place_limited(email=ann.email, user=ann)
+
+    assert Order.objects.filter(user=ann).count() == 1
+
+
+@pytest.mark.usefixtures("_two_unpaid")
+def test_a_repeat_of_the_last_unpaid_order_is_the_same_order() -> None:
+    make_product("MUG")
+    place_limited()
+    order = place_limited(key="again")
+    before = everything()
+
+    assert place_limited(key="again") == order
+    assert everything() == before
+
+
+@pytest.mark.usefixtures("_two_unpaid")
+def test_an_accounts_orders_are_not_those_of_a_guest_with_its_address() -> None:
+    make_product("MUG")
+    ann = User.objects.create_user("ann@example.com", "secret")
+    for _ in range(2):
+        place_limited(email=ann.email, user=ann)
+
+    assert place_limited(email=ann.email).user is None

@@ -278,26 +278,16 @@ def test_what_changes_anything_needs_the_csrf_token() -> None:
     assert everything() == before
 
 
-def test_add_answers_htmx_with_a_line_and_the_count(client: Client) -> None:
-    make_product("MUG", stock=3)
-    htmx = {"HX-Request": "true"}
+def test_the_checkout_says_that_orders_are_not_paid_yet(client: Client, settings: LazySettings) -> None:
+    settings.SHOP_MAX_UNPAID = 2
+    for _ in range(2):
+        make_order(email="ann@example.com")
+    fill_cart(client, CUP=1)
+    form, before = open_checkout(client), everything()
 
-    added = client.post("/cart/add/", {"sku": "MUG", "quantity": 2}, headers=htmx)
-    most = client.post("/cart/add/", {"sku": "MUG", "quantity": 2}, headers=htmx)
-    refused = client.post("/cart/add/", {"sku": "GHOST", "quantity": 1}, headers=htmx)
+    answer = client.post("/checkout/", form)
 
-    assert "Added 2 to your cart." in added.text
-    assert "2 items" in added.text
-    assert "Your cart has 3 of these now" in most.text
-    assert refused.status_code == 409
-    assert cart_of(client) == {"MUG": 3}
-
-
-@pytest.mark.parametrize("quantity", ["0", "-1", "", "x", "1e3", "99999999999"])
-def test_a_quantity_that_is_none_changes_nothing(client: Client, quantity: str) -> None:
-    fill_cart(client, MUG=2)
-
-    client.post("/cart/change/", {"sku": "MUG", "quantity": quantity})
-    client.post("/cart/add/", {"sku": "MUG", "quantity": quantity})
-
-    assert cart_of(client) == {"MUG": 2}
+    assert answer.status_code == 409
+    assert "not paid yet" in answer.text
+    assert everything() == before
+    assert open_checkout(client) == form

@@ -7,20 +7,20 @@ from django.conf import LazySettings
 from django.test import Client
 
 from accounts.models import User
-from catalog.models import Product
-from orders.basket import BasketLine, TooManyUnits
-from orders.checkout import TooManyUnpaid, place_order
+from orders.basket import PriceChanged
+from orders.checkout import CheckoutKeyReused
 from orders.limits import TooManyCheckouts, TooManyDeclines, limit_checkout
 from orders.models import Order
-from orders.services import cancel_order
 from payments.models import Payment
 from rate_limit import read_turns
 from tests.builders import answer_payment, everything, make_order, make_product, stock_of
 from tests.orders.customer import fill_cart, open_checkout
+from tests.windows import move_back
 
 pytestmark = pytest.mark.django_db
 HOUR = 3600
 NO_REDIS = "redis://127.0.0.1:9/0"  # nobody listens there
+NO_LIMITS = {"session": 0, "account": 0, "ip": 0}
 
 
 @pytest.fixture(autouse=True)
@@ -34,12 +34,31 @@ def _limits(settings: LazySettings) -> None:
 @pytest.fixture
 def ip() -> str:
     """An address that nobody has used yet."""
+    return make_ip()
+
+
+def make_ip() -> str:
     return f"10.{'.'.join(str(byte) for byte in uuid4().bytes[:3])}"
 
 
 @pytest.fixture
 def no_redis(settings: LazySettings) -> None:
+    stop_redis(settings)
+
+
+def stop_redis(settings: LazySettings) -> None:
     settings.CACHES = {"default": {**settings.CACHES["default"], "LOCATION": NO_REDIS}}
+
+
+def make_visitor(**known: Any) -> dict[str, Any]:
+    """Somebody who comes for the first time, but for what is known of them."""
+    user = User.objects.create_user(f"{uuid4().hex}@example.com", "secret")
+    return {
+        "ip": make_ip(),
+        "session_key": uuid4().hex,
+        "user": user,
+        **known,
+    }
 
 
 def check_out(ip: str, *, answer: Payment.Status = Payment.Status.SUCCEEDED, **visitor: Any) -> Order:
@@ -51,20 +70,8 @@ def check_out(ip: str, *, answer: Payment.Status = Payment.Status.SUCCEEDED, **v
     return order
 
 
-def place_limited(quantity: int = 1, *, key: str | None = None, email: str = "ann@example.com", **fields: Any) -> Order:
-    order, _ = place_order(
-        checkout_key=key or uuid4().hex,
-        email=email,
-        lines=[BasketLine("MUG", quantity)],
-        payment_method="pm_card_visa",
-        limited=True,
-        **fields,
-    )
-    return order
-
-
-def count_turns(ip: str) -> int:
-    subject = f"checkout:ip:{ip}"
+def count_turns(name: str, kind: str = "ip") -> int:
+    subject = f"checkout:{kind}:{name}"
     return len(read_turns([subject], seconds=HOUR)[subject])
 
 
@@ -120,26 +127,6 @@ def test_a_placed_order_is_not_refused_although_redis_forgot_it_and_the_window_i
     assert count_turns(ip) == 4
 
 
-def test_declined_cards_are_counted_by_what_became_of_the_orders(ip: str) -> None:
-    session = uuid4().hex
-    check_out(ip, session_key=session, answer=Payment.Status.DECLINED)
-    before = count_turns(ip)
-
-    with pytest.raises(TooManyDeclines) as refused:
-        check_out(ip, session_key=session)
-
-    assert HOUR - 60 < refused.value.retry_after <= HOUR + 1
-    assert count_turns(ip) == before
-    check_out(ip, session_key=uuid4().hex)  # the address may have three
-
-
-def test_zero_is_no_limit(ip: str, settings: LazySettings) -> None:
-    settings.CHECKOUT_LIMITS = settings.DECLINE_LIMITS = {"session": 0, "account": 0, "ip": 0}
-
-    for _ in range(6):
-        check_out(ip, session_key="same")
-
-
 @pytest.mark.usefixtures("no_redis")
 def test_the_shop_sells_without_redis(ip: str) -> None:
     for _ in range(6):
@@ -148,77 +135,126 @@ def test_the_shop_sells_without_redis(ip: str) -> None:
     assert Order.objects.count() == 6
 
 
-# --- unpaid orders and units
+# --- declined cards
 
 
-def test_a_customer_has_so_many_unpaid_orders_at_a_time() -> None:
-    make_product("MUG")
-    first, _ = place_limited(), place_limited()
+@pytest.mark.parametrize(("kind", "field"), [("session", "session_key"), ("account", "user"), ("ip", "ip")])
+def test_the_declined_cards_of_a_session_an_account_and_an_address_are_limited(
+    settings: LazySettings, kind: str, field: str
+) -> None:
+    settings.CHECKOUT_LIMITS = NO_LIMITS
+    settings.DECLINE_LIMITS = {**NO_LIMITS, kind: 2}
+    known = {field: make_visitor()[field]}
+    for _ in range(2):
+        check_out(**make_visitor(**known), answer=Payment.Status.DECLINED)
     before = everything()
 
-    with pytest.raises(TooManyUnpaid):
-        place_limited()
+    with pytest.raises(TooManyDeclines) as refused:
+        check_out(**make_visitor(**known))
 
+    assert HOUR - 60 < refused.value.retry_after <= HOUR + 1
     assert everything() == before
-    place_limited(email="bob@example.com")
-    cancel_order(code=first.code, reason=Order.CancelReason.CUSTOMER)
-    place_limited()
+    check_out(**make_visitor())
 
 
-def test_paid_orders_and_those_of_a_trusted_client_are_not_refused() -> None:
-    make_product("MUG")
-    for _ in range(3):
-        answer_payment(place_limited(), Payment.Status.SUCCEEDED)
-    place_limited()
-    place_limited()
+def test_declined_cards_are_counted_by_what_became_of_the_orders(ip: str) -> None:
+    session = uuid4().hex
+    check_out(ip, session_key=session)
+    order = make_order()
+    check_out(ip, session_key=session, answer=Payment.Status.DECLINED)
+    before = count_turns(ip)
 
-    assert make_order().status == Order.Status.PENDING
+    with pytest.raises(TooManyDeclines):
+        check_out(ip, session_key=session)
 
-
-def test_orders_placed_as_a_guest_with_an_accounts_address_are_not_the_accounts() -> None:
-    make_product("MUG")
-    ann = User.objects.create_user("ann@example.com", "secret")
-    place_limited(email=ann.email)
-    place_limited(email=ann.email)
-
-    place_limited(email=ann.email, user=ann)
-
-    assert Order.objects.filter(user=ann).count() == 1
+    assert count_turns(ip) == before
+    check_out(ip, session_key=uuid4().hex)  # the address may have three
+    assert order.status == Order.Status.PENDING
 
 
-def test_a_repeat_of_the_last_unpaid_order_is_the_same_order() -> None:
-    make_product("MUG")
-    place_limited()
-    order = place_limited(key="again")
+def test_a_decline_limit_lowered_below_what_was_declined_waits_until_enough_has_left(
+    ip: str, settings: LazySettings
+) -> None:
+    for ago in (3000, 2000, 1000):
+        order = check_out(ip, answer=Payment.Status.DECLINED)
+        move_back(f"checkout:ip:{ip}", order.checkout_key, seconds=ago)
+    settings.DECLINE_LIMITS = {**NO_LIMITS, "ip": 1}
+
+    with pytest.raises(TooManyDeclines) as refused:
+        check_out(ip)
+
+    assert HOUR - 1000 - 60 < refused.value.retry_after <= HOUR - 1000 + 1
+
+
+# --- checkouts that were refused
+
+
+@pytest.mark.parametrize(
+    ("asked", "error"),
+    [
+        ({"sku": "GHOST"}, "unknown_product"),
+        ({"quantity": 11}, "insufficient_stock"),
+        ({"expected_total": 1}, "price_changed"),
+    ],
+)
+def test_refused_checkouts_are_not_counted(client: Client, ip: str, asked: dict[str, Any], error: str) -> None:
+    make_product("MUG", stock=10)
     before = everything()
 
-    assert place_limited(key="again") == order
+    for _ in range(5):
+        assert post(client, ip, **asked).json()["error"] == error
+
+    assert count_turns(ip) == 0
     assert everything() == before
+    assert post(client, ip).status_code == 201
 
 
-def test_an_order_has_so_many_units_of_a_product(settings: LazySettings) -> None:
-    settings.SHOP_MAX_QUANTITY = 5
+def test_a_checkout_that_finds_another_order_under_its_key_stays_counted(ip: str) -> None:
+    key = uuid4().hex
+
+    def find_another() -> None:
+        make_order(checkout_key=key)  # by another request, at the same time
+        make_order(checkout_key=key, email="bob@example.com")
+
+    with pytest.raises(CheckoutKeyReused), limit_checkout(checkout_key=key, ip=ip):
+        find_another()
+
+    assert count_turns(ip) == 1
+
+
+def test_a_refusal_is_told_also_where_redis_goes_away_meanwhile(ip: str, settings: LazySettings) -> None:
     make_product("MUG")
-    before = everything()
+    caches, before = settings.CACHES, everything()
 
-    with pytest.raises(TooManyUnits) as refused:
-        place_limited(6)
+    def refuse() -> None:
+        stop_redis(settings)
+        make_order({"MUG": 1}, expected_total=1)
 
-    assert refused.value.lines == [{"sku": "MUG", "max_quantity": 5}]
+    with pytest.raises(PriceChanged), limit_checkout(checkout_key="k", ip=ip):
+        refuse()
+
+    settings.CACHES = caches
+    assert count_turns(ip) == 1
     assert everything() == before
-    place_limited(5)
 
 
-def test_a_product_has_a_limit_of_its_own() -> None:
-    make_product("MUG", max_quantity=2)
-    before = everything()
+def test_where_nothing_is_limited_nobody_is_counted(ip: str, settings: LazySettings) -> None:
+    settings.CHECKOUT_LIMITS = settings.DECLINE_LIMITS = NO_LIMITS
+    session = uuid4().hex
 
-    with pytest.raises(TooManyUnits):
-        place_limited(3)
+    for _ in range(6):
+        check_out(ip, session_key=session)
 
-    assert everything() == before
-    assert make_order({"MUG": 3}).status == Order.Status.PENDING  # of a trusted client
-    place_limited(2)
+    assert (count_turns(ip), count_turns(session, "session")) == (0, 0)
+
+
+def test_who_has_a_limit_of_declines_alone_is_counted(ip: str, settings: LazySettings) -> None:
+    settings.CHECKOUT_LIMITS = NO_LIMITS
+
+    for _ in range(6):
+        check_out(ip)
+
+    assert count_turns(ip) == 6
 
 
 # --- what visitors and clients see
@@ -243,42 +279,40 @@ def test_the_checkout_says_when_to_come_back_and_keeps_the_cart(client: Client, 
     assert everything() == before
 
 
-def test_the_checkout_says_that_orders_are_not_paid_yet(client: Client, ip: str) -> None:
-    make_product("MUG")
-    place_limited(email="ann@example.com")
-    place_limited(email="ann@example.com")
-    form, before = {**fill_checkout(client), "email": "ann@example.com"}, everything()
+def test_the_checkout_limits_an_account_over_its_sessions_and_addresses(settings: LazySettings) -> None:
+    settings.SHOP_MAX_UNPAID = 0
+    ann = User.objects.create_user("ann@example.com", "secret")
+    statuses = []
 
-    response = client.post("/checkout/", form, REMOTE_ADDR=ip)
+    for _ in range(4):
+        browser, ip = Client(), make_ip()
+        browser.force_login(ann)
+        fill_cart(browser, MUG=1)
+        form, before = open_checkout(browser), everything()
+        statuses.append(browser.post("/checkout/", form, REMOTE_ADDR=ip).status_code)
 
-    assert response.status_code == 409
-    assert "not paid yet" in response.content.decode()
+    assert statuses == [303, 303, 303, 429]
     assert everything() == before
 
 
-def test_a_cart_holds_as_many_of_a_product_as_one_order_may_have(client: Client) -> None:
-    make_product("MUG", max_quantity=2)
-
-    client.post("/cart/add/", {"sku": "MUG", "quantity": 5})
-
-    assert client.get("/cart/").context["cart"].lines[0].quantity == 2
-    assert 'max="2"' in client.get("/products/the-mug/MUG/").content.decode()
-
-
-def test_a_cart_fuller_than_the_product_now_allows_can_be_fitted(client: Client) -> None:
-    make_product("MUG")
-    client.post("/cart/add/", {"sku": "MUG", "quantity": 5})
-    Product.objects.update(max_quantity=2)
-
-    assert not client.get("/cart/").context["cart"].is_buyable
-    client.post("/cart/fit/")
-
-    assert client.get("/cart/").context["cart"].lines[0].quantity == 2
-
-
-def post(client: Client, ip: str, **headers: str) -> Any:
-    body = {"email": f"{uuid4().hex}@example.com", "lines": [{"sku": "MUG", "quantity": 1}], "payment_method": "pm_x"}
-    headers = {"Idempotency-Key": uuid4().hex, **headers}
+def post(
+    client: Client,
+    ip: str,
+    *,
+    sku: str = "MUG",
+    quantity: int = 1,
+    email: str = "",
+    headers: dict[str, str] | None = None,
+    **fields: Any,
+) -> Any:
+    """Ask the API for an order; of a new customer, where no email is given."""
+    body = {
+        "email": email or f"{uuid4().hex}@example.com",
+        "lines": [{"sku": sku, "quantity": quantity}],
+        "payment_method": "pm_x",
+        **fields,
+    }
+    headers = {"Idempotency-Key": uuid4().hex, **(headers or {})}
     return client.post(
         "/api/orders", json.dumps(body), content_type="application/json", headers=headers, REMOTE_ADDR=ip
     )
@@ -301,9 +335,31 @@ def test_the_api_does_not_limit_who_shows_its_token(client: Client, ip: str, set
     make_product("MUG", stock=50, max_quantity=1)
     settings.API_TOKENS = ["old", "new"]
 
-    answers = [post(client, ip, Authorization=f"Bearer {token}").status_code for token in ["old", "new"] * 4]
+    for token in ["old", "new"] * 4:
+        answer = post(client, ip, email="ann@example.com", quantity=2, headers={"Authorization": f"Bearer {token}"})
+        assert answer.status_code == 201
 
-    assert answers == [201] * 8
+    assert stock_of("MUG") == (50, 16)
+    assert count_turns(ip) == 0
+
+
+def test_the_api_limits_units_and_unpaid_orders_of_who_shows_no_token(client: Client, ip: str) -> None:
+    make_product("MUG", max_quantity=1)
+    before = everything()
+
+    units = post(client, ip, quantity=2)
+
+    assert (units.status_code, units.json()["error"]) == (409, "too_many_units")
+    assert units.json()["lines"] == [{"sku": "MUG", "max_quantity": 1}]
+    assert everything() == before
+    for _ in range(2):
+        assert post(client, ip, email="ann@example.com").status_code == 201
+    before = everything()
+
+    unpaid = post(client, ip, email="ann@example.com")
+
+    assert (unpaid.status_code, unpaid.json()["error"], unpaid.json()["lines"]) == (409, "too_many_unpaid", [])
+    assert everything() == before
 
 
 def test_the_api_refuses_a_token_that_is_none_of_its_own(client: Client, ip: str, settings: LazySettings) -> None:
@@ -312,7 +368,7 @@ def test_the_api_refuses_a_token_that_is_none_of_its_own(client: Client, ip: str
     before = everything()
 
     for wrong in ["Bearer Secret", "secret", "Bearer ", ""]:
-        response = post(client, ip, Authorization=wrong)
+        response = post(client, ip, headers={"Authorization": wrong})
         assert (response.status_code, response.json()["error"]) == (401, "bad_token")
 
     assert everything() == before

@@ -116,6 +116,45 @@ def test_cancel_order_keeps_its_first_reason() -> None:
     assert finalize_order(code=order.code).cancel_reason == "customer"
 
 
+def make_order_in_review() -> Order:
+    """Swept and asked for as often as may be."""
+    order = make_order()
+    answer_payment(order, Answer.SENT)
+    Payment.objects.filter(pk=order.payment_id).update(attempts=200)
+    Order.objects.filter(pk=order.pk).update(needs_review=True, review_reason="swept 20 times", attempts=21)
+    return order
+
+
+def test_a_customers_cancellation_ends_no_review() -> None:
+    code = make_order_in_review().code
+
+    order = cancel_order(code=code, reason=Reason.CUSTOMER)
+
+    assert (order.status, order.cancel_reason) == ("PENDING", "customer")
+    assert (order.needs_review, order.review_reason, order.attempts) == (True, "swept 20 times", 21)
+    assert order.payment.attempts == 200
+
+
+def test_a_cancellation_by_staff_ends_the_review_and_has_the_provider_asked_again() -> None:
+    code = make_order_in_review().code
+
+    order = cancel_order(code=code, reason=Reason.STAFF)
+
+    assert (order.status, order.cancel_reason) == ("PENDING", "staff")
+    assert (order.needs_review, order.review_reason, order.attempts) == (False, "", 0)
+    assert order.payment.attempts == 0
+
+
+def test_mark_reviewed_has_the_provider_asked_again() -> None:
+    staff = User.objects.create_user("staff@example.com", is_staff=True)
+    code = make_order_in_review().code
+
+    order = mark_reviewed(code=code, actor=staff, note="The provider was down.")
+
+    assert (order.needs_review, order.review_reason, order.attempts) == (False, "", 0)
+    assert order.payment.attempts == 0
+
+
 def test_an_order_that_was_paid_before_its_cancellation_is_confirmed() -> None:
     order = make_order()
     answer_payment(order, Answer.SENT)

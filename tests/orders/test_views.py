@@ -3,6 +3,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib import messages
 from django.test import Client
 from django.utils import timezone
 
@@ -11,7 +12,7 @@ from orders.models import Order
 from orders.services import finalize_order
 from orders.status import describe_order
 from payments.models import Payment
-from tests.builders import answer_payment, everything, make_order, make_product
+from tests.builders import answer_payment, everything, make_order, make_product, poison
 from tests.orders.customer import assert_sent_to, cart_of, fill_cart, open_checkout
 
 pytestmark = pytest.mark.django_db
@@ -89,7 +90,7 @@ def test_the_page_says_what_the_rows_say_at_each_step() -> None:
     assert "Do not pay again" in told(order, last_error="", attempts=2)
     assert "Do not pay again" in told(order, attempts=1, sent_at=timezone.now() - timedelta(minutes=1))
     Order.objects.update(needs_review=True)
-    assert "A person is looking at it" in told(order)
+    assert "Our staff are checking this order" in told(order)
     assert "Do not pay again" in told(order)
     Order.objects.update(needs_review=False, cancel_reason="customer")
     assert "Do not pay again" in told(order)
@@ -129,6 +130,21 @@ def test_customer_cancels_while_nothing_was_sent(client: Client) -> None:
     assert_sent_to(answer, order)
     assert (order.status, order.cancel_reason) == ("CANCELLED", "customer")
     assert "You cancelled this order. No money was taken." in client.get(f"/orders/{order.code}/").text
+
+
+def test_a_customer_is_told_that_an_order_could_not_be_cancelled(client: Client) -> None:
+    order = make_order()
+    poison(order)
+    before = everything()
+
+    answer = client.post(f"/orders/{order.code}/cancel/", follow=True)
+
+    assert answer.redirect_chain == [(f"/orders/{order.code}/", 303)]
+    assert answer.status_code == 200
+    (message,) = answer.context["messages"]
+    assert message.level == messages.ERROR
+    assert str(message) in answer.text
+    assert everything() == before
 
 
 def test_a_cancelled_order_whose_money_was_taken_offers_no_second_payment() -> None:

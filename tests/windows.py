@@ -1,0 +1,25 @@
+"""The windows of rate_limit.py as they stand in Redis: to look into them, and to make what is in them older."""
+
+from django.conf import settings
+from django_redis import get_redis_connection
+
+
+def key_of(subject: str) -> str:
+    return f"{settings.REDIS_PREFIX}limit:{subject}"
+
+
+def move_back(subject: str, thing: str, *, seconds: float) -> None:
+    """As if it had been counted so long ago."""
+    get_redis_connection().zincrby(key_of(subject), -seconds, thing)
+
+
+def read_time(subject: str, thing: str) -> float | None:
+    """When it was counted, by the clock of Redis."""
+    time: float | None = get_redis_connection().zscore(key_of(subject), thing)
+    return time
+
+
+def read_lifetime(subject: str) -> int:
+    """The seconds until Redis forgets it all; negative: never."""
+    seconds: int = get_redis_connection().ttl(key_of(subject))
+    return seconds
