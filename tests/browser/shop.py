@@ -63,9 +63,9 @@ def expect_status(page: Page, title: str) -> None:
     expect(page.locator("#status h2")).to_have_text(title)
 
 
-def sign_up(page: Page) -> str:
+def sign_up(page: Page, email: str = "") -> str:
     """Make an account and be logged in to it; return its email."""
-    email = f"{uuid4().hex}@example.com"
+    email = email or f"{uuid4().hex}@example.com"
     page.goto("/account/sign-up/")
     page.get_by_label("Email").fill(email)
     page.get_by_label("Password", exact=True).fill(PASSWORD)
