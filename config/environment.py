@@ -44,8 +44,8 @@ def read_limits(name: str, **defaults: int) -> dict[str, int]:
     example = ",".join(f"{kind}={most}" for kind, most in defaults.items())
     try:
         given = {kind.strip(): int(most) for kind, most in env.dict(name, default={}).items()}
+        if not given.keys() <= defaults.keys() or any(most < 0 for most in given.values()):
+            raise ValueError("an unknown kind, or a negative number")
     except ValueError as error:
         raise ImproperlyConfigured(f"{name} is like {example}; not {env.str(name)!r}.") from error
-    if not given.keys() <= defaults.keys() or any(most < 0 for most in given.values()):
-        raise ImproperlyConfigured(f"{name} is like {example}; not {env.str(name)!r}.")
     return defaults | given

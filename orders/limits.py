@@ -75,7 +75,7 @@ def _name_subjects(ip: str, session_key: str | None, user: User | None) -> Itera
     names = {
         "session": session_key,
         "account": user and user.pk,
-        "ip": ip and find_network(ip),  # not known: a proxy did not say whose the request is
+        "ip": ip and find_network(ip),  # empty where no proxy says whose the request is
     }
     for kind, name in names.items():
         if name and (settings.CHECKOUT_LIMITS[kind] or settings.DECLINE_LIMITS[kind]):

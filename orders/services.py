@@ -18,8 +18,6 @@ Status = Order.Status
 Reason = Order.CancelReason
 Kind = OrderEvent.Kind
 
-NOT_IN_REVIEW: dict[str, Any] = {"needs_review": False, "review_reason": "", "attempts": 0, "finalize_attempts": 0}
-
 
 class Claim(NamedTuple):
     """An order that the sweep has taken up: whether it is past its deadline, and when it will be taken up again."""
@@ -73,7 +71,7 @@ def cancel_order(*, code: str, reason: Order.CancelReason, actor: User | None = 
             _add_event(order, Kind.CANCEL_REQUESTED, actor=actor, note=note, reason=reason)
         asked = {"cancel_reason": order.cancel_reason or reason, "expires_at": Least("expires_at", Now())}
         if reason == Reason.STAFF:
-            _sweep_now(order, **asked)
+            _end_review(order, sweep_after=Now(), **asked)
         else:  # a customer's click ends no review
             _update_order(order, sweep_after=Now(), **asked)
         cancel_unsent_payment(reference=code)
@@ -84,7 +82,7 @@ def resume_order(*, code: str, actor: User | None = None, note: str = "") -> Ord
     """Let the sweep take up a PENDING order at once, with its attempts counted from zero. Raises OrderIsFinal."""
     with transaction.atomic():
         order = _lock_pending_order(code)
-        _sweep_now(order)
+        _end_review(order, sweep_after=Now())
         _add_event(order, Kind.RESUMED, actor=actor, note=note)
         return order
 
@@ -99,8 +97,7 @@ def mark_reviewed(*, code: str, actor: User, note: str) -> Order:
         order = _lock_pending_order(code)
         if not order.needs_review:
             raise NothingToReview(code)
-        _update_order(order, sweep_after=Coalesce("sweep_after", Now()), **NOT_IN_REVIEW)
-        resume_payment(reference=code)
+        _end_review(order, sweep_after=Coalesce("sweep_after", Now()))
         _add_event(order, Kind.REVIEWED, actor=actor, note=note)
         return order
 
@@ -154,8 +151,8 @@ def _finish_order(order: Order, status: Order.Status, *, reason: str) -> None:
     OrderMail.objects.create(order=order, kind=OrderMail.Kind.CONFIRMED if confirmed else OrderMail.Kind.CANCELLED)
 
 
-def _sweep_now(order: Order, **values: object) -> None:
-    _update_order(order, sweep_after=Now(), **NOT_IN_REVIEW, **values)
+def _end_review(order: Order, **values: object) -> None:
+    _update_order(order, needs_review=False, review_reason="", attempts=0, finalize_attempts=0, **values)
     resume_payment(reference=order.code)
 
 
