@@ -317,7 +317,7 @@ POINTS = [
     Point(
         name="cancel.requested",
         words="staff cancel an order: written, not committed",
-        target="orders.services._sweep_now",
+        target="orders.services._end_review",
         moment="after",
         process="web",
         left=PLACED,

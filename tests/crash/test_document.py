@@ -1,6 +1,9 @@
+import pkgutil
 from pathlib import Path
 
 from tests.crash.document import DISTURBANCES, DOCUMENT, render
+from tests.crash.guards import GUARDS
+from tests.crash.points import POINTS
 
 HERE = Path(__file__).parent
 
@@ -14,3 +17,8 @@ def test_the_document_names_every_test_of_whole_processes() -> None:
     source = (HERE / "test_processes.py").read_text()
     assert [test for _, test in DISTURBANCES if f"def {test}(" not in source] == []
     assert source.count("\ndef test_") == len(DISTURBANCES)
+
+
+def test_points_and_guards_are_functions_that_exist() -> None:
+    for target in {point.target for point in POINTS} | {guard.target for guard in GUARDS}:
+        assert callable(pkgutil.resolve_name(target))
