@@ -14,7 +14,6 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext, gettext_noop, ngettext
 from django.utils.translation import gettext_lazy as _
@@ -25,7 +24,7 @@ from catalog.admin import ReadOnlyAdmin
 from money import format_money
 from orders.models import Order
 from orders.services import NothingToReview, OrderIsFinal, cancel_order, mark_reviewed, resume_order
-from orders.tasks import process_order
+from orders.tasks import sweep_stuck_orders
 
 logger = logging.getLogger(__name__)
 
@@ -114,7 +113,7 @@ class OrderActionsAdmin(ReadOnlyAdmin):
 
     @admin.action(description=_("Process selected orders now: ask the provider again"), permissions=["steer"])
     def process_orders(self, request: HttpRequest, queryset: QuerySet[Order]) -> HttpResponse | None:
-        return self._steer(request, queryset, PROCESS, resume_order, then=self._publish)
+        return self._steer(request, queryset, PROCESS, resume_order, then=self._sweep)
 
     @admin.action(description=_("Mark selected orders reviewed"), permissions=["steer"])
     def mark_orders_reviewed(self, request: HttpRequest, queryset: QuerySet[Order]) -> HttpResponse | None:
@@ -132,7 +131,7 @@ class OrderActionsAdmin(ReadOnlyAdmin):
         queryset: QuerySet[Order],
         action: OrderAction,
         operation: Operation,
-        then: Callable[[HttpRequest, list[Order]], None] | None = None,
+        then: Callable[[HttpRequest], None] | None = None,
     ) -> HttpResponse | None:
         orders = list(queryset.select_related("payment").order_by("pk")[: MOST_ORDERS + 1])
         if len(orders) > MOST_ORDERS:
@@ -145,8 +144,8 @@ class OrderActionsAdmin(ReadOnlyAdmin):
         done = self._apply(
             request, orders, action, partial(operation, actor=cast(User, request.user), note=form.cleaned_data["note"])
         )
-        if then:
-            then(request, done)
+        if then and done:
+            then(request)
         return redirect("admin:orders_order_change", orders[0].pk) if len(orders) == 1 else None
 
     def _ask(self, request: HttpRequest, orders: list[Order], action: OrderAction, form: NoteForm) -> HttpResponse:
@@ -185,10 +184,9 @@ class OrderActionsAdmin(ReadOnlyAdmin):
             self.message_user(request, gettext(outcome) % {"codes": ", ".join(codes)}, level)
         return done
 
-    def _publish(self, request: HttpRequest, orders: list[Order]) -> None:
+    def _sweep(self, request: HttpRequest) -> None:
         try:
-            for order in orders:
-                process_order(order.code, expired=order.expires_at <= timezone.now())
-        except OperationalError:  # the first one has waited for the broker, so the others don't
+            sweep_stuck_orders.delay()  # not to wait for beat's
+        except OperationalError:
             text = gettext("The task queue is down: the next sweep takes them up.")
             self.message_user(request, text, messages.WARNING)
