@@ -6,6 +6,7 @@ from django.contrib import messages
 from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
@@ -66,12 +67,13 @@ def _place(request: HttpRequest, form: CheckoutForm, shown: cart.Cart) -> HttpRe
 
 
 def _refuse(request: HttpRequest, form: CheckoutForm, refused: Exception) -> HttpResponse:
-    status = HTTPStatus.CONFLICT
+    status, url = HTTPStatus.CONFLICT, ""
     match refused:
         case TooManyCheckouts() | TooManyDeclines():
             text, status = _explain_limit(refused), HTTPStatus.TOO_MANY_REQUESTS
         case TooManyUnpaid():
             text = _("Nothing was ordered: you have orders that are not paid yet. Wait until they are, or cancel one.")
+            url = _find_ordered(request)
         case TotalTooLarge():
             text = _("This is more than can be paid at once. Split it into two orders.")
         case OperationalError():
@@ -79,10 +81,17 @@ def _refuse(request: HttpRequest, form: CheckoutForm, refused: Exception) -> Htt
             status = HTTPStatus.SERVICE_UNAVAILABLE
         case _changed:
             text = _("Something has changed. Nothing was ordered: check your items, then confirm.")
-    response = _show_checkout(request, form, refusal=text, status=status)
+    response = _show_checkout(request, form, refusal=text, refusal_url=url, status=status)
     if isinstance(refused, CheckoutRefused) and refused.retry_after:
         response["Retry-After"] = refused.retry_after
     return response
+
+
+def _find_ordered(request: HttpRequest) -> str:
+    if request.user.is_authenticated:
+        return reverse("order-history")
+    code = request.session.get(cart.LAST_ORDER)
+    return reverse("order", args=[code]) if code else ""
 
 
 def _explain_limit(limit: TooManyCheckouts | TooManyDeclines) -> str:
@@ -118,12 +127,18 @@ def _show_last_order(request: HttpRequest) -> HttpResponse:
 
 
 def _show_checkout(
-    request: HttpRequest, form: CheckoutForm, *, refusal: str = "", status: HTTPStatus = HTTPStatus.OK
+    request: HttpRequest,
+    form: CheckoutForm,
+    *,
+    refusal: str = "",
+    refusal_url: str = "",
+    status: HTTPStatus = HTTPStatus.OK,
 ) -> HttpResponse:
     context = {
         "form": form,
         "cart": cart.read_cart(request.session),
         "checkout_key": cart.get_checkout_key(request.session),
         "refusal": refusal,
+        "refusal_url": refusal_url,
     }
     return render(request, "orders/checkout.html", context, status=status)

@@ -278,16 +278,47 @@ def test_what_changes_anything_needs_the_csrf_token() -> None:
     assert everything() == before
 
 
-def test_the_checkout_says_that_orders_are_not_paid_yet(client: Client, settings: LazySettings) -> None:
-    settings.SHOP_MAX_UNPAID = 2
-    for _ in range(2):
-        make_order(email="ann@example.com")
+def test_the_checkout_says_that_orders_are_not_paid_yet_and_shows_the_way_to_them(
+    client: Client, settings: LazySettings
+) -> None:
+    settings.SHOP_MAX_UNPAID = 1
     fill_cart(client, CUP=1)
+    client.post("/checkout/", open_checkout(client))
+    unpaid = Order.objects.get()
+    fill_cart(client, MUG=1)
     form, before = open_checkout(client), everything()
 
     answer = client.post("/checkout/", form)
 
     assert answer.status_code == 409
     assert "not paid yet" in answer.text
+    assert f'<a href="/orders/{unpaid.code}/">See what you ordered</a>' in answer.text
     assert everything() == before
     assert open_checkout(client) == form
+
+
+def test_who_has_an_account_is_shown_all_orders_that_are_not_paid_yet(client: Client, settings: LazySettings) -> None:
+    settings.SHOP_MAX_UNPAID = 1
+    user = User.objects.create_user("ann@example.com")
+    make_order(email=user.email, user=user)
+    client.force_login(user)
+    fill_cart(client, MUG=1)
+    before = everything()
+
+    answer = client.post("/checkout/", open_checkout(client))
+
+    assert answer.status_code == 409
+    assert '<a href="/orders/">See what you ordered</a>' in answer.text
+    assert everything() == before
+
+
+def test_a_stranger_learns_no_order_of_the_email(client: Client, settings: LazySettings) -> None:
+    settings.SHOP_MAX_UNPAID = 1
+    unpaid = make_order(email="ann@example.com")
+    fill_cart(client, MUG=1)
+
+    answer = client.post("/checkout/", open_checkout(client))
+
+    assert answer.status_code == 409
+    assert unpaid.code not in answer.text
+    assert "See what you ordered" not in answer.text
