@@ -16,7 +16,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
-from catalog.forms import AdjustForm, MovementForm, ReceiveForm, StockFileForm
+from catalog.forms import AdjustForm, MovementForm, ProductForm, ReceiveForm, StockFileForm
 from catalog.models import Product, Stock, StockMovement
 from money import format_money
 
@@ -32,6 +32,7 @@ class ProductAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's own 
     search_help_text = _("The SKU, from its beginning, or words of the name.")
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
+    form = ProductForm
     fields = ["sku", "name", "slug", "description", "price", "currency", "max_quantity", "active", "available"]
     readonly_fields = ["available"]
 
@@ -46,6 +47,16 @@ class ProductAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's own 
             return None
         page = reverse("admin:catalog_stock_change", args=[stock.pk])
         return format_html('<a href="{}">{}</a>', page, stock.available)
+
+    def get_fields(self, request: HttpRequest, obj: Product | None = None) -> Any:
+        fields = super().get_fields(request, obj)
+        return [*fields, "seen"] if obj and self.has_change_permission(request, obj) else fields
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Product | None:
+        product: Product | None = super().get_object(request, object_id, from_field)
+        if product and request.method == "POST":  # in a transaction, as the admin's posts are
+            return Product.objects.select_for_update(no_key=True).get(pk=product.pk)
+        return product
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         return {"currency": settings.SHOP_CURRENCY, **super().get_changeform_initial_data(request)}

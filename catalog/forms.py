@@ -1,9 +1,12 @@
-"""How staff move stock: a delivery, an adjustment with its reason, or a file of both. A form moves once."""
+"""How staff change products, and move stock: a delivery, an adjustment with its reason, or a file of both."""
 
+import hashlib
 import io
+from typing import Any
 from uuid import uuid4
 
 from django import forms
+from django.forms.models import model_to_dict
 from django.utils.formats import number_format
 from django.utils.functional import Promise, lazy
 from django.utils.text import format_lazy
@@ -24,6 +27,22 @@ from catalog.stock_file import (
 )
 
 MOST_BYTES = 1_000_000  # of a file
+
+
+class ProductForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's own is not generic
+    """A product as its reader saw it: what somebody else has changed meanwhile is not overwritten."""
+
+    seen = forms.CharField(label="", widget=forms.HiddenInput, required=False)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk:
+            self.initial["seen"] = hashlib.sha256(repr(model_to_dict(self.instance)).encode()).hexdigest()
+
+    def clean(self) -> None:
+        super().clean()
+        if self.cleaned_data.get("seen", "") != self.initial.get("seen", ""):
+            self.add_error(None, gettext("Somebody else has changed this product. Nothing was saved: open it again."))
 
 
 class MovementForm(forms.Form):

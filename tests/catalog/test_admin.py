@@ -21,6 +21,16 @@ def stock_page(product: Product, name: str) -> str:
     return f"/admin/catalog/stock/{product.pk}/{name}/"
 
 
+def product_page(product: Product) -> str:
+    return f"/admin/catalog/product/{product.pk}/change/"
+
+
+def open_form(client: Client, product: Product) -> dict[str, Any]:
+    """What the form of a product sends if nothing is changed in it."""
+    form = client.get(product_page(product)).context["adminform"].form
+    return {name: "" if value is None else value for name, value in form.initial.items()}
+
+
 def make_staff(*permissions: str) -> Client:
     staff = User.objects.create_user("staff@example.com", is_staff=True)
     staff.user_permissions.set(Permission.objects.filter(codename__in=permissions))
@@ -139,10 +149,30 @@ def test_saving_a_product_leaves_its_stock_as_it_is(admin_client: Client) -> Non
     product = make_product("CUP", stock=10)
     make_order({"CUP": 3})
 
-    admin_client.post(f"/admin/catalog/product/{product.pk}/change/", {**PRODUCT, "price": "300"})
+    admin_client.post(product_page(product), {**open_form(admin_client, product), "price": "300"})
 
     assert Product.objects.get(sku="CUP").price == 300
     assert stock_of("CUP") == (10, 3)
+
+
+def test_what_somebody_else_has_changed_meanwhile_is_not_overwritten(admin_client: Client) -> None:
+    product = make_product("CUP", price=500)
+    stale = open_form(admin_client, product)
+    admin_client.post(product_page(product), {**open_form(admin_client, product), "price": "900", "active": ""})
+    before = everything()
+    assert Product.objects.get().price == 900
+
+    answer = admin_client.post(product_page(product), {**stale, "description": "A cup."})
+
+    assert "Somebody else has changed this product. Nothing was saved: open it again." in answer.text
+    assert everything() == before
+
+
+def test_staff_who_may_only_view_a_product_see_it_without_the_forms_own_field() -> None:
+    page = make_staff("view_product").get(product_page(make_product("CUP")))
+
+    assert page.status_code == 200
+    assert "seen" not in page.context["adminform"].readonly_fields
 
 
 def test_a_product_for_sale_without_a_price_is_refused(admin_client: Client) -> None:
