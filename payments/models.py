@@ -16,6 +16,8 @@ class Payment(models.Model):
         DECLINED = "DECLINED", _("Declined")
         CANCELLED = "CANCELLED", _("Cancelled")
 
+    UNANSWERED = (Status.PENDING, Status.SENT)
+
     reference = models.CharField(_("reference"), max_length=32, unique=True)
     amount = models.PositiveBigIntegerField(_("amount"), help_text=_("In minor units."))
     currency = models.CharField(_("currency"), max_length=3)
@@ -27,6 +29,9 @@ class Payment(models.Model):
     last_error = models.TextField(_("last error"), blank=True, help_text=_("Why the outcome is not known yet."))
     created_at = models.DateTimeField(_("created at"), db_default=Now())
     sent_at = models.DateTimeField(_("sent at"), null=True, blank=True)
+    cancel_requested_at = models.DateTimeField(
+        _("cancel requested at"), null=True, blank=True, help_text=_("No charge begins after that.")
+    )
     answered_at = models.DateTimeField(
         _("answered at"), null=True, blank=True, help_text=_("When its outcome was written down.")
     )
@@ -64,7 +69,7 @@ class Payment(models.Model):
 
     @property
     def is_answered(self) -> bool:
-        return self.status not in (self.Status.PENDING, self.Status.SENT)
+        return self.status not in self.UNANSWERED
 
     @property
     def key(self) -> str:

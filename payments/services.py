@@ -23,9 +23,10 @@ def charge_payment(*, reference: str) -> None:
     """Ask the provider for the money and write down SUCCEEDED or DECLINED. Once that is known, a repeat does nothing.
 
     SENT is committed before the provider is asked. Raises GatewayUnavailable where the outcome is unknown: the payment
-    stays SENT, and a repeat asks again with the same key and the same parameters, at most PAYMENT_MAX_ATTEMPTS times.
+    stays SENT, and a repeat asks again with the same key and the same parameters, at most PAYMENT_MAX_ATTEMPTS times,
+    and not once its cancel was requested.
     """
-    request = _mark_sent(reference, among=[Status.PENDING, Status.SENT])
+    request = _mark_sent(reference, status__in=Payment.UNANSWERED, cancel_requested_at=None)
     if request is None:
         return
     _release_connection()
@@ -47,7 +48,7 @@ def cancel_payment(*, reference: str) -> None:
     """
     if cancel_unsent_payment(reference=reference):
         return
-    request = _mark_sent(reference, among=[Status.SENT])
+    request = _mark_sent(reference, status=Status.SENT)
     if request is None:
         return
     _release_connection()
@@ -60,6 +61,16 @@ def cancel_payment(*, reference: str) -> None:
         _record_answer(reference, status=Status.CANCELLED)
     else:
         _record_answer(reference, status=Status.SUCCEEDED, provider_id=charge.provider_id)
+
+
+def request_cancel(*, reference: str) -> None:
+    """Cancel a payment that was never sent. Of one that was, no charge begins any more: it waits for cancel_payment.
+
+    A charge that has begun goes on. Does nothing once the outcome is known.
+    """
+    if not cancel_unsent_payment(reference=reference):
+        sent = Payment.objects.filter(reference=reference, status=Status.SENT, cancel_requested_at=None)
+        sent.update(cancel_requested_at=Now())
 
 
 def cancel_unsent_payment(*, reference: str) -> bool:
@@ -76,14 +87,12 @@ def resume_payment(*, reference: str) -> None:
     Payment.objects.filter(reference=reference).update(attempts=0)
 
 
-def _mark_sent(reference: str, *, among: list[Payment.Status]) -> ChargeRequest | None:
+def _mark_sent(reference: str, **askable: object) -> ChargeRequest | None:
     # Durable: the row is on disk before the provider hears of it; a transaction around this is an error. So is the
     # count: a request that kills its worker each time is not made for ever.
     with transaction.atomic(durable=True):
-        askable = Payment.objects.filter(
-            reference=reference, status__in=among, attempts__lt=settings.PAYMENT_MAX_ATTEMPTS
-        )
-        if not askable.update(status=Status.SENT, sent_at=Coalesce("sent_at", Now()), attempts=F("attempts") + 1):
+        payments = Payment.objects.filter(reference=reference, attempts__lt=settings.PAYMENT_MAX_ATTEMPTS, **askable)
+        if not payments.update(status=Status.SENT, sent_at=Coalesce("sent_at", Now()), attempts=F("attempts") + 1):
             return None
         return _make_request(Payment.objects.get(reference=reference))
 
@@ -109,7 +118,10 @@ def _record_answer(reference: str, **answer: str) -> None:
     # Compare and set: of two tasks that hear the same answer one writes it, and none overwrites an answer with another.
     unanswered = Payment.objects.filter(reference=reference, status=Status.SENT)
     if not unanswered.update(last_error="", answered_at=Now(), **answer):
-        logger.info("payment %s was answered already: %s", reference, answer["status"])
+        known = Payment.objects.get(reference=reference)
+        contradicts = known.provider_id != answer.get("provider_id")  # both None: nothing was taken, says either
+        level = logging.ERROR if contradicts else logging.INFO
+        logger.log(level, "payment %s is %s, and was answered again: %s", reference, known.status, answer)
 
 
 def _record_error(reference: str, error: GatewayUnavailable) -> None:

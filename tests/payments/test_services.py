@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 from django.conf import LazySettings
 from django.db import DatabaseError, connection, transaction
+from django.db.models.functions import Now
 
 from payments.gateway import Charge, ChargeRequest, GatewayUnavailable, get_gateway
 from payments.models import Payment
@@ -11,8 +12,10 @@ from payments.services import (
     cancel_unsent_payment,
     charge_payment,
     create_payment,
+    request_cancel,
     resume_payment,
 )
+from payments.stripe import StripeGateway
 from tests.provider import Provider
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("gateway")]
@@ -204,6 +207,66 @@ def test_cancel_unsent_payment_leaves_one_that_was_sent(reference: str) -> None:
     assert not cancel_unsent_payment(reference=reference)
 
     assert row(reference) == before
+
+
+def test_request_cancel_cancels_one_that_was_never_sent(reference: str) -> None:
+    make_payment(reference=reference)
+
+    request_cancel(reference=reference)
+
+    assert (row(reference)["status"], row(reference)["cancel_requested_at"]) == ("CANCELLED", None)
+
+
+def test_no_charge_begins_after_a_cancel_was_requested(provider: Provider, reference: str) -> None:
+    make_payment(reference=reference)
+    provider.control(fault="down")
+    with pytest.raises(GatewayUnavailable):
+        charge_payment(reference=reference)
+    provider.control()
+    request_cancel(reference=reference)
+    before = row(reference)
+    assert before["status"] == "SENT"
+
+    request_cancel(reference=reference)
+    charge_payment(reference=reference)
+
+    assert row(reference) == before
+    assert charged(reference) == []
+    cancel_payment(reference=reference)
+    assert row(reference)["status"] == "CANCELLED"
+
+
+def test_request_cancel_leaves_one_with_an_answer(reference: str) -> None:
+    make_payment(reference=reference)
+    charge_payment(reference=reference)
+    before = row(reference)
+
+    request_cancel(reference=reference)
+
+    assert row(reference) == before
+
+
+class TwoFacedGateway(StripeGateway):
+    """Another task hears of another charge first."""
+
+    def charge(self, request: ChargeRequest) -> Charge:
+        Payment.objects.update(status=Status.SUCCEEDED, provider_id="pi_other", answered_at=Now())
+        return super().charge(request)
+
+
+def test_a_second_answer_that_contradicts_the_first_is_an_error_in_the_log(
+    reference: str, settings: LazySettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    make_payment(reference=reference)
+    settings.PAYMENT_GATEWAY = f"{__name__}.TwoFacedGateway"
+    get_gateway.cache_clear()
+
+    charge_payment(reference=reference)
+
+    assert row(reference)["provider_id"] == "pi_other"
+    (record,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert reference in record.message
+    assert charged(reference) == [1234]
 
 
 def test_cancel_payment_of_one_that_never_arrived_is_final(provider: Provider, reference: str) -> None:
