@@ -6,13 +6,14 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import F
 from django.db.models.functions import Coalesce, Least, Now
 
 from accounts.models import User
 from catalog.services import deduct_stock, release_stock
 from orders.models import Order, OrderEvent, OrderMail
 from payments.models import Payment
-from payments.services import cancel_unsent_payment, resume_payment
+from payments.services import request_cancel, resume_payment
 
 Status = Order.Status
 Reason = Order.CancelReason
@@ -38,8 +39,10 @@ class NothingToReview(Exception):
 def finalize_order(*, code: str) -> Order:
     """Confirm or cancel a PENDING order as its payment says, and deduct or release its stock, in one transaction.
 
-    A repeat, also one at the same time, changes nothing. An order whose payment has no answer yet is left as it is.
+    A repeat, also one at the same time, changes nothing. An order whose payment has no answer yet is left as it is. Of
+    an order that was swept, the attempt is counted before it is made.
     """
+    _count_finalize_attempt(code)
     with transaction.atomic():
         order = _lock_order(code)
         if order.status != Status.PENDING:
@@ -61,8 +64,8 @@ def finalize_order(*, code: str) -> Order:
 def cancel_order(*, code: str, reason: Order.CancelReason, actor: User | None = None, note: str = "") -> Order:
     """Cancel a PENDING order: at once if its payment was never sent, else by the sweep, which asks the provider.
 
-    So the order may still end CONFIRMED, if the money was taken first. Staff's reason ends its review, and its attempts
-    are counted from zero. The note is for staff: it is kept in the event.
+    So the order may still end CONFIRMED, if the money was taken first; no charge begins any more. Staff's reason ends
+    its review, and its attempts are counted from zero. The note is for staff: it is kept in the event.
     Raises OrderIsFinal, having changed nothing.
     """
     with transaction.atomic():
@@ -72,9 +75,9 @@ def cancel_order(*, code: str, reason: Order.CancelReason, actor: User | None = 
         asked = {"cancel_reason": order.cancel_reason or reason, "expires_at": Least("expires_at", Now())}
         if reason == Reason.STAFF:
             _end_review(order, sweep_after=Now(), **asked)
-        else:  # a customer's click ends no review
+        elif not order.cancel_reason:  # a customer's click ends no review, and a second one does not hasten the sweep
             _update_order(order, sweep_after=Now(), **asked)
-        cancel_unsent_payment(reference=code)
+        request_cancel(reference=code)
         return finalize_order(code=code)
 
 
@@ -106,7 +109,7 @@ def claim_stuck_orders(*, limit: int = 100) -> list[Claim]:
     """Take up to `limit` PENDING orders whose time has come, oldest first, and push their next time on.
 
     No two callers get the same order. One that was claimed too often needs review, and is claimed on, rarely: its
-    payment may be answered yet. One whose payment has had its answer for as many claims, and that still has no end, is
+    payment may be answered yet. One that was finalized as often, its payment answered, and that still has no end, is
     left to a person: finalizing fails or kills.
     """
     with transaction.atomic():
@@ -117,7 +120,6 @@ def claim_stuck_orders(*, limit: int = 100) -> list[Claim]:
 
 def _claim_order(order: Order, now: datetime) -> Claim | None:
     order.attempts += 1
-    order.finalize_attempts += order.payment.is_answered
     order.sweep_after = now + _next_pause(order, now)
     if order.attempts > settings.SWEEP_MAX_ATTEMPTS:
         if not order.needs_review:
@@ -126,10 +128,17 @@ def _claim_order(order: Order, now: datetime) -> Claim | None:
             _add_event(order, Kind.REVIEW_NEEDED, reason=order.review_reason)
     else:
         _add_event(order, Kind.SWEPT, attempt=order.attempts)
-    if order.finalize_attempts > settings.SWEEP_MAX_ATTEMPTS:
+    if order.needs_review and order.finalize_attempts >= settings.SWEEP_MAX_ATTEMPTS:
         order.sweep_after = None
-    order.save(update_fields=["attempts", "finalize_attempts", "sweep_after", "needs_review", "review_reason"])
+    order.save(update_fields=["attempts", "sweep_after", "needs_review", "review_reason"])
     return Claim(order.code, order.expires_at <= now, order.sweep_after) if order.sweep_after else None
+
+
+def _count_finalize_attempt(code: str) -> None:
+    # Not in the transaction that finalizes: one that fails, or kills its worker, would take the count with it.
+    swept = Order.objects.filter(code=code, status=Status.PENDING, attempts__gt=0)
+    answered = swept.exclude(payment__status__in=Payment.UNANSWERED)
+    answered.update(finalize_attempts=F("finalize_attempts") + 1)
 
 
 def _lock_order(code: str) -> Order:

@@ -119,6 +119,7 @@ def explain_decline(code: str) -> str:
         "expired_card": _("Your card was declined: it has expired."),
         "incorrect_cvc": _("Your card was declined: the security code is not right."),
         "processing_error": _("Your bank could not process the card just now."),
+        "amount_too_small": _("This is less than can be paid by card."),
         "authentication_required": _("Your card was declined: it asks for a confirmation that we can't take."),
     }
     return words.get(code, _("Your card was declined."))

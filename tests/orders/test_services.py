@@ -2,6 +2,7 @@ from datetime import timedelta
 
 import pytest
 from django.conf import LazySettings
+from django.db import IntegrityError
 from django.utils import timezone
 
 from accounts.models import User
@@ -16,7 +17,7 @@ from orders.services import (
     resume_order,
 )
 from payments.models import Payment
-from tests.builders import answer_payment, everything, make_order, make_product, stock_of
+from tests.builders import answer_payment, everything, make_order, make_product, poison, stock_of
 
 pytestmark = pytest.mark.django_db
 Reason = Order.CancelReason
@@ -114,6 +115,19 @@ def test_cancel_order_keeps_its_first_reason() -> None:
     answer_payment(order, Answer.CANCELLED)
 
     assert finalize_order(code=order.code).cancel_reason == "customer"
+
+
+def test_a_customers_second_cancel_does_not_hasten_the_sweep() -> None:
+    order = make_order()
+    answer_payment(order, Answer.SENT)
+    cancel_order(code=order.code, reason=Reason.CUSTOMER)
+    assert claimed() == [(order.code, True)]
+    before = everything()
+
+    cancel_order(code=order.code, reason=Reason.CUSTOMER)
+
+    assert everything() == before
+    assert claimed() == []
 
 
 def make_order_in_review() -> Order:
@@ -223,11 +237,15 @@ def test_claim_stuck_orders_waits_longer_each_time_but_never_past_the_deadline(s
     assert order.sweep_after == soon
 
 
-def sweep_until_review(order: Order, settings: LazySettings) -> Order:
+def sweep_until_review(order: Order, settings: LazySettings, *, fails: bool = False) -> Order:
+    """Claimed as often as it takes; fails: and finalized each time, in vain."""
     settings.SWEEP_MAX_ATTEMPTS = 3
     for _ in range(4):
         Order.objects.filter(pk=order.pk, sweep_after__isnull=False).update(sweep_after=timezone.now())
-        claim_stuck_orders()
+        claimed = claim_stuck_orders()
+        if fails and claimed:
+            with pytest.raises(IntegrityError):
+                finalize_order(code=order.code)
     order.refresh_from_db()
     return order
 
@@ -262,14 +280,41 @@ def test_an_order_in_review_ends_by_itself_when_the_answer_comes(settings: LazyS
 
 def test_an_order_that_is_paid_and_does_not_end_is_left_to_a_person(settings: LazySettings) -> None:
     order = make_order()
-    answer_payment(order, Answer.SUCCEEDED)
+    answer_payment(order, Answer.CANCELLED)
+    poison(order)
 
-    order = sweep_until_review(order, settings)
+    order = sweep_until_review(order, settings, fails=True)
 
-    assert (order.needs_review, order.sweep_after) == (True, None)
+    assert (order.status, order.needs_review, order.sweep_after) == ("PENDING", True, None)
+    assert order.finalize_attempts == 3
+    assert stock_of("MUG") == (10, 1)
     assert claim_stuck_orders() == []
     resume_order(code=order.code)
     assert claimed() == [(order.code, False)]
+
+
+def test_a_paid_order_that_nobody_finalizes_is_swept_on(settings: LazySettings) -> None:
+    order = make_order()
+    answer_payment(order, Answer.SUCCEEDED)
+
+    for _ in range(5):  # the workers are away: what the sweep publishes gets lost
+        order = sweep_until_review(order, settings)
+
+    assert (order.needs_review, order.finalize_attempts) == (True, 0)
+    assert order.sweep_after is not None
+    assert finalize_order(code=order.code).status == "CONFIRMED"
+
+
+def test_finalizing_before_there_is_an_answer_counts_as_no_attempt(settings: LazySettings) -> None:
+    order = make_order()
+    answer_payment(order, Answer.SENT)
+    order = sweep_until_review(order, settings)
+    before = everything()
+
+    for _ in range(5):
+        finalize_order(code=order.code)
+
+    assert everything() == before
 
 
 def test_an_order_in_review_whose_answer_comes_late_is_still_finalized_by_the_sweep(settings: LazySettings) -> None:
@@ -385,8 +430,9 @@ def test_mark_reviewed_lets_an_order_be_swept_as_often_as_at_first(settings: Laz
 
 def test_mark_reviewed_takes_up_an_order_that_the_sweep_had_given_up(settings: LazySettings, actor: User) -> None:
     order = make_order()
-    answer_payment(order, Answer.SUCCEEDED)
-    assert sweep_until_review(order, settings).sweep_after is None
+    answer_payment(order, Answer.CANCELLED)
+    poison(order)
+    assert sweep_until_review(order, settings, fails=True).sweep_after is None
 
     mark_reviewed(code=order.code, actor=actor, note="Mended.")
 
