@@ -8,6 +8,7 @@ from django.contrib.auth.forms import AuthenticationForm, BaseUserCreationForm, 
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
+from accounts.addresses import AddressField
 from accounts.limits import limit_log_in
 from accounts.models import User
 from rate_limit import LimitReached, count_minutes
@@ -48,7 +49,7 @@ def explain_limit(limit: LimitReached) -> str:
 
 
 class SignUpForm(BaseUserCreationForm):  # type: ignore[type-arg]  # Django's own is not generic
-    email = forms.EmailField(label=_("Email"), max_length=254, widget=forms.EmailInput(attrs={"autocomplete": "email"}))
+    email = AddressField(label=_("Email"), max_length=254, widget=forms.EmailInput(attrs={"autocomplete": "email"}))
 
     class Meta:
         model = User
@@ -56,7 +57,7 @@ class SignUpForm(BaseUserCreationForm):  # type: ignore[type-arg]  # Django's ow
         field_classes: dict[str, type[forms.Field]] = {}
 
     def clean_email(self) -> str:
-        email: str = self.cleaned_data["email"].lower()
+        email: str = self.cleaned_data["email"]
         if User.objects.filter(email=email).exists():
             raise forms.ValidationError(_("There is an account with this email: log in, or reset its password."))
         return email

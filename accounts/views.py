@@ -85,7 +85,7 @@ def _mail_link(request: HttpRequest, user: User) -> None:
     try:
         limit_mail(kind="verify", email=user.email, ip=request.META["REMOTE_ADDR"])
         send_mail(_("Confirm your email address"), text, None, [user.email])
-    except OSError:  # smtplib's too
+    except (OSError, ValueError):  # smtplib's too; an address of old that no server takes
         logger.exception("the verification mail could not be sent")
         messages.error(request, _("We could not send you the link just now. Ask for it again here later."))
         return

@@ -24,6 +24,22 @@ def test_an_email_that_has_an_account_is_refused(admin_client: Client) -> None:
     assert User.objects.get(email="ann@example.com").check_password("first")
 
 
+def test_an_email_that_no_mail_can_be_sent_to_is_refused(admin_client: Client) -> None:
+    user, email = User.objects.create_user("ann@example.com"), "a@" + "ü" * 60 + ".com"
+
+    added = admin_client.post("/admin/accounts/user/add/", {"email": email, **NEW_USER})
+    changed = admin_client.post(f"/admin/accounts/user/{user.pk}/change/", {"email": email})
+
+    assert all("Enter a valid email address." in answer.text for answer in (added, changed))
+    assert not User.objects.filter(email=email).exists()
+
+
+def test_a_user_added_in_capitals_can_log_in(admin_client: Client) -> None:
+    admin_client.post("/admin/accounts/user/add/", {"email": "Ann@Example.com", **NEW_USER})
+
+    assert Client().login(email="ann@example.com", password="correct horse battery")
+
+
 def test_a_user_is_deactivated_and_named_but_never_deleted(admin_client: Client) -> None:
     user = User.objects.create_user("ann@example.com", "secret")
     page = f"/admin/accounts/user/{user.pk}/"

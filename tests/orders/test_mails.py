@@ -1,4 +1,5 @@
 import smtplib
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -17,8 +18,8 @@ from tests.concurrency.race import race
 Answer = Payment.Status
 
 
-def end_order(answer: Payment.Status = Answer.SUCCEEDED) -> Order:
-    order = make_order({"MUG": 2})
+def end_order(answer: Payment.Status = Answer.SUCCEEDED, **fields: str) -> Order:
+    order = make_order({"MUG": 2}, **fields)
     answer_payment(order, answer)
     return finalize_order(code=order.code)
 
@@ -81,6 +82,72 @@ def test_a_mail_that_fails_is_tried_again_later_with_the_same_message_id(
 
     (message,) = outbox.outbox
     assert message.extra_headers["Message-ID"] == f"<{owed.order.code}.confirmed@orders.{settings.MAIL_DOMAIN}>"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("email", "kind"),
+    [("a@" + "ü" * 60 + ".com", OrderMail.Kind.CONFIRMED), ("ann@example.com", "unknown")],
+    ids=["cannot be sent", "cannot be made"],
+)
+def test_a_mail_that_cannot_go_out_holds_up_no_other(email: str, kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    bad = end_order(email=email)
+    OrderMail.objects.update(kind=kind)
+    for _ in range(2):
+        end_order()
+
+    assert send_due_mails() == 2
+
+    assert list(OrderMail.objects.filter(sent_at=None).values_list("order", "attempts")) == [(bad.pk, 1)]
+    assert f"of {bad.code} can't be made or sent" in caplog.text
+
+
+@pytest.mark.django_db
+def test_a_mail_is_claimed_when_its_turn_comes_however_slow_the_others_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    unclaimed = []
+
+    def count(_: EmailMessage, **__: object) -> int:
+        unclaimed.append(OrderMail.objects.filter(attempts=0).count())
+        return 1
+
+    for _ in range(3):
+        end_order()
+    monkeypatch.setattr(EmailMessage, "send", count)
+
+    assert send_due_mails() == 3
+    assert unclaimed == [2, 1, 0]
+
+
+@pytest.mark.django_db
+def test_a_mail_waits_by_the_databases_clock_though_ours_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: EmailMessage, **__: object) -> int:
+        raise smtplib.SMTPServerDisconnected("gone")
+
+    end_order()
+    slow = timezone.now() - timedelta(hours=7)
+    monkeypatch.setattr(timezone, "now", lambda: slow)
+    monkeypatch.setattr(EmailMessage, "send", fail)
+
+    assert [send_due_mails(), send_due_mails()] == [0, 0]
+
+    assert OrderMail.objects.get().attempts == 1
+
+
+@pytest.mark.django_db
+def test_a_call_sends_no_more_than_its_limit() -> None:
+    for _ in range(3):
+        end_order()
+
+    assert [send_due_mails(limit=2), send_due_mails(limit=2)] == [2, 1]
+
+
+@pytest.mark.django_db
+def test_a_call_that_has_had_its_time_ends_after_the_mail_in_hand(settings: LazySettings) -> None:
+    settings.MAIL_EVERY = 0
+    for _ in range(2):
+        end_order()
+
+    assert [send_due_mails(), send_due_mails()] == [1, 1]
 
 
 @pytest.mark.django_db(transaction=True)
