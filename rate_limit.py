@@ -9,7 +9,8 @@ from django.conf import settings
 from django_redis import get_redis_connection
 
 # All windows or none: what the second refuses must not use up the first. The clock is Redis's own: of several web
-# servers none is ahead. Answers with the seconds until the fullest window has room again, 0 if all have.
+# servers none is ahead. Answers with the seconds until the fullest window has room again, 0 if all have. Who finds the
+# thing counted already holds it too: those are counted in a key of their own, which lives at least as long.
 TAKE = """
 local time, seconds, wait = redis.call('TIME'), tonumber(ARGV[2]), 0
 local now = time[1] + time[2] / 1000000
@@ -24,11 +25,25 @@ for i, key in ipairs(KEYS) do
 end
 if wait == 0 then
     for _, key in ipairs(KEYS) do
-        redis.call('ZADD', key, 'NX', now, ARGV[1])
+        if redis.call('ZADD', key, 'NX', now, ARGV[1]) == 0 then
+            local others = key .. ':others:' .. ARGV[1]
+            redis.call('INCR', others)
+            redis.call('EXPIRE', others, math.ceil(seconds))
+        end
         redis.call('EXPIRE', key, math.ceil(seconds))
     end
 end
 return wait
+"""
+
+# Below zero: nobody else holds it.
+GIVE_BACK = """
+for _, key in ipairs(KEYS) do
+    local others = key .. ':others:' .. ARGV[1]
+    local left = redis.call('DECR', others)
+    if left <= 0 then redis.call('DEL', others) end
+    if left < 0 then redis.call('ZREM', key, ARGV[1]) end
+end
 """
 
 
@@ -54,9 +69,10 @@ def count_minutes(seconds: int) -> int:
 
 
 def take_turn(limits: Sequence[Limit], *, thing: str, seconds: int) -> None:
-    """Count a thing under every limit, or under none and raise LimitReached. The same thing again counts once.
+    """Count a thing under every limit, or under none and raise LimitReached.
 
-    Raises RedisError where Redis does not answer.
+    The same thing again counts once and is never refused, but is another turn to give back. Raises RedisError where
+    Redis does not answer.
     """
     keys = [_key(limit.subject) for limit in limits]
     wait = _redis().eval(TAKE, len(keys), *keys, thing, seconds, *(limit.most for limit in limits))
@@ -65,11 +81,9 @@ def take_turn(limits: Sequence[Limit], *, thing: str, seconds: int) -> None:
 
 
 def give_turn_back(subjects: Iterable[str], *, thing: str) -> None:
-    """Count the thing no longer. Raises RedisError."""
-    pipeline = _redis().pipeline(transaction=False)
-    for subject in subjects:
-        pipeline.zrem(_key(subject), thing)
-    pipeline.execute()
+    """Give back one of the turns that were taken for the thing; without any it counts no longer. Raises RedisError."""
+    keys = [_key(subject) for subject in subjects]
+    _redis().eval(GIVE_BACK, len(keys), *keys, thing)
 
 
 def read_turns(subjects: Iterable[str], *, seconds: int) -> dict[str, dict[str, float]]:

@@ -37,30 +37,34 @@ def limit_checkout(
     """Count the checkout that is made within for its session, account and IP address, once however often it is sent.
 
     Raises TooManyCheckouts or TooManyDeclines, having counted nothing; never for a key whose order is placed. What is
-    refused within is not counted. Where Redis is down nobody is limited: the shop sells.
+    refused within is not counted, unless it is sent at the same time and not refused there. Where Redis is down nobody
+    is limited: the shop sells.
     """
     if Order.objects.filter(checkout_key=checkout_key).exists():
         yield
         return
     subjects = dict(_name_subjects(ip, session_key, user))
-    _take_turn(checkout_key, subjects)
+    taken = _take_turn(checkout_key, subjects)
     try:
         yield
     except (CheckoutRefused, InsufficientStock) as refused:
-        if not isinstance(refused, CheckoutKeyReused):  # under that key there is an order
+        if taken and not isinstance(refused, CheckoutKeyReused):  # under that key there is an order
             _give_turn_back(checkout_key, subjects)
         raise
 
 
-def _take_turn(checkout_key: str, subjects: Mapping[str, str]) -> None:
+def _take_turn(checkout_key: str, subjects: Mapping[str, str]) -> bool:
+    """Whether there is a turn to give back: where Redis did not answer, another request's would be taken."""
     limits = [Limit(subject, settings.CHECKOUT_LIMITS[kind]) for kind, subject in subjects.items()]
     try:
         _check_declines(subjects)
         take_turn(limits, thing=checkout_key, seconds=settings.LIMIT_WINDOW)
     except RedisError as error:
         logger.warning("checkouts are not limited: %s", error)
+        return False
     except LimitReached as limit:
         raise TooManyCheckouts("Too many orders in a short time.", retry_after=limit.retry_after) from limit
+    return True
 
 
 def _give_turn_back(checkout_key: str, subjects: Mapping[str, str]) -> None:

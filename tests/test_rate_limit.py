@@ -6,7 +6,7 @@ import pytest
 
 from rate_limit import Limit, LimitReached, find_network, give_turn_back, read_turns, take_turn
 from tests.concurrency.race import race
-from tests.windows import move_back, read_lifetime, read_time
+from tests.windows import find_keys, key_of, move_back, read_lifetime, read_time
 
 HOUR = 3600
 
@@ -108,6 +108,49 @@ def test_a_turn_that_is_given_back_is_free_under_every_limit(subject: str) -> No
     turns = read_turns([subject, wide], seconds=HOUR)
     assert [things.keys() for things in turns.values()] == [{"second"}, {"second"}]
     take_turn([Limit(subject, 2)], thing="third", seconds=HOUR)
+
+
+def test_a_thing_that_is_taken_twice_counts_until_it_is_given_back_twice(subject: str) -> None:
+    wide = f"{subject}-wide"
+    take_turn([Limit(subject, 1)], thing="order", seconds=HOUR)
+    take_turn([Limit(subject, 1), Limit(wide, 1)], thing="order", seconds=HOUR)
+
+    give_turn_back([subject, wide], thing="order")
+
+    turns = read_turns([subject, wide], seconds=HOUR)
+    assert [things.keys() for things in turns.values()] == [{"order"}, set()]
+    with pytest.raises(LimitReached):
+        take_turn([Limit(subject, 1)], thing="another", seconds=HOUR)
+
+    give_turn_back([subject], thing="order")
+
+    assert read_turns([subject], seconds=HOUR) == {subject: {}}
+    assert find_keys(subject) == set()
+    take_turn([Limit(subject, 1)], thing="another", seconds=HOUR)
+
+
+def test_what_is_taken_once_has_no_key_of_its_own_and_what_is_taken_twice_has_one_for_the_window(subject: str) -> None:
+    take_turn([Limit(subject, 1)], thing="order", seconds=HOUR)
+    assert find_keys(subject) == {key_of(subject)}
+
+    take_turn([Limit(subject, 1)], thing="order", seconds=HOUR)
+
+    assert find_keys(subject) == {key_of(subject), key_of(f"{subject}:others:order")}
+    assert 0 < read_lifetime(f"{subject}:others:order") <= HOUR
+
+
+@pytest.mark.django_db(transaction=True)  # each thread of the race opens a connection
+def test_of_many_at_once_that_take_the_same_thing_one_keeps_it(subject: str) -> None:
+    def take(*, keep: bool) -> None:
+        take_turn([Limit(subject, 1)], thing="order", seconds=HOUR)
+        if not keep:
+            give_turn_back([subject], thing="order")
+
+    results = race([partial(take, keep=number == 7) for number in range(20)])
+
+    assert results == [None] * 20
+    assert find_keys(subject) == {key_of(subject)}
+    assert read_turns([subject], seconds=HOUR)[subject].keys() == {"order"}
 
 
 def test_the_window_slides(subject: str) -> None:

@@ -19,6 +19,11 @@ def read_time(subject: str, thing: str) -> float | None:
     return time
 
 
+def find_keys(subject: str) -> set[str]:
+    """All that Redis keeps for a subject."""
+    return {key.decode() for key in get_redis_connection().scan_iter(f"{key_of(subject)}*")}
+
+
 def read_lifetime(subject: str) -> int:
     """The seconds until Redis forgets it all; negative: never."""
     seconds: int = get_redis_connection().ttl(key_of(subject))

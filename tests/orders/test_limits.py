@@ -222,6 +222,60 @@ def test_a_checkout_that_finds_another_order_under_its_key_stays_counted(ip: str
     assert count_turns(ip) == 1
 
 
+def refuse(key: str, ip: str) -> None:
+    """Send a checkout whose price has changed."""
+    with pytest.raises(PriceChanged), limit_checkout(checkout_key=key, ip=ip):
+        make_order(checkout_key=key, expected_total=1)
+
+
+def test_a_refusal_leaves_the_order_counted_that_is_placed_at_the_same_time(ip: str) -> None:
+    make_product("MUG", stock=50)
+
+    for number in range(4):
+        key = f"{ip} {number}"
+        refuse(key, ip)
+        with limit_checkout(checkout_key=key, ip=ip):
+            refuse(key, ip)
+            make_order(checkout_key=key)
+
+    assert count_turns(ip) == Order.objects.count() == 4
+    before = everything()
+    with pytest.raises(TooManyCheckouts):
+        check_out(ip)
+    assert everything() == before
+
+
+def test_a_refusal_that_began_before_the_order_leaves_it_counted(ip: str) -> None:
+    make_product("MUG")
+
+    def place_another_and_refuse() -> None:
+        with limit_checkout(checkout_key=ip, ip=ip):
+            order = make_order(checkout_key=f"{ip} placed")
+        assert order.status == Order.Status.PENDING
+        make_order(checkout_key=ip, expected_total=1)
+
+    with pytest.raises(PriceChanged), limit_checkout(checkout_key=ip, ip=ip):
+        place_another_and_refuse()
+
+    assert count_turns(ip) == 1
+
+
+def test_a_refusal_that_redis_did_not_count_gives_nobody_elses_turn_back(ip: str, settings: LazySettings) -> None:
+    make_product("MUG")
+    caches = settings.CACHES
+
+    def come_back_and_refuse() -> None:
+        settings.CACHES = caches
+        make_order(checkout_key=ip, expected_total=1)
+
+    with limit_checkout(checkout_key=ip, ip=ip):
+        stop_redis(settings)
+        with pytest.raises(PriceChanged), limit_checkout(checkout_key=ip, ip=ip):
+            come_back_and_refuse()
+
+    assert count_turns(ip) == 1
+
+
 def test_a_refusal_is_told_also_where_redis_goes_away_meanwhile(ip: str, settings: LazySettings) -> None:
     make_product("MUG")
     caches, before = settings.CACHES, everything()
