@@ -2,13 +2,10 @@
 
 from django.conf import settings
 from django.core import signing
-from django.dispatch import Signal
 
 from accounts.models import User
 
 SALT = "accounts.verify_email"
-
-email_verified = Signal()  # sent with `user`; the apps above listen
 
 
 class LinkInvalid(Exception):
@@ -33,4 +30,3 @@ def verify_email(*, user: User, token: str) -> None:
         raise LinkInvalid
     user.verified_email = user.email
     user.save(update_fields=["verified_email"])
-    email_verified.send(User, user=user)

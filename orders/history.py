@@ -1,23 +1,17 @@
-"""How orders placed as a guest come to the account whose email they were placed with."""
+"""A customer's orders: an account's own, and those that were placed as a guest with its email."""
 
-from typing import Any
-
-from django.contrib.auth.signals import user_logged_in
-from django.dispatch import receiver
+from django.db.models import Q, QuerySet
 
 from accounts.models import User
-from accounts.services import email_verified
 from orders.models import Order
 
 
-def claim_guest_orders(*, user: User) -> int:
-    """Give a user with a verified email the orders of nobody that have it; return how many. A repeat finds none."""
-    if not user.is_email_verified:
-        return 0
-    return Order.objects.filter(user=None, email=user.email).update(user=user)
+def find_orders(*, user: User) -> QuerySet[Order]:
+    """Newest first. A guest's are among them only where the email is verified: anybody can sign up with another's.
 
-
-@receiver(email_verified)
-@receiver(user_logged_in)  # what was ordered as a guest since then
-def _claim(user: User, **_: Any) -> None:
-    claim_guest_orders(user=user)
+    They stay nobody's: the limits of an account don't count what others order in its name.
+    """
+    theirs = Q(user=user)
+    if user.is_email_verified:
+        theirs |= Q(user=None, email=user.email)
+    return Order.objects.filter(theirs).order_by("-created_at", "-pk")
