@@ -136,7 +136,7 @@ class StockAdmin(ReadOnlyAdmin):
         form = form_class(request.POST or None)
         if form.is_valid() and (movement := form.save(stock=stock, actor=cast(User, request.user))):
             stock.refresh_from_db(fields=["on_hand", "reserved"])
-            text = gettext("Moved %(quantity)s. There are %(on_hand)s on hand now.")
+            text = gettext("Moved %(quantity)s. On hand now: %(on_hand)s.")
             messages.success(request, text % {"quantity": f"{movement.quantity:+}", "on_hand": stock.on_hand})
             return redirect("admin:catalog_stock_change", stock.pk)
         context = {"title": form.title, "subtitle": stock.product, "stock": stock, "form": form}

@@ -235,7 +235,7 @@ def run() -> None:
             _manage(stack, "load_catalog", CATALOG, "--stock", "1000")
         login = "as before"
         if not has_rows(stack, "SELECT FROM accounts_user WHERE is_superuser LIMIT 1"):
-            password = secrets.token_urlsafe(12)
+            password = secrets.token_hex(8)
             _manage(stack, "createsuperuser", "--no-input", "--email", ADMIN, DJANGO_SUPERUSER_PASSWORD=password)
             login = f"{ADMIN}, password {password} (shown this once; `manage.py changepassword {ADMIN}` makes another)"
         print(WELCOME.format(stack=stack, login=login), flush=True)
@@ -290,6 +290,7 @@ def main() -> int:
 
     environ.Env.read_env(BASE_DIR / ".env")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a script's background job ignores it otherwise
     for sent in (signal.SIGTERM, signal.SIGHUP):  # end as on Ctrl-C: everything is stopped on the way out
         if signal.getsignal(sent) is not signal.SIG_IGN:  # nohup
             signal.signal(sent, _exit)

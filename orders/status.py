@@ -93,7 +93,7 @@ def _describe_pending(order: Order) -> OrderStatus:
         case Payment.Status.CANCELLED:
             title, text = _("Cancelling"), _("No money was taken. Your items are going back to the shelf.")
         case Payment.Status.SENT if order.cancel_reason or order.expires_at <= timezone.now():
-            title = _("Asking your bank to stop")
+            title = _("Stopping the payment")
             text = _("If the payment has gone through already, the order is confirmed instead. Do not pay again.")
             return OrderStatus(title=title, text=text, tone="care", step=2, poll=poll)
         case Payment.Status.SENT if _is_overdue(payment):
@@ -119,6 +119,7 @@ def explain_decline(code: str) -> str:
         "expired_card": _("Your card was declined: it has expired."),
         "incorrect_cvc": _("Your card was declined: the security code is not right."),
         "processing_error": _("Your bank could not process the card just now."),
+        "resource_missing": _("This payment method does not exist."),
         "amount_too_small": _("This is less than can be paid by card."),
         "authentication_required": _("Your card was declined: it asks for a confirmation that we can't take."),
     }

@@ -48,7 +48,7 @@ def test_adjusting_writes_a_movement_with_its_actor_and_reason(admin_client: Cli
     movement = StockMovement.objects.get(kind="ADJUSTED")
     assert (movement.quantity, movement.reason, movement.actor) == (-2, "two broken", admin_user)
     assert stock_of("MUG") == (8, 0)
-    assert "There are 8 on hand now." in answer.text
+    assert "On hand now: 8." in answer.text
     assert "two broken" in answer.text
 
 

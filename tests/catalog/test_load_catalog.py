@@ -41,7 +41,7 @@ def test_load_catalog_loads_products_and_gives_each_its_stock(file: Path) -> Non
     )
 
     assert bad == []
-    assert summary == "3 products new, 0 updated (0 of them without a price), 3 given 5 units, 0 bad rows"
+    assert summary == "3 products new, 0 updated (0 of them without a price), 3 given 5 units; bad rows: 0"
     assert offer("MUG") == ("Mug, blue", 255, "GBP", True)
     assert [offer(sku)[1] for sku in ("CUP", "TIN")] == [300, 10]
     mug = Product.objects.get(sku="MUG")
@@ -53,7 +53,7 @@ def test_load_catalog_loads_products_and_gives_each_its_stock(file: Path) -> Non
 def test_load_catalog_loads_the_real_catalogue() -> None:
     summary, bad = load_file(REAL)
 
-    assert summary == "4069 products new, 0 updated (132 of them without a price), 4069 given 5 units, 1 bad rows"
+    assert summary == "4069 products new, 0 updated (132 of them without a price), 4069 given 5 units; bad rows: 1"
     assert bad == [f"{pads_line()}: price 0.001 is finer than a minor unit of GBP"]
     assert Product.objects.filter(active=False, price=None).count() == 132
     assert offer("10002") == ("INFLATABLE POLITICAL GLOBE", 85, "GBP", True)
@@ -72,7 +72,7 @@ def test_load_catalog_twice_changes_nothing(file: Path) -> None:
 
     summary, _ = load_file(REAL)
 
-    assert summary == "0 products new, 4069 updated (132 of them without a price), 0 given 5 units, 1 bad rows"
+    assert summary == "0 products new, 4069 updated (132 of them without a price), 0 given 5 units; bad rows: 1"
     assert everything() == before
 
 
@@ -170,7 +170,7 @@ def test_load_catalog_reports_a_bad_row_with_its_line_and_loads_the_others(file:
     summary, bad = load(file, "sku,name,price,currency", "GOOD,Good,1,GBP", "", row, "LAST,Last,1,GBP")
 
     assert bad == [f"4: {BAD_ROWS[row]}"]
-    assert summary.endswith("1 bad rows")
+    assert summary.endswith("bad rows: 1")
     assert sorted(Product.objects.values_list("sku", "name")) == [("GOOD", "Good"), ("LAST", "Last")]
     assert Stock.objects.count() == 2
 
@@ -184,7 +184,7 @@ def test_load_catalog_numbers_a_row_by_its_first_line(file: Path) -> None:
 def test_load_catalog_strict_loads_nothing_when_a_row_is_bad(file: Path) -> None:
     before = everything()
 
-    with pytest.raises(CommandError, match="nothing loaded, 1 bad rows"):
+    with pytest.raises(CommandError, match="nothing loaded; bad rows: 1"):
         load(file, "sku,name,price", "GOOD,Good,1", "MUG,Mug,cheap", strict=True)
 
     assert everything() == before
@@ -196,8 +196,8 @@ UNREADABLE = {
     b"name,price\nMug,1\n": "no column sku",
     b"sku,name,price,name\nMUG,Mug,1,Cup\n": "a column stands twice",
     b"sku,name,price\nMUG,Mug,1\nCUP,Caf\xe9,1\n": "not UTF-8",
-    b"sku,name,price\n": "nothing loaded, 0 bad rows",
-    b"sku,name,price\n,Mug,1\n": "nothing loaded, 1 bad rows",
+    b"sku,name,price\n": "nothing loaded; bad rows: 0",
+    b"sku,name,price\n,Mug,1\n": "nothing loaded; bad rows: 1",
     b'sku,"name"x,price\n,Mug,1\n': "not CSV",
 }
 

@@ -45,7 +45,7 @@ class Command(BaseCommand):
         for row in catalog.bad_rows:
             self.stderr.write(f"{file}:{row.line}: {row.reason}")
         if not catalog.products or (strict and catalog.bad_rows):
-            raise CommandError(f"{file}: nothing loaded, {len(catalog.bad_rows)} bad rows")
+            raise CommandError(f"{file}: nothing loaded; bad rows: {len(catalog.bad_rows)}")
         with tqdm(total=2 * len(catalog.products), desc="Loading", unit=" rows", disable=None) as bar:
             loaded = load_products(
                 catalog.products,
@@ -55,7 +55,7 @@ class Command(BaseCommand):
             )
         self.stdout.write(
             f"{loaded.new} products new, {loaded.updated} updated ({loaded.not_for_sale} of them without a price), "
-            f"{loaded.stocked} given {stock} units, {len(catalog.bad_rows)} bad rows"
+            f"{loaded.stocked} given {stock} units; bad rows: {len(catalog.bad_rows)}"
         )
 
     def read_file(self, file: Path, currency: str) -> Catalog:

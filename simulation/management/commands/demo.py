@@ -29,10 +29,11 @@ class Command(BaseCommand):
 def to_text(report: dict[str, Any]) -> str:
     replay, audit, before, after = report["replay"], report["audit"], report["stock_before"], report["stock_after"]
     checked = ", ".join(f"{count:,} {name}" for name, count in audit["checked"].items())
+    skipped = ", ".join(f"{count} {kind}" for kind, count in replay["skipped"].items())
     rows = {
         "Orders": ", ".join(f"{count} {status}" for status, count in report["orders"].items()),
         "Refused": replay["refused"] or "none",
-        "Skipped": replay["skipped"] or "none",
+        "Skipped": skipped or "none",
         "Money": f"{report['charged_minor']:,} at the provider, {report['confirmed_minor']:,} confirmed, in pence",
         "Stock": f"{before['on_hand']:,} before, {replay['units']:,} sold, {after['on_hand']:,} after",
         "Crashes": f"{report['kills']} workers killed, {report['swept']} orders taken up again by the sweep",
