@@ -18,7 +18,7 @@ class LogInForm(AuthenticationForm):
     username = UsernameField(label=_("Email"), widget=forms.EmailInput(attrs={"autofocus": True}))
     error_messages = {
         **AuthenticationForm.error_messages,
-        "invalid_login": _("That email and password don't belong together."),
+        "invalid_login": _("The email or the password is wrong."),
     }
 
     def clean_username(self) -> str:

@@ -64,13 +64,13 @@ def expect_status(page: Page, title: str) -> None:
 
 
 def sign_up(page: Page, email: str = "") -> str:
-    """Make an account and be logged in to it; return its email."""
+    """Create an account and be logged in to it; return its email."""
     email = email or f"{uuid4().hex}@example.com"
     page.goto("/account/sign-up/")
     page.get_by_label("Email").fill(email)
     page.get_by_label("Password", exact=True).fill(PASSWORD)
     page.get_by_label("Password confirmation").fill(PASSWORD)
-    page.get_by_role("main").get_by_role("button", name="Make an account").click()
+    page.get_by_role("main").get_by_role("button", name="Create an account").click()
     page.wait_for_url("**/orders/")
     return email
 

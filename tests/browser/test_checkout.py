@@ -82,7 +82,7 @@ def test_what_is_sold_out_meanwhile_is_shown_before_paying(page: Page, stack: St
 
     page.goto("/checkout/")
 
-    expect(page.get_by_text("Sold out since you put it in.")).to_be_visible()
+    expect(page.get_by_text("Sold out since you added it.")).to_be_visible()
     expect(page.get_by_role("button", name="Order and pay")).to_have_count(0)
     assert len(read_orders(stack, sku)) == 1
 
