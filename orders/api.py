@@ -7,11 +7,11 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig, ValidationError
-from django.core.validators import validate_email
 from django.db import OperationalError
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
+from accounts.addresses import validate_address
 from catalog.services import InsufficientStock
 from orders.basket import BasketLine, CheckoutRefused
 from orders.checkout import place_order
@@ -21,7 +21,7 @@ from orders.tokens import shows_token
 
 MAX_LINES = 5_000
 MAX_QUANTITY = 1_000_000
-FIELDS = {"email", "lines", "payment_method", "expected_total"}
+FIELDS = {"email", "lines", "payment_method", "expected_total", "expected_currency"}
 STATUSES = {  # the others: 409
     "idempotency_key_reused": 422,
     "total_too_large": 400,
@@ -127,13 +127,14 @@ def _read_body(request: HttpRequest) -> dict[str, Any]:
         "lines": _read_lines(body.get("lines")),
         "payment_method": _read_text(body.get("payment_method"), "payment_method", 64),
         "expected_total": _read_expected_total(body.get("expected_total")),
+        "expected_currency": _read_expected_currency(body.get("expected_currency")),
     }
 
 
 def _read_email(value: object) -> str:
     email = _read_text(value.lower() if isinstance(value, str) else value, "email", 254)
     try:
-        validate_email(email)
+        validate_address(email)
     except ValidationError as error:
         raise BadRequest("bad_field", "email: not an email address.") from error
     return email
@@ -156,6 +157,10 @@ def _read_line(value: object, where: str) -> BasketLine:
 
 def _read_expected_total(value: object) -> int | None:
     return None if value is None else _read_int(value, "expected_total", 2**53)
+
+
+def _read_expected_currency(value: object) -> str | None:
+    return None if value is None else _read_text(value, "expected_currency", 3)
 
 
 def _read_text(value: object, where: str, longest: int) -> str:

@@ -44,7 +44,7 @@ class NotForSale(CheckoutRefused):
 
 
 class PriceChanged(CheckoutRefused):
-    """The total is not what the customer was told."""
+    """The total, or its currency, is not what the customer was told."""
 
     code = "price_changed"
 
@@ -76,7 +76,11 @@ def merge_lines(lines: Iterable[BasketLine]) -> dict[str, int]:
 
 
 def price_basket(
-    basket: Mapping[str, int], *, expected_total: int | None = None, limited: bool = False
+    basket: Mapping[str, int],
+    *,
+    expected_total: int | None = None,
+    expected_currency: str | None = None,
+    limited: bool = False,
 ) -> list[OrderLine]:
     """Unsaved order lines at today's prices, in product id order. Raises CheckoutRefused.
 
@@ -106,9 +110,10 @@ def price_basket(
         if product.price
     ]
     total = sum(line.price * line.quantity for line in lines)
-    if expected_total not in (None, total):
+    if expected_total not in (None, total) or expected_currency not in (None, currency):
         prices = [{"sku": line.sku, "price": line.price, "quantity": line.quantity} for line in lines]
-        raise PriceChanged(f"The total is {total}, not {expected_total}.", prices)
+        expected = f"{expected_total or total} {expected_currency or currency}"
+        raise PriceChanged(f"The total is {total} {currency}, not {expected}.", prices)
     if total > MAX_TOTAL:
         raise TotalTooLarge(f"The total is {total}; at most {MAX_TOTAL} can be charged at once.")
     return lines

@@ -20,6 +20,7 @@ PRICES = "cart_prices"  # by SKU, as they were when the customer last chose a qu
 KEY = "checkout_key"
 EMAIL = "email"  # of the last order: a guest need not type it again
 LAST_ORDER = "last_order"  # its code: the way back for who never saw the answer
+AGAIN = "ordered_again"  # by the code of a cancelled order: the key under which what it asked for is placed again
 KEY_FORM = re.compile(r"cart-[0-9a-f]{32}")  # nothing that a client of the API would choose, and nobody could guess
 
 
@@ -89,8 +90,8 @@ class Cart:
 
     @property
     def fingerprint(self) -> str:
-        """The same as long as the products, the quantities and the prices are."""
-        asked = [(line.sku, line.quantity, line.price) for line in self.lines]
+        """The same as long as the products, the quantities, the prices and their currency are."""
+        asked = [(line.sku, line.quantity, line.price, self.currency) for line in self.lines]
         return hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
 
 
@@ -123,12 +124,13 @@ def set_quantity(session: SessionBase, *, sku: str, quantity: int) -> int:
         raise CartFull
     quantities[sku] = quantity
     session.setdefault(PRICES, {})[sku] = product.price
+    get_checkout_key(session)
     session.modified = True
     return quantity
 
 
 def remove_from_cart(session: SessionBase, *, sku: str) -> None:
-    """Take the product out; nothing happens if it is not in."""
+    """Take the product out; nothing happens if it is not in. The key stays, as a late write can bring the cart back."""
     for name in (CART, PRICES):
         session.get(name, {}).pop(sku, None)
     session.modified = True
@@ -145,7 +147,11 @@ def fit_cart(session: SessionBase) -> None:
 
 
 def get_checkout_key(session: SessionBase) -> str:
-    """The key under which this cart is placed: the same until its order is known to be placed."""
+    """The key under which this cart is placed, made with its first product and kept until its order is placed.
+
+    Whatever copy of the session a late write brings back, content and key are of one time: an ordered cart comes back
+    with the key of its order.
+    """
     key: str = session.setdefault(KEY, f"cart-{uuid4().hex}")
     return key
 
@@ -159,11 +165,17 @@ def find_placed(session: SessionBase, *, posted_key: str = "") -> Order | None:
     return Order.objects.filter(checkout_key=key).first() if KEY_FORM.fullmatch(key) else None
 
 
+def drop_ordered(session: SessionBase) -> None:
+    """Take out what is ordered already, where a late write has brought it back; one query for a cart that has a key."""
+    while order := find_placed(session):
+        finish_checkout(session, order=order)
+
+
 def finish_checkout(session: SessionBase, *, order: Order) -> None:
-    """Take out what was ordered, if it was this cart's key; what was put in since then stays, under a new key."""
+    """Take out what was ordered, if it was this cart's key; what was put in since then stays, under the next key."""
     if session.get(KEY) != order.checkout_key:
         return
-    del session[KEY]
+    session[KEY] = _next_key(order.checkout_key)
     session[LAST_ORDER], session[EMAIL] = order.code, order.email
     quantities = session.get(CART, {})
     for line in order.lines.all():
@@ -174,12 +186,18 @@ def finish_checkout(session: SessionBase, *, order: Order) -> None:
 
 def refill_cart(session: SessionBase, *, order: Order) -> None:
     """Have what the order asked for in the cart again, at the price that it had; a repeat changes nothing."""
-    if session.get(KEY) == order.checkout_key:
-        del session[KEY]
+    drop_ordered(session)
+    session.setdefault(AGAIN, {})[order.code] = get_checkout_key(session)
     for line in order.lines.all():
         session.setdefault(CART, {})[line.sku] = line.quantity
         session.setdefault(PRICES, {})[line.sku] = line.price
     session.modified = True
+
+
+def find_again(session: SessionBase, *, order: Order) -> Order | None:
+    """The order that this visitor has placed instead of a cancelled one, if that is not cancelled too."""
+    key = session.get(AGAIN, {}).get(order.code)
+    return Order.objects.filter(checkout_key=key).exclude(status=Order.Status.CANCELLED).first() if key else None
 
 
 def most_units(product: Product) -> int:
@@ -190,6 +208,11 @@ def most_units(product: Product) -> int:
 def cart_count(request: HttpRequest) -> dict[str, object]:
     """For every template: how many units are in the cart."""
     return {"cart_count": sum(request.session.get(CART, {}).values())} if hasattr(request, "session") else {}
+
+
+def _next_key(key: str) -> str:
+    # Not random: if a cart comes back that two orders have gone through, its first key leads to the second.
+    return f"cart-{hashlib.sha256(key.encode()).hexdigest()[:32]}"
 
 
 def _find_products(skus: Iterable[str]) -> QuerySet[Product]:

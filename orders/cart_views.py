@@ -18,6 +18,7 @@ from orders.forms import QuantityForm
 @require_safe
 @cache_control(private=True, no_cache=True)
 def show_cart(request: HttpRequest) -> HttpResponse:
+    cart.drop_ordered(request.session)
     context = {"cart": cart.read_cart(request.session), "last_order": request.session.get(cart.LAST_ORDER)}
     return render(request, "orders/cart.html", context)
 
@@ -25,6 +26,7 @@ def show_cart(request: HttpRequest) -> HttpResponse:
 @require_POST
 def add_to_cart(request: HttpRequest) -> HttpResponse:
     """Answers htmx with a line for the product's page, and everybody else with the cart."""
+    cart.drop_ordered(request.session)  # or what is put in now would count as ordered, too
     form = QuantityForm(request.POST)
     added, text = _add(request, form)
     if request.headers.get("HX-Request"):
@@ -36,6 +38,7 @@ def add_to_cart(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def change_cart(request: HttpRequest) -> HttpResponse:
+    cart.drop_ordered(request.session)
     form = QuantityForm(request.POST)
     if "remove" in request.POST:
         cart.remove_from_cart(request.session, sku=request.POST.get("sku", ""))

@@ -48,25 +48,32 @@ def place_order(
     lines: Iterable[BasketLine],
     payment_method: str,
     expected_total: int | None = None,
+    expected_currency: str | None = None,
     user: User | None = None,
     limited: bool = True,
 ) -> tuple[Order, bool]:
     """Write down a PENDING order and its payment and reserve its stock, or nothing; return it and whether it is new.
 
     The same key again returns the first order, whatever has changed since; also for any number of requests at once.
-    Prices are the catalogue's, in minor units; `expected_total` is what the customer was told. The payment is charged
-    after the commit. limited: only as many products, units and unpaid orders at a time as a customer may have.
+    Prices are the catalogue's, in minor units; `expected_total` and `expected_currency` are what the customer was told.
+    The payment is charged after the commit. limited: only as many products, units and unpaid orders at a time as a
+    customer may have.
     Raises a CheckoutRefused or InsufficientStock.
     """
     basket = merge_lines(lines)
-    checkout_hash = _hash_checkout(email, basket, payment_method, expected_total)
+    asked: list[object] = [email, basket, payment_method, expected_total]
+    if expected_currency is not None:  # so that a repeat without it has the hash that it had before there was one
+        asked.append(expected_currency)
+    checkout_hash = _hash_checkout(asked)
     try:
         return _find_order(checkout_key, checkout_hash), False
     except Order.DoesNotExist:
         pass
     try:
         with transaction.atomic(durable=True):
-            order_lines = price_basket(basket, expected_total=expected_total, limited=limited)
+            order_lines = price_basket(
+                basket, expected_total=expected_total, expected_currency=expected_currency, limited=limited
+            )
             order = _insert_order(
                 checkout_key=checkout_key,
                 checkout_hash=checkout_hash,
@@ -92,7 +99,7 @@ def _find_order(checkout_key: str, checkout_hash: str) -> Order:
     return order
 
 
-def _hash_checkout(*asked: object) -> str:
+def _hash_checkout(asked: list[object]) -> str:
     return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
 
 

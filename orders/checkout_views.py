@@ -1,9 +1,11 @@
 """The checkout's page. A checkout ends in one order, however often it is sent."""
 
+import logging
 from http import HTTPStatus
 
 from django.contrib import messages
-from django.db import OperationalError
+from django.contrib.sessions.backends.base import UpdateError
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -15,19 +17,21 @@ from django.views.decorators.http import require_http_methods
 from catalog.services import InsufficientStock
 from orders import cart
 from orders.basket import BasketLine, CheckoutRefused, PriceChanged, TotalTooLarge
-from orders.checkout import CheckoutKeyReused, TooManyUnpaid, place_order
+from orders.checkout import TooManyUnpaid, place_order
 from orders.forms import CheckoutForm
 from orders.limits import TooManyCheckouts, TooManyDeclines, limit_checkout
 from orders.models import Order
 from orders.views import see_order
 from rate_limit import count_minutes
 
+logger = logging.getLogger(__name__)
+
 
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def checkout(request: HttpRequest) -> HttpResponse:
     """GET shows what is to be paid; POST places exactly that, once, or says what has changed and places nothing."""
-    if order := cart.find_placed(request.session, posted_key=request.POST.get("checkout_key", "")):
+    if order := _find_placed(request):
         return _show_placed(request, order)
     shown = cart.read_cart(request.session)
     if not shown.lines:
@@ -57,16 +61,34 @@ def _place(request: HttpRequest, form: CheckoutForm, shown: cart.Cart) -> HttpRe
                 lines=[BasketLine(line.sku, line.quantity) for line in shown.lines],
                 payment_method=form.cleaned_data["payment_method"],
                 expected_total=shown.total,
+                expected_currency=shown.currency,
             )
-    except CheckoutKeyReused:  # another tab was quicker, and paid otherwise
-        return _show_placed(request, Order.objects.get(checkout_key=key))
     except (CheckoutRefused, InsufficientStock, OperationalError) as refused:
         return _refuse(request, form, refused)
-    cart.finish_checkout(request.session, order=order)
+    _finish(request, order)
     return see_order(order)
 
 
+def _finish(request: HttpRequest, order: Order) -> None:
+    """Empty the cart and save the session; the order stands, so nothing that goes wrong is the customer's error."""
+    try:
+        cart.finish_checkout(request.session, order=order)
+        if request.session.modified:
+            request.session.save()
+    except (UpdateError, DatabaseError, InterfaceError) as error:  # a log-in or log-out meanwhile, or no database
+        logger.warning("%s is placed, but its cart was not emptied: %r", order.code, error)
+    request.session.modified = False  # or the middleware saves it again, and answers 400 where it can't
+
+
+def _find_placed(request: HttpRequest) -> Order | None:
+    return cart.find_placed(request.session, posted_key=request.POST.get("checkout_key", ""))
+
+
 def _refuse(request: HttpRequest, form: CheckoutForm, refused: Exception) -> HttpResponse:
+    if isinstance(refused, OperationalError) and not connection.is_usable():
+        connection.close()  # a new one can say whether the commit came through
+    if order := _find_placed(request):  # another click or tab was quicker, or the commit's answer was lost
+        return _show_placed(request, order)
     status, url = HTTPStatus.CONFLICT, ""
     match refused:
         case TooManyCheckouts() | TooManyDeclines():
@@ -112,7 +134,7 @@ def _explain_limit(limit: TooManyCheckouts | TooManyDeclines) -> str:
 
 
 def _show_placed(request: HttpRequest, order: Order) -> HttpResponse:
-    cart.finish_checkout(request.session, order=order)
+    _finish(request, order)
     messages.info(request, _("You have already placed this order. Nothing was ordered twice."))
     return see_order(order)
 

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.utils.translation import gettext_lazy as _
 
+from accounts.addresses import AddressField
 from accounts.models import User
 
 
@@ -23,7 +24,7 @@ class CheckoutForm(forms.Form):
     The method is one of SHOP_PAYMENT_METHODS; where there are none, a hidden token from the provider's own form.
     """
 
-    email = forms.EmailField(
+    email = AddressField(
         label=_("Email"),
         max_length=254,
         help_text=_("For the confirmation, and to find your order again."),
@@ -49,4 +50,4 @@ class CheckoutForm(forms.Form):
 
     @property
     def email_address(self) -> str:
-        return self.user.email if self.user else self.cleaned_data["email"].lower()
+        return self.user.email if self.user else self.cleaned_data["email"]

@@ -2,7 +2,7 @@
 
 import logging
 from http import HTTPStatus
-from typing import cast
+from typing import Any, cast
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -17,6 +17,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.models import User
 from orders import cart
+from orders.history import find_orders
 from orders.models import Order
 from orders.services import OrderIsFinal, cancel_order
 from orders.status import describe_order
@@ -29,7 +30,7 @@ ORDERS_PER_PAGE = 20
 @require_safe
 def show_order(request: HttpRequest, *, code: str) -> HttpResponse:
     order = _get_order(code)
-    context = {"order": order, "status": describe_order(order), "lines": order.lines.all()}
+    context = {**_describe(request, order), "lines": order.lines.all()}
     return _keep_private(render(request, "orders/order_detail.html", context))
 
 
@@ -37,10 +38,10 @@ def show_order(request: HttpRequest, *, code: str) -> HttpResponse:
 def show_status(request: HttpRequest, *, code: str) -> HttpResponse:
     """The part of the order's page that changes, for htmx to poll: 304 until it does, and no poll once it is final."""
     order = _get_order(code)
-    status = describe_order(order)
-    response = _keep_private(render(request, "orders/_status.html", {"order": order, "status": status}))
-    response["ETag"] = status.etag
-    return cast(HttpResponse, get_conditional_response(request, etag=status.etag, response=response))
+    context = _describe(request, order)
+    response = _keep_private(render(request, "orders/_status.html", context))
+    response["ETag"] = etag = context["status"].etag
+    return cast(HttpResponse, get_conditional_response(request, etag=etag, response=response))
 
 
 @require_POST
@@ -61,6 +62,8 @@ def cancel(request: HttpRequest, *, code: str) -> HttpResponse:
 def order_again(request: HttpRequest, *, code: str) -> HttpResponse:
     """Put what a cancelled order asked for back into the cart, and go to the checkout, where another key is made."""
     order = _get_order(code)
+    if again := cart.find_again(request.session, order=order):  # from an old tab: it would be bought twice
+        return see_order(again)
     if order.status == Order.Status.CANCELLED:
         cart.refill_cart(request.session, order=order)
         return redirect("checkout")
@@ -70,10 +73,15 @@ def order_again(request: HttpRequest, *, code: str) -> HttpResponse:
 @login_required
 @require_safe
 def list_orders(request: HttpRequest) -> HttpResponse:
-    orders = cast(User, request.user).orders.select_related("payment").order_by("-created_at", "-pk")
+    orders = find_orders(user=cast(User, request.user)).select_related("payment")
     page = Paginator(orders, ORDERS_PER_PAGE).get_page(request.GET.get("page"))
     rows = [(order, describe_order(order)) for order in page]
     return _keep_private(render(request, "orders/order_list.html", {"page": page, "rows": rows}))
+
+
+def _describe(request: HttpRequest, order: Order) -> dict[str, Any]:
+    again = cart.find_again(request.session, order=order) if order.status == Order.Status.CANCELLED else None
+    return {"order": order, "status": describe_order(order), "again": again}
 
 
 def _get_order(code: str) -> Order:

@@ -85,6 +85,19 @@ def test_post_says_which_prices_changed(client: Client) -> None:
     assert everything() == before
 
 
+def test_post_says_that_the_currency_changed(client: Client) -> None:
+    make_product("MUG", price=500, currency="KWD")
+    before = everything()
+    expected = {**BODY, "expected_total": 1000, "expected_currency": "GBP"}
+
+    response = post(client, expected)
+
+    assert_refused(response, 409, "price_changed")
+    assert response.json()["detail"] == "The total is 1000 KWD, not 1000 GBP."
+    assert everything() == before
+    assert post(client, {**expected, "expected_currency": "KWD"}).status_code == 201
+
+
 def test_post_refuses_what_is_unknown_not_for_sale_or_too_much(client: Client) -> None:
     make_product("MUG", price=500, stock=10)
     assert_refused(post(client, {**BODY, "lines": [{"sku": "GHOST", "quantity": 1}]}), 400, "unknown_product")
@@ -126,6 +139,7 @@ def test_post_refuses_what_is_not_json(client: Client, raw: str | bytes) -> None
     [
         {"email": "not an address"},
         {"email": None},
+        {"email": "a@" + "ü" * 60 + ".com"},
         {"email": "a@" + "İ" * 100 + ".example.com"},
         {"lines": []},
         {"lines": "MUG"},
@@ -141,6 +155,9 @@ def test_post_refuses_what_is_not_json(client: Client, raw: str | bytes) -> None
         {"payment_method": ""},
         {"expected_total": -1},
         {"expected_total": "1000"},
+        {"expected_currency": ""},
+        {"expected_currency": 826},
+        {"expected_currency": "POUND"},
         {"total": 1},
     ],
 )

@@ -10,6 +10,7 @@ from django.test import Client
 from catalog.models import Product
 from catalog.services import adjust_stock
 from orders.cart import (
+    KEY,
     Cart,
     CartFull,
     SoldOut,
@@ -152,6 +153,9 @@ def test_a_fingerprint_changes_with_what_is_to_be_paid_and_not_with_stock(sessio
     add_to_cart(session, sku="CUP", quantity=1)  # as dear as the mug
     assert read_cart(session).fingerprint != before
     assert cup.price == mug.price
+    before = read_cart(session).fingerprint
+    Product.objects.update(currency="KWD")
+    assert read_cart(session).fingerprint != before
 
 
 def test_finish_checkout_takes_out_what_was_ordered_and_nothing_else(session: SessionBase) -> None:
@@ -168,6 +172,7 @@ def test_finish_checkout_takes_out_what_was_ordered_and_nothing_else(session: Se
     finish_checkout(session, order=order)
 
     assert quantities(read_cart(session)) == {"MUG": 1, "POT": 1}
+    assert session[KEY] != key
     assert get_checkout_key(session) != key
 
 
@@ -180,6 +185,42 @@ def test_an_order_of_another_key_leaves_the_cart_alone(session: SessionBase) -> 
 
     assert quantities(read_cart(session)) == {"MUG": 2}
     assert get_checkout_key(session) == key
+
+
+def test_a_cart_has_its_key_from_the_first_product_until_its_order_is_placed(session: SessionBase) -> None:
+    for sku in ("MUG", "CUP"):
+        make_product(sku)
+    assert KEY not in session
+
+    add_to_cart(session, sku="MUG", quantity=2)
+    key = session[KEY]
+    add_to_cart(session, sku="CUP", quantity=1)
+    set_quantity(session, sku="CUP", quantity=2)
+    sell_all_but(Product.objects.get(sku="CUP"), 0)
+    fit_cart(session)
+    remove_from_cart(session, sku="MUG")
+    assert read_cart(session).lines == []
+    add_to_cart(session, sku="MUG", quantity=1)  # a late write could still bring the two back, under the same key
+
+    assert session[KEY] == get_checkout_key(session) == key
+
+
+def test_a_cart_from_before_there_was_a_key_gets_one_at_the_checkout(session: SessionBase) -> None:
+    make_product("MUG")
+    session["cart"] = {"MUG": 1}
+
+    key = get_checkout_key(session)
+
+    assert get_checkout_key(session) == session[KEY] == key
+
+
+def test_a_refilled_cart_has_a_key_that_no_order_has(session: SessionBase) -> None:
+    make_product("MUG")
+    order = make_order({"MUG": 2})
+
+    refill_cart(session, order=order)
+
+    assert not Order.objects.filter(checkout_key=session[KEY]).exists()
 
 
 def test_refill_cart_puts_back_what_was_ordered_however_often(session: SessionBase) -> None:

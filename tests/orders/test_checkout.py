@@ -74,6 +74,7 @@ def test_place_order_with_the_same_key_returns_the_first_order_and_changes_nothi
         {"email": "bob@example.com"},
         {"payment_method": "pm_card_mastercard"},
         {"expected_total": 500},
+        {"expected_currency": "GBP"},
     ],
 )
 def test_place_order_refuses_the_same_key_with_another_body(other: dict[str, Any]) -> None:
@@ -106,6 +107,8 @@ def test_place_order_leaves_nothing_behind_when_stock_is_short() -> None:
         (NotForSale, {"FREE": 1}, {}),
         (NotForSale, {"MUG": 1, "EURO": 1}, {}),
         (PriceChanged, {"MUG": 2}, {"expected_total": 999}),
+        (PriceChanged, {"MUG": 2}, {"expected_currency": "KWD"}),
+        (PriceChanged, {"MUG": 2}, {"expected_total": 1000, "expected_currency": "KWD"}),
         (TotalTooLarge, {"YACHT": 2}, {}),
     ],
 )

@@ -1,15 +1,18 @@
+from contextlib import suppress
 from functools import partial
 from typing import Any
 from unittest.mock import patch
 
 import pytest
 from django.conf import LazySettings
-from django.db import OperationalError
+from django.contrib.sessions.backends.base import SessionBase
+from django.db import OperationalError, connection
 from django.test import Client
 
 from accounts.models import User
 from catalog.models import Product
 from catalog.services import adjust_stock
+from orders.cart import Cart, add_to_cart, read_cart
 from orders.checkout import place_order
 from orders.models import Order
 from payments.models import Payment
@@ -87,11 +90,11 @@ def test_a_lost_answer_and_a_lost_session_end_in_the_order_that_stands(client: C
     stale = client.session
     stale.update(session)
     stale.save()  # as it was: the web worker died between the commit and the save
-    fill_cart(client, CUP=1)
 
     answer = client.get("/checkout/")
 
     assert_sent_to(answer, Order.objects.get())
+    fill_cart(client, CUP=1)
     assert cart_of(client) == {"CUP": 1}
     assert open_checkout(client)["checkout_key"] != form["checkout_key"]
 
@@ -105,6 +108,160 @@ def test_two_tabs_place_one_order(client: Client) -> None:
 
     assert_sent_to(answer, Order.objects.get())
     assert Payment.objects.get().payment_method == "pm_card_visa"
+
+
+def add_in_a_slow_worker(client: Client, sku: str) -> SessionBase:
+    """The session as a request read and changed it that is held up before it is saved."""
+    late = client.session
+    add_to_cart(late, sku=sku, quantity=1)
+    return late
+
+
+def test_a_late_write_that_brings_an_ordered_cart_back_sells_nothing_twice(client: Client) -> None:
+    make_product("HAT")
+    fill_cart(client, MUG=2)
+    late = add_in_a_slow_worker(client, "HAT")
+    client.post("/checkout/", open_checkout(client))
+    order = Order.objects.get()
+
+    late.save()
+
+    assert_sent_to(client.get("/checkout/"), order)
+    assert cart_of(client) == {"HAT": 1}
+    client.post("/checkout/", open_checkout(client))
+    assert [line.sku for line in Order.objects.latest("pk").lines.all()] == ["HAT"]
+    assert (stock_of("MUG"), stock_of("HAT")) == ((10, 2), (10, 1))
+
+
+def test_the_cart_page_shows_nothing_that_was_ordered_and_came_back(client: Client) -> None:
+    fill_cart(client, MUG=2)
+    late = add_in_a_slow_worker(client, "MUG")
+    placed = client.post("/checkout/", open_checkout(client))
+    client.post("/cart/change/", {"sku": "MUG", "remove": "1"})
+    late["cart"] = {"MUG": 2}
+
+    late.save()
+
+    page = client.get("/cart/")
+    assert page.context["cart"].lines == []
+    assert page.context["cart_count"] == 0
+    assert f'href="{placed["Location"]}"' in page.text
+
+
+@pytest.mark.parametrize("path", ["/cart/add/", "/cart/change/"])
+def test_what_is_put_into_an_ordered_cart_that_came_back_is_all_that_is_in_it(client: Client, path: str) -> None:
+    make_product("HAT")
+    make_product("MUG", max_quantity=3)
+    fill_cart(client, MUG=2)
+    late = add_in_a_slow_worker(client, "HAT")
+    client.post("/checkout/", open_checkout(client))
+    late.save()
+
+    client.post(path, {"sku": "MUG", "quantity": 3})
+
+    assert cart_of(client) == {"MUG": 3, "HAT": 1}
+
+
+def test_a_cart_that_two_orders_went_through_comes_back_empty(client: Client) -> None:
+    make_product("HAT")
+    fill_cart(client, MUG=2)
+    late = add_in_a_slow_worker(client, "HAT")
+    client.post("/checkout/", open_checkout(client))
+    fill_cart(client, HAT=1)  # again, as the first did not answer
+    client.post("/checkout/", open_checkout(client))
+
+    late.save()
+
+    assert cart_of(client) == {}
+    assert_sent_to(client.post("/checkout/", {"checkout_key": late["checkout_key"]}), Order.objects.earliest("pk"))
+    assert (stock_of("MUG"), stock_of("HAT")) == ((10, 2), (10, 1))
+
+
+def test_a_cart_keeps_its_key_when_the_customer_logs_in(client: Client) -> None:
+    User.objects.create_user("ann@example.com", "secret")
+    fill_cart(client, MUG=1)
+    key = client.session["checkout_key"]
+
+    client.post("/account/log-in/", {"username": "ann@example.com", "password": "secret"})
+
+    assert client.session["_auth_user_id"]
+    assert open_checkout(client)["checkout_key"] == key
+
+
+def test_a_click_whose_last_unit_the_first_click_has_reserved_ends_in_its_order(client: Client) -> None:
+    make_product("MUG", stock=1)
+    fill_cart(client, MUG=1)
+    form = open_checkout(client)
+
+    def read_after_the_first_click(session: SessionBase) -> Cart:
+        if not Order.objects.exists():
+            make_order({"MUG": 1}, checkout_key=form["checkout_key"])
+        return read_cart(session)
+
+    with patch("orders.cart.read_cart", read_after_the_first_click):
+        answer = client.post("/checkout/", form)
+
+    assert_sent_to(answer, Order.objects.get())
+    assert "You have already placed this order" in client.get(answer["Location"]).text
+    assert cart_of(client) == {}
+
+
+def test_a_commit_whose_answer_is_lost_ends_in_the_order(client: Client) -> None:
+    fill_cart(client, MUG=1)
+
+    def lose_the_answer(**asked: Any) -> tuple[Order, bool]:
+        place_order(**asked)
+        raise OperationalError("the connection is closed")
+
+    with patch("orders.checkout_views.place_order", lose_the_answer):
+        answer = client.post("/checkout/", open_checkout(client))
+
+    assert_sent_to(answer, Order.objects.get())
+    assert cart_of(client) == {}
+
+
+@pytest.mark.parametrize("path", ["/account/log-in/", "/account/log-out/"])
+def test_who_logs_in_or_out_in_another_tab_while_the_order_is_placed_sees_the_order(client: Client, path: str) -> None:
+    user = User.objects.create_user("ann@example.com", "secret")
+    if path == "/account/log-out/":
+        client.force_login(user)
+    fill_cart(client, MUG=1)
+    form = open_checkout(client)
+    other_tab = Client()
+    other_tab.cookies.load(client.cookies.output(header="", sep=";"))
+
+    def log_in_or_out_first(**asked: Any) -> tuple[Order, bool]:
+        other_tab.post(path, {"username": "ann@example.com", "password": "secret"})
+        return place_order(**asked)
+
+    with patch("orders.checkout_views.place_order", log_in_or_out_first):
+        answer = client.post("/checkout/", form)
+
+    assert_sent_to(answer, Order.objects.get())
+    other_tab.get("/checkout/")
+    assert cart_of(other_tab) == {}
+    assert Order.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_database_connection_that_is_lost_after_the_commit_is_not_the_customers_error(client: Client) -> None:
+    fill_cart(client, MUG=1)
+    form = open_checkout(client)
+
+    def lose_the_connection(**asked: Any) -> tuple[Order, bool]:
+        placed = place_order(**asked)
+        with suppress(OperationalError), connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+        return placed
+
+    with patch("orders.checkout_views.place_order", lose_the_connection):
+        answer = client.post("/checkout/", form)
+    connection.close()  # as at the end of each request outside a test
+
+    order = Order.objects.get()
+    assert_sent_to(answer, order)
+    assert_sent_to(client.get("/checkout/"), order)
+    assert cart_of(client) == {}
 
 
 @pytest.mark.django_db(transaction=True)
@@ -196,6 +353,35 @@ def test_a_price_that_changes_while_the_order_is_placed_places_nothing(client: C
     assert not Order.objects.exists()
 
 
+def test_a_currency_that_changes_is_shown_before_it_is_paid(client: Client) -> None:
+    fill_cart(client, MUG=1)
+    form = open_checkout(client)
+    Product.objects.update(currency="KWD")
+    before = everything()
+
+    answer = client.post("/checkout/", form)
+
+    assert answer.status_code == 409
+    assert "KWD" in answer.text
+    assert everything() == before
+
+
+def test_a_currency_that_changes_while_the_order_is_placed_places_nothing(client: Client) -> None:
+    fill_cart(client, MUG=1)
+    form = open_checkout(client)
+
+    def change_currency_first(**asked: Any) -> tuple[Order, bool]:
+        Product.objects.update(currency="KWD")
+        return place_order(**asked)
+
+    with patch("orders.checkout_views.place_order", change_currency_first):
+        answer = client.post("/checkout/", form)
+
+    assert answer.status_code == 409
+    assert "KWD" in answer.text
+    assert not Order.objects.exists()
+
+
 def test_sold_out_while_in_the_cart_marks_the_line_and_places_nothing(client: Client) -> None:
     fill_cart(client, MUG=2, CUP=1)
     form = open_checkout(client)
@@ -238,7 +424,10 @@ def test_a_shop_that_is_busy_keeps_the_cart_and_the_key(client: Client) -> None:
     assert not Order.objects.exists()
 
 
-@pytest.mark.parametrize("change", [{"email": "nobody"}, {"email": ""}, {"payment_method": "pm_unknown"}])
+@pytest.mark.parametrize(
+    "change",
+    [{"email": "nobody"}, {"email": ""}, {"email": "a@" + "ü" * 60 + ".com"}, {"payment_method": "pm_unknown"}],
+)
 def test_a_form_with_an_error_places_nothing_and_keeps_what_was_typed(client: Client, change: dict[str, str]) -> None:
     fill_cart(client, MUG=1)
 

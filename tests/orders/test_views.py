@@ -3,6 +3,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.conf import LazySettings
 from django.contrib import messages
 from django.test import Client
 from django.utils import timezone
@@ -110,6 +111,34 @@ def test_a_cancelled_order_says_why_and_that_no_money_was_taken(reason: str, sta
     assert describe_order(Order.objects.get()).may_retry
 
 
+def test_a_cancelled_order_that_was_placed_again_is_not_offered_a_second_time(client: Client) -> None:
+    declined = end_order(make_order({"MUG": 2}), Payment.Status.DECLINED)
+    client.post(f"/orders/{declined.code}/again/")
+    client.post("/checkout/", open_checkout(client))
+    placed = Order.objects.exclude(pk=declined.pk).get()
+    page, before = client.get(f"/orders/{declined.code}/").text, everything()
+
+    again = client.post(f"/orders/{declined.code}/again/")
+
+    assert f'You have ordered again since: <a href="/orders/{placed.code}/">' in page
+    assert "Try another payment method" not in page
+    assert_sent_to(again, placed)
+    assert everything() == before
+    assert cart_of(client) == {}
+    assert "Try another payment method" in Client().get(f"/orders/{declined.code}/").text
+
+
+def test_a_cancelled_order_is_offered_again_when_its_second_try_is_cancelled_too(client: Client) -> None:
+    declined = end_order(make_order({"MUG": 2}), Payment.Status.DECLINED)
+    client.post(f"/orders/{declined.code}/again/")
+    client.post("/checkout/", open_checkout(client))
+    end_order(Order.objects.exclude(pk=declined.pk).get(), Payment.Status.DECLINED)
+
+    client.post(f"/orders/{declined.code}/again/")
+
+    assert cart_of(client) == {"MUG": 2}
+
+
 def test_a_payment_not_known_to_be_untaken_is_never_said_to_be() -> None:
     order = make_order()
     for status in ("PENDING", "SENT"):
@@ -203,6 +232,39 @@ def test_history_has_ones_own_orders_newest_first(client: Client) -> None:
     assert [order for order, _ in answer.context["rows"]] == [orders[3], orders[0]]
     assert orders[1].code not in answer.text
     assert orders[2].code not in answer.text
+
+
+def test_history_has_the_guest_orders_of_a_verified_email_and_of_no_other(client: Client) -> None:
+    ann = User.objects.create_user("ann@example.com", "secret")
+    bob = User.objects.create_user("bob@example.com", "secret")
+    own, guests, _bobs = make_order(user=ann), make_order(), make_order(user=bob)
+    make_order(email="bob@example.com")
+    client.force_login(ann)
+
+    def read_history() -> list[Order]:
+        return [order for order, _ in client.get("/orders/").context["rows"]]
+
+    assert read_history() == [own]
+    User.objects.filter(pk=ann.pk).update(verified_email=ann.email)
+    assert read_history() == [guests, own]
+    User.objects.filter(pk=ann.pk).update(email="new@example.com")
+    assert read_history() == [own]
+
+
+def test_a_strangers_hanging_guest_orders_do_not_keep_the_owner_from_ordering(
+    client: Client, settings: LazySettings
+) -> None:
+    settings.SHOP_MAX_UNPAID = 2
+    ann = User.objects.create_user("ann@example.com", "secret", verified_email="ann@example.com")
+    strangers = [make_order() for _ in range(2)]
+    client.force_login(ann)
+    fill_cart(client, MUG=1)
+
+    client.post("/checkout/", open_checkout(client))
+
+    own = Order.objects.get(user=ann)
+    assert [order for order, _ in client.get("/orders/").context["rows"]] == [own, *reversed(strangers)]
+    assert Order.objects.filter(user=None).count() == 2
 
 
 def test_history_is_paged_in_a_bounded_number_of_queries(client: Client, django_assert_num_queries: Any) -> None:
