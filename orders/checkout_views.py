@@ -31,9 +31,10 @@ logger = logging.getLogger(__name__)
 @require_http_methods(["GET", "HEAD", "POST"])
 def checkout(request: HttpRequest) -> HttpResponse:
     """GET shows what is to be paid; POST places exactly that, once, or says what has changed and places nothing."""
+    shown = cart.read_cart(request.session)
+    # After the cart is read: what another click has just ordered looks sold out there, but then its order is seen here.
     if order := _find_placed(request):
         return _show_placed(request, order)
-    shown = cart.read_cart(request.session)
     if not shown.lines:
         return _show_last_order(request)
     if request.method != "POST":
