@@ -23,7 +23,7 @@ def test_staff_adjust_stock_with_a_reason(desk: Page, page: Page, sku: str) -> N
     desk.get_by_label("Reason").fill("Broken in the store room")
     desk.get_by_role("button", name="Adjust stock").click()
 
-    expect(desk.get_by_text("Moved -18. There are 2 on hand now.")).to_be_visible()
+    expect(desk.get_by_text("Moved -18. On hand now: 2.")).to_be_visible()
     expect(desk.get_by_text("Broken in the store room")).to_be_visible()
     page.goto(f"/products/mug-{sku}/{sku}/")
     expect(page.get_by_text("Only 2 left")).to_be_visible()
