@@ -293,6 +293,23 @@ def test_an_order_that_is_paid_and_does_not_end_is_left_to_a_person(settings: La
     assert claimed() == [(order.code, False)]
 
 
+def test_an_order_that_was_finalized_in_vain_is_not_given_up_before_a_person_is_told(settings: LazySettings) -> None:
+    settings.SWEEP_MAX_ATTEMPTS = 3
+    order = make_order()
+    answer_payment(order, Answer.CANCELLED)
+    poison(order)
+    Order.objects.update(sweep_after=timezone.now())
+    claim_stuck_orders()
+    for _ in range(5):  # messages that came twice
+        with pytest.raises(IntegrityError):
+            finalize_order(code=order.code)
+    Order.objects.update(sweep_after=timezone.now())
+
+    assert claimed() == [(order.code, False)]
+    order.refresh_from_db()
+    assert (order.needs_review, order.finalize_attempts) == (False, 5)
+
+
 def test_a_paid_order_that_nobody_finalizes_is_swept_on(settings: LazySettings) -> None:
     order = make_order()
     answer_payment(order, Answer.SUCCEEDED)
