@@ -91,7 +91,7 @@ class Cart:
     @property
     def fingerprint(self) -> str:
         """The same as long as the products, the quantities, the prices and their currency are."""
-        asked = [(line.sku, line.quantity, line.price, self.currency) for line in self.lines]
+        asked = [self.currency, *((line.sku, line.quantity, line.price) for line in self.lines)]
         return hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
 
 
@@ -196,6 +196,8 @@ def refill_cart(session: SessionBase, *, order: Order) -> None:
 
 def find_again(session: SessionBase, *, order: Order) -> Order | None:
     """The order that this visitor has placed instead of a cancelled one, if that is not cancelled too."""
+    if order.status != Order.Status.CANCELLED:  # a page that is polled reads no session
+        return None
     key = session.get(AGAIN, {}).get(order.code)
     return Order.objects.filter(checkout_key=key).exclude(status=Order.Status.CANCELLED).first() if key else None
 

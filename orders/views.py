@@ -60,7 +60,7 @@ def cancel(request: HttpRequest, *, code: str) -> HttpResponse:
 
 @require_POST
 def order_again(request: HttpRequest, *, code: str) -> HttpResponse:
-    """Put what a cancelled order asked for back into the cart, and go to the checkout, where another key is made."""
+    """Refill the cart with what a cancelled order asked for and go to the checkout; once it is placed, to its order."""
     order = _get_order(code)
     if again := cart.find_again(request.session, order=order):  # from an old tab: it would be bought twice
         return see_order(again)
@@ -80,8 +80,7 @@ def list_orders(request: HttpRequest) -> HttpResponse:
 
 
 def _describe(request: HttpRequest, order: Order) -> dict[str, Any]:
-    again = cart.find_again(request.session, order=order) if order.status == Order.Status.CANCELLED else None
-    return {"order": order, "status": describe_order(order), "again": again}
+    return {"order": order, "status": describe_order(order), "again": cart.find_again(request.session, order=order)}
 
 
 def _get_order(code: str) -> Order:

@@ -26,6 +26,15 @@ def make_payment(payment_method: str = "pm_card_visa", *, reference: str, amount
     return create_payment(reference=reference, amount=amount, currency="GBP", payment_method=payment_method)
 
 
+def charge_in_vain(provider: Provider, reference: str) -> None:
+    """SENT, but it has never arrived: the provider was down, and is back."""
+    make_payment(reference=reference)
+    provider.control(fault="down")
+    with pytest.raises(GatewayUnavailable):
+        charge_payment(reference=reference)
+    provider.control()
+
+
 def charged(reference: str) -> list[int]:
     """What the provider's own ledger shows for the reference."""
     return [charge.amount for charge in get_gateway().list_charges() if charge.reference == reference]
@@ -218,11 +227,7 @@ def test_request_cancel_cancels_one_that_was_never_sent(reference: str) -> None:
 
 
 def test_no_charge_begins_after_a_cancel_was_requested(provider: Provider, reference: str) -> None:
-    make_payment(reference=reference)
-    provider.control(fault="down")
-    with pytest.raises(GatewayUnavailable):
-        charge_payment(reference=reference)
-    provider.control()
+    charge_in_vain(provider, reference)
     request_cancel(reference=reference)
     before = row(reference)
     assert before["status"] == "SENT"
@@ -270,11 +275,7 @@ def test_a_second_answer_that_contradicts_the_first_is_an_error_in_the_log(
 
 
 def test_cancel_payment_of_one_that_never_arrived_is_final(provider: Provider, reference: str) -> None:
-    make_payment(reference=reference)
-    provider.control(fault="down")
-    with pytest.raises(GatewayUnavailable):
-        charge_payment(reference=reference)
-    provider.control()
+    charge_in_vain(provider, reference)
 
     cancel_payment(reference=reference)
 
