@@ -5,8 +5,10 @@ import time
 from typing import Any
 
 from celery import Celery
-from celery.signals import task_postrun, task_prerun
+from celery.signals import task_postrun, task_prerun, worker_init
 from django.db import OperationalError, close_old_connections, connection
+
+from config.watchdog import start_watchdog
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -15,6 +17,7 @@ DATABASE_PATIENCE = 30.0  # seconds
 app = Celery("orderly")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+worker_init.connect(start_watchdog)
 
 
 # CELERY_DB_REUSE_MAX stops Celery from reconnecting for every task. Django's own rule (CONN_MAX_AGE and a health check)

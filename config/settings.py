@@ -131,6 +131,10 @@ CELERY_TASK_ROUTES = {
     "orders.tasks.*": {"queue": "orders"},
     "payments.tasks.*": {"queue": "payments"},
 }
+CELERY_WORKER_CONSUMER = "config.consumer.Consumer"
+# What config/watchdog.py allows, in seconds: a worker to read no queue while it has no task, and a task to run.
+WORKER_TIMEOUT = read_number("WORKER_TIMEOUT", 20, least=5)
+CELERY_TASK_TIME_LIMIT = 60
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_DB_REUSE_MAX = 1_000_000_000  # see config/celery.py

@@ -20,6 +20,7 @@ CLOCKS = {
     "STRIPE_TIMEOUT": "2.5",
     "SANDBOX_SLOW_SECONDS": "1.5",
     "SANDBOX_HANG_SECONDS": "4",
+    "WORKER_TIMEOUT": "8",
 }
 
 

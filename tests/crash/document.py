@@ -34,6 +34,9 @@ DISTURBANCES = [
     ("Valkey frozen for longer than anybody waits", "test_the_broker_frozen"),
     ("Valkey out of memory", "test_the_broker_full"),
     ("Valkey read-only", "test_the_broker_read_only"),
+    ("Valkey read-only until the workers end, and healed", "test_the_broker_read_only_for_long"),
+    ("a queue's key in Valkey holds something else until the workers end", "test_a_queue_that_can_not_be_read"),
+    ("beat's schedule file damaged, and beat killed", "test_beats_schedule_damaged"),
     ("PostgreSQL stopped at once (SIGQUIT), and killed", "test_postgresql_dies_and_recovers"),
 ]
 

@@ -4,6 +4,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from random import Random
 from uuid import uuid4
 
@@ -25,6 +26,7 @@ from tests.crash.stories import (
 
 SLOW, DROPPED, HANGING = "pm_sandbox_slow", "pm_sandbox_drop", "pm_sandbox_hang"
 ENDS = {VISA: PAID, DECLINED: REFUSED, SLOW: PAID, DROPPED: PAID, HANGING: PAID}
+LONGER_THAN_A_WORKER_WAITS = 12  # seconds
 FROZEN_FOR = 6  # seconds: longer than anybody waits for the provider or the broker
 
 
@@ -224,6 +226,58 @@ def test_the_broker_read_only(drill: Drill, crowd: Crowd, broker: "redis.Redis")
         broker.replicaof("NO", "ONE")
 
     crowd.assert_all_is_well()
+
+
+def test_the_broker_read_only_for_long(drill: Drill, crowd: Crowd, broker: "redis.Redis") -> None:
+    """Workers that can't take messages end, and are started again. They leave no connection open on the way."""
+    connections = broker.info("clients")["connected_clients"]
+    with restarted_in_time(drill):
+        broker.replicaof("127.0.0.1", "9")
+        try:
+            crowd.buy()
+            time.sleep(LONGER_THAN_A_WORKER_WAITS)
+            assert broker.info("clients")["connected_clients"] <= connections
+        finally:
+            broker.replicaof("NO", "ONE")
+
+        crowd.assert_all_is_well()
+
+
+def test_a_queue_that_can_not_be_read(drill: Drill, crowd: Crowd, broker: "redis.Redis") -> None:
+    """Everything but taking messages works for its worker meanwhile: only who reads the queue can tell."""
+    queue = f"{drill.stack.environment['REDIS_PREFIX']}payments"
+    connections = broker.info("clients")["connected_clients"]
+    with restarted_in_time(drill, "payments"):
+        broker.set(queue, "no list")
+        try:
+            crowd.buy()
+            time.sleep(LONGER_THAN_A_WORKER_WAITS)
+            assert broker.info("clients")["connected_clients"] <= connections
+        finally:
+            broker.delete(queue)
+
+        crowd.assert_all_is_well()
+
+
+@pytest.mark.parametrize("junk", [b"", b"no schedule"], ids=["empty", "text"])
+def test_beats_schedule_damaged(drill: Drill, crowd: Crowd, junk: bytes) -> None:
+    for file in drill.stack.folder.glob("beat*"):
+        file.write_bytes(junk)
+    drill.kill("beat")
+
+    crowd.buy(lambda: drill.kill("payments"))
+
+    crowd.assert_all_is_well()
+
+
+@contextmanager
+def restarted_in_time(drill: Drill, *workers: str) -> Iterator[None]:
+    """Each of these workers ends by itself within, and is started again."""
+    names = workers or ("payments", "orders")
+    before = {name: drill.stack.process(name).pid for name in names}
+    yield
+    for name in names:
+        assert drill.stack.process(name).pid != before[name], f"{name} did not end"
 
 
 @pytest.mark.parametrize("sent", [signal.SIGQUIT, signal.SIGKILL], ids=["immediate-stop", "kill"])

@@ -1,0 +1,81 @@
+"""Ends a worker that takes no messages any more, or whose task does not end: whoever runs it starts it again."""
+
+import logging
+import os
+from threading import Event, Lock, Thread
+from typing import Any
+
+from celery import Task
+from celery.signals import task_postrun, task_prerun
+from django.conf import settings
+
+logger = logging.getLogger(__name__)
+
+TICK = 1.0  # seconds
+SLOW_START = 60.0  # seconds that a worker may take until it reads its first queue
+
+
+class Pulse:
+    """The worker's signs of life. Time is counted in ticks of its own, so one that was frozen is not taken for dead."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._silence = -SLOW_START  # seconds since the last sign of life
+        self._running: dict[str, tuple[str, float]] = {}  # by id: the task's name, and the seconds it has left
+
+    def beat(self) -> None:
+        """A queue was read, were it empty."""
+        self._silence = 0.0
+
+    def start_task(self, task_id: str, name: str, time_limit: float) -> None:
+        with self._lock:
+            self._running[task_id] = (name, time_limit)
+
+    def end_task(self, task_id: str) -> None:
+        with self._lock:
+            self._running.pop(task_id, None)
+            self._silence = 0.0
+
+    def tick(self) -> str:
+        """Let TICK seconds pass; return why the worker has to end, or nothing.
+
+        While a task runs, a silent worker is only busy: a solo worker reads no queue meanwhile, nor does one whose
+        threads all have a task. Each task has a limit of its own.
+        """
+        with self._lock:
+            self._running = {key: (name, left - TICK) for key, (name, left) in self._running.items()}
+            late = [name for name, left in self._running.values() if left <= 0]
+            self._silence = 0.0 if self._running else self._silence + TICK
+        if late:
+            return f"{late[0]} ran longer than its time limit"
+        if self._silence >= settings.WORKER_TIMEOUT:
+            return f"no queue was read for {settings.WORKER_TIMEOUT} seconds"
+        return ""
+
+
+pulse = Pulse()
+
+
+@task_prerun.connect
+def note_start(task_id: str, task: "Task[..., Any]", **_: Any) -> None:
+    pulse.start_task(task_id, task.name, task.time_limit or settings.CELERY_TASK_TIME_LIMIT)
+
+
+@task_postrun.connect
+def note_end(task_id: str, **_: Any) -> None:
+    pulse.end_task(task_id)
+
+
+def start_watchdog(**_: Any) -> None:
+    """Watch the pulse of this worker from now on."""
+    Thread(target=watch, name="watchdog", daemon=True).start()
+
+
+def watch() -> None:
+    """Look at the pulse until there is a reason to end, and end at once: the sweep takes up what was in hand."""
+    pause = Event()
+    while not pause.wait(TICK):
+        if reason := pulse.tick():
+            logger.critical("this worker ends, to be started again: %s", reason)
+            logging.shutdown()
+            os._exit(1)  # the main thread may hang, and no exception of ours reaches it
