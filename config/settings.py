@@ -131,6 +131,7 @@ CELERY_TASK_ROUTES = {
     "orders.tasks.*": {"queue": "orders"},
     "payments.tasks.*": {"queue": "payments"},
 }
+CELERY_BEAT_SCHEDULER = "config.beat.Scheduler"
 CELERY_WORKER_CONSUMER = "config.consumer.Consumer"
 # What config/watchdog.py allows, in seconds: a worker to read no queue while it has no task, and a task to run.
 WORKER_TIMEOUT = read_number("WORKER_TIMEOUT", 20, least=5)

@@ -1,0 +1,55 @@
+"""Beat's file is only a cache: whatever became of it, beat starts and everything is scheduled."""
+
+import os
+import shelve
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+from config.beat import Scheduler
+from config.celery import app
+
+DAMAGES = {"empty": b"", "random": os.urandom(500), "text": b"no schedule", "no pickle": b"\x80\x05" + b"x" * 600}
+
+
+def open_schedule(path: Path) -> set[str]:
+    scheduler = Scheduler(app=app, schedule_filename=str(path))
+    try:
+        return set(scheduler.schedule) & set(settings.CELERY_BEAT_SCHEDULE)
+    finally:
+        scheduler.close()
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
+def test_a_damaged_file_is_thrown_away(tmp_path: Path, damage: bytes) -> None:
+    path = tmp_path / "beat"
+    open_schedule(path)
+    for file in tmp_path.iterdir():
+        sound = {other: other.read_bytes() for other in tmp_path.iterdir()}
+        file.write_bytes(damage)
+
+        assert open_schedule(path) == set(settings.CELERY_BEAT_SCHEDULE), file
+
+        for other, content in sound.items():
+            other.write_bytes(content)
+
+
+def test_entries_that_mean_nothing_are_thrown_away(tmp_path: Path) -> None:
+    with shelve.open(str(tmp_path / "beat")) as file:  # noqa: S301 - our own
+        file["entries"] = 7
+
+    assert open_schedule(tmp_path / "beat") == set(settings.CELERY_BEAT_SCHEDULE)
+
+
+def test_a_sound_file_is_kept(tmp_path: Path) -> None:
+    open_schedule(tmp_path / "beat")
+    with shelve.open(str(tmp_path / "beat")) as file:  # noqa: S301 - our own
+        entries = file["entries"]
+        entries["audit-orders"].total_run_count = 17
+        file["entries"] = entries
+
+    scheduler = Scheduler(app=app, schedule_filename=str(tmp_path / "beat"))
+
+    assert scheduler.schedule["audit-orders"].total_run_count == 17
+    scheduler.close()
