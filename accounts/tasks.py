@@ -4,6 +4,6 @@ from celery import shared_task
 from django.core.management import call_command
 
 
-@shared_task
+@shared_task(time_limit=10 * 60)
 def clear_sessions() -> None:
     call_command("clearsessions")

@@ -128,6 +128,7 @@ CELERY_TASK_ROUTES = {
     "orders.tasks.audit_orders": {"queue": "payments"},  # it waits for the provider, which the orders worker never does
     "orders.tasks.send_due_mails": {"queue": "mails"},
     "orders.tasks.sweep_stuck_orders": {"queue": "sweep"},  # or a backlog of orders would hold up the repair
+    "orders.tasks.check_liveness": {"queue": "sweep"},  # its worker does not hang with the charges
     "orders.tasks.*": {"queue": "orders"},
     "payments.tasks.*": {"queue": "payments"},
 }
@@ -157,16 +158,27 @@ MAIL_EVERY = env.float("MAIL_EVERY", default=5)
 MAIL_AFTER = 60  # seconds to the second try of a mail; then twice as long, at most MAIL_AFTER_MAX
 MAIL_AFTER_MAX = 6 * 3600
 
+# Seconds by which the clocks of two machines may differ. No message expires sooner: Celery compares the clock of who
+# publishes it with that of who takes it.
+CLOCK_SKEW = 60
+# Seconds that an order may wait for its first charge, or a finalize, before staff are told that nobody is at work.
+LIVENESS_PATIENCE = 30
+
 CELERY_BEAT_SCHEDULE = {
     "sweep-stuck-orders": {
         "task": "orders.tasks.sweep_stuck_orders",
         "schedule": SWEEP_EVERY,
-        "options": {"expires": SWEEP_EVERY},  # ticks don't pile up while no worker runs
+        "options": {"expires": max(SWEEP_EVERY, CLOCK_SKEW)},  # ticks don't pile up for ever while no worker runs
     },
     "send-due-mails": {
         "task": "orders.tasks.send_due_mails",
         "schedule": MAIL_EVERY,
-        "options": {"expires": MAIL_EVERY},
+        "options": {"expires": max(MAIL_EVERY, CLOCK_SKEW)},
+    },
+    "check-liveness": {
+        "task": "orders.tasks.check_liveness",
+        "schedule": 20,
+        "options": {"expires": CLOCK_SKEW},
     },
     "clear-sessions": {
         "task": "accounts.tasks.clear_sessions",
@@ -176,7 +188,7 @@ CELERY_BEAT_SCHEDULE = {
     "audit-orders": {
         "task": "orders.tasks.audit_orders",
         "schedule": AUDIT_EVERY,
-        "options": {"expires": AUDIT_EVERY},
+        "options": {"expires": max(AUDIT_EVERY, CLOCK_SKEW)},
     },
 }
 

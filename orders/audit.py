@@ -7,6 +7,7 @@ from typing import Any, TypedDict
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from orders.invariants import CHECKS
@@ -96,5 +97,5 @@ def record_audit() -> AuditRun:
         report: dict[str, Any] = {**audit_orders(since=now - timedelta(days=settings.AUDIT_DAYS))}
     except GatewayUnavailable as error:
         report = {"ok": False, "error": str(error)}
-    AuditRun.objects.filter(created_at__lt=now - timedelta(days=30)).delete()
+    AuditRun.objects.filter(created_at__lt=Now() - timedelta(days=30)).delete()
     return AuditRun.objects.create(ok=report["ok"], report=report)

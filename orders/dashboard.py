@@ -14,6 +14,7 @@ from orders.figures import (
     count_repairs,
     count_waiting,
     describe_audit,
+    describe_liveness,
     describe_reconciliation,
     describe_times,
 )
@@ -38,6 +39,7 @@ def read_dashboard() -> Dashboard:
     audit = AuditRun.objects.first()
     return Dashboard(
         figures=[
+            describe_liveness(),
             *count_waiting(),
             *describe_times(times),
             count_repairs(now),

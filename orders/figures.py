@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from orders.invariants import CHECKS
+from orders.liveness import check_liveness
 from orders.models import AuditRun, Order, OrderEvent
 from payments.models import Payment
 
@@ -54,6 +55,11 @@ def count_repairs(now: datetime) -> Figure:
     )
     value = _("%(orders)s (%(final)s final)") % {name: format_count(count) for name, count in counts.items()}
     return Figure(title=_("Swept in 24 hours"), value=value)
+
+
+def describe_liveness() -> Figure:
+    troubles = check_liveness().troubles
+    return Figure(title=_("Processes"), value=" ".join(troubles) or _("at work"), alarm=bool(troubles))
 
 
 def describe_audit(run: AuditRun | None, now: datetime) -> Figure:

@@ -175,6 +175,23 @@ class AuditRun(models.Model):
         return (gettext("%(time)s: clean") if self.ok else gettext("%(time)s: NOT clean")) % {"time": time}
 
 
+class Tick(models.Model):
+    """When a scheduled task last came to its end; at first, when it was scheduled."""
+
+    task = models.CharField(_("task"), max_length=255, primary_key=True)
+    ended_at = models.DateTimeField(_("ended at"), db_default=Now())
+    clock_skew = models.FloatField(
+        _("clock skew"), default=0, help_text=_("Seconds that its worker's clock was ahead of the database's.")
+    )
+
+    class Meta:
+        verbose_name = _("tick")
+        verbose_name_plural = _("ticks")
+
+    def __str__(self) -> str:
+        return self.task
+
+
 class OrderMail(models.Model):
     """A mail that an order owes its customer: written with what it tells of, sent afterwards."""
 

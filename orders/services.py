@@ -21,11 +21,11 @@ Kind = OrderEvent.Kind
 
 
 class Claim(NamedTuple):
-    """An order that the sweep has taken up: whether it is past its deadline, and when it will be taken up again."""
+    """An order that the sweep has taken up: whether it is past its deadline, and the seconds to its next sweep."""
 
     code: str
     expired: bool
-    until: datetime
+    pause: float
 
 
 class OrderIsFinal(Exception):
@@ -131,7 +131,9 @@ def _claim_order(order: Order, now: datetime) -> Claim | None:
     if order.needs_review and order.finalize_attempts >= settings.SWEEP_MAX_ATTEMPTS:
         order.sweep_after = None
     order.save(update_fields=["attempts", "sweep_after", "needs_review", "review_reason"])
-    return Claim(order.code, order.expires_at <= now, order.sweep_after) if order.sweep_after else None
+    if order.sweep_after is None:
+        return None
+    return Claim(order.code, order.expires_at <= now, (order.sweep_after - now).total_seconds())
 
 
 def _count_finalize_attempt(code: str) -> None:

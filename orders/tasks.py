@@ -1,27 +1,27 @@
 """What the orders worker does, and how an order gets there. Messages carry codes only: the rows say what is true."""
 
 import logging
-from datetime import datetime, timedelta
 
 from celery import chain, shared_task
 from django.conf import settings
-from django.utils import timezone
 
-from orders import audit, mails, services
+from orders import audit, liveness, mails, services
 from payments.tasks import cancel_payment, charge_payment
 
 logger = logging.getLogger(__name__)
 
 
-def process_order(code: str, *, expired: bool = False, until: datetime | None = None) -> None:
+def process_order(code: str, *, expired: bool = False, pause: float | None = None) -> None:
     """Publish the chain that ends an order: charge its payment (or, past its deadline, cancel it), then finalize it.
 
-    Safe to repeat. Raises kombu's OperationalError when the broker is down, after about a second.
+    `pause` is the seconds to the order's next sweep. Safe to repeat. Raises kombu's OperationalError when the broker is
+    down, after about a second.
     """
     pay = cancel_payment if expired else charge_payment
+    pause = settings.SWEEP_AFTER if pause is None else pause
     # A message that waits beyond the next sweep is dropped: that sweep publishes another, and two would do no more.
-    until = until or timezone.now() + timedelta(seconds=settings.SWEEP_AFTER)
-    chain(pay.si(code), finalize_order.si(code)).apply_async(expires=until)
+    # Not sooner, by any worker's clock: one that is ahead would drop every message on arrival.
+    chain(pay.si(code), finalize_order.si(code)).apply_async(expires=pause + settings.CLOCK_SKEW)
 
 
 @shared_task
@@ -32,10 +32,16 @@ def finalize_order(code: str) -> None:
 @shared_task
 def sweep_stuck_orders() -> None:
     for claim in services.claim_stuck_orders():
-        process_order(claim.code, expired=claim.expired, until=claim.until)
+        process_order(claim.code, expired=claim.expired, pause=claim.pause)
 
 
 @shared_task
+def check_liveness() -> None:
+    for trouble in liveness.check_liveness().troubles:
+        logger.error("%s", trouble)
+
+
+@shared_task(time_limit=30 * 60)
 def audit_orders() -> None:
     run = audit.record_audit()
     if not run.ok:

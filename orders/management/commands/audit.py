@@ -3,11 +3,13 @@
 import json
 import sys
 from argparse import ArgumentParser
+from collections.abc import Mapping, Sequence
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError
 
 from orders.audit import Report, audit_orders
+from orders.liveness import check_liveness
 from payments.gateway import GatewayUnavailable
 
 
@@ -22,17 +24,19 @@ class Command(BaseCommand):
             report = audit_orders()
         except (GatewayUnavailable, OperationalError) as error:
             raise CommandError(f"Nothing is known: {error}", returncode=2) from error
-        self.stdout.write(to_json(report) if json else to_text(report))
+        troubles = check_liveness().troubles
+        self.stdout.write(to_json({**report, "troubles": troubles}) if json else to_text(report, troubles))
         if not report["ok"]:
             sys.exit(1)
 
 
-def to_json(report: Report) -> str:
+def to_json(report: Mapping[str, object]) -> str:
     return json.dumps(report)
 
 
-def to_text(report: Report) -> str:
+def to_text(report: Report, troubles: Sequence[str]) -> str:
     lines = ["Checked " + ", ".join(f"{count:,} {name}" for name, count in report["checked"].items()) + "."]
     lines += [f"{v['invariant']}: {v['detail']}: {', '.join(v['codes'])}" for v in report["violations"]]
+    lines += [f"At work now: {trouble}" for trouble in troubles]
     lines.append("Everything holds." if report["ok"] else "NOT everything holds.")
     return "\n".join(lines)
