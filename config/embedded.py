@@ -145,6 +145,7 @@ def valkey(folder: Path, *, log: Path) -> tuple[Process, str]:
         log=log,
         is_ready=lambda: answers_redis(url),
         user=UNPRIVILEGED,
+        cache=folder / "appendonlydir",  # only messages: losing all of them loses nothing
     )
     return process, url
 

@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 TICK = 0.05  # seconds from one look at the processes to the next
 SETTLED = 5.0  # seconds; a process that dies sooner waits before its next start, longer each time
 PAUSE_MIN, PAUSE_MAX = 0.2, 5.0  # seconds
+FAILURES_MAX = 3  # then a process starts without its cache, which may be damaged
 STOP_WITHIN = 5.0  # seconds, then SIGKILL
 LOG_MAX = 5 * 2**20  # bytes, and as much again in NAME.log.1
 
@@ -49,6 +50,8 @@ class Process:
     stop_signal: signal.Signals = signal.SIGTERM
     death_signal: signal.Signals = signal.SIGKILL  # what it gets when we die
     user: str = ""  # whom it runs as when we are root
+    cache: Path | None = None  # a folder that it can do without: thrown away when it does not start with it
+    failures: int = 0  # starts in a row that it ended by itself within seconds
     restarts: int = 0
     popen: subprocess.Popen[bytes] | None = field(default=None, repr=False)
     started_at: float = -1e9
@@ -72,7 +75,10 @@ class Process:
         self.started_at = now
         if self.popen:
             self.restarts += 1
+            self.failures = 0 if settled or self.popen.returncode <= 0 else self.failures + 1
             self.kill_group()
+        if self.cache and self.failures >= FAILURES_MAX:
+            shutil.rmtree(self.cache, ignore_errors=True)
         with self.log.open("ab") as log:
             self.popen = subprocess.Popen(
                 child_command(self.command, death_signal=self.death_signal, user=self.user),

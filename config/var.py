@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -59,7 +59,7 @@ def throwaway_folder() -> Iterator[Path]:
 
 def keep_secret(path: Path) -> str:
     """The random secret kept in the file; made at the first call, readable by its owner alone."""
-    if not path.exists():
+    if not path.exists() or path.stat().st_size == 0:
         write_private(path, secrets.token_urlsafe(48))
     return path.read_text()
 
@@ -73,5 +73,6 @@ def write_private(path: Path, text: str) -> None:
 
 def join_running_stack() -> None:
     """Take the environment of the stack that runs in this checkout, unless DATABASE_URL says what to use."""
-    if "DATABASE_URL" not in os.environ and is_locked(VAR) and (VAR / "stack.json").exists():
-        os.environ.update(json.loads((VAR / "stack.json").read_text())["environment"])
+    if "DATABASE_URL" not in os.environ and is_locked(VAR):
+        with suppress(FileNotFoundError, ValueError, KeyError):  # it tells, or it is as if it were not there
+            os.environ.update(json.loads((VAR / "stack.json").read_bytes())["environment"])

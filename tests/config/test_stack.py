@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
-from config.stack import Stack, answers_http
+from config.stack import Stack, answers_http, run_servers
 from config.var import BASE_DIR
 from tests.servers import GIVEN
 
@@ -142,6 +143,34 @@ def test_a_second_run_in_one_checkout_is_refused(checkout: Path, running: "subpr
 def test_manage_joins_the_stack_that_runs_in_its_checkout(checkout: Path, running: "subprocess.Popen[bytes]") -> None:
     shown = command(checkout, "manage.py", "shell", "--no-imports", "--command", PRINT_PORT)
     assert f":{shown.stdout.strip()}/" in read_state(checkout)["urls"]["database"]
+
+
+def test_manage_takes_a_damaged_stack_file_for_none(checkout: Path, running: "subprocess.Popen[bytes]") -> None:
+    file = checkout / "var" / "stack.json"
+    sound = file.read_bytes()
+    try:
+        for damage in (b"", b"\xff\x00", b"{}"):
+            file.write_bytes(damage)
+            assert "SECRET_KEY is not set" in command(checkout, "manage.py", "check").stderr
+    finally:
+        file.write_bytes(sound)
+
+
+@pytest.mark.parametrize("damaged", ["*.incr.aof", "*.manifest"])
+def test_valkey_starts_anew_where_its_messages_are_damaged(damaged: str) -> None:
+    with run_servers(caller=ENVIRONMENT, fsync=False) as servers:
+        process = servers.process("valkey")
+        with redis.Redis.from_url(servers.environment["REDIS_URL"]) as client:
+            client.mset({f"key {number}": "a message" for number in range(100)})
+            client.execute_command("WAITAOF", 1, 0, 5000)
+        process.send(signal.SIGSTOP)
+        [file] = (servers.folder / "valkey" / "appendonlydir").glob(damaged)
+        file.write_bytes(file.read_bytes()[:20] + b"damage" * 20)
+        process.send(signal.SIGKILL)
+
+        wait_until(lambda: process.restarts > 3 and process.is_alive() and process.is_ready())
+        with redis.Redis.from_url(servers.environment["REDIS_URL"]) as client:
+            assert client.dbsize() == 0
 
 
 def test_nothing_is_left_of_a_stack_that_is_killed(running: "subprocess.Popen[bytes]") -> None:
