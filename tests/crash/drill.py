@@ -235,6 +235,9 @@ class Drill:
         violations: list[dict[str, Any]] = json.loads(report.stdout)["violations"]
         return violations
 
+    def read_metrics(self) -> str:
+        return requests.get(f"{self.stack.web_url}/metrics", timeout=20).text
+
     def wait_until_idle(self, worker: str) -> None:
         """Until the worker says that it has no task in hand."""
         environment = self.stack.environment

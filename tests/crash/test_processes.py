@@ -270,6 +270,21 @@ def test_beats_schedule_damaged(drill: Drill, crowd: Crowd, junk: bytes) -> None
     crowd.assert_all_is_well()
 
 
+def test_charging_that_stops_is_seen(drill: Drill, purchase: Purchase) -> None:
+    """By the web process, and by a worker that does not hang with the charges."""
+    log = drill.stack.log("orders")
+    with drill.frozen("payments"):
+        drill.insist(purchase)
+        drill.execute(
+            "UPDATE orders_order SET created_at = created_at - interval '40 s' WHERE checkout_key = %s", purchase.key
+        )
+        wait_for(lambda: "orderly_alive 0.0" in drill.read_metrics(), "the web process to see it")
+        wait_for(lambda: "has waited for its first charge" in log.read_text(), "the orders worker to see it")
+
+    assert_outcome(finish(drill, purchase), PAID)
+    wait_for(lambda: "orderly_alive 1.0" in drill.read_metrics(), "all at work again")
+
+
 @contextmanager
 def restarted_in_time(drill: Drill, *workers: str) -> Iterator[None]:
     """Each of these workers ends by itself within, and is started again."""
