@@ -24,7 +24,12 @@ from psycopg import sql
 from config.embedded import free_port
 from payments.gateway import ChargeRequest
 
-DELAYS = {"SANDBOX_SLOW_SECONDS": "0.5", "SANDBOX_PROCESSING_SECONDS": "0.3", "SANDBOX_HANG_SECONDS": "1"}
+DELAYS = {
+    "SANDBOX_SLOW_SECONDS": "0.5",
+    "SANDBOX_PROCESSING_SECONDS": "0.3",
+    "SANDBOX_HANG_SECONDS": "1",
+    "SANDBOX_TRICKLE_SECONDS": "0.1",
+}
 
 
 class Provider:

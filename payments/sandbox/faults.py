@@ -9,9 +9,10 @@ from payments.sandbox.messages import Request
 
 SLOW_SECONDS = float(os.environ.get("SANDBOX_SLOW_SECONDS", "2"))
 HANG_SECONDS = float(os.environ.get("SANDBOX_HANG_SECONDS", "60"))
+TRICKLE_SECONDS = float(os.environ.get("SANDBOX_TRICKLE_SECONDS", "1"))  # from byte to byte
 PROCESSING_SECONDS = float(os.environ.get("SANDBOX_PROCESSING_SECONDS", "3"))
 
-CONTROL_FAULTS = ("down", "decline", "slow", "500_before", "500_after", "drop", "hang")
+CONTROL_FAULTS = ("down", "decline", "slow", "500_before", "500_after", "drop", "hang", "trickle")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +31,7 @@ class Behaviour:
     decline: Decline | None = None
     processing: bool = False
     delay: float = 0  # seconds before anything happens, the key in flight
-    trouble: str | None = None  # 500_before, 500_after, drop or hang
+    trouble: str | None = None  # 500_before, 500_after, drop, hang or trickle
 
 
 def declined(decline_code: str | None, message: str, *, code: str = "card_declined") -> Behaviour:
@@ -58,6 +59,7 @@ TOKENS = {
     "pm_sandbox_500_after": Behaviour(trouble="500_after"),
     "pm_sandbox_drop": Behaviour(trouble="drop"),
     "pm_sandbox_hang": Behaviour(trouble="hang"),
+    "pm_sandbox_trickle": Behaviour(trouble="trickle"),
     "pm_sandbox_processing": Behaviour(processing=True),
     "pm_sandbox_processing_declined": replace(GENERIC, processing=True),
 }

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from psycopg.errors import UniqueViolation
 from psycopg.types.json import Jsonb
@@ -43,7 +44,7 @@ def run_once(database: Database, request: Request, endpoint: Endpoint) -> Answer
     if behaviour.trouble in ("drop", "hang"):
         time.sleep(HANG_SECONDS if behaviour.trouble == "hang" else 0)
         raise AnswerLost
-    return answer
+    return replace(answer, trickles=behaviour.trouble == "trickle")
 
 
 @contextmanager

@@ -27,6 +27,7 @@ class Answer:
     status: int
     body: str
     replayed: bool = False
+    trickles: bool = False  # byte by byte, head and body
 
 
 class InvalidRequest(Exception):

@@ -1,12 +1,15 @@
 """HTTP: who asks, for what, and the answer on the wire. One process, a thread for each connection."""
 
+import io
 import json
 import logging
 import re
+import socket
 import sys
 import time
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
 import psycopg
@@ -14,6 +17,9 @@ import psycopg
 from payments.sandbox import faults, idempotency, intents, refunds
 from payments.sandbox.database import Database
 from payments.sandbox.messages import Answer, InvalidRequest, Request, invalid, missing, refuse, reply
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 log = logging.getLogger("payments.sandbox")
 
@@ -81,9 +87,10 @@ class Handler(BaseHTTPRequestHandler):
             return refuse(401, "invalid_request_error", "You did not provide an API key.")
         with self.server.database.connection() as connection:
             latency_ms = faults.read_control(connection)["latency_ms"]
-            down = faults.take_fault(connection, "down")
+            fault = faults.take_fault(connection, "down", "trickle")
         time.sleep(latency_ms / 1000)
-        return DOWN if down else self.answer_api(url.path, url.query, body)
+        answer = DOWN if fault == "down" else self.answer_api(url.path, url.query, body)
+        return replace(answer, trickles=True) if fault == "trickle" else answer
 
     def answer_api(self, path: str, query: str, body: str) -> Answer:
         names = INTENT.fullmatch(path)
@@ -124,11 +131,26 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         if answer.replayed:
             self.send_header("Idempotent-Replayed", "true")
+        if answer.trickles:
+            self.wfile = Trickle(self.connection)
         self.end_headers()
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:
         log.debug(format, *args)
+
+
+class Trickle(io.BufferedIOBase):
+    """Sends one byte, waits, and sends the next."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+
+    def write(self, data: "ReadableBuffer") -> int:
+        for byte in bytes(data):
+            self._connection.sendall(bytes([byte]))
+            time.sleep(faults.TRICKLE_SECONDS)
+        return len(bytes(data))
 
 
 def read_control_body(body: str) -> dict[str, Any]:

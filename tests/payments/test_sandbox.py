@@ -1,5 +1,6 @@
 """The provider keeps Stripe's rules, and loses nothing that it answered when it is killed."""
 
+import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -7,7 +8,7 @@ from contextlib import suppress
 from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 from urllib.request import urlopen
 
 import pytest
@@ -165,6 +166,41 @@ def test_an_answer_that_is_lost_is_replayed(provider: Provider, token: str) -> N
             lost.result(timeout=3)
     again = create(provider, params)
     assert (again.status, again.replayed) == (200, True)
+    assert len(charges_of(provider, params)) == 1
+
+
+def read_for_a_while(provider: Provider, method: str, path: str, params: dict[str, Any]) -> bytes:
+    """What comes within a third of a second, on the bare wire."""
+    body = urlencode(params)
+    head = f"{method} {path} HTTP/1.1\r\nAuthorization: Bearer sk_test_sandbox\r\nContent-Length: {len(body)}\r\n"
+    key = f"Idempotency-Key: {params['metadata[reference]']}\r\n" if params else ""
+    came, until = b"", time.monotonic() + 0.3
+    with socket.create_connection(("127.0.0.1", urlsplit(provider.url).port or 0), timeout=5) as wire:
+        wire.sendall(f"{head}{key}\r\n{body}".encode())
+        while time.monotonic() < until:
+            came += wire.recv(4096)
+    return came
+
+
+def test_an_answer_that_trickles_comes_byte_by_byte_after_the_money_was_taken(provider: Provider) -> None:
+    params = make_params("pm_sandbox_trickle")
+    came = read_for_a_while(provider, "POST", "/v1/payment_intents", params)
+    assert b"HTTP/1.1 200 OK\r\n".startswith(came)
+    assert came
+    again = create(provider, params)
+    assert (again.status, again.replayed) == (200, True)
+    assert len(charges_of(provider, params)) == 1
+
+
+def test_every_answer_trickles_where_the_control_says_so(provider: Provider) -> None:
+    params = make_params()
+    create(provider, params)
+    provider.control(fault="trickle")
+    for method in ("POST", "GET"):
+        came = read_for_a_while(provider, method, "/v1/payment_intents", params if method == "POST" else {})
+        assert b"HTTP/1.1 200 OK\r\n".startswith(came)
+        assert came
+    provider.control()
     assert len(charges_of(provider, params)) == 1
 
 
