@@ -8,6 +8,7 @@ import stripe
 from django.conf import settings
 from stripe.params import PaymentIntentCreateParams
 
+from payments.curl import CurlClient
 from payments.gateway import CardDeclined, Charge, ChargeRequest, GatewayUnavailable
 
 stripe.enable_telemetry = False  # it writes a file into the home folder
@@ -21,13 +22,17 @@ FINAL_REFUSALS = {"amount_too_large", "amount_too_small"}
 
 
 class StripeGateway:
-    """Speaks payments.gateway.Gateway. One instance serves all threads: the SDK keeps a session for each."""
+    """Speaks payments.gateway.Gateway. One instance serves all threads.
+
+    A charge, a cancel or a refund takes STRIPE_TIMEOUT seconds at most, all its requests together.
+    """
 
     def __init__(self) -> None:
+        self._http = CurlClient(timeout=settings.STRIPE_TIMEOUT)
         self._api = stripe.StripeClient(
             settings.STRIPE_API_KEY,
             base_addresses={"api": settings.STRIPE_API_BASE} if settings.STRIPE_API_BASE else {},
-            http_client=stripe.RequestsClient(timeout=settings.STRIPE_TIMEOUT),
+            http_client=self._http,
             max_network_retries=0,  # the sweep asks again, and it is counted
         ).v1
 
@@ -39,7 +44,7 @@ class StripeGateway:
         exist is a decline: that refusal isn't saved, but Stripe makes the ids, so an unknown one can't become valid.
         Once the key may be forgotten nothing is sent any more, only looked up.
         """
-        with answered():
+        with self._http.deadline(), answered():
             if is_key_forgotten(request):
                 return read_charge(self._find_intent(request), request)
             try:
@@ -71,7 +76,7 @@ class StripeGateway:
         None: nothing was taken, and the key is used up; should Stripe mend that 500 by hand later, the audit shows it.
         A repeat, after a lost answer, finds the same.
         """
-        with answered():
+        with self._http.deadline(), answered():
             intents = self._fence(request)
             if is_key_forgotten(request):  # the fence then proves nothing about the past
                 intents = self._find_intents(request)
@@ -85,7 +90,7 @@ class StripeGateway:
 
         Looks for the refund first: its key may be forgotten, or its saved answer be a 500 after the money went back.
         """
-        with answered():
+        with self._http.deadline(), answered():
             made = self._api.refunds.list({"payment_intent": provider_id, "limit": 100}).auto_paging_iter()
             refund = next((refund for refund in made if getattr(refund.metadata, "key", None) == key), None)
             refund = refund or self._api.refunds.create(
@@ -97,7 +102,7 @@ class StripeGateway:
 
     def retrieve(self, provider_id: str) -> Charge | None:
         """The charge as Stripe has it now, None where it took no money. Raises GatewayUnavailable."""
-        with answered():
+        with self._http.deadline(), answered():
             intent = self._retrieve(provider_id)
             return as_charge(intent) if intent.status == "succeeded" else None
 
@@ -241,7 +246,7 @@ def is_server_error(error: stripe.StripeError) -> bool:
 
 
 def is_replayed(error: stripe.StripeError) -> bool:
-    return (error.headers or {}).get("Idempotent-Replayed") == "true"
+    return (error.headers or {}).get("idempotent-replayed") == "true"
 
 
 @contextmanager
@@ -259,7 +264,7 @@ def answered() -> Iterator[None]:
 def describe(error: stripe.StripeError) -> str:
     match error:
         case stripe.APIConnectionError():
-            return f"no answer from the provider: {type(error.__cause__).__name__}"
+            return f"no answer from the provider: {error}"
         case stripe.StripeError(error=None):
             return f"the provider's answer ({error.http_status}) is not in Stripe's format"
         case _:

@@ -131,7 +131,7 @@ POINTS = [
     Point(
         name="charge.unread",
         words="the provider has charged, its answer is not read",
-        target="stripe.RequestsClient.request",
+        target="payments.curl.CurlClient.request",
         moment="after",
         process="payments",
         left=CHARGED,
