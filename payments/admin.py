@@ -7,7 +7,16 @@ from django.utils.translation import gettext_lazy as _
 from money import format_money
 from payments.models import Payment
 
-ANSWER = ["sent_at", "cancel_requested_at", "answered_at", "provider_id", "decline_code", "last_error"]
+ANSWER = [
+    "sent_at",
+    "cancel_requested_at",
+    "in_flight_until",
+    "in_flight_by",
+    "answered_at",
+    "provider_id",
+    "decline_code",
+    "last_error",
+]
 
 
 @admin.register(Payment)

@@ -32,9 +32,24 @@ class Payment(models.Model):
     cancel_requested_at = models.DateTimeField(
         _("cancel requested at"), null=True, blank=True, help_text=_("No charge begins after that.")
     )
+    in_flight_until = models.DateTimeField(
+        _("in flight until"),
+        null=True,
+        blank=True,
+        help_text=_("Somebody asks the provider: no other does until then."),
+    )
+    in_flight_by = models.CharField(
+        _("in flight by"),
+        max_length=100,
+        blank=True,
+        db_default="",
+        help_text=_("The process that asks: host, pid and start."),
+    )
     answered_at = models.DateTimeField(
         _("answered at"), null=True, blank=True, help_text=_("When its outcome was written down.")
     )
+
+    NOT_IN_FLIGHT = {"in_flight_until": None, "in_flight_by": ""}
 
     class Meta:
         verbose_name = _("payment")

@@ -1,10 +1,14 @@
 """How a payment goes: written down, asked for outside any transaction, answered by a conditional UPDATE."""
 
 import logging
+import os
+import socket
+from datetime import timedelta
+from pathlib import Path
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.db.models.functions import Coalesce, Now
 
 from payments.gateway import CardDeclined, ChargeRequest, GatewayUnavailable, get_gateway
@@ -12,6 +16,9 @@ from payments.models import Payment
 
 logger = logging.getLogger(__name__)
 Status = Payment.Status
+
+# From the end of a request's time until another may begin: what it takes to write down that it has ended.
+IN_FLIGHT_MARGIN = timedelta(seconds=0.5)
 
 
 def create_payment(*, reference: str, amount: int, currency: str, payment_method: str) -> Payment:
@@ -24,18 +31,18 @@ def charge_payment(*, reference: str) -> None:
 
     SENT is committed before the provider is asked. Raises GatewayUnavailable where the outcome is unknown: the payment
     stays SENT, and a repeat asks again with the same key and the same parameters, at most PAYMENT_MAX_ATTEMPTS times,
-    and not once its cancel was requested.
+    not once its cancel was requested, and not while another request for it is in flight.
     """
-    request = _mark_sent(reference, status__in=Payment.UNANSWERED, cancel_requested_at=None)
-    if request is None:
+    payment = _mark_sent(reference, status__in=Payment.UNANSWERED, cancel_requested_at=None)
+    if payment is None:
         return
     _release_connection()
     try:
-        charge = get_gateway().charge(request)
+        charge = get_gateway().charge(_make_request(payment))
     except CardDeclined as decline:
         _record_answer(reference, status=Status.DECLINED, decline_code=decline.code[:64])
     except GatewayUnavailable as error:
-        _record_error(reference, error)
+        _record_error(payment, error)
         raise
     else:
         _record_answer(reference, status=Status.SUCCEEDED, provider_id=charge.provider_id)
@@ -44,18 +51,19 @@ def charge_payment(*, reference: str) -> None:
 def cancel_payment(*, reference: str) -> None:
     """Make sure that nothing is ever taken, and write down CANCELLED; or SUCCEEDED, if the money had been taken before.
 
-    Does nothing once the outcome is known. Raises GatewayUnavailable where the provider can't say yet: it stays SENT.
+    Does nothing once the outcome is known, nor while another request for it is in flight. Raises GatewayUnavailable
+    where the provider can't say yet: it stays SENT.
     """
     if cancel_unsent_payment(reference=reference):
         return
-    request = _mark_sent(reference, status=Status.SENT)
-    if request is None:
+    payment = _mark_sent(reference, status=Status.SENT)
+    if payment is None:
         return
     _release_connection()
     try:
-        charge = get_gateway().cancel(request)
+        charge = get_gateway().cancel(_make_request(payment))
     except GatewayUnavailable as error:
-        _record_error(reference, error)
+        _record_error(payment, error)
         raise
     if charge is None:
         _record_answer(reference, status=Status.CANCELLED)
@@ -87,14 +95,31 @@ def resume_payment(*, reference: str) -> None:
     Payment.objects.filter(reference=reference).update(attempts=0)
 
 
-def _mark_sent(reference: str, **askable: object) -> ChargeRequest | None:
+def _mark_sent(reference: str, **askable: object) -> Payment | None:
+    """Write down that the provider is asked now, and by whom; None where it must not be, or somebody else asks it.
+
+    The mark ends with the answer or the error. One whose process was killed stops holding with its request's time.
+    """
+    until = Now() + timedelta(seconds=settings.STRIPE_TIMEOUT) + IN_FLIGHT_MARGIN
     # Durable: the row is on disk before the provider hears of it; a transaction around this is an error. So is the
     # count: a request that kills its worker each time is not made for ever.
     with transaction.atomic(durable=True):
-        payments = Payment.objects.filter(reference=reference, attempts__lt=settings.PAYMENT_MAX_ATTEMPTS, **askable)
-        if not payments.update(status=Status.SENT, sent_at=Coalesce("sent_at", Now()), attempts=F("attempts") + 1):
+        landed = Q(in_flight_until=None) | Q(in_flight_until__lte=Now())
+        payments = Payment.objects.filter(
+            landed, reference=reference, attempts__lt=settings.PAYMENT_MAX_ATTEMPTS, **askable
+        )
+        mark = {"in_flight_until": until, "in_flight_by": _name_process()}
+        if not payments.update(
+            status=Status.SENT, sent_at=Coalesce("sent_at", Now()), attempts=F("attempts") + 1, **mark
+        ):
             return None
-        return _make_request(Payment.objects.get(reference=reference))
+        return Payment.objects.get(reference=reference)
+
+
+def _name_process() -> str:
+    """Host, pid and start, in ticks of the host's clock: a later process with the pid has another name."""
+    start = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
+    return f"{socket.gethostname()} {os.getpid()} {start}"
 
 
 def _make_request(payment: Payment) -> ChargeRequest:
@@ -117,12 +142,16 @@ def _release_connection() -> None:
 def _record_answer(reference: str, **answer: str) -> None:
     # Compare and set: of two tasks that hear the same answer one writes it, and none overwrites an answer with another.
     unanswered = Payment.objects.filter(reference=reference, status=Status.SENT)
-    if not unanswered.update(last_error="", answered_at=Now(), **answer):
+    if not unanswered.update(last_error="", answered_at=Now(), **Payment.NOT_IN_FLIGHT, **answer):
         known = Payment.objects.get(reference=reference)
         contradicts = known.provider_id != answer.get("provider_id")  # both None: nothing was taken, says either
         level = logging.ERROR if contradicts else logging.INFO
         logger.log(level, "payment %s is %s, and was answered again: %s", reference, known.status, answer)
 
 
-def _record_error(reference: str, error: GatewayUnavailable) -> None:
-    Payment.objects.filter(reference=reference, status=Status.SENT).update(last_error=str(error)[:1000])
+def _record_error(payment: Payment, error: GatewayUnavailable) -> None:
+    # Where it comes so late that another process asks by now, that one's mark and error stand.
+    ours = Payment.objects.filter(
+        reference=payment.reference, status=Status.SENT, in_flight_until=payment.in_flight_until
+    )
+    ours.update(last_error=str(error)[:1000], **Payment.NOT_IN_FLIGHT)

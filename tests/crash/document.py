@@ -21,6 +21,10 @@ DISTURBANCES = [
     ),
     ("the provider frozen for longer than anybody waits", "test_the_provider_frozen"),
     (
+        "the provider answers more charges than the payments worker has threads a byte a second",
+        "test_answers_that_trickle_keep_no_other_order_from_being_charged",
+    ),
+    (
         "the payments worker frozen with a charge in hand until its order is cancelled",
         "test_the_payments_worker_frozen_with_a_charge_in_hand_until_the_order_is_cancelled",
     ),

@@ -27,6 +27,7 @@ from tests.crash.stories import (
 SLOW, DROPPED, HANGING = "pm_sandbox_slow", "pm_sandbox_drop", "pm_sandbox_hang"
 ENDS = {VISA: PAID, DECLINED: REFUSED, SLOW: PAID, DROPPED: PAID, HANGING: PAID}
 LONGER_THAN_A_WORKER_WAITS = 12  # seconds
+TRICKLING = "pm_sandbox_trickle"
 FROZEN_FOR = 6  # seconds: longer than anybody waits for the provider or the broker
 
 
@@ -124,6 +125,22 @@ def test_the_provider_frozen(drill: Drill, crowd: Crowd) -> None:
         time.sleep(FROZEN_FOR)
 
     crowd.assert_all_is_well()
+
+
+def test_answers_that_trickle_keep_no_other_order_from_being_charged(drill: Drill, crowd: Crowd) -> None:
+    """More of them than the payments worker has threads; each would take a quarter of an hour to read."""
+    sku = uuid4().hex
+    drill.stock([sku])
+    trickling = [Purchase(sku, TRICKLING) for _ in range(10)]
+    for purchase in trickling:
+        drill.insist(purchase)
+
+    crowd.buy()
+
+    crowd.assert_all_is_well()
+    for purchase in trickling:
+        assert finish(drill, purchase).end == PAID
+        assert drill.count_charges(drill.code_of(purchase)) == 1
 
 
 def test_the_payments_worker_frozen_with_a_charge_in_hand_until_the_order_is_cancelled(

@@ -8,7 +8,6 @@ from uuid import uuid4
 from django.db.models.functions import Now
 
 from orders.models import Order
-from payments import services
 from payments.gateway import CardDeclined, Charge, ChargeRequest, GatewayUnavailable
 from payments.models import Payment
 
@@ -24,15 +23,15 @@ def read_without_locking(_: Function) -> Function:
 
 
 def send_whatever_the_status(_: Function) -> Function:
-    def mark_sent(reference: str, **_: object) -> ChargeRequest:
+    def mark_sent(reference: str, **_: object) -> Payment:
         Payment.objects.filter(reference=reference).update(status=Payment.Status.SENT, sent_at=Now())
-        return services._make_request(Payment.objects.get(reference=reference))
+        return Payment.objects.get(reference=reference)
 
     return mark_sent
 
 
 def send_before_it_is_written(_: Function) -> Function:
-    return lambda reference, **_: services._make_request(Payment.objects.get(reference=reference))
+    return lambda reference, **_: Payment.objects.get(reference=reference)
 
 
 def take_silence_for_a_no(charge: Function) -> Function:

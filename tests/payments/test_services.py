@@ -1,3 +1,7 @@
+import os
+import socket
+from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -8,6 +12,7 @@ from django.db.models.functions import Now
 from payments.gateway import Charge, ChargeRequest, GatewayUnavailable, get_gateway
 from payments.models import Payment
 from payments.services import (
+    IN_FLIGHT_MARGIN,
     cancel_payment,
     cancel_unsent_payment,
     charge_payment,
@@ -38,6 +43,11 @@ def charge_in_vain(provider: Provider, reference: str) -> None:
 def charged(reference: str) -> list[int]:
     """What the provider's own ledger shows for the reference."""
     return [charge.amount for charge in get_gateway().list_charges() if charge.reference == reference]
+
+
+def use_gateway(gateway: type[StripeGateway], settings: LazySettings) -> None:
+    settings.PAYMENT_GATEWAY = f"{gateway.__module__}.{gateway.__name__}"
+    get_gateway.cache_clear()
 
 
 def read_clock() -> Any:
@@ -263,8 +273,7 @@ def test_a_second_answer_that_contradicts_the_first_is_an_error_in_the_log(
     reference: str, settings: LazySettings, caplog: pytest.LogCaptureFixture
 ) -> None:
     make_payment(reference=reference)
-    settings.PAYMENT_GATEWAY = f"{__name__}.TwoFacedGateway"
-    get_gateway.cache_clear()
+    use_gateway(TwoFacedGateway, settings)
 
     charge_payment(reference=reference)
 
@@ -272,6 +281,113 @@ def test_a_second_answer_that_contradicts_the_first_is_an_error_in_the_log(
     (record,) = [record for record in caplog.records if record.levelname == "ERROR"]
     assert reference in record.message
     assert charged(reference) == [1234]
+
+
+class WatchedGateway(StripeGateway):
+    """While it asks, others come to ask as well."""
+
+    asked = 0
+
+    def charge(self, request: ChargeRequest) -> Charge:
+        WatchedGateway.asked += 1
+        assert WatchedGateway.asked == 1
+        before = row(request.reference)
+        charge_payment(reference=request.reference)
+        cancel_payment(reference=request.reference)
+        request_cancel(reference=request.reference)
+        resume_payment(reference=request.reference)
+        charge_payment(reference=request.reference)
+        during = row(request.reference)
+        assert during == {**before, "attempts": 0, "cancel_requested_at": during["cancel_requested_at"]}
+        return super().charge(request)
+
+
+def test_a_payment_that_is_in_flight_is_not_asked_for_again(
+    reference: str, settings: LazySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_payment(reference=reference)
+    use_gateway(WatchedGateway, settings)
+    monkeypatch.setattr(WatchedGateway, "asked", 0)
+
+    charge_payment(reference=reference)
+
+    assert WatchedGateway.asked == 1
+    assert row(reference)["status"] == "SUCCEEDED"
+    assert charged(reference) == [1234]
+
+
+def land(reference: str) -> None:
+    """Let the time of its request be over."""
+    Payment.objects.filter(reference=reference).update(in_flight_until=Now())
+
+
+class DyingGateway(StripeGateway):
+    """As if its process were killed in the provider's call."""
+
+    def charge(self, request: ChargeRequest) -> Charge:
+        raise KeyboardInterrupt
+
+
+def leave_in_flight(reference: str, settings: LazySettings) -> None:
+    use_gateway(DyingGateway, settings)
+    with pytest.raises(KeyboardInterrupt):
+        charge_payment(reference=reference)
+    use_gateway(StripeGateway, settings)
+
+
+def test_the_mark_of_a_killed_process_names_it_and_holds_for_the_time_of_its_request(
+    reference: str, settings: LazySettings
+) -> None:
+    make_payment(reference=reference)
+    leave_in_flight(reference, settings)
+    before = row(reference)
+    host, pid, start = before["in_flight_by"].split()
+    assert (host, int(pid)) == (socket.gethostname(), os.getpid())
+    assert int(start) > 0
+    longest = timedelta(seconds=settings.STRIPE_TIMEOUT) + IN_FLIGHT_MARGIN
+    assert before["in_flight_until"] - before["sent_at"] == longest
+
+    charge_payment(reference=reference)
+    cancel_payment(reference=reference)
+    assert row(reference) == before
+    assert charged(reference) == []
+
+    land(reference)
+    charge_payment(reference=reference)
+    after = row(reference)
+    assert (after["status"], after["attempts"]) == ("SUCCEEDED", 2)
+    assert (after["in_flight_until"], after["in_flight_by"]) == (None, "")
+
+
+@pytest.mark.parametrize("call", [charge_payment, cancel_payment])
+def test_an_error_ends_the_mark(provider: Provider, reference: str, call: Callable[..., None]) -> None:
+    charge_in_vain(provider, reference)
+    assert row(reference)["in_flight_until"] is None
+    provider.control(fault="down")
+
+    with pytest.raises(GatewayUnavailable):
+        call(reference=reference)
+
+    assert (row(reference)["in_flight_until"], row(reference)["in_flight_by"]) == (None, "")
+
+
+class LateGateway(StripeGateway):
+    """Its error comes when another process has begun to ask, with that one's mark in the row."""
+
+    def charge(self, request: ChargeRequest) -> Charge:
+        land(request.reference)
+        Payment.objects.update(in_flight_until=Now() + timedelta(minutes=1), in_flight_by="other 1 1", last_error="its")
+        raise GatewayUnavailable("late")
+
+
+def test_an_error_that_comes_late_leaves_another_processs_mark(reference: str, settings: LazySettings) -> None:
+    make_payment(reference=reference)
+    use_gateway(LateGateway, settings)
+
+    with pytest.raises(GatewayUnavailable):
+        charge_payment(reference=reference)
+
+    assert (row(reference)["in_flight_by"], row(reference)["last_error"]) == ("other 1 1", "its")
 
 
 def test_cancel_payment_of_one_that_never_arrived_is_final(provider: Provider, reference: str) -> None:
