@@ -1,4 +1,4 @@
-"""Money as people read it."""
+"""Money as people read it, and what of it the provider takes."""
 
 import re
 from copy import copy
@@ -13,9 +13,18 @@ from django.utils.translation import get_language, to_locale
 DECIMALS = dict.fromkeys(
     ["BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "VND", "VUV", "XAF", "XOF", "XPF"], 0
 ) | dict.fromkeys(["BHD", "JOD", "KWD", "OMR", "TND"], 3)
+# What an amount must be a multiple of: the last digit of three decimals is 0, and these two have no fractions.
+# https://docs.stripe.com/currencies#three-decimal and https://docs.stripe.com/currencies#special-cases
+STEPS = dict.fromkeys(["BHD", "JOD", "KWD", "OMR", "TND"], 10) | dict.fromkeys(["ISK", "UGX"], 100)
+LARGEST_AMOUNT = 99_999_999  # https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts
 # Between a currency's letters and its digits, which Babel leaves out.
 # https://unicode.org/reports/tr35/tr35-numbers.html#Currencies (currencySpacing)
 LETTER_THEN_DIGIT = re.compile(r"(?<=[^\W\d_])(?=\d)")
+
+
+def get_step(currency: str) -> int:
+    """The minor units that every amount of the currency is a multiple of, or the provider refuses it."""
+    return STEPS.get(currency, 1)
 
 
 def format_money(amount: int, currency: str) -> str:

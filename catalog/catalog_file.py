@@ -10,13 +10,12 @@ from django.utils.text import slugify
 from django.utils.translation import gettext as _
 
 from catalog.models import Product
-from money import DECIMALS
+from money import DECIMALS, LARGEST_AMOUNT, format_money, get_step
 
 REQUIRED = ("sku", "name")
 PRICE_COLUMNS = {"price": "", "modal_unit_price_gbp": "GBP"}  # and the currency that the column is in, where it says so
 MAX_SKU = 64
 MAX_NAME = 200
-MAX_PRICE = 99_999_999  # minor units; the most that can be charged at once
 CURRENCY = re.compile(r"[A-Z]{3}")
 NUMBER = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
 
@@ -150,8 +149,12 @@ def read_price(text: str, currency: str) -> int:
     price = Decimal(text).scaleb(DECIMALS.get(currency, 2))
     if price <= 0:
         raise _BadField(f"price {text} is not positive")
-    if price > MAX_PRICE:
+    if price > LARGEST_AMOUNT:
         raise _BadField(f"price {text} is more than can be charged")
     if price != price.to_integral_value():
         raise _BadField(f"price {text} is finer than a minor unit of {currency}")
+    if price % get_step(currency):
+        raise _BadField(
+            f"price {text} can't be charged: {currency} goes in steps of {format_money(get_step(currency), currency)}"
+        )
     return int(price)

@@ -2,6 +2,7 @@
 
 from django.conf import settings
 from django.contrib.postgres.indexes import GinIndex
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import F, Q, Value
 from django.db.models.functions import Concat, Lower, Now
@@ -9,6 +10,8 @@ from django.urls import reverse
 from django.utils.text import slugify
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+
+from money import LARGEST_AMOUNT, format_money, get_step
 
 
 class Product(models.Model):
@@ -73,6 +76,17 @@ class Product(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("product", args=[self.slug or "-", self.sku])
+
+    def clean(self) -> None:
+        """Refuse a price that the provider can't charge."""
+        if self.price and self.price > LARGEST_AMOUNT:
+            most = format_money(LARGEST_AMOUNT, self.currency)
+            raise ValidationError({"price": gettext("At most %(most)s can be charged.") % {"most": most}})
+        if self.price and self.price % get_step(self.currency):
+            step = format_money(get_step(self.currency), self.currency)
+            raise ValidationError(
+                {"price": gettext("This can't be charged: prices go in steps of %(step)s.") % {"step": step}}
+            )
 
     @property
     def max_per_order(self) -> int:

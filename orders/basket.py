@@ -1,5 +1,6 @@
 """What is asked for at a checkout, and what it costs today; or why it can't be had."""
 
+import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,9 +8,10 @@ from dataclasses import dataclass
 from django.conf import settings
 
 from catalog.models import Product
+from money import LARGEST_AMOUNT, get_step
 from orders.models import OrderLine
 
-MAX_TOTAL = 99_999_999  # minor units; https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,12 @@ class TooManyUnits(CheckoutRefused):
     """More of a product than one order may have."""
 
     code = "too_many_units"
+
+
+class PriceNotChargeable(CheckoutRefused):
+    """The provider takes no such amount: the price was stored before the shop knew."""
+
+    code = "price_not_chargeable"
 
 
 class TotalTooLarge(CheckoutRefused):
@@ -114,6 +122,10 @@ def price_basket(
         prices = [{"sku": line.sku, "price": line.price, "quantity": line.quantity} for line in lines]
         expected = f"{expected_total or total} {expected_currency or currency}"
         raise PriceChanged(f"The total is {total} {currency}, not {expected}.", prices)
-    if total > MAX_TOTAL:
-        raise TotalTooLarge(f"The total is {total}; at most {MAX_TOTAL} can be charged at once.")
+    # By price, not by total: what can't be sold alone is not sold by the five either.
+    if odd := [{"sku": line.sku, "price": line.price} for line in lines if line.price % get_step(currency)]:
+        logger.error("%s can't be sold: %s", currency, odd)  # staff gave the price, or a file
+        raise PriceNotChargeable(f"{currency} is charged in multiples of {get_step(currency)} minor units.", odd)
+    if total > LARGEST_AMOUNT:
+        raise TotalTooLarge(f"The total is {total}; at most {LARGEST_AMOUNT} can be charged at once.")
     return lines

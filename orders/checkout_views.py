@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods
 
 from catalog.services import InsufficientStock
 from orders import cart
-from orders.basket import BasketLine, CheckoutRefused, PriceChanged, TotalTooLarge
+from orders.basket import BasketLine, CheckoutRefused, PriceChanged, PriceNotChargeable, TotalTooLarge
 from orders.checkout import TooManyUnpaid, place_order
 from orders.forms import CheckoutForm
 from orders.limits import TooManyCheckouts, TooManyDeclines, limit_checkout
@@ -99,6 +99,11 @@ def _refuse(request: HttpRequest, form: CheckoutForm, refused: Exception) -> Htt
             url = _find_ordered(request)
         case TotalTooLarge():
             text = _("This is more than can be paid at once. Split it into two orders.")
+        case PriceNotChargeable():
+            skus = ", ".join(str(line["sku"]) for line in refused.lines)
+            text = _("Nothing was ordered: %(skus)s has a price that can't be paid. Take it out of your cart.") % {
+                "skus": skus
+            }
         case OperationalError():
             text = _("The shop is very busy. Press the button again: you can't be charged twice.")
             status = HTTPStatus.SERVICE_UNAVAILABLE

@@ -1,7 +1,7 @@
 import pytest
 from django.utils import translation
 
-from money import format_money
+from money import format_money, get_step
 
 MOST = 2**63 - 1  # what the database holds
 
@@ -56,3 +56,10 @@ def test_format_money_has_no_reader_where_the_language_is_switched_off() -> None
 def test_format_money_knows_the_languages_a_shop_may_add(language: str, text: str) -> None:
     with translation.override(language):
         assert format_money(255, "GBP") == text
+
+
+@pytest.mark.parametrize(
+    ("currency", "step"), [("GBP", 1), ("JPY", 1), ("KWD", 10), ("BHD", 10), ("ISK", 100), ("UGX", 100)]
+)
+def test_get_step_is_what_the_provider_asks_of_an_amount(currency: str, step: int) -> None:
+    assert get_step(currency) == step

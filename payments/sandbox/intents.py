@@ -7,6 +7,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
+from money import LARGEST_AMOUNT, get_step
 from payments.sandbox.database import Connection, Row
 from payments.sandbox.faults import PROCESSING_SECONDS, TOKENS, Behaviour
 from payments.sandbox.messages import (
@@ -20,7 +21,6 @@ from payments.sandbox.messages import (
     whole_number,
 )
 
-LARGEST_AMOUNT = 99_999_999  # Stripe's, in minor units
 CREATE_PARAMS = ("amount", "currency", "payment_method", "confirm", "error_on_requires_action")
 IGNORED_PARAMS = ("allowed_payment_method_types", "metadata", "expand", "description")
 
@@ -58,6 +58,9 @@ def check_create(request: Request) -> None:
     currency, method = request.params.get("currency", ""), request.params.get("payment_method")
     if not (len(currency) == 3 and currency.isascii() and currency.isalpha()):
         raise invalid(f"Invalid currency: {currency}", param="currency")
+    if int(request.params["amount"]) % get_step(currency.upper()):
+        message = f"Amounts in {currency} must be a multiple of {get_step(currency.upper())}"
+        raise invalid(message, param="amount", code="parameter_invalid_integer")
     if method is not None and method not in TOKENS:
         raise missing(f"No such PaymentMethod: '{method}'", param="payment_method", status=400)
     if request.params.get("confirm") == "true":

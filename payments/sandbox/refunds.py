@@ -5,9 +5,10 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
+from money import LARGEST_AMOUNT
 from payments.sandbox.database import Connection, Row
 from payments.sandbox.faults import Behaviour
-from payments.sandbox.intents import LARGEST_AMOUNT, list_shape
+from payments.sandbox.intents import list_shape
 from payments.sandbox.messages import Answer, Request, check_names, missing, refuse, reply, whole_number
 
 

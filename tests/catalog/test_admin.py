@@ -182,6 +182,24 @@ def test_a_product_for_sale_without_a_price_is_refused(admin_client: Client) -> 
     assert not Product.objects.exists()
 
 
+@pytest.mark.parametrize(
+    ("price", "currency"), [("5124", "KWD"), ("550", "ISK"), ("125050", "UGX"), ("100000000", "GBP")]
+)
+def test_a_price_that_can_not_be_charged_is_refused(admin_client: Client, price: str, currency: str) -> None:
+    product = make_product("CUP", price=500)
+    before = everything()
+    changed = {**open_form(admin_client, product), "price": price, "currency": currency}
+
+    added = admin_client.post(
+        "/admin/catalog/product/add/", {**PRODUCT, "sku": "LAMP", "price": price, "currency": currency}
+    )
+    saved = admin_client.post(product_page(product), changed)
+
+    for answer in (added, saved):
+        assert list(answer.context["adminform"].form.errors) == ["price"]
+    assert everything() == before
+
+
 def test_products_are_listed_with_price_and_availability_and_found_by_sku_and_name(admin_client: Client) -> None:
     make_product("MUG-1", price=255, stock=7)
     make_product("LAMP", price=None, active=False)

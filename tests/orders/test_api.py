@@ -85,6 +85,17 @@ def test_post_says_which_prices_changed(client: Client) -> None:
     assert everything() == before
 
 
+def test_post_says_which_price_can_not_be_charged(client: Client) -> None:
+    make_product("MUG", price=5_124, currency="KWD")
+    before = everything()
+
+    response = post(client, BODY)
+
+    assert_refused(response, 409, "price_not_chargeable")
+    assert response.json()["lines"] == [{"sku": "MUG", "price": 5_124}]
+    assert everything() == before
+
+
 def test_post_says_that_the_currency_changed(client: Client) -> None:
     make_product("MUG", price=500, currency="KWD")
     before = everything()

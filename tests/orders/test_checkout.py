@@ -10,7 +10,15 @@ from accounts.models import User
 from catalog.models import Product
 from catalog.services import InsufficientStock
 from orders import checkout
-from orders.basket import BasketLine, CheckoutRefused, NotForSale, PriceChanged, TotalTooLarge, UnknownProduct
+from orders.basket import (
+    BasketLine,
+    CheckoutRefused,
+    NotForSale,
+    PriceChanged,
+    PriceNotChargeable,
+    TotalTooLarge,
+    UnknownProduct,
+)
 from orders.checkout import CheckoutKeyReused, TooManyUnpaid, place_order
 from orders.models import CROCKFORD, Order, OrderEvent, make_code
 from orders.services import cancel_order
@@ -110,6 +118,9 @@ def test_place_order_leaves_nothing_behind_when_stock_is_short() -> None:
         (PriceChanged, {"MUG": 2}, {"expected_currency": "KWD"}),
         (PriceChanged, {"MUG": 2}, {"expected_total": 1000, "expected_currency": "KWD"}),
         (TotalTooLarge, {"YACHT": 2}, {}),
+        (PriceNotChargeable, {"DATES": 1}, {}),
+        (PriceNotChargeable, {"DATES": 5}, {}),  # 25.620, which could be charged
+        (PriceNotChargeable, {"SKYR": 1}, {}),
     ],
 )
 def test_place_order_refuses_and_leaves_nothing_behind(
@@ -120,6 +131,8 @@ def test_place_order_refuses_and_leaves_nothing_behind(
     make_product("FREE", price=None, active=False)
     make_product("EURO", currency="EUR")
     make_product("YACHT", price=99_999_999)
+    make_product("DATES", price=5_124, currency="KWD")
+    make_product("SKYR", price=550, currency="ISK")
     before = everything()
     lines = [BasketLine(sku, quantity) for sku, quantity in basket.items()]
 

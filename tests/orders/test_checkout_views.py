@@ -301,6 +301,18 @@ def test_a_cart_changed_in_another_tab_is_shown_before_it_is_paid(client: Client
     assert everything() == before
 
 
+def test_a_price_that_can_not_be_charged_is_not_sold_and_the_page_says_which(client: Client) -> None:
+    fill_cart(client, MUG=1)
+    Product.objects.update(price=5_124, currency="KWD")
+    before = everything()
+
+    answer = client.post("/checkout/", open_checkout(client))
+
+    assert answer.status_code == 409
+    assert "MUG has a price that can&#x27;t be paid" in answer.text
+    assert everything() == before
+
+
 def test_a_key_that_is_not_this_carts_places_nothing(client: Client) -> None:
     fill_cart(client, MUG=1)
     before = everything()

@@ -132,6 +132,9 @@ def test_an_invalid_request_is_not_saved_under_its_key(provider: Provider) -> No
         {"amount": "100000000"},
         {"amount": "٣"},
         {"currency": "pounds"},
+        {"currency": "kwd", "amount": "5124"},
+        {"currency": "isk", "amount": "550"},
+        {"currency": "ugx", "amount": "125050"},
         {"payment_method_types[0]": "card"},
         {"confirm": "false", "error_on_requires_action": "true"},
     ],
@@ -140,6 +143,13 @@ def test_parameters_that_stripe_refuses_are_refused(provider: Provider, change: 
     params = make_params() | change
     assert create(provider, params).status == 400
     assert charges_of(provider, params) == []
+
+
+@pytest.mark.parametrize(("currency", "amount"), [("kwd", "5120"), ("isk", "500"), ("jpy", "551")])
+def test_an_amount_in_whole_steps_of_its_currency_is_charged(provider: Provider, currency: str, amount: str) -> None:
+    params = make_params() | {"currency": currency, "amount": amount}
+    assert create(provider, params).status == 200
+    assert [charge["amount"] for charge in charges_of(provider, params)] == [int(amount)]
 
 
 def test_a_request_without_a_key_of_the_account_is_refused(provider: Provider) -> None:
