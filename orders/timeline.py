@@ -61,8 +61,7 @@ def describe_payment(payment: Payment) -> str:
     """How it stands; while that is unknown also how often the provider was asked, and the last error."""
     stands = [str(PAYMENT_STANDS[Payment.Status(payment.status)])]
     if payment.status == Payment.Status.SENT:
-        stands += _count_requests(payment)
-        stands += [_("Last error: %(error)s") % {"error": payment.last_error}] if payment.last_error else []
+        stands += [*_count_requests(payment), *_tell_error(payment)]
     return " ".join(stands)
 
 
@@ -101,7 +100,7 @@ def _describe_answer(payment: Payment) -> str:
         return _("Cancelled before it was sent to the provider.")
     answer = ANSWERS[Payment.Status(payment.status)]
     names = {"provider_id": payment.provider_id, "decline_code": payment.decline_code}
-    return " ".join([answer % names, *_count_requests(payment)])
+    return " ".join([answer % names, *_count_requests(payment), *_tell_error(payment)])
 
 
 def _count_requests(payment: Payment) -> list[str]:
@@ -111,6 +110,10 @@ def _count_requests(payment: Payment) -> list[str]:
         "The provider was asked %(count)s time.", "The provider was asked %(count)s times.", payment.attempts
     )
     return [text % {"count": payment.attempts}]
+
+
+def _tell_error(payment: Payment) -> list[str]:
+    return [_("Last error: %(error)s") % {"error": payment.last_error}] if payment.last_error else []
 
 
 def _read_movements(order: Order) -> Iterator[Entry]:

@@ -13,6 +13,7 @@ ANSWER = [
     "in_flight_until",
     "in_flight_by",
     "answered_at",
+    "only_refused",
     "provider_id",
     "decline_code",
     "last_error",

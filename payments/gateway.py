@@ -1,4 +1,4 @@
-"""The protocol every payment provider's adapter speaks, and the two kinds of bad news: no, and unknown."""
+"""The protocol every payment provider's adapter speaks, and the kinds of bad news: no, unknown, and not like this."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +22,13 @@ class GatewayUnavailable(Exception):
     """The outcome is unknown: money may have been taken. Ask again with the same request; compensate nothing."""
 
 
+class RequestRefused(GatewayUnavailable):
+    """The provider refused the request for what it says, and did nothing. Asked again it may be taken: it is no no.
+
+    Never for who asks, how often, or whether the key is in use. The text is for staff, in the provider's words.
+    """
+
+
 @dataclass(frozen=True, kw_only=True)
 class ChargeRequest:
     """What is asked of the provider, the same to the letter each time it is asked."""
@@ -32,6 +39,7 @@ class ChargeRequest:
     currency: str  # ISO 4217, upper case
     payment_method: str
     sent_at: datetime  # when it was first sent: the provider knows nothing of it from before
+    only_refused: bool = False  # every request under the key so far ended as RequestRefused: none is in flight
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,14 +56,18 @@ class Charge:
 
 class Gateway(Protocol):
     def charge(self, request: ChargeRequest) -> Charge:
-        """Take exactly the amount asked for, once per key. Raises CardDeclined or GatewayUnavailable."""
+        """Take exactly the amount asked for, once per key. Raises CardDeclined, RequestRefused or GatewayUnavailable.
+
+        A charge of another reference is never returned, nor is its no.
+        """
         ...
 
     def cancel(self, request: ChargeRequest) -> Charge | None:
         """Make sure no money can be taken for the key from now on, or return the charge that had succeeded.
 
-        None is definitive, also for a charge request that arrives later. Raises GatewayUnavailable where neither can be
-        proven yet.
+        None is definitive, also for a charge request that arrives later. A provider that refuses the request for what
+        it says may refuse the cancel as well. Then None means that `only_refused`, or that the provider lists nothing
+        for the reference. Raises GatewayUnavailable where neither can be proven yet.
         """
         ...
 

@@ -25,8 +25,13 @@ class Payment(models.Model):
     status = models.CharField(_("status"), max_length=9, choices=Status, default=Status.PENDING)
     attempts = models.PositiveIntegerField(_("attempts"), default=0, help_text=_("How often the provider was asked."))
     provider_id = models.CharField(_("id at the provider"), max_length=255, unique=True, null=True, blank=True)
+    only_refused = models.BooleanField(
+        _("only refused"), db_default=False, help_text=_("The provider did nothing at all: it refused every request.")
+    )
     decline_code = models.CharField(_("decline code"), max_length=64, blank=True)
-    last_error = models.TextField(_("last error"), blank=True, help_text=_("Why the outcome is not known yet."))
+    last_error = models.TextField(
+        _("last error"), blank=True, help_text=_("What went wrong when the provider was last asked.")
+    )
     created_at = models.DateTimeField(_("created at"), db_default=Now())
     sent_at = models.DateTimeField(_("sent at"), null=True, blank=True)
     cancel_requested_at = models.DateTimeField(

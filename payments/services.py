@@ -8,10 +8,10 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F, Q
+from django.db.models import Case, F, Q, When
 from django.db.models.functions import Coalesce, Now
 
-from payments.gateway import CardDeclined, ChargeRequest, GatewayUnavailable, get_gateway
+from payments.gateway import CardDeclined, ChargeRequest, GatewayUnavailable, RequestRefused, get_gateway
 from payments.models import Payment
 
 logger = logging.getLogger(__name__)
@@ -19,6 +19,11 @@ Status = Payment.Status
 
 # From the end of a request's time until another may begin: what it takes to write down that it has ended.
 IN_FLIGHT_MARGIN = timedelta(seconds=0.5)
+
+# A request whose mark is still there was never answered: who can say what became of it.
+ONLY_REFUSED = Case(
+    When(status=Status.PENDING, then=True), When(in_flight_until__isnull=False, then=False), default=F("only_refused")
+)
 
 
 def create_payment(*, reference: str, amount: int, currency: str, payment_method: str) -> Payment:
@@ -40,12 +45,12 @@ def charge_payment(*, reference: str) -> None:
     try:
         charge = get_gateway().charge(_make_request(payment))
     except CardDeclined as decline:
-        _record_answer(reference, status=Status.DECLINED, decline_code=decline.code[:64])
+        _record_answer(reference, status=Status.DECLINED, decline_code=decline.code[:64], last_error="")
     except GatewayUnavailable as error:
         _record_error(payment, error)
         raise
     else:
-        _record_answer(reference, status=Status.SUCCEEDED, provider_id=charge.provider_id)
+        _record_answer(reference, status=Status.SUCCEEDED, provider_id=charge.provider_id, last_error="")
 
 
 def cancel_payment(*, reference: str) -> None:
@@ -66,9 +71,9 @@ def cancel_payment(*, reference: str) -> None:
         _record_error(payment, error)
         raise
     if charge is None:
-        _record_answer(reference, status=Status.CANCELLED)
+        _record_answer(reference, status=Status.CANCELLED)  # its last error stays: staff are told why it was not paid
     else:
-        _record_answer(reference, status=Status.SUCCEEDED, provider_id=charge.provider_id)
+        _record_answer(reference, status=Status.SUCCEEDED, provider_id=charge.provider_id, last_error="")
 
 
 def request_cancel(*, reference: str) -> None:
@@ -108,7 +113,7 @@ def _mark_sent(reference: str, **askable: object) -> Payment | None:
         payments = Payment.objects.filter(
             landed, reference=reference, attempts__lt=settings.PAYMENT_MAX_ATTEMPTS, **askable
         )
-        mark = {"in_flight_until": until, "in_flight_by": _name_process()}
+        mark = {"in_flight_until": until, "in_flight_by": _name_process(), "only_refused": ONLY_REFUSED}
         if not payments.update(
             status=Status.SENT, sent_at=Coalesce("sent_at", Now()), attempts=F("attempts") + 1, **mark
         ):
@@ -130,6 +135,7 @@ def _make_request(payment: Payment) -> ChargeRequest:
         currency=payment.currency,
         payment_method=payment.payment_method,
         sent_at=payment.sent_at or payment.created_at,
+        only_refused=payment.only_refused,
     )
 
 
@@ -142,7 +148,7 @@ def _release_connection() -> None:
 def _record_answer(reference: str, **answer: str) -> None:
     # Compare and set: of two tasks that hear the same answer one writes it, and none overwrites an answer with another.
     unanswered = Payment.objects.filter(reference=reference, status=Status.SENT)
-    if not unanswered.update(last_error="", answered_at=Now(), **Payment.NOT_IN_FLIGHT, **answer):
+    if not unanswered.update(answered_at=Now(), **Payment.NOT_IN_FLIGHT, **answer):
         known = Payment.objects.get(reference=reference)
         contradicts = known.provider_id != answer.get("provider_id")  # both None: nothing was taken, says either
         level = logging.ERROR if contradicts else logging.INFO
@@ -154,4 +160,10 @@ def _record_error(payment: Payment, error: GatewayUnavailable) -> None:
     ours = Payment.objects.filter(
         reference=payment.reference, status=Status.SENT, in_flight_until=payment.in_flight_until
     )
-    ours.update(last_error=str(error)[:1000], **Payment.NOT_IN_FLIGHT)
+    refused = payment.only_refused and isinstance(error, RequestRefused)
+    ours.update(last_error=_make_storable(str(error))[:1000], only_refused=refused, **Payment.NOT_IN_FLIGHT)
+
+
+def _make_storable(text: str) -> str:
+    """Without what PostgreSQL's text can't hold, and an answer in JSON can: NUL, and half of a surrogate pair."""
+    return text.replace("\0", "").encode(errors="replace").decode()

@@ -1,5 +1,7 @@
 """The adapter to Stripe: what its answers mean for a charge, and the fence that makes a cancel final."""
 
+import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -9,7 +11,9 @@ from django.conf import settings
 from stripe.params import PaymentIntentCreateParams
 
 from payments.curl import CurlClient
-from payments.gateway import CardDeclined, Charge, ChargeRequest, GatewayUnavailable
+from payments.gateway import CardDeclined, Charge, ChargeRequest, GatewayUnavailable, RequestRefused
+
+logger = logging.getLogger(__name__)
 
 stripe.enable_telemetry = False  # it writes a file into the home folder
 
@@ -19,6 +23,7 @@ KEY_LIFETIME = timedelta(hours=23)  # Stripe may forget a key after 24 hours, an
 # Refused for what the request says, so refused each time it is sent. Any other invalid request is our own fault
 # (a wrong API key, a currency the account hasn't got), and must not cancel orders.
 FINAL_REFUSALS = {"amount_too_large", "amount_too_small"}
+CODE = re.compile(r"[!-~]{1,255}")  # printable ASCII: what Stripe's ids and codes are made of
 
 
 class StripeGateway:
@@ -37,12 +42,13 @@ class StripeGateway:
         ).v1
 
     def charge(self, request: ChargeRequest) -> Charge:
-        """Take the money once per key. Raises CardDeclined or GatewayUnavailable.
+        """Take the money once per key. Raises CardDeclined, RequestRefused or GatewayUnavailable.
 
         A repeat is answered from what Stripe saved under the key. A saved 500 is replayed for ever, and a saved
         `processing` stays `processing`, so after those the intent itself is looked up. A payment method that doesn't
         exist is a decline: that refusal isn't saved, but Stripe makes the ids, so an unknown one can't become valid.
-        Once the key may be forgotten nothing is sent any more, only looked up.
+        Once the key may be forgotten nothing is sent any more, only looked up. An answer about somebody else's intent
+        is an error in the log, and unknown.
         """
         with self._http.deadline(), answered():
             if is_key_forgotten(request):
@@ -50,11 +56,14 @@ class StripeGateway:
             try:
                 intent: stripe.PaymentIntent | None = self._confirm(request)
             except stripe.CardError as error:
+                check_reference(intent_of(error), request)
                 raise CardDeclined(decline_code(error)) from None
             except stripe.InvalidRequestError as error:
-                if not is_final_refusal(error):
-                    raise
-                raise CardDeclined(error.code or "refused") from None
+                if is_final_refusal(error):
+                    raise CardDeclined(error.code or "refused") from None
+                if is_invalid(error) and intent_of(error) is None:  # nothing was made before it was refused
+                    raise RequestRefused(describe(error)) from None
+                raise
             except stripe.APIError as error:
                 if not is_server_error(error):
                     raise
@@ -74,13 +83,15 @@ class StripeGateway:
         The intent, ours or the charge's, is cancelled. Stripe refuses that once money was taken (the charge is
         returned) and while the bank is still to answer (GatewayUnavailable). No intent at all, after a saved 500, is
         None: nothing was taken, and the key is used up; should Stripe mend that 500 by hand later, the audit shows it.
-        A repeat, after a lost answer, finds the same.
+        A repeat, after a lost answer, finds the same. A fence that is refused for what it says binds no key. If every
+        request before was refused like that, there is nothing to close; else Stripe's list says what there is.
         """
         with self._http.deadline(), answered():
             intents = self._fence(request)
             if is_key_forgotten(request):  # the fence then proves nothing about the past
                 intents = self._find_intents(request)
             for intent in intents:
+                check_reference(intent, request)
                 if charge := self._close(intent.id, request):
                     return charge
             return None
@@ -126,9 +137,11 @@ class StripeGateway:
         except stripe.IdempotencyError:
             return self._find_original(request)
         except stripe.InvalidRequestError as error:
-            if not is_final_refusal(error):
+            if is_final_refusal(error):
+                return []  # and the charge is refused for the same reason, whenever it arrives
+            if not is_invalid(error):
                 raise
-            return []  # and the charge is refused for the same reason, whenever it arrives
+            return [] if request.only_refused else self._find_intents(request)
         except stripe.APIError as error:
             return self._find_after(error, request)
 
@@ -136,8 +149,12 @@ class StripeGateway:
         try:
             return [self._confirm(request)]
         except stripe.CardError as error:
-            declined = error.error.payment_intent if error.error else None
+            declined = intent_of(error)
             return [declined] if declined else []
+        except stripe.InvalidRequestError as error:
+            if not is_invalid(error) or not is_replayed(error):
+                raise
+            return self._find_intents(request)  # the key is used up by a refusal
         except stripe.APIError as error:
             return self._find_after(error, request)
 
@@ -193,6 +210,7 @@ def unconfirmed_params(request: ChargeRequest) -> PaymentIntentCreateParams:
 
 def read_charge(intent: stripe.PaymentIntent | None, request: ChargeRequest) -> Charge:
     """The charge that the intent is. Raises CardDeclined, or GatewayUnavailable where it is neither yes nor no."""
+    check_reference(intent, request)
     match intent:
         case None:
             raise GatewayUnavailable("the provider failed and lists no payment for this order")
@@ -207,7 +225,7 @@ def read_charge(intent: stripe.PaymentIntent | None, request: ChargeRequest) -> 
         case stripe.PaymentIntent(status="canceled"):
             raise CardDeclined("canceled")
         case stripe.PaymentIntent(status="requires_payment_method", last_payment_error=failure) if failure:
-            raise CardDeclined(failure.decline_code or failure.code or "card_declined")
+            raise CardDeclined(read_code(failure.decline_code or failure.code or "card_declined"))
         case _:
             raise GatewayUnavailable(f"payment intent {intent.id} has the status {intent.status}")
 
@@ -215,17 +233,45 @@ def read_charge(intent: stripe.PaymentIntent | None, request: ChargeRequest) -> 
 def as_charge(intent: stripe.PaymentIntent) -> Charge:
     latest = intent.latest_charge
     return Charge(
-        provider_id=intent.id,
+        provider_id=read_code(intent.id),
         reference=reference_of(intent),
-        amount=intent.amount_received,
+        amount=read_number(intent.amount_received),
         currency=intent.currency.upper(),
-        refunded=latest.amount_refunded if isinstance(latest, stripe.Charge) else 0,
-        created_at=datetime.fromtimestamp(intent.created, UTC),
+        refunded=read_number(latest.amount_refunded) if isinstance(latest, stripe.Charge) else 0,
+        created_at=datetime.fromtimestamp(read_number(intent.created), UTC),
     )
+
+
+def read_code(value: object) -> str:
+    """An id or a code. Raises TypeError for what is none, as an answer may have anything."""
+    if not (isinstance(value, str) and CODE.fullmatch(value)):
+        raise TypeError(f"no id or code: {str(value)[:50]!a}")
+    return value
+
+
+def read_number(value: object) -> int:
+    """A whole number. Raises TypeError."""
+    if type(value) is not int:
+        raise TypeError(f"no whole number: {str(value)[:50]!a}")
+    return value
 
 
 def reference_of(intent: stripe.PaymentIntent) -> str:
     return str(getattr(intent.metadata, "reference", ""))  # empty: not made by this shop
+
+
+def check_reference(intent: stripe.PaymentIntent | None, request: ChargeRequest) -> None:
+    """Raises GatewayUnavailable where the intent is somebody else's: its money, or its no, is not ours."""
+    if intent is not None and reference_of(intent) != request.reference:
+        logger.error(
+            "asked for %s, the provider answered with %s of %r", request.reference, intent.id, reference_of(intent)
+        )
+        raise GatewayUnavailable(f"the provider answered with somebody else's payment intent: {intent.id}")
+
+
+def intent_of(error: stripe.StripeError) -> stripe.PaymentIntent | None:
+    """The intent that failed, where the answer names it."""
+    return error.error.payment_intent if error.error else None
 
 
 def is_key_forgotten(request: ChargeRequest) -> bool:
@@ -233,12 +279,17 @@ def is_key_forgotten(request: ChargeRequest) -> bool:
 
 
 def decline_code(error: stripe.CardError) -> str:
-    return (error.error and error.error.decline_code) or error.code or "card_declined"
+    return read_code((error.error and error.error.decline_code) or error.code or "card_declined")
 
 
 def is_final_refusal(error: stripe.InvalidRequestError) -> bool:
     unknown_method = (error.code, error.param) == ("resource_missing", "payment_method")
     return unknown_method or error.code in FINAL_REFUSALS
+
+
+def is_invalid(error: stripe.InvalidRequestError) -> bool:
+    """Whether it is refused for what it says, and not for who asks or how often."""
+    return error.http_status == 400 and error.error is not None and error.error.type == "invalid_request_error"
 
 
 def is_server_error(error: stripe.StripeError) -> bool:
@@ -257,7 +308,7 @@ def answered() -> Iterator[None]:
     except stripe.StripeError as error:
         # Not chained: the SDK's message may quote the body it could not read.
         raise GatewayUnavailable(describe(error)) from None
-    except AttributeError as error:
+    except (AttributeError, TypeError, ValueError, LookupError, ArithmeticError, OSError) as error:
         raise GatewayUnavailable(f"the provider's answer lacks what it should have: {error}") from None
 
 
@@ -268,5 +319,6 @@ def describe(error: stripe.StripeError) -> str:
         case stripe.StripeError(error=None):
             return f"the provider's answer ({error.http_status}) is not in Stripe's format"
         case _:
-            said = error.error.code or error.error.type if error.error else None
-            return f"the provider answered {error.http_status} {said}"
+            said = getattr(error.error, "code", None) or getattr(error.error, "type", None)
+            words = f": {error.error.message}" if isinstance(error, stripe.InvalidRequestError) and error.error else ""
+            return f"the provider answered {error.http_status} {said}{words}"[:500]

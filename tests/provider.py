@@ -9,8 +9,8 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.client import HTTPConnection
@@ -115,13 +115,19 @@ class Reply:
         return json.loads(self.body)  # type: ignore[no-any-return]
 
 
-@contextmanager
-def nonsense_provider(status: int, body: str) -> Iterator[str]:
+def nonsense_provider(status: int, body: str) -> AbstractContextManager[str]:
     """Something on the provider's address that says the same to everything."""
+    return fake_provider(lambda _method, _path: (status, body))
+
+
+@contextmanager
+def fake_provider(answer: Callable[[str, str], tuple[int, str]]) -> Iterator[str]:
+    """Something on the provider's address that says what `answer` makes of a method and a path."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            status, body = answer(self.command, urlsplit(self.path).path)
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()

@@ -398,7 +398,7 @@ def test_the_accounts_mails_are_in_the_readers_language(client: Client, mailoutb
 
 STAFF_NAMES = {"CSV", "ISO", "KRW", "PENDING", "SKU", "UTF", "card", "charge", "delivery", "visa"}
 STAFF_NAMES |= {"sku", "quantity", "reason"}  # columns of a file
-STAFF_NAMES |= {"Search", "True", "Select", "option"}  # Django's own, which its Korean lacks
+STAFF_NAMES |= {"Search", "True", "False", "Select", "option"}  # Django's own, which its Korean lacks
 
 
 @pytest.mark.django_db

@@ -414,11 +414,17 @@ def test_the_order_page_says_what_happens_next(
             "The card was declined: generic_decline. The provider was asked 3 times.",
         ),
         (Payment.Status.CANCELLED, {}, "Cancelled at the provider: nothing was taken, and nothing can be."),
+        (
+            Payment.Status.CANCELLED,
+            {"attempts": 2, "last_error": "the provider answered 400 x: no"},
+            "Cancelled at the provider: nothing was taken, and nothing can be. The provider was asked 2 times."
+            " Last error: the provider answered 400 x: no",
+        ),
         (Payment.Status.CANCELLED, {"sent_at": None}, "Cancelled before it was sent to the provider."),
     ],
 )
 def test_the_timeline_has_the_answer_to_the_payment(
-    admin_client: Client, answer: Payment.Status, fields: dict[str, int | None], told: str
+    admin_client: Client, answer: Payment.Status, fields: dict[str, int | str | None], told: str
 ) -> None:
     order = make_order()
     answer_payment(order, answer)

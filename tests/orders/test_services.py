@@ -16,7 +16,9 @@ from orders.services import (
     mark_reviewed,
     resume_order,
 )
+from payments.gateway import RequestRefused
 from payments.models import Payment
+from payments.services import cancel_payment, charge_payment
 from tests.builders import answer_payment, everything, make_order, make_product, poison, stock_of
 
 pytestmark = pytest.mark.django_db
@@ -467,6 +469,29 @@ def test_mark_reviewed_refuses_an_order_that_needs_no_review_and_one_that_is_fin
         mark_reviewed(code=final.code, actor=actor, note="Fine.")
 
     assert everything() == before
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("gateway")
+@pytest.mark.parametrize("reason", ["expired", "staff"])
+def test_an_order_whose_payment_is_only_ever_refused_ends_at_its_deadline_or_when_staff_cancel_it(reason: str) -> None:
+    code = make_order().code
+    Payment.objects.update(amount=5_124, currency="KWD")  # placed before the shop knew that this can't be charged
+    with pytest.raises(RequestRefused):
+        charge_payment(reference=code)
+    assert finalize_order(code=code).status == "PENDING"
+
+    if reason == "staff":
+        cancel_order(code=code, reason=Order.CancelReason.STAFF)
+    else:
+        Order.objects.update(sweep_after=timezone.now(), expires_at=timezone.now())
+    (claim,) = claim_stuck_orders()
+    assert claim.expired
+    cancel_payment(reference=code)
+    order = finalize_order(code=code)
+
+    assert (order.status, order.cancel_reason) == ("CANCELLED", reason)
+    assert stock_of("MUG") == (10, 0)
 
 
 def test_final_orders_are_never_claimed() -> None:

@@ -1,3 +1,4 @@
+import json
 import os
 import socket
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from django.conf import LazySettings
 from django.db import DatabaseError, connection, transaction
 from django.db.models.functions import Now
 
-from payments.gateway import Charge, ChargeRequest, GatewayUnavailable, get_gateway
+from payments.gateway import Charge, ChargeRequest, GatewayUnavailable, RequestRefused, get_gateway
 from payments.models import Payment
 from payments.services import (
     IN_FLIGHT_MARGIN,
@@ -21,7 +22,7 @@ from payments.services import (
     resume_payment,
 )
 from payments.stripe import StripeGateway
-from tests.provider import Provider
+from tests.provider import Provider, nonsense_provider
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("gateway")]
 Status = Payment.Status
@@ -388,6 +389,153 @@ def test_an_error_that_comes_late_leaves_another_processs_mark(reference: str, s
         charge_payment(reference=reference)
 
     assert (row(reference)["in_flight_by"], row(reference)["last_error"]) == ("other 1 1", "its")
+
+
+def make_refused_payment(reference: str) -> Payment:
+    """Of an amount that the provider never takes."""
+    return create_payment(reference=reference, amount=5_124, currency="KWD", payment_method="pm_card_visa")
+
+
+def charge_refused(reference: str) -> None:
+    with pytest.raises(RequestRefused):
+        charge_payment(reference=reference)
+
+
+def test_a_payment_that_was_only_ever_refused_is_asked_for_until_it_is_cancelled(reference: str) -> None:
+    make_refused_payment(reference)
+    for _ in range(2):
+        charge_refused(reference)
+    before = row(reference)
+    assert (before["status"], before["only_refused"], before["in_flight_until"]) == ("SENT", True, None)
+    assert "multiple of 10" in before["last_error"]
+
+    cancel_payment(reference=reference)
+
+    after = row(reference)
+    assert (after["status"], after["last_error"]) == ("CANCELLED", before["last_error"])
+    assert charged(reference) == []
+
+
+def lose_an_answer(provider: Provider, reference: str, settings: LazySettings) -> None:
+    provider.control(fault="down")
+    with pytest.raises(GatewayUnavailable):
+        charge_payment(reference=reference)
+    provider.control()
+
+
+def die_in_flight(provider: Provider, reference: str, settings: LazySettings) -> None:
+    leave_in_flight(reference, settings)
+    land(reference)
+
+
+@pytest.mark.parametrize("happen", [lose_an_answer, die_in_flight])
+@pytest.mark.parametrize("refused_before", [False, True])
+def test_what_was_asked_without_an_answer_is_looked_up_before_it_is_cancelled(
+    provider: Provider,
+    reference: str,
+    settings: LazySettings,
+    happen: Callable[[Provider, str, LazySettings], None],
+    refused_before: bool,
+) -> None:
+    make_refused_payment(reference)
+    if refused_before:
+        charge_refused(reference)
+    happen(provider, reference, settings)
+    charge_refused(reference)
+    assert not row(reference)["only_refused"]
+    provider.charge_again(reference, amount=700)  # what the lost request took, for all we know
+
+    with pytest.raises(GatewayUnavailable, match="took 700 GBP"):
+        cancel_payment(reference=reference)
+    assert row(reference)["status"] == "SENT"
+
+    provider.forget_everything()
+    cancel_payment(reference=reference)
+    assert row(reference)["status"] == "CANCELLED"
+
+
+def intent(**odd: Any) -> tuple[int, str]:
+    """An answer that would be a charge, but for what is odd in it."""
+    good = {"object": "payment_intent", "id": "pi_1", "status": "succeeded", "created": 1, "latest_charge": None}
+    money = {"amount_received": 1234, "currency": "gbp", "metadata": {"reference": "T-odd"}}
+    return 200, json.dumps({**good, **money, **odd})
+
+
+def error(**odd: Any) -> tuple[int, str]:
+    """An answer that would be a decline, but for what is odd in it."""
+    return 402, json.dumps({"error": {"type": "card_error", "code": "card_declined", "message": "no", **odd}})
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        intent(created="1"),
+        intent(created=10**30),
+        intent(created=float("inf")),
+        intent(created=None),
+        intent(metadata=[]),
+        intent(metadata="T-odd"),
+        intent(metadata={"reference": "T-other"}),
+        intent(metadata={"reference": ["T-odd"]}),
+        intent(amount_received="1234"),
+        intent(amount_received=1234.0),
+        intent(amount_received=10**400),
+        intent(amount_received=[]),
+        intent(currency=826),
+        intent(id=1),
+        intent(id="pi_\0"),
+        intent(id=""),
+        intent(id="p" * 300),
+        intent(status=None),
+        intent(status=["succeeded"]),
+        intent(status="\0"),
+        intent(status="requires_payment_method", last_payment_error="no"),
+        intent(status="requires_payment_method", last_payment_error={"code": 7}),
+        intent(latest_charge={"object": "charge", "amount_refunded": "0"}),
+        error(code=["card_declined"]),
+        error(code="card\0declined"),
+        error(decline_code={"a": 1}),
+        error(code="\ud800"),
+        error(payment_intent="pi_1"),
+        error(payment_intent=[]),
+        (400, '{"error": {"type": ["invalid_request_error"], "message": {}}}'),
+        (400, '{"error": "invalid_grant"}'),
+        (400, '{"error": []}'),
+        (200, "[]"),
+        (200, "null"),
+        (200, '"x"'),
+        (200, "[" * 100_000),
+        (200, '{"created": ' + "9" * 5000 + "}"),
+        (200, "\ufffd\0"),
+        (200, ""),
+        (204, ""),
+    ],
+)
+def test_an_odd_answer_is_unknown_and_its_error_is_written_down(
+    settings: LazySettings, answer: tuple[int, str]
+) -> None:
+    make_payment(reference="T-odd")
+    with nonsense_provider(*answer) as settings.STRIPE_API_BASE:
+        get_gateway.cache_clear()
+        for ask in (charge_payment, cancel_payment):
+            with pytest.raises(GatewayUnavailable):
+                ask(reference="T-odd")
+
+            payment = row("T-odd")
+            assert (payment["status"], payment["provider_id"], payment["in_flight_until"]) == ("SENT", None, None)
+            assert payment["last_error"]
+
+
+def test_words_of_a_refusal_that_postgresql_can_not_hold_are_written_down_without_it(
+    settings: LazySettings, reference: str
+) -> None:
+    make_payment(reference=reference)
+    words = '{"error": {"type": "invalid_request_error", "code": "x", "message": "a\\u0000b\\ud800c"}}'
+    with nonsense_provider(400, words) as settings.STRIPE_API_BASE:
+        get_gateway.cache_clear()
+        charge_refused(reference)
+
+        assert row(reference)["last_error"] == "the provider answered 400 x: ab?c"
 
 
 def test_cancel_payment_of_one_that_never_arrived_is_final(provider: Provider, reference: str) -> None:

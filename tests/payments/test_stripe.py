@@ -1,5 +1,6 @@
 """The adapter against a real provider process: yes, no and unknown are never taken for one another."""
 
+import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -8,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pytest_django import Settings
 
-from payments.gateway import CardDeclined, Charge, ChargeRequest, GatewayUnavailable
+from payments.gateway import CardDeclined, Charge, ChargeRequest, GatewayUnavailable, RequestRefused
 from payments.stripe import StripeGateway
-from tests.provider import Provider, make_request, nonsense_provider
+from tests.provider import Provider, fake_provider, make_request, nonsense_provider
 
 
 def charges_of(gateway: StripeGateway, request: ChargeRequest) -> list[Charge]:
@@ -66,6 +67,98 @@ def test_a_decline_says_why_and_stays_one(gateway: StripeGateway, token: str, co
             gateway.charge(request)
         assert refusal.value.code == code
     assert charges_of(gateway, request) == []
+
+
+def test_a_request_that_is_refused_for_what_it_says_is_no_no(gateway: StripeGateway) -> None:
+    request = make_request(amount=5_124, currency="KWD")
+    for _ in range(2):
+        with pytest.raises(
+            RequestRefused, match="400 parameter_invalid_integer: Amounts in kwd must be a multiple of 10"
+        ):
+            gateway.charge(request)
+    assert gateway.cancel(replace(request, only_refused=True)) is None
+    assert gateway.cancel(request) is None  # by the list
+    assert charges_of(gateway, request) == []
+
+
+REFUSAL = '{"error": {"type": "invalid_request_error", "code": "currency_not_enabled", "message": "no"%s}}'
+EMPTY_LIST = '{"object": "list", "url": "/v1/payment_intents", "has_more": false, "data": []}'
+
+
+def make_intent(status: str, reference: str = "T-1") -> str:
+    intent = {"object": "payment_intent", "id": "pi_1", "created": 1, "latest_charge": None, "last_payment_error": None}
+    money = {"amount_received": 1234, "currency": "gbp", "metadata": {"reference": reference}}
+    return json.dumps({**intent, **money, "status": status})
+
+
+def make_list(*intents: str) -> str:
+    return EMPTY_LIST.replace("[]", f"[{', '.join(intents)}]")
+
+
+def test_the_list_decides_where_a_refused_cancel_proves_nothing(settings: Settings) -> None:
+    request = make_request(reference="T-1")
+
+    def cancel(listed: str, *, only_refused: bool = False) -> Charge | None:
+        with fake_provider(lambda method, _: (200, listed) if method == "GET" else (400, REFUSAL % "")) as url:
+            settings.STRIPE_API_BASE = url
+            return StripeGateway().cancel(replace(request, only_refused=only_refused))
+
+    assert cancel(EMPTY_LIST) is None
+    assert cancel(make_list(make_intent("succeeded", "T-2"))) is None
+    assert cancel("nonsense", only_refused=True) is None  # nothing was ever in flight: not even looked for
+    for unknown in ("nonsense", make_list(make_intent("processing"))):
+        with pytest.raises(GatewayUnavailable):
+            cancel(unknown)
+
+
+def test_a_charge_in_the_list_is_returned_though_the_cancel_is_refused(settings: Settings) -> None:
+    def answer(method: str, path: str) -> tuple[int, str]:
+        if method == "POST":
+            return 400, REFUSAL % ""
+        return 200, make_intent("succeeded") if path.endswith("pi_1") else make_list(make_intent("succeeded"))
+
+    with fake_provider(answer) as settings.STRIPE_API_BASE:
+        charge = StripeGateway().cancel(make_request(reference="T-1"))
+    assert charge is not None
+    assert (charge.provider_id, charge.amount) == ("pi_1", 1234)
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (401, REFUSAL % ""),
+        (403, REFUSAL % ""),
+        (404, REFUSAL % ""),
+        (429, REFUSAL % ""),
+        (409, '{"error": {"type": "idempotency_error", "code": "idempotency_key_in_use", "message": "no"}}'),
+        (400, '{"error": {"type": "idempotency_error", "message": "no"}}'),
+        (400, REFUSAL % ', "payment_intent": {"id": "pi_1", "object": "payment_intent"}'),  # it was made all the same
+        (500, REFUSAL % ""),
+    ],
+)
+def test_what_is_refused_for_another_reason_is_unknown(settings: Settings, status: int, body: str) -> None:
+    with nonsense_provider(status, body) as settings.STRIPE_API_BASE, pytest.raises(GatewayUnavailable) as unknown:
+        StripeGateway().charge(make_request())
+    assert not isinstance(unknown.value, RequestRefused)
+
+
+@pytest.mark.parametrize("status", ["succeeded", "canceled", "requires_payment_method", "processing"])
+def test_somebody_elses_intent_is_never_ours(settings: Settings, status: str, caplog: pytest.LogCaptureFixture) -> None:
+    with nonsense_provider(200, make_intent(status, reference="T-2")) as settings.STRIPE_API_BASE:
+        for ask in (StripeGateway().charge, StripeGateway().cancel):
+            with pytest.raises(GatewayUnavailable, match="somebody else's"):
+                ask(make_request(reference="T-1"))
+    assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR"]
+    assert "T-2" in caplog.text
+
+
+def test_somebody_elses_decline_is_no_no(settings: Settings) -> None:
+    intent = make_intent("requires_payment_method", reference="T-2")
+    error = {"type": "card_error", "code": "card_declined", "message": "no", "payment_intent": json.loads(intent)}
+    with nonsense_provider(402, json.dumps({"error": error})) as settings.STRIPE_API_BASE:
+        gateway = StripeGateway()
+        with pytest.raises(GatewayUnavailable, match="somebody else's"):
+            gateway.charge(make_request(reference="T-1"))
 
 
 def test_an_amount_that_can_never_be_charged_is_declined(gateway: StripeGateway) -> None:
@@ -304,7 +397,9 @@ def test_an_intent_that_took_nothing_is_no_charge(gateway: StripeGateway, provid
     assert gateway.retrieve(intent["id"]) is None
 
 
-INTENT = '{"object": "payment_intent", "id": "pi_1", "created": 1, "metadata": {}, "latest_charge": null, '
+INTENT = (
+    '{"object": "payment_intent", "id": "pi_1", "created": 1, "metadata": {"reference": "T-1"}, "latest_charge": null, '
+)
 
 
 @pytest.mark.parametrize(
@@ -326,8 +421,8 @@ INTENT = '{"object": "payment_intent", "id": "pi_1", "created": 1, "metadata": {
 def test_nonsense_is_unknown_and_says_which(settings: Settings, status: int, body: str, says: str) -> None:
     with nonsense_provider(status, body) as settings.STRIPE_API_BASE:
         with pytest.raises(GatewayUnavailable, match=says) as unknown:
-            StripeGateway().charge(make_request())
+            StripeGateway().charge(make_request(reference="T-1"))
         with pytest.raises(GatewayUnavailable):
-            StripeGateway().cancel(make_request())
+            StripeGateway().cancel(make_request(reference="T-1"))
     assert "secret" not in str(unknown.value)
     assert unknown.value.__cause__ is None
