@@ -169,6 +169,7 @@ class StripeGateway:
             intent = self._api.payment_intents.cancel(intent_id)
         except stripe.InvalidRequestError:
             intent = self._retrieve(intent_id)  # its state is the reason
+        check_reference(intent, request)
         match intent.status:
             case "canceled":
                 return None
@@ -257,7 +258,9 @@ def read_number(value: object) -> int:
 
 
 def reference_of(intent: stripe.PaymentIntent) -> str:
-    return str(getattr(intent.metadata, "reference", ""))  # empty: not made by this shop
+    reference = getattr(intent.metadata, "reference", "")
+    is_ours = isinstance(reference, str) and reference.isprintable()
+    return reference if is_ours else ""  # empty: not made by this shop
 
 
 def check_reference(intent: stripe.PaymentIntent | None, request: ChargeRequest) -> None:

@@ -20,6 +20,7 @@ ENDS = {
     "pm_sandbox_slow": ("CONFIRMED", ""),
     "pm_sandbox_drop": ("CONFIRMED", ""),
     "pm_sandbox_hang": ("CONFIRMED", ""),
+    "pm_sandbox_trickle": ("CONFIRMED", ""),
     "pm_sandbox_500_after": ("CONFIRMED", ""),
     "pm_sandbox_500_before": ("CANCELLED", "expired"),
     "pm_sandbox_processing": ("CONFIRMED", ""),

@@ -152,6 +152,21 @@ def test_somebody_elses_intent_is_never_ours(settings: Settings, status: str, ca
     assert "T-2" in caplog.text
 
 
+@pytest.mark.parametrize("reference", ["T-\0", "\ud800", ["T-1"], 7, None])
+def test_a_reference_that_no_order_has_is_listed_as_nobodys(settings: Settings, reference: object) -> None:
+    intent = json.loads(make_intent("succeeded")) | {"metadata": {"reference": reference}}
+    with nonsense_provider(200, make_list(json.dumps(intent))) as settings.STRIPE_API_BASE:
+        assert [charge.reference for charge in StripeGateway().list_charges()] == [""]
+
+
+def test_a_cancel_that_is_answered_with_somebody_elses_intent_is_unknown(settings: Settings) -> None:
+    def answer(_method: str, path: str) -> tuple[int, str]:
+        return 200, make_intent("canceled", "T-2" if path.endswith("/cancel") else "T-1")
+
+    with fake_provider(answer) as settings.STRIPE_API_BASE, pytest.raises(GatewayUnavailable, match="somebody else's"):
+        StripeGateway().cancel(make_request(reference="T-1"))
+
+
 def test_somebody_elses_decline_is_no_no(settings: Settings) -> None:
     intent = make_intent("requires_payment_method", reference="T-2")
     error = {"type": "card_error", "code": "card_declined", "message": "no", "payment_intent": json.loads(intent)}
