@@ -157,6 +157,7 @@ AUDIT_DAYS = env.int("AUDIT_DAYS", default=2)  # how far back beat's audit asks 
 MAIL_EVERY = env.float("MAIL_EVERY", default=5)
 MAIL_AFTER = 60  # seconds to the second try of a mail; then twice as long, at most MAIL_AFTER_MAX
 MAIL_AFTER_MAX = 6 * 3600
+MAIL_TIMEOUT = env.float("MAIL_TIMEOUT", default=20)  # seconds for the whole sending of one mail
 
 # Seconds by which the clocks of two machines may differ. No message expires sooner: Celery compares the clock of who
 # publishes it with that of who takes it.
@@ -226,7 +227,7 @@ if not STRIPE_API_BASE:
 SHOP_URL = env.str("SHOP_URL", default="")  # where customers find the shop: for the links in mails
 MAIL = env.email_url("EMAIL_URL", default="consolemail://")
 if django.VERSION < (6, 1):
-    vars().update(MAIL, EMAIL_TIMEOUT=10)
+    vars().update(MAIL, EMAIL_TIMEOUT=min(10, MAIL_TIMEOUT))
 else:  # the same under its new names
     MAIL_OPTIONS = {
         "host": MAIL.get("EMAIL_HOST"),
@@ -240,7 +241,7 @@ else:  # the same under its new names
     MAILERS = {
         "default": {
             "BACKEND": MAIL["EMAIL_BACKEND"],
-            "OPTIONS": {"timeout": 10, **MAIL_OPTIONS} if "smtp" in MAIL["EMAIL_BACKEND"] else {},
+            "OPTIONS": {"timeout": min(10, MAIL_TIMEOUT), **MAIL_OPTIONS} if "smtp" in MAIL["EMAIL_BACKEND"] else {},
         }
     }
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="shop@localhost")

@@ -75,7 +75,7 @@ class Stack:
         return {**self.caller_environment, **self.environment}
 
     def process(self, name: str) -> Process:
-        """One of postgres, valkey, provider, web, payments, orders, beat."""
+        """One of postgres, valkey, provider, web, payments, orders, mails, beat."""
         return next(process for process in self.supervisor.processes if process.name == name)
 
     def log(self, name: str) -> Path:
@@ -166,10 +166,9 @@ def run_stack(
                 " --preload --no-control-socket",
                 url=stack.web_url,
             ),
-            _service(
-                stack, "payments", f"{WORKER} --queues payments,mails --pool threads --concurrency 8 -n payments@%h"
-            ),
+            _service(stack, "payments", f"{WORKER} --queues payments --pool threads --concurrency 8 -n payments@%h"),
             _service(stack, "orders", f"{WORKER} --queues orders,sweep --pool solo --concurrency 1 -n orders@%h"),
+            _service(stack, "mails", f"{WORKER} --queues mails --pool solo --concurrency 1 -n mails@%h"),
             _service(stack, "beat", "celery -A config beat", "--schedule", str(stack.folder / "beat")),
         ]
         try:

@@ -8,10 +8,11 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
-from django.utils.translation import get_language, gettext, pgettext_lazy
+from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext_lazy as _
 
 from catalog.models import Product
+from mail_queue import QueuedMail
 from payments.models import Payment
 
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # no I, L, O or U: nobody misreads a code on the phone
@@ -192,7 +193,7 @@ class Tick(models.Model):
         return self.task
 
 
-class OrderMail(models.Model):
+class OrderMail(QueuedMail):
     """A mail that an order owes its customer: written with what it tells of, sent afterwards."""
 
     class Kind(models.TextChoices):
@@ -201,10 +202,6 @@ class OrderMail(models.Model):
 
     order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="mails", verbose_name=_("order"))
     kind = models.CharField(_("kind"), max_length=9, choices=Kind)
-    created_at = models.DateTimeField(_("created at"), db_default=Now())
-    send_after = models.DateTimeField(_("send after"), db_default=Now())
-    attempts = models.PositiveIntegerField(_("attempts"), default=0)
-    sent_at = models.DateTimeField(pgettext_lazy("mail", "sent at"), null=True, blank=True)
 
     class Meta:
         verbose_name = _("order mail")
@@ -214,7 +211,7 @@ class OrderMail(models.Model):
         constraints = [models.UniqueConstraint(fields=["order", "kind"], name="mail_once")]
 
     def __str__(self) -> str:
-        return f"{self.order_id}: {self.kind}"
+        return f"{self.kind} of {self.order.code}"
 
 
 class OrderEvent(models.Model):

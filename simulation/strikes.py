@@ -39,6 +39,8 @@ DECK: dict[tuple[str, Action], int] = {
     ("web", "kill"): 1,
     ("web", "kill_child"): 2,
     ("web", "freeze"): 1,
+    ("mails", "kill"): 1,
+    ("mails", "freeze"): 1,
     ("beat", "kill"): 1,
     ("beat", "freeze"): 1,
     ("beat", "double"): 1,

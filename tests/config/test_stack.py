@@ -19,7 +19,7 @@ from config.stack import Stack, answers_http, run_servers
 from config.var import BASE_DIR
 from tests.servers import GIVEN
 
-NAMES = ["valkey", "postgres", "provider", "web", "payments", "orders", "beat"]
+NAMES = ["valkey", "postgres", "provider", "web", "payments", "orders", "mails", "beat"]
 PRINT_PORT = "from django.db import connection; print(connection.settings_dict['PORT'])"
 ENVIRONMENT = {name: value for name, value in GIVEN.items() if not name.endswith(("DATABASE_URL", "REDIS_URL"))}
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from random import Random
 from uuid import uuid4
 
@@ -12,6 +13,7 @@ import psycopg
 import pytest
 import redis
 
+from tests.crash.conftest import run_drill
 from tests.crash.drill import DECLINED, VISA, Drill, Purchase, wait_for
 from tests.crash.stories import (
     EXPIRED,
@@ -23,6 +25,7 @@ from tests.crash.stories import (
     finish,
     resume_while_it_is_finalized,
 )
+from tests.mail_server import run_mail_server
 
 SLOW, DROPPED, HANGING = "pm_sandbox_slow", "pm_sandbox_drop", "pm_sandbox_hang"
 ENDS = {VISA: PAID, DECLINED: REFUSED, SLOW: PAID, DROPPED: PAID, HANGING: PAID}
@@ -323,3 +326,29 @@ def test_postgresql_dies_and_recovers(drill: Drill, crowd: Crowd, sent: signal.S
     crowd.assert_all_is_well()
     with psycopg.connect(drill.stack.environment["DATABASE_URL"]) as connection:
         assert connection.execute("SHOW fsync").fetchone() == ("on",)
+
+
+def test_a_mail_server_that_does_not_answer(tmp_path: Path) -> None:
+    """All orders end meanwhile, and their mails go out afterwards, one at a time."""
+    purchases = [Purchase("MUG") for _ in range(9)]
+    with run_mail_server() as mail_server, run_drill(tmp_path, EMAIL_URL=mail_server.url, MAIL_EVERY="0.5") as drill:
+        drill.stock(["MUG"])
+        mail_server.answering.clear()
+        drill.insist(purchases[0])
+        wait_for(lambda: mail_server.clients, "a mail that is held")
+
+        for purchase in purchases[1:]:
+            drill.insist(purchase)
+        for purchase in purchases:
+            drill.wait_until_final(purchase)
+            assert drill.status_of(purchase) == "CONFIRMED"
+        assert mail_server.mails == []
+
+        mail_server.answering.set()
+        drill.execute("UPDATE orders_ordermail SET send_after = now() WHERE sent_at IS NULL")
+        wait_for(lambda: len(mail_server.mails) >= len(purchases), "the mails")
+        wait_for(lambda: drill.query("SELECT count(*) FROM orders_ordermail WHERE sent_at IS NULL") == 0, "their notes")
+        assert len({mail["Message-ID"] for mail in mail_server.mails}) == len(purchases)
+        assert mail_server.most_at_once == 1
+        assert drill.stock_of("MUG") == (1, 0)
+        assert drill.audit() == []

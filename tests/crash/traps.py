@@ -49,7 +49,7 @@ def set_traps() -> None:
 def name_process() -> str:
     """The stack's name for this process, by its command line."""
     words = {word.partition("@")[0] for word in sys.argv}  # a worker's is NAME@%h
-    named = words & {"payments", "orders", "beat"}
+    named = words & {"payments", "orders", "mails", "beat"}
     return named.pop() if named else "web" if "gunicorn" in sys.argv[0] else ""
 
 
