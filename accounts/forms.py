@@ -1,16 +1,15 @@
-"""Signing up and logging in by email, in whatever case it is typed."""
+"""Logging in and asking for links by email, in whatever case it is typed."""
 
 from typing import Any
 
 from django import forms
 from django.contrib.admin.forms import AdminAuthenticationForm
-from django.contrib.auth.forms import AuthenticationForm, BaseUserCreationForm, UsernameField
+from django.contrib.auth.forms import AuthenticationForm, UsernameField
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from accounts.addresses import AddressField
 from accounts.limits import limit_log_in
-from accounts.models import User
 from rate_limit import LimitReached, count_minutes
 
 
@@ -48,16 +47,7 @@ def explain_limit(limit: LimitReached) -> str:
     return text % {"count": minutes}
 
 
-class SignUpForm(BaseUserCreationForm):  # type: ignore[type-arg]  # Django's own is not generic
+class AddressForm(forms.Form):
+    """An address that a link is asked for; whether it has an account is nobody else's business."""
+
     email = AddressField(label=_("Email"), max_length=254, widget=forms.EmailInput(attrs={"autocomplete": "email"}))
-
-    class Meta:
-        model = User
-        fields = ["email"]
-        field_classes: dict[str, type[forms.Field]] = {}
-
-    def clean_email(self) -> str:
-        email: str = self.cleaned_data["email"]
-        if User.objects.filter(email=email).exists():
-            raise forms.ValidationError(_("There is an account with this email: log in, or reset its password."))
-        return email

@@ -1,10 +1,13 @@
-"""The people who log in: customers and staff, known by their email."""
+"""The people who log in: customers and staff, known by their email; and the mails that they ask for."""
 
 from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractUser, UserManager
 from django.db import models
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+
+from mail_queue import QueuedMail
 
 
 class EmailUserManager(UserManager["User"]):
@@ -32,3 +35,26 @@ class User(AbstractUser):
     @property
     def is_email_verified(self) -> bool:
         return self.verified_email == self.email
+
+
+class AccountMail(QueuedMail):
+    """A link that somebody asked for. It is made when it is sent, and goes to the address alone."""
+
+    class Kind(models.TextChoices):
+        SIGN_UP = "sign_up", _("Create an account")
+        RESET = "reset", _("Reset a password")
+        VERIFY = "verify", _("Confirm an address")
+
+    kind = models.CharField(_("kind"), max_length=7, choices=Kind)
+    email = models.EmailField(_("email address"))
+    language = models.CharField(_("language"), max_length=16)
+    shop_url = models.CharField(_("shop's URL"), max_length=300, blank=True)
+
+    class Meta:
+        verbose_name = _("account mail")
+        verbose_name_plural = _("account mails")
+        ordering = ["pk"]
+        indexes = [models.Index(fields=["send_after"], condition=Q(sent_at__isnull=True), name="account_mail_to_send")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.pk}"

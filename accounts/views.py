@@ -1,69 +1,74 @@
-"""Signing up, and showing that the email is one's own. Log-in, log-out and passwords are Django's views: see urls."""
+"""Signing up, and asking for links by mail. Log-in, log-out and new passwords are Django's views: see urls."""
 
-import logging
 from typing import cast
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import login
 from django.contrib.auth.decorators import login_required
-from django.contrib.auth.forms import PasswordResetForm
-from django.contrib.auth.views import PasswordResetView
-from django.core.mail import send_mail
+from django.contrib.auth.forms import SetPasswordForm
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.template.loader import render_to_string
-from django.urls import reverse, reverse_lazy
 from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accounts.forms import SignUpForm, explain_limit
-from accounts.limits import limit_mail
-from accounts.models import User
-from accounts.services import LinkInvalid, make_verification_token, verify_email
+from accounts.forms import AddressForm, explain_limit
+from accounts.mails import request_mail
+from accounts.models import AccountMail, User
+from accounts.services import LinkInvalid, read_sign_up_token, verify_email
 from rate_limit import LimitReached
 
-logger = logging.getLogger(__name__)
+Kind = AccountMail.Kind
 
 
-@sensitive_post_parameters("password1", "password2")
 @require_http_methods(["GET", "HEAD", "POST"])
 def sign_up(request: HttpRequest) -> HttpResponse:
     if request.user.is_authenticated:
         return redirect("order-history")
-    form = SignUpForm(request.POST or None)
-    if form.is_valid():
-        try:
-            with transaction.atomic():
-                user = cast(User, form.save())
-        except IntegrityError:  # a double click was quicker
-            return redirect("log-in")
-        login(request, user)
-        _mail_link(request, user)
-        return redirect("order-history")
-    return render(request, "accounts/sign_up.html", {"form": form})
+    return _ask_for_link(request, kind=Kind.SIGN_UP, template="accounts/sign_up.html", sent="sign-up-sent")
 
 
-class ResetPassword(PasswordResetView):
-    template_name = "accounts/password_reset.html"
-    email_template_name = "accounts/password_reset.txt"
-    subject_template_name = "accounts/password_reset_subject.txt"
-    success_url = reverse_lazy("password-reset-sent")
+@require_http_methods(["GET", "HEAD", "POST"])
+def reset_password(request: HttpRequest) -> HttpResponse:
+    return _ask_for_link(request, kind=Kind.RESET, template="accounts/password_reset.html", sent="password-reset-sent")
 
-    def form_valid(self, form: PasswordResetForm) -> HttpResponse:
-        try:
-            limit_mail(kind="reset", email=form.cleaned_data["email"].lower(), ip=self.request.META["REMOTE_ADDR"])
-        except LimitReached as limit:  # whether there is such an account or not: the answer must not tell
-            form.add_error(None, explain_limit(limit))
-            return self.form_invalid(form)
-        return super().form_valid(form)
+
+@sensitive_post_parameters("new_password1", "new_password2")
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def create_account(request: HttpRequest, *, token: str) -> HttpResponse:
+    """Who has the link reads the address's mails: so the account is theirs, and its email is verified."""
+    try:
+        email = read_sign_up_token(token)
+    except LinkInvalid:
+        return render(request, "accounts/create_account.html")
+    if User.objects.filter(email=email).exists():
+        return _send_to_log_in(request)
+    form = SetPasswordForm(User(email=email, verified_email=email), request.POST or None)
+    if not form.is_valid():
+        return render(request, "accounts/create_account.html", {"form": form, "email": email})
+    try:
+        with transaction.atomic():
+            user = form.save()
+    except IntegrityError:  # a double click was quicker
+        return _send_to_log_in(request)
+    login(request, user)
+    return redirect("order-history")
 
 
 @login_required
 @require_POST
 def send_verification(request: HttpRequest) -> HttpResponse:
-    _mail_link(request, cast(User, request.user))
+    email = cast(User, request.user).email
+    try:
+        _request_mail(request, kind=Kind.VERIFY, email=email)
+    except LimitReached as limit:
+        messages.error(request, explain_limit(limit))
+    else:
+        messages.info(request, _("We sent a link to %(email)s. Open it to confirm the address.") % {"email": email})
     return redirect("order-history")
 
 
@@ -79,17 +84,25 @@ def verify(request: HttpRequest, *, token: str) -> HttpResponse:
     return redirect("order-history")
 
 
-def _mail_link(request: HttpRequest, user: User) -> None:
-    link = request.build_absolute_uri(reverse("verify-email", args=[make_verification_token(user)]))
-    text = render_to_string("accounts/verify_email.txt", {"link": link})
-    try:
-        limit_mail(kind="verify", email=user.email, ip=request.META["REMOTE_ADDR"])
-        send_mail(_("Confirm your email address"), text, None, [user.email])
-    except (OSError, ValueError):  # smtplib's too; an address of old that no server takes
-        logger.exception("the verification mail could not be sent")
-        messages.error(request, _("We could not send you the link just now. Ask for it again here later."))
-        return
-    except LimitReached as limit:
-        messages.error(request, explain_limit(limit))
-        return
-    messages.info(request, _("We sent a link to %(email)s. Open it to confirm the address.") % {"email": user.email})
+def _ask_for_link(request: HttpRequest, *, kind: AccountMail.Kind, template: str, sent: str) -> HttpResponse:
+    # Whether the address has an account is not looked up here: neither the answer nor its time may tell.
+    form = AddressForm(request.POST or None)
+    if form.is_valid():
+        try:
+            _request_mail(request, kind=kind, email=form.cleaned_data["email"])
+        except LimitReached as limit:
+            form.add_error(None, explain_limit(limit))
+        else:
+            return redirect(sent)
+    return render(request, template, {"form": form})
+
+
+def _request_mail(request: HttpRequest, *, kind: AccountMail.Kind, email: str) -> None:
+    # The Host header is the visitor's own word: nothing of it is kept where the shop knows its address.
+    shop_url = "" if settings.SHOP_URL else request.build_absolute_uri("/").rstrip("/")
+    request_mail(kind=kind, email=email, ip=request.META["REMOTE_ADDR"], shop_url=shop_url)
+
+
+def _send_to_log_in(request: HttpRequest) -> HttpResponse:
+    messages.info(request, _("You have an account already. Log in."))
+    return redirect("log-in")

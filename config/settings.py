@@ -186,6 +186,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 24 * 3600,
         "options": {"expires": 3600},
     },
+    "delete-old-mails": {
+        "task": "accounts.tasks.delete_old_mails",
+        "schedule": 24 * 3600,
+        "options": {"expires": 3600},
+    },
     "audit-orders": {
         "task": "orders.tasks.audit_orders",
         "schedule": AUDIT_EVERY,
@@ -202,7 +207,7 @@ LIMIT_WINDOW = read_number("LIMIT_WINDOW", 60 * 60, least=1)  # seconds
 CHECKOUT_LIMITS = read_limits("CHECKOUT_LIMITS", session=10, account=10, ip=60)
 DECLINE_LIMITS = read_limits("DECLINE_LIMITS", session=5, account=5, ip=20)
 LOG_IN_LIMITS = read_limits("LOG_IN_LIMITS", account=10, ip=50)  # tries
-MAIL_LIMITS = read_limits("MAIL_LIMITS", account=3, ip=20)  # to reset a password or verify an email
+MAIL_LIMITS = read_limits("MAIL_LIMITS", account=3, ip=20)  # of each kind: see accounts.models.AccountMail
 API_TOKENS = read_list("API_TOKENS")  # of clients of the API that none of these limits hold
 SHOP_LOW_STOCK = env.int("SHOP_LOW_STOCK", default=10)  # units; staff are shown products with as many left, or fewer
 

@@ -5,6 +5,7 @@ import logging
 from celery import chain, shared_task
 from django.conf import settings
 
+from accounts import mails as account_mails
 from orders import audit, liveness, mails, services
 from payments.tasks import cancel_payment, charge_payment
 
@@ -50,4 +51,6 @@ def audit_orders() -> None:
 
 @shared_task
 def send_due_mails() -> None:
+    # In one task, each for its time: of two tasks that wait behind a slow mail server one might never have its turn.
+    account_mails.send_due_mails()
     mails.send_due_mails()

@@ -16,12 +16,13 @@ from babel.messages.catalog import Catalog, Message
 from babel.messages.mofile import read_mo
 from babel.messages.pofile import read_po
 from django.core import mail as outbox
-from django.core.mail import EmailMessage
 from django.template.loader import render_to_string
 from django.test import Client
 from django.utils import timezone, translation
 
+from accounts.mails import send_due_mails as send_account_mails
 from accounts.models import User
+from accounts.services import make_sign_up_token
 from config.var import BASE_DIR
 from orders.mails import send_due_mails
 from orders.models import Order
@@ -384,14 +385,36 @@ def test_a_mail_in_a_language_the_shop_has_not_is_in_the_shops_own(mug: Any, lan
 
 
 @pytest.mark.django_db
-def test_the_accounts_mails_are_in_the_readers_language(client: Client, mailoutbox: list[EmailMessage]) -> None:
-    form = {"email": "ann@example.com", "password1": PASSWORD, "password2": PASSWORD}
-    client.post("/account/sign-up/", form, headers=KOREAN)
-    client.post("/account/password/", {"email": "ann@example.com"}, headers=KOREAN)
+@pytest.mark.parametrize(
+    ("path", "is_known", "subject"),
+    [
+        ("/account/sign-up/", False, "계정 만들기"),
+        ("/account/sign-up/", True, "이미 계정이 있습니다"),
+        ("/account/password/", True, "새 비밀번호 설정"),
+        ("/account/verify/", True, "이메일 주소를 확인해 주십시오"),
+    ],
+)
+def test_the_accounts_mails_are_in_the_readers_language(
+    client: Client, path: str, is_known: bool, subject: str
+) -> None:
+    if is_known:
+        ann = User.objects.create_user("ann@example.com", PASSWORD)
+        if path == "/account/verify/":
+            client.force_login(ann)
+    client.post(path, {"email": "ann@example.com"}, headers=KOREAN)
 
-    assert [mail.subject for mail in mailoutbox] == ["이메일 주소를 확인해 주십시오", "새 비밀번호 설정"]
-    for mail in mailoutbox:
-        assert find_english(re.sub(r"http\S+", "", str(mail.body))) == []
+    assert send_account_mails() == 1
+
+    (mail,) = outbox.outbox
+    assert mail.subject == subject
+    assert find_english(re.sub(r"http\S+", "", str(mail.body))) == []
+
+
+@pytest.mark.django_db
+def test_the_way_to_an_account_is_korean(client: Client) -> None:
+    assert_korean(client, "/account/sign-up/sent/")
+    assert_korean(client, "/account/sign-up/x/")
+    assert_korean(client, f"/account/sign-up/{make_sign_up_token('ann@example.com')}/")
 
 
 # --- the back office

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -63,16 +64,34 @@ def expect_status(page: Page, title: str) -> None:
     expect(page.locator("#status h2")).to_have_text(title)
 
 
-def sign_up(page: Page, email: str = "") -> str:
-    """Create an account and be logged in to it; return its email."""
+def sign_up(page: Page, stack: Stack, email: str = "") -> str:
+    """Create an account with the mailed link and be logged in to it; return its email."""
     email = email or f"{uuid4().hex}@example.com"
-    page.goto("/account/sign-up/")
-    page.get_by_label("Email").fill(email)
-    page.get_by_label("Password", exact=True).fill(PASSWORD)
-    page.get_by_label("Password confirmation").fill(PASSWORD)
-    page.get_by_role("main").get_by_role("button", name="Create an account").click()
+    page.goto(ask_for_account(page, stack, email))
+    page.get_by_label("New password", exact=True).fill(PASSWORD)
+    page.get_by_label("New password confirmation").fill(PASSWORD)
+    page.get_by_role("main").get_by_role("button", name="Create my account").click()
     page.wait_for_url("**/orders/")
     return email
+
+
+def ask_for_account(page: Page, stack: Stack, email: str) -> str:
+    """The mailed link with which the account is created."""
+    page.goto("/account/sign-up/")
+    page.get_by_label("Email").fill(email)
+    page.get_by_role("main").get_by_role("button", name="Send me a link").click()
+    page.wait_for_url("**/account/sign-up/sent/")
+    return find_link(stack, email)
+
+
+def find_link(stack: Stack, email: str) -> str:
+    """The link in the newest mail to the address, once the mails worker has printed it."""
+    mail = re.compile(rf"^To: {re.escape(email)}$.*?^(http\S+)$", re.MULTILINE | re.DOTALL)
+    deadline = time.monotonic() + 30
+    while not (links := mail.findall(stack.log("mails").read_text())):
+        assert time.monotonic() < deadline, f"no mail to {email}"
+        time.sleep(0.1)
+    return str(links[-1])
 
 
 def make_staff(stack: Stack, email: str) -> None:

@@ -12,7 +12,7 @@ from tests.browser.shop import PROVIDER_FAILS, buy, expect_status, make_staff, r
 def desk(open_tab: OpenTab, stack: Stack) -> Page:
     """A tab of somebody who may do everything in the admin."""
     page = open_tab()
-    make_staff(stack, sign_up(page))
+    make_staff(stack, sign_up(page, stack))
     return page
 
 

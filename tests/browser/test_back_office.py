@@ -30,7 +30,7 @@ def order(open_tab: OpenTab, stack: Stack, sku: str) -> str:
 
 def open_desk(open_tab: OpenTab, stack: Stack, color_scheme: ColorScheme = "light") -> Page:
     page = open_tab(color_scheme=color_scheme)
-    make_staff(stack, sign_up(page))
+    make_staff(stack, sign_up(page, stack))
     return page
 
 

@@ -36,7 +36,7 @@ def test_a_guest_buys(page: Page, stack: Stack, sku: str) -> None:
 
 
 def test_a_user_buys_and_finds_the_order_in_the_history(page: Page, stack: Stack, sku: str) -> None:
-    sign_up(page)
+    sign_up(page, stack)
     buy(page, sku)
     expect_status(page, "Confirmed")
     code = page.locator("h1 .code").inner_text()
@@ -49,8 +49,8 @@ def test_a_user_buys_and_finds_the_order_in_the_history(page: Page, stack: Stack
     assert read_orders(stack, sku) == [CONFIRMED]
 
 
-def test_a_user_logs_out_and_in_again(page: Page) -> None:
-    email = sign_up(page)
+def test_a_user_logs_out_and_in_again(page: Page, stack: Stack) -> None:
+    email = sign_up(page, stack)
     page.get_by_role("button", name="Log out").click()
     page.get_by_role("link", name="Log in").click()
     page.get_by_label("Email").fill(email.upper())

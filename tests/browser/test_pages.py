@@ -3,13 +3,24 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from playwright.sync_api import Page, Request
 
 from config.stack import Stack
 from tests.browser.conftest import OpenTab
-from tests.browser.shop import DECLINED, PAYS, buy, expect_status, fill_checkout, pay, put_in_cart, sign_up
+from tests.browser.shop import (
+    DECLINED,
+    PAYS,
+    ask_for_account,
+    buy,
+    expect_status,
+    fill_checkout,
+    pay,
+    put_in_cart,
+    sign_up,
+)
 
 AXE = (Path(__file__).parent / "axe.min.js").read_text()
 # Without preload: axe would add inline styles of what a stylesheet imports, which the Content-Security-Policy refuses.
@@ -25,18 +36,34 @@ def themed_page(request: pytest.FixtureRequest, open_tab: OpenTab) -> Page:
     return open_tab(color_scheme=request.param)
 
 
-@pytest.mark.parametrize("path", ["/", "/?q=mug", "/?q=nothing-of-that-kind", "/cart/", "/account/password/"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/?q=mug",
+        "/?q=nothing-of-that-kind",
+        "/cart/",
+        "/account/password/",
+        "/account/sign-up/",
+        "/account/sign-up/sent/",
+    ],
+)
 def test_a_page_is_accessible(themed_page: Page, path: str, skus: Iterator[str]) -> None:
     themed_page.goto(path)
     assert find_barriers(themed_page) == []
 
 
-@pytest.mark.parametrize("path", ["/account/log-in/", "/account/sign-up/"])
-def test_a_form_is_accessible_before_and_after_it_is_filled_in_wrongly(themed_page: Page, path: str) -> None:
-    themed_page.goto(path)
+@pytest.mark.parametrize("form", ["log-in", "create-account"])
+def test_a_form_is_accessible_before_and_after_it_is_filled_in_wrongly(
+    themed_page: Page, stack: Stack, form: str
+) -> None:
+    if form == "log-in":
+        themed_page.goto("/account/log-in/")
+        themed_page.get_by_label("Email").fill("nobody@example.com")
+    else:
+        themed_page.goto(ask_for_account(themed_page, stack, f"{uuid4().hex}@example.com"))
     assert find_barriers(themed_page) == []
 
-    themed_page.get_by_label("Email").fill("nobody@example.com")
     for password in themed_page.locator("[type=password]").all():
         password.fill("1")
     themed_page.get_by_role("main").get_by_role("button").click()
@@ -62,8 +89,8 @@ def test_a_declined_order_is_accessible(themed_page: Page, sku: str) -> None:
     assert find_barriers(themed_page) == []
 
 
-def test_the_history_is_accessible(themed_page: Page, sku: str) -> None:
-    sign_up(themed_page)
+def test_the_history_is_accessible(themed_page: Page, stack: Stack, sku: str) -> None:
+    sign_up(themed_page, stack)
     buy(themed_page, sku)
     themed_page.goto("/orders/")
     assert find_barriers(themed_page) == []
