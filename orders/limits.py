@@ -1,8 +1,9 @@
 """How much one visitor may check out: holds are free stock for bots, and declines a way to try out stolen cards."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import takewhile
 
 from django.conf import settings
 from redis.exceptions import RedisError
@@ -16,6 +17,9 @@ from payments.models import Payment
 from rate_limit import Limit, LimitReached, find_network, give_turn_back, read_turns, take_turn
 
 logger = logging.getLogger(__name__)
+
+WAIT_FOR_ANSWERS = 10  # seconds; a bank's answer takes two, but for the cards that are asked for again
+UNDER_WAY = 60  # seconds; no request to place an order takes as long, by the time limits of its statements
 
 
 class TooManyCheckouts(CheckoutRefused):
@@ -36,6 +40,7 @@ def limit_checkout(
 ) -> Iterator[None]:
     """Count the checkout that is made within for its session, account and IP address, once however often it is sent.
 
+    A card that has no answer yet counts as declined until it has one, or many at once would pass that limit.
     Raises TooManyCheckouts or TooManyDeclines, having counted nothing; never for a key whose order is placed. What is
     refused within is not counted, unless it is sent at the same time and not refused there. Where Redis is down nobody
     is limited: the shop sells.
@@ -57,13 +62,19 @@ def _take_turn(checkout_key: str, subjects: Mapping[str, str]) -> bool:
     """Whether there is a turn to give back: where Redis did not answer, another request's would be taken."""
     limits = [Limit(subject, settings.CHECKOUT_LIMITS[kind]) for kind, subject in subjects.items()]
     try:
-        _check_declines(subjects)
         take_turn(limits, thing=checkout_key, seconds=settings.LIMIT_WINDOW)
     except RedisError as error:
         logger.warning("checkouts are not limited: %s", error)
         return False
     except LimitReached as limit:
         raise TooManyCheckouts("Too many orders in a short time.", retry_after=limit.retry_after) from limit
+    try:
+        _check_declines(checkout_key, subjects)
+    except RedisError as error:
+        logger.warning("declines are not limited: %s", error)
+    except CheckoutRefused:
+        _give_turn_back(checkout_key, subjects)
+        raise
     return True
 
 
@@ -86,14 +97,36 @@ def _name_subjects(ip: str, session_key: str | None, user: User | None) -> Itera
             yield kind, f"checkout:{kind}:{name}"
 
 
-def _check_declines(subjects: Mapping[str, str]) -> None:
+def _check_declines(checkout_key: str, subjects: Mapping[str, str]) -> None:
+    """Raises TooManyDeclines; or TooManyCheckouts where it takes the cards that have no answer yet to reach the limit.
+
+    Our own turn is taken already, and those before it are counted. So of checkouts at the same time each sees all that
+    came first, and no more of them go on than may be declined.
+    """
     # Redis has who asked; what became of it only the rows know.
     limited = {subject: most for kind, subject in subjects.items() if (most := settings.DECLINE_LIMITS[kind])}
     turns = read_turns(limited, seconds=settings.LIMIT_WINDOW)
-    keys = {key for window in turns.values() for key in window}
-    orders = Order.objects.filter(checkout_key__in=keys, payment__status=Payment.Status.DECLINED)
-    declined = set(orders.values_list("checkout_key", flat=True))
+    before = {subject: _take_those_before(checkout_key, window) for subject, window in turns.items()}
+    statuses = _read_statuses({key for window in before.values() for key in window})
     for subject, most in limited.items():
-        leaving = sorted(seconds for key, seconds in turns[subject].items() if key in declined)
-        if len(leaving) >= most:
-            raise TooManyDeclines("Too many cards were declined.", retry_after=int(leaving[-most]) + 1)
+        tried = [(statuses.get(key), seconds) for key, seconds in before[subject].items()]
+        declined = sorted(seconds for status, seconds in tried if status == Payment.Status.DECLINED)
+        if len(declined) >= most:
+            raise TooManyDeclines("Too many cards were declined.", retry_after=int(declined[-most]) + 1)
+        if len(declined) + sum(_may_be_declined(status, seconds) for status, seconds in tried) >= most:
+            raise TooManyCheckouts("Too many orders wait for their bank.", retry_after=WAIT_FOR_ANSWERS)
+
+
+def _take_those_before(checkout_key: str, window: Mapping[str, float]) -> dict[str, float]:
+    return dict(takewhile(lambda turn: turn[0] != checkout_key, window.items()))
+
+
+def _read_statuses(keys: Collection[str]) -> dict[str, str]:
+    """What is known of the payments of the checkouts that have an order."""
+    return dict(Order.objects.filter(checkout_key__in=keys).values_list("checkout_key", "payment__status"))
+
+
+def _may_be_declined(status: str | None, seconds_left: float) -> bool:
+    if status is None:  # not placed: under way, or given up, as by a server that was killed
+        return settings.LIMIT_WINDOW - seconds_left < UNDER_WAY
+    return status in Payment.UNANSWERED

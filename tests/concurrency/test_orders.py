@@ -4,6 +4,7 @@ from functools import partial
 from threading import Barrier
 from typing import Any
 from unittest.mock import patch
+from uuid import uuid4
 
 import pytest
 from django.conf import LazySettings
@@ -11,12 +12,14 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from accounts.models import User
-from orders import services
+from orders import limits, services
 from orders.basket import BasketLine
 from orders.checkout import TooManyUnpaid, place_order
+from orders.limits import TooManyCheckouts, limit_checkout
 from orders.models import Order, OrderEvent
 from orders.services import cancel_order, claim_stuck_orders, finalize_order
 from payments.models import Payment
+from rate_limit import take_turn
 from tests.builders import answer_payment, make_order, make_product, stock_of
 from tests.concurrency.race import race
 
@@ -187,3 +190,47 @@ def test_control_without_the_customers_lock_they_place_more(settings: LazySettin
         place_five_unpaid_at_once()
 
     assert Order.objects.count() == 5
+
+
+def try_cards(settings: LazySettings, ip: str) -> int:
+    """How many of 12 checkouts at the same time go on, where two cards may be declined; none has an answer yet."""
+    settings.REDIS_PREFIX = uuid4().hex  # nobody has ordered anything yet
+    settings.CHECKOUT_LIMITS = {"session": 0, "account": 0, "ip": 0}
+    settings.DECLINE_LIMITS = {"session": 0, "account": 0, "ip": 2}
+    make_product("MUG", stock=50)
+
+    def check_out(key: str) -> Order:
+        with limit_checkout(checkout_key=key, ip=ip):
+            return make_order(checkout_key=key)
+
+    results = race([partial(check_out, f"{ip} {number}") for number in range(12)])
+    assert {type(result) for result in results} <= {Order, TooManyCheckouts}
+    return Order.objects.count()
+
+
+def test_of_cards_that_are_tried_at_the_same_time_no_more_go_on_than_may_be_declined(settings: LazySettings) -> None:
+    assert try_cards(settings, "192.0.2.21") == 2
+
+
+def test_control_where_answers_alone_are_counted_many_cards_pass(
+    settings: LazySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "_may_be_declined", lambda _status, _seconds: False)
+
+    assert try_cards(settings, "192.0.2.21") == 12
+
+
+def test_control_where_a_turn_is_taken_after_the_count_many_cards_pass(
+    settings: LazySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check, all_have_counted = limits._check_declines, Barrier(12, timeout=10)
+
+    def count_and_take(turns: Any, **asked: Any) -> None:
+        check(asked["thing"], {"ip": turns[0].subject})
+        all_have_counted.wait()
+        take_turn(turns, **asked)
+
+    monkeypatch.setattr(limits, "take_turn", count_and_take)
+    monkeypatch.setattr(limits, "_check_declines", lambda _key, _subjects: None)
+
+    assert try_cards(settings, "192.0.2.21") == 12

@@ -4,6 +4,7 @@ from uuid import uuid4
 
 import pytest
 from django.conf import LazySettings
+from django.db import OperationalError
 from django.test import Client
 
 from accounts.models import User
@@ -27,7 +28,7 @@ NO_LIMITS = {"session": 0, "account": 0, "ip": 0}
 def _limits(settings: LazySettings) -> None:
     settings.LIMIT_WINDOW = HOUR
     settings.CHECKOUT_LIMITS = {"session": 2, "account": 3, "ip": 4}
-    settings.DECLINE_LIMITS = {"session": 1, "account": 2, "ip": 3}
+    settings.DECLINE_LIMITS = {"session": 5, "account": 5, "ip": 10}
     settings.SHOP_MAX_UNPAID = 2
 
 
@@ -157,7 +158,9 @@ def test_the_declined_cards_of_a_session_an_account_and_an_address_are_limited(
     check_out(**make_visitor())
 
 
-def test_declined_cards_are_counted_by_what_became_of_the_orders(ip: str) -> None:
+def test_declined_cards_are_counted_by_what_became_of_the_orders(ip: str, settings: LazySettings) -> None:
+    settings.CHECKOUT_LIMITS = NO_LIMITS
+    settings.DECLINE_LIMITS = {"session": 1, "account": 2, "ip": 3}
     session = uuid4().hex
     check_out(ip, session_key=session)
     order = make_order()
@@ -184,6 +187,70 @@ def test_a_decline_limit_lowered_below_what_was_declined_waits_until_enough_has_
         check_out(ip)
 
     assert HOUR - 1000 - 60 < refused.value.retry_after <= HOUR - 1000 + 1
+
+
+# --- cards that have no answer yet
+
+
+@pytest.fixture
+def two_declines(settings: LazySettings) -> None:
+    settings.CHECKOUT_LIMITS = NO_LIMITS
+    settings.DECLINE_LIMITS = {**NO_LIMITS, "ip": 2}
+
+
+@pytest.mark.usefixtures("two_declines")
+@pytest.mark.parametrize("status", Payment.UNANSWERED)
+def test_a_card_without_an_answer_counts_until_it_has_one(ip: str, status: Payment.Status) -> None:
+    check_out(ip, answer=Payment.Status.DECLINED)
+    waiting = check_out(ip, answer=status)
+    before, turns = everything(), count_turns(ip)
+
+    with pytest.raises(TooManyCheckouts) as refused:
+        check_out(ip)
+
+    assert 0 < refused.value.retry_after < 60
+    assert (everything(), count_turns(ip)) == (before, turns)
+    answer_payment(waiting, Payment.Status.SUCCEEDED)
+    check_out(ip, answer=Payment.Status.DECLINED)
+    with pytest.raises(TooManyDeclines):
+        check_out(ip)
+
+
+@pytest.mark.usefixtures("two_declines")
+@pytest.mark.parametrize("status", [Payment.Status.SUCCEEDED, Payment.Status.CANCELLED])
+def test_cards_that_were_not_declined_refuse_nobody(ip: str, status: Payment.Status) -> None:
+    for _ in range(4):
+        check_out(ip, answer=status)
+
+    assert count_turns(ip) == 4
+
+
+@pytest.mark.usefixtures("two_declines")
+def test_a_checkout_that_never_placed_its_order_counts_for_a_minute_only(ip: str) -> None:
+    def lose_database() -> None:
+        raise OperationalError
+
+    for key in ("first", "second"):
+        with pytest.raises(OperationalError), limit_checkout(checkout_key=key, ip=ip):
+            lose_database()
+    with pytest.raises(TooManyCheckouts):
+        check_out(ip)
+
+    for key in ("first", "second"):
+        move_back(f"checkout:ip:{ip}", key, seconds=61)
+
+    check_out(ip)
+
+
+@pytest.mark.usefixtures("two_declines")
+def test_a_repeat_of_a_checkout_that_waits_is_not_refused(ip: str) -> None:
+    orders = [check_out(ip, answer=Payment.Status.SENT) for _ in range(2)]
+
+    for order in orders:
+        with limit_checkout(checkout_key=order.checkout_key, ip=ip):
+            make_order(checkout_key=order.checkout_key)
+
+    assert count_turns(ip) == Order.objects.count() == 2
 
 
 # --- checkouts that were refused
