@@ -1,51 +1,140 @@
 """Reads the settings from the environment; one that is missing or wrong is an error at start that names it."""
 
+import math
+import os
+from collections.abc import Collection
+from importlib.util import find_spec
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 import environ
+from babel.core import get_global
+from babel.numbers import get_territory_currencies
 from django.core.exceptions import ImproperlyConfigured
 
 from config.var import BASE_DIR
 
-env = environ.Env()
-env.read_env(BASE_DIR / ".env")
+environ.Env.read_env(BASE_DIR / ".env")
+
+YES, NO = {"1", "true", "yes", "on"}, {"", "0", "false", "no", "off"}
+MOST = 1_000_000_000  # a number that PostgreSQL and timedelta can take, and longer than anybody waits
+
+
+def read_text(name: str, default: str = "") -> str:
+    return os.environ.get(name, default).strip()
 
 
 def read_required(name: str, hint: str) -> str:
-    value: str = env.str(name, default="")
-    if not value:
+    value = read_text(name)
+    if not value or value.endswith("..."):  # as .env.example has it
         raise ImproperlyConfigured(f"{name} is not set: {hint}. `make run` sets it for you; see .env.example.")
     return value
 
 
-def read_number(name: str, default: int, *, least: int) -> int:
+def read_secret_key(name: str, *, local: bool) -> str:
+    """What signs sessions and links; outside a LOCAL shop as long as `check --deploy` asks for (security.W009)."""
+    value = read_required(name, "a long random string, the same for every process")
+    if not local and (len(value) < 50 or len(set(value)) < 5 or value.startswith("django-insecure-")):
+        raise ImproperlyConfigured(f"{name} is a random string of 50 characters or more.")
+    return value
+
+
+def read_word(name: str) -> str:
+    """A token, a key or a prefix; it may be secret, so an error does not repeat it."""
+    value = read_text(name)
+    if not is_word(value):
+        raise ImproperlyConfigured(f"{name} is of printable ASCII characters, without spaces.")
+    return value
+
+
+def is_word(value: str) -> bool:
+    return value.isascii() and value.isprintable() and " " not in value
+
+
+def read_words(name: str) -> list[str]:
+    values = read_list(name)
+    if not all(map(is_word, values)):
+        raise ImproperlyConfigured(f"{name} are of printable ASCII characters without spaces, and have commas between.")
+    return values
+
+
+def read_bool(name: str) -> bool:
+    value = read_text(name)
+    if value.lower() not in YES | NO:
+        raise ImproperlyConfigured(f"{name} is 1 or 0; not {value!r}.")
+    return value.lower() in YES
+
+
+def read_choice(name: str, default: str, choices: Collection[str]) -> str:
+    value = read_text(name, default)
+    if value not in choices:
+        raise ImproperlyConfigured(f"{name} is one of {', '.join(choices)}; not {value!r}.")
+    return value
+
+
+def read_number(name: str, default: int, *, least: int, most: int = MOST) -> int:
+    value = read_text(name, str(default))
     try:
-        value: int = env.int(name, default=default)
-    except ValueError as error:
-        raise ImproperlyConfigured(f"{name} is a whole number; not {env.str(name)!r}.") from error
-    if value < least:
+        number = int(value)
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} is a whole number; not {value!r}.") from None
+    if number < least:
         raise ImproperlyConfigured(f"{name} is at least {least}; not {value}.")
+    if number > most:
+        raise ImproperlyConfigured(f"{name} is at most {most}; not {value}.")
+    return number
+
+
+def read_seconds(name: str, default: float, *, most: float = MOST) -> float:
+    value = read_text(name, str(default))
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds <= most:  # so is NaN
+        raise ImproperlyConfigured(f"{name} is a number of seconds, more than 0 and at most {most:.0f}; not {value!r}.")
+    return seconds
+
+
+def read_currency(name: str, default: str) -> str:
+    """A currency that is legal tender somewhere today, by the Unicode CLDR: ISO 4217 has codes for gold too."""
+    value = read_text(name, default)
+    if not any(value in get_territory_currencies(territory) for territory in get_global("territory_currencies")):
+        raise ImproperlyConfigured(f"{name} is the ISO 4217 code of a currency, such as GBP or KRW; not {value!r}.")
+    return value
+
+
+def read_class(name: str, default: str) -> str:
+    """The path of a class whose module is there. The rest is checked when apps are ready: see payments/checks.py."""
+    value = read_text(name, default)
+    module = value.rpartition(".")[0]
+    try:
+        found = module and find_spec(module)
+    except (ImportError, ValueError):
+        found = None
+    if not found:
+        raise ImproperlyConfigured(f"{name} is a class by its dotted path, such as {default}; not {value!r}.")
     return value
 
 
 def read_list(name: str) -> list[str]:
-    return [value.strip() for value in env.list(name, default=[]) if value.strip()]
+    return [value.strip() for value in read_text(name).split(",") if value.strip()]
 
 
 def read_networks(name: str) -> list[IPv4Network | IPv6Network]:
     try:
         return [ip_network(network) for network in read_list(name)]
     except ValueError as error:
-        raise ImproperlyConfigured(f"{name} has networks such as 10.0.0.0/8: {error}.") from error
+        raise ImproperlyConfigured(f"{name} has networks such as 10.0.0.0/8: {error}.") from None
 
 
 def read_limits(name: str, **defaults: int) -> dict[str, int]:
     """How many by which kind, such as session=10,ip=60; what is left out has its default."""
     example = ",".join(f"{kind}={most}" for kind, most in defaults.items())
     try:
-        given = {kind.strip(): int(most) for kind, most in env.dict(name, default={}).items()}
-        if not given.keys() <= defaults.keys() or any(most < 0 for most in given.values()):
-            raise ValueError("an unknown kind, or a negative number")
-    except ValueError as error:
-        raise ImproperlyConfigured(f"{name} is like {example}; not {env.str(name)!r}.") from error
+        pairs = [pair.split("=") for pair in read_list(name)]
+        given = {kind.strip(): int(most) for kind, most in pairs}
+        if not given.keys() <= defaults.keys() or not all(0 <= most <= MOST for most in given.values()):
+            raise ValueError("an unknown kind, or a number out of range")
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} is like {example}; not {read_text(name)!r}.") from None
     return defaults | given

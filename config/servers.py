@@ -10,6 +10,7 @@ import psycopg
 import redis
 from psycopg import sql
 
+from config.addresses import check_database_url
 from config.embedded import ServersMissing, postgres, valkey
 from config.processes import Supervisor
 
@@ -18,13 +19,14 @@ from config.processes import Supervisor
 def open_databases(
     supervisor: Supervisor, folder: Path, caller: Mapping[str, str], *, throwaway: bool, fsync: bool
 ) -> Iterator[dict[str, str]]:
-    """DATABASE_URL, and SANDBOX_DATABASE_URL for the payment provider's own.
+    """DATABASE_URL, and SANDBOX_DATABASE_URL for the payment provider's own. Raises ImproperlyConfigured.
 
     On a server that the caller names, `throwaway` makes two databases beside the named one, and drops them.
     """
     given = caller.get("DATABASE_URL", "")
-    if given and urlsplit(given).scheme not in ("postgres", "postgresql"):
-        raise ServersMissing("DATABASE_URL has to be like postgres://user:password@host:port/name.")
+    for name in ("DATABASE_URL", "SANDBOX_DATABASE_URL"):
+        if caller.get(name):
+            check_database_url(name, caller[name])
     with ExitStack() as exits:
         if not given:
             process, server = postgres(folder / "postgres", log=folder / "log" / "postgres.log", fsync=fsync)

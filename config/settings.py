@@ -1,18 +1,42 @@
 """Every setting, from the environment; what is needed and missing is an error at start."""
 
 import django
+from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
-from config.environment import env, read_limits, read_list, read_networks, read_number, read_required
+from config.addresses import (
+    read_database,
+    read_email_url,
+    read_hosts,
+    read_origins,
+    read_redis_url,
+    read_sender,
+    read_site_url,
+)
+from config.environment import (
+    read_bool,
+    read_choice,
+    read_class,
+    read_currency,
+    read_limits,
+    read_networks,
+    read_number,
+    read_required,
+    read_seconds,
+    read_secret_key,
+    read_text,
+    read_word,
+    read_words,
+)
 from config.var import BASE_DIR
 
 # Plain HTTP on loopback: only what config/stack.py serves. Everywhere else HTTPS is taken for granted.
-LOCAL = env.bool("ORDERLY_LOCAL", default=False)
+LOCAL = read_bool("ORDERLY_LOCAL")
 
-SECRET_KEY = read_required("SECRET_KEY", "a long random string, the same for every process")
-DEBUG = env.bool("DEBUG", default=False)
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost"] if LOCAL else [])
-CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+SECRET_KEY = read_secret_key("SECRET_KEY", local=LOCAL)
+DEBUG = read_bool("DEBUG")
+ALLOWED_HOSTS = read_hosts("ALLOWED_HOSTS", default=["127.0.0.1", "localhost"] if LOCAL else [])
+CSRF_TRUSTED_ORIGINS = read_origins("CSRF_TRUSTED_ORIGINS")
 
 SECURE_SSL_REDIRECT = not LOCAL
 SECURE_HSTS_SECONDS = 0 if LOCAL else 365 * 24 * 3600
@@ -81,11 +105,12 @@ LOGIN_REDIRECT_URL = "order-history"
 LOGOUT_REDIRECT_URL = "product-list"
 VERIFICATION_LINK_AGE = 3 * 24 * 3600  # seconds
 
-DATABASES = {"default": env.db_url_config(read_required("DATABASE_URL", "postgres://user:password@host:port/name"))}
+DATABASES = {"default": read_database("DATABASE_URL")}
 DATABASES["default"] |= {
     "CONN_MAX_AGE": 300,
     "CONN_HEALTH_CHECKS": True,
     "OPTIONS": {
+        **DATABASES["default"].get("OPTIONS", {}),  # such as sslmode
         "connect_timeout": 5,
         # A lock or a statement that takes longer is a bug or a dead peer; the row is swept again, so giving up is safe.
         "options": "-c statement_timeout=15s -c lock_timeout=5s -c idle_in_transaction_session_timeout=15s",
@@ -93,8 +118,8 @@ DATABASES["default"] |= {
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-REDIS_URL = read_required("REDIS_URL", "redis://host:port/0")
-REDIS_PREFIX = env.str("REDIS_PREFIX", default="")  # several shops on one Redis
+REDIS_URL = read_redis_url("REDIS_URL")
+REDIS_PREFIX = read_word("REDIS_PREFIX")  # several shops on one Redis
 
 CACHES = {
     "default": {
@@ -111,7 +136,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "global_keyprefix": REDIS_PREFIX,
     "visibility_timeout": 300,  # seconds; for messages that a killed worker had fetched and not begun
     "socket_connect_timeout": 1,
-    "socket_timeout": env.float("BROKER_TIMEOUT", default=5),  # less in a web process: see config/wsgi.py
+    "socket_timeout": read_seconds("BROKER_TIMEOUT", 5),  # less in a web process: see config/wsgi.py
     "health_check_interval": 10,
     "max_retries": 1,  # a web request waits about a second for a broker that is down; the sweep does the rest
     "interval_start": 0,
@@ -142,22 +167,23 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_DB_REUSE_MAX = 1_000_000_000  # see config/celery.py
 
 # An order's clock, in seconds.
-ORDER_EXPIRES_AFTER = env.int("ORDER_EXPIRES_AFTER", default=15 * 60)  # unpaid stock goes back to the shelf
-SWEEP_EVERY = env.float("SWEEP_EVERY", default=5)
+ORDER_EXPIRES_AFTER = read_number("ORDER_EXPIRES_AFTER", 15 * 60, least=1)  # unpaid stock goes back to the shelf
+SWEEP_EVERY = read_seconds("SWEEP_EVERY", 5)
 # Longer than a charge may take, or the sweep competes with the live path.
-SWEEP_AFTER = env.float("SWEEP_AFTER", default=20)
-SWEEP_AFTER_MAX = env.float("SWEEP_AFTER_MAX", default=10 * 60)
+SWEEP_AFTER = read_seconds("SWEEP_AFTER", 20)
+SWEEP_AFTER_MAX = read_seconds("SWEEP_AFTER_MAX", 10 * 60)
 SWEEP_GRACE = 60  # the audit allows a due sweep to be that late
-SWEEP_MAX_ATTEMPTS = env.int("SWEEP_MAX_ATTEMPTS", default=20)  # then a person is told, after some 2.5 hours
-PAYMENT_MAX_ATTEMPTS = env.int("PAYMENT_MAX_ATTEMPTS", default=200)  # requests to the provider for one payment
+SWEEP_MAX_ATTEMPTS = read_number("SWEEP_MAX_ATTEMPTS", 20, least=1)  # then a person is told, after some 2.5 hours
+PAYMENT_MAX_ATTEMPTS = read_number("PAYMENT_MAX_ATTEMPTS", 200, least=1)  # requests to the provider for one payment
 
-AUDIT_EVERY = env.float("AUDIT_EVERY", default=5 * 60)
-AUDIT_DAYS = env.int("AUDIT_DAYS", default=2)  # how far back beat's audit asks the provider for its charges
+AUDIT_EVERY = read_seconds("AUDIT_EVERY", 5 * 60)
+AUDIT_DAYS = read_number("AUDIT_DAYS", 2, least=1, most=36_500)  # how far back beat's audit asks for charges
 
-MAIL_EVERY = env.float("MAIL_EVERY", default=5)
+MAIL_EVERY = read_seconds("MAIL_EVERY", 5)
 MAIL_AFTER = 60  # seconds to the second try of a mail; then twice as long, at most MAIL_AFTER_MAX
 MAIL_AFTER_MAX = 6 * 3600
-MAIL_TIMEOUT = env.float("MAIL_TIMEOUT", default=20)  # seconds for the whole sending of one mail
+# Seconds for the whole sending of one mail: it must be over before anybody else tries it.
+MAIL_TIMEOUT = read_seconds("MAIL_TIMEOUT", 20, most=MAIL_AFTER / 2)
 
 # Seconds by which the clocks of two machines may differ. No message expires sooner: Celery compares the clock of who
 # publishes it with that of who takes it.
@@ -198,9 +224,9 @@ CELERY_BEAT_SCHEDULE = {
     },
 }
 
-SHOP_CURRENCY = env.str("SHOP_CURRENCY", default="GBP")
-SHOP_MAX_QUANTITY = env.int("SHOP_MAX_QUANTITY", default=100)  # units of one product in a cart
-SHOP_MAX_LINES = env.int("SHOP_MAX_LINES", default=100)  # products in a cart
+SHOP_CURRENCY = read_currency("SHOP_CURRENCY", "GBP")
+SHOP_MAX_QUANTITY = read_number("SHOP_MAX_QUANTITY", 100, least=1)  # units of one product in a cart
+SHOP_MAX_LINES = read_number("SHOP_MAX_LINES", 100, least=1)  # products in a cart
 SHOP_MAX_UNPAID = read_number("SHOP_MAX_UNPAID", 3, least=0)  # live unpaid orders of one customer; 0: any number
 # How many orders one visitor may place, and how many cards may be declined, within LIMIT_WINDOW; 0: any number.
 LIMIT_WINDOW = read_number("LIMIT_WINDOW", 60 * 60, least=1)  # seconds
@@ -208,13 +234,13 @@ CHECKOUT_LIMITS = read_limits("CHECKOUT_LIMITS", session=10, account=10, ip=60)
 DECLINE_LIMITS = read_limits("DECLINE_LIMITS", session=5, account=5, ip=20)
 LOG_IN_LIMITS = read_limits("LOG_IN_LIMITS", account=10, ip=50)  # tries
 MAIL_LIMITS = read_limits("MAIL_LIMITS", account=3, ip=20)  # of each kind: see accounts.models.AccountMail
-API_TOKENS = read_list("API_TOKENS")  # of clients of the API that none of these limits hold
-SHOP_LOW_STOCK = env.int("SHOP_LOW_STOCK", default=10)  # units; staff are shown products with as many left, or fewer
+API_TOKENS = read_words("API_TOKENS")  # of clients of the API that none of these limits hold
+SHOP_LOW_STOCK = read_number("SHOP_LOW_STOCK", 10, least=0)  # units; staff are shown products with no more left
 
-PAYMENT_GATEWAY = env.str("PAYMENT_GATEWAY", default="payments.stripe.StripeGateway")
+PAYMENT_GATEWAY = read_class("PAYMENT_GATEWAY", "payments.stripe.StripeGateway")
 STRIPE_API_KEY = read_required("STRIPE_API_KEY", "the secret key of the account that takes the money")
-STRIPE_API_BASE = env.str("STRIPE_API_BASE", default="")  # empty: Stripe itself
-STRIPE_TIMEOUT = env.float("STRIPE_TIMEOUT", default=10)  # seconds
+STRIPE_API_BASE = read_site_url("STRIPE_API_BASE")  # empty: Stripe itself
+STRIPE_TIMEOUT = read_seconds("STRIPE_TIMEOUT", 10)  # seconds
 
 # What the checkout offers: the sandbox's test cards, or nothing, and the browser sends a token that Stripe gave it.
 SHOP_PAYMENT_METHODS = [
@@ -229,8 +255,10 @@ SHOP_PAYMENT_METHODS = [
 if not STRIPE_API_BASE:
     SHOP_PAYMENT_METHODS = []
 
-SHOP_URL = env.str("SHOP_URL", default="")  # where customers find the shop: for the links in mails
-MAIL = env.email_url("EMAIL_URL", default="consolemail://")
+SHOP_URL = read_site_url("SHOP_URL")  # where customers find the shop: for the links in mails
+if "*" in ALLOWED_HOSTS and not SHOP_URL:  # else anybody's Host header would be in the links of others' mails
+    raise ImproperlyConfigured("ALLOWED_HOSTS may be * only where SHOP_URL is set.")
+MAIL = read_email_url("EMAIL_URL", "consolemail://")
 if django.VERSION < (6, 1):
     vars().update(MAIL, EMAIL_TIMEOUT=min(10, MAIL_TIMEOUT))
 else:  # the same under its new names
@@ -249,10 +277,9 @@ else:  # the same under its new names
             "OPTIONS": {"timeout": min(10, MAIL_TIMEOUT), **MAIL_OPTIONS} if "smtp" in MAIL["EMAIL_BACKEND"] else {},
         }
     }
-DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="shop@localhost")
-MAIL_DOMAIN = DEFAULT_FROM_EMAIL.rpartition("@")[2]
+DEFAULT_FROM_EMAIL, MAIL_DOMAIN = read_sender("DEFAULT_FROM_EMAIL", "shop@localhost")
 
-METRICS_TOKEN = env.str("METRICS_TOKEN", default="")  # empty: /metrics is forbidden, but for a LOCAL shop
+METRICS_TOKEN = read_word("METRICS_TOKEN")  # empty: /metrics is forbidden, but for a LOCAL shop
 
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", _("English")), ("ko", _("Korean"))]
@@ -265,17 +292,18 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-STATIC_ROOT = env.str("STATIC_ROOT", default=str(BASE_DIR / "var" / "static"))
+STATIC_ROOT = read_text("STATIC_ROOT", str(BASE_DIR / "var" / "static"))
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
 }
 
+LOG_LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "loggers": {"stripe": {"level": "WARNING"}},  # or it writes two lines for each call
-    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "root": {"handlers": ["console"], "level": read_choice("LOG_LEVEL", "INFO", LOG_LEVELS)},
 }

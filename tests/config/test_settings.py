@@ -1,11 +1,18 @@
+import os
+import re
 import runpy
+import subprocess
+import sys
+import traceback
 from ipaddress import ip_network
 from typing import Any
 
 import pytest
+from django.conf import LazySettings
 from django.core.exceptions import ImproperlyConfigured
 
 from config.var import BASE_DIR
+from payments.checks import check_gateway
 
 
 def read_settings() -> dict[str, Any]:
@@ -13,27 +20,55 @@ def read_settings() -> dict[str, Any]:
     return runpy.run_path(str(BASE_DIR / "config" / "settings.py"))
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("CHECKOUT_LIMITS", "session"),
-        ("CHECKOUT_LIMITS", "10"),
-        ("CHECKOUT_LIMITS", "session=ten"),
-        ("CHECKOUT_LIMITS", "ip=-1"),
-        ("CHECKOUT_LIMITS", "visitor=10"),
-        ("DECLINE_LIMITS", "card=5"),
-        ("LOG_IN_LIMITS", "session=10"),
-        ("LOG_IN_LIMITS", "account=10 ip=50"),
-        ("MAIL_LIMITS", "account="),
-        ("TRUSTED_PROXIES", "proxy.example.com"),
-        ("TRUSTED_PROXIES", "10.0.0.1/8"),
-        ("LIMIT_WINDOW", "0"),
-        ("LIMIT_WINDOW", "an hour"),
-        ("SHOP_MAX_UNPAID", "-1"),
-        ("SHOP_MAX_UNPAID", "many"),
-    ],
-)
-def test_a_bad_value_is_an_error_at_start_that_names_the_setting(
+WRONG = [
+    *((name, value) for name in ("ORDERLY_LOCAL", "DEBUG") for value in ("maybe", "2")),
+    *(
+        (name, value)
+        for name in ("BROKER_TIMEOUT", "SWEEP_EVERY", "SWEEP_AFTER", "SWEEP_AFTER_MAX", "AUDIT_EVERY", "MAIL_EVERY")
+        for value in ("abc", "0", "-1", "nan", "inf", "1e12", "5 s", "")
+    ),
+    ("MAIL_TIMEOUT", "31"),
+    ("STRIPE_TIMEOUT", "nan"),
+    *(
+        (name, value)
+        for name in ("ORDER_EXPIRES_AFTER", "SWEEP_MAX_ATTEMPTS", "PAYMENT_MAX_ATTEMPTS", "AUDIT_DAYS", "LIMIT_WINDOW")
+        for value in ("an hour", "0", "-1", "1.5", "10000000000")
+    ),
+    *((name, value) for name in ("SHOP_MAX_QUANTITY", "SHOP_MAX_LINES") for value in ("0", "-5", "many")),
+    *((name, value) for name in ("SHOP_MAX_UNPAID", "SHOP_LOW_STOCK") for value in ("-1", "many")),
+    ("AUDIT_DAYS", "40000"),
+    *(("CHECKOUT_LIMITS", value) for value in ("session", "10", "session=ten", "ip=-1", "visitor=10", "ip=1=2")),
+    ("DECLINE_LIMITS", "card=5"),
+    ("LOG_IN_LIMITS", "session=10"),
+    ("LOG_IN_LIMITS", "account=10 ip=50"),
+    ("MAIL_LIMITS", "account="),
+    ("TRUSTED_PROXIES", "proxy.example.com"),
+    ("TRUSTED_PROXIES", "10.0.0.1/8"),
+    *(("SHOP_CURRENCY", value) for value in ("ZZZ", "gbp", "XAU", "DEM", "")),
+    *(("LOG_LEVEL", value) for value in ("LOUD", "info", "5")),
+    *(("PAYMENT_GATEWAY", value) for value in ("foo.Bar", "Bar", "payments.paypal.Gateway", "payments..stripe.X", "")),
+    *(("ALLOWED_HOSTS", value) for value in ("https://shop.example.com", "shop.example.com:443", "a b")),
+    *(("DEFAULT_FROM_EMAIL", value) for value in ("shop", "Tea Shop", "a@x.com, b@x.com", "shop@straße.example", "")),
+]
+# What may have a password in it is not repeated.
+SECRET = "hunter2"
+WRONG_SECRETS = [
+    *(("DATABASE_URL", url) for url in ("{}", "sqlite:///{}.db", "mysql://u:{}@host/name", "postgres://u:{}@host")),
+    *(("DATABASE_URL", url) for url in ("postgres://u:{}@host:port/name", "postgres://u:{}@[::1/name")),
+    *(("REDIS_URL", url) for url in ("{}", "http://:{}@host/0", "redis://:{}@host:port/0", "redis://:{}@host/zero")),
+    *(("REDIS_URL", url) for url in ("redis://:{}@/0", "redis:///{}")),
+    *(("EMAIL_URL", url) for url in ("{}", "smtp://u:{}@", "mail://u:{}@host", "smtp://u:{}@host:port")),
+    *(("SHOP_URL", url) for url in ("{}", "ftp://{}", "https://u:{}@host", "https://host?{}", "https://a b{}")),
+    *(("STRIPE_API_BASE", url) for url in ("{}", "api.stripe.com/{}")),
+    *(("CSRF_TRUSTED_ORIGINS", url) for url in ("{}", "{}.example.com", "https://u:{}@host", "https://host/{}")),
+    *((name, value) for name in ("API_TOKENS", "METRICS_TOKEN", "REDIS_PREFIX") for value in ("{} x", "{}é")),
+    ("STRIPE_API_KEY", "sk_{}..."),
+    ("SECRET_KEY", ""),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG)
+def test_a_wrong_value_is_an_error_at_start_that_names_the_setting(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(name, value)
@@ -41,8 +76,142 @@ def test_a_bad_value_is_an_error_at_start_that_names_the_setting(
     with pytest.raises(ImproperlyConfigured) as error:
         read_settings()
 
-    assert name in str(error.value)
+    assert str(error.value).startswith(f"{name} ")
     assert value in str(error.value)
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG_SECRETS)
+def test_an_error_repeats_nothing_that_may_be_secret(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value.format(SECRET))
+
+    with pytest.raises(ImproperlyConfigured) as error:
+        read_settings()
+
+    assert str(error.value).startswith(f"{name} ")
+    assert SECRET not in "".join(traceback.format_exception(error.value))
+
+
+@pytest.mark.parametrize("key", ["hunter2" * 7, "a" * 60, "django-insecure-" + "hunter2" * 7])
+def test_a_weak_secret_key_is_taken_by_a_local_shop_alone(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    monkeypatch.setenv("SECRET_KEY", key)
+    assert read_settings()["SECRET_KEY"] == key
+    monkeypatch.setenv("ORDERLY_LOCAL", "0")
+    monkeypatch.setenv("ALLOWED_HOSTS", "shop.example.com")
+
+    with pytest.raises(ImproperlyConfigured, match="SECRET_KEY is a random string of 50") as error:
+        read_settings()
+
+    assert key not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["SECRET_KEY", "DATABASE_URL", "REDIS_URL", "STRIPE_API_KEY", "ALLOWED_HOSTS"])
+def test_what_is_needed_and_missing_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("ORDERLY_LOCAL", "0")
+    monkeypatch.setenv("ALLOWED_HOSTS", "shop.example.com")
+    monkeypatch.delenv(name)
+
+    with pytest.raises(ImproperlyConfigured, match=f"{name} is not set"):
+        read_settings()
+
+
+def test_any_host_is_allowed_only_where_links_do_not_follow_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALLOWED_HOSTS", "*")
+    with pytest.raises(ImproperlyConfigured, match="ALLOWED_HOSTS may be \\* only where SHOP_URL is set"):
+        read_settings()
+
+    monkeypatch.setenv("SHOP_URL", "https://shop.example.com/")
+
+    assert (read_settings()["ALLOWED_HOSTS"], read_settings()["SHOP_URL"]) == (["*"], "https://shop.example.com")
+
+
+def read_example(*, uncommented: bool) -> dict[str, str]:
+    """What .env.example sets, or would set once its lines are uncommented."""
+    text = (BASE_DIR / ".env.example").read_text()
+    return dict(re.findall(rf"^{'#?' if uncommented else ''}([A-Z_]+)=(.*)$", text, re.MULTILINE))
+
+
+def test_the_example_sets_nothing_so_a_copy_of_it_changes_nothing() -> None:
+    assert read_example(uncommented=False) == {}
+
+
+def test_every_value_of_the_example_is_a_right_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    needed = {"SECRET_KEY": "0123456789" * 5, "STRIPE_API_KEY": "sk_live_0"}  # the example leaves these open
+    example = read_example(uncommented=True)
+    for name, value in {"ORDERLY_LOCAL": "0", **example, **needed}.items():
+        monkeypatch.setenv(name, value)
+
+    values = read_settings()
+
+    assert needed.keys() < example.keys()
+    assert (values["DATABASES"]["default"]["NAME"], values["MAIL_DOMAIN"]) == ("orderly", "example.com")
+    assert values["DEFAULT_FROM_EMAIL"] == "Tea Shop <shop@example.com>"
+
+
+def test_every_setting_is_in_the_example() -> None:
+    read = set(re.findall(r'read_\w+\(\s*"([A-Z_]+)"', (BASE_DIR / "config" / "settings.py").read_text()))
+    ours = {"ORDERLY_LOCAL", "DEBUG", "BROKER_TIMEOUT", "PAYMENT_GATEWAY", "STRIPE_API_BASE", "STATIC_ROOT"}
+
+    assert read - ours == read_example(uncommented=True).keys() - {"SANDBOX_DATABASE_URL"}
+
+
+@pytest.mark.parametrize(
+    ("sender", "domain"),
+    [
+        ("shop@localhost", "localhost"),
+        ("Tea Shop <shop@example.com>", "example.com"),
+        ('"Tea, Shop" <shop@example.com>', "example.com"),
+        ("Thé <shop@mail.example.com>", "mail.example.com"),
+    ],
+)
+def test_the_domain_of_message_ids_is_that_of_the_senders_address(
+    monkeypatch: pytest.MonkeyPatch, sender: str, domain: str
+) -> None:
+    monkeypatch.setenv("DEFAULT_FROM_EMAIL", sender)
+
+    values = read_settings()
+
+    assert (values["DEFAULT_FROM_EMAIL"], values["MAIL_DOMAIN"]) == (sender, domain)
+
+
+def test_a_database_may_have_several_hosts_options_and_a_password_of_any_characters(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://ann:$p%40ss%23@one:5432,two:5433/orderly?sslmode=require")
+
+    database = read_settings()["DATABASES"]["default"]
+
+    assert (database["NAME"], database["PASSWORD"]) == ("orderly", "$p@ss#")
+    assert (database["HOST"], database["PORT"]) == ("one,two", "5432,5433")
+    assert (database["OPTIONS"]["sslmode"], database["OPTIONS"]["connect_timeout"]) == ("require", 5)
+
+
+@pytest.mark.parametrize(
+    ("gateway", "said"),
+    [
+        ("payments.stripe.Nobody", "payments.E001"),
+        ("payments.models.Payment", "payments.E002"),
+        ("payments.stripe.StripeGateway", None),
+    ],
+)
+def test_a_gateway_that_is_none_is_found_by_the_check(settings: LazySettings, gateway: str, said: str | None) -> None:
+    settings.PAYMENT_GATEWAY = gateway
+
+    assert [error.id for error in check_gateway()] == ([said] if said else [])
+
+
+@pytest.mark.parametrize("value", ["abc", "-1"])
+def test_manage_says_what_is_wrong_in_one_line(value: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "manage.py", "check"],
+        cwd=BASE_DIR,
+        env={**os.environ, "SWEEP_EVERY": value},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert done.stderr == f"SWEEP_EVERY is a number of seconds, more than 0 and at most 1000000000; not {value!r}.\n"
 
 
 def test_a_limit_that_is_left_out_has_its_default(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,114 @@
+"""Reads the settings that are addresses. Some have passwords in them, so an error says what is allowed, not what is."""
+
+import re
+from collections.abc import Sequence
+from email.utils import getaddresses
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.core.validators import validate_email
+from environ import Env
+
+from config.environment import read_list, read_required, read_text
+
+DATABASE = "postgres://user:password@host:port/name"
+REDIS = "redis://:password@host:port/0"
+EMAIL = "smtp+tls://user:password@host:587, smtp+ssl://..., smtp://... or consolemail://"
+HOST = re.compile(r"\.?[a-z0-9-]+(\.[a-z0-9-]+)*\.?|\[[0-9a-f:.]+\]|\*", re.IGNORECASE)
+SITE = re.compile(r"([a-z0-9-]+(\.[a-z0-9-]+)*|\[[0-9a-f:.]+\])(:\d+)?", re.IGNORECASE)
+
+
+def read_database(name: str) -> dict[str, Any]:
+    """Django's description of the PostgreSQL database that the URL names."""
+    return check_database_url(name, read_required(name, DATABASE))
+
+
+def check_database_url(name: str, url: str) -> dict[str, Any]:
+    try:
+        if url.partition("://")[0] not in ("postgres", "postgresql"):
+            raise ValueError("another database")
+        database: dict[str, Any] = Env.db_url_config(url)
+        if not database["NAME"]:
+            raise ValueError("no name")
+    except (ValueError, TypeError):
+        raise ImproperlyConfigured(f"{name} is like {DATABASE}; special characters of the password as %23.") from None
+    return database
+
+
+def read_redis_url(name: str) -> str:
+    url = read_required(name, REDIS)
+    parts = _split(url)
+    if not parts or parts.scheme not in ("redis", "rediss") or not re.fullmatch(r"(/\d*)?", parts.path):
+        raise ImproperlyConfigured(f"{name} is like {REDIS}, or rediss:// with TLS.")
+    return url
+
+
+def read_site_url(name: str) -> str:
+    """Where a site is, without a slash at the end; empty where it is not set."""
+    url = read_text(name).rstrip("/")
+    parts = _split(url)
+    if url and not (parts and _is_site(parts)):
+        raise ImproperlyConfigured(f"{name} is like https://shop.example.com, without a password or a question mark.")
+    return url
+
+
+def read_origins(name: str) -> list[str]:
+    origins = read_list(name)
+    for origin in origins:
+        parts = _split(origin.replace("://*.", "://"))
+        if not (parts and _is_site(parts) and not parts.path):
+            raise ImproperlyConfigured(f"{name} are like https://shop.example.com or https://*.example.com.")
+    return origins
+
+
+def read_hosts(name: str, *, default: Sequence[str]) -> list[str]:
+    hosts = read_list(name) or list(default)
+    if not hosts:
+        raise ImproperlyConfigured(f"{name} is not set: the shop's names, such as shop.example.com; see .env.example.")
+    for host in hosts:
+        if not HOST.fullmatch(host):
+            raise ImproperlyConfigured(f"{name} has names alone, such as shop.example.com; not {host!r}.")
+    return hosts
+
+
+def read_email_url(name: str, default: str) -> dict[str, Any]:
+    """Django's settings for the mail server that the URL names."""
+    url = read_text(name, default)
+    try:
+        settings: dict[str, Any] = Env.email_url_config(url)
+    except (ImproperlyConfigured, ValueError, TypeError):
+        settings = {}
+    if not settings or ("smtp" in settings["EMAIL_BACKEND"] and not settings["EMAIL_HOST"]):
+        raise ImproperlyConfigured(f"{name} is like {EMAIL}.")
+    return settings
+
+
+def read_sender(name: str, default: str) -> tuple[str, str]:
+    """Whom mails are from, with or without a name, and the domain of the address."""
+    value = read_text(name, default)
+    addresses = [address for _, address in getaddresses([value])]
+    try:
+        if len(addresses) != 1 or not value.isprintable() or not addresses[0].isascii():
+            raise ValidationError("not one address")
+        validate_email(addresses[0])
+    except ValidationError:
+        raise ImproperlyConfigured(
+            f"{name} is one address in ASCII, such as shop@example.com or Tea Shop <shop@example.com>; not {value!r}."
+        ) from None
+    return value, addresses[0].rpartition("@")[2]
+
+
+def _split(url: str) -> SplitResult | None:
+    """None where it names no host, or is no URL."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port  # raises ValueError where it is no number
+    except ValueError:
+        return None
+    return parts if parts.hostname and port != 0 and url.isprintable() and " " not in url else None
+
+
+def _is_site(parts: SplitResult) -> bool:
+    bare = not (parts.query or parts.fragment or "@" in parts.netloc)
+    return parts.scheme in ("http", "https") and bare and SITE.fullmatch(parts.netloc) is not None

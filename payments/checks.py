@@ -1,0 +1,23 @@
+"""`manage.py check`: whether the gateway that is named can be what it is named for."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error
+from django.utils.module_loading import import_string
+
+from payments.gateway import Gateway
+
+METHODS = [name for name in vars(Gateway) if not name.startswith("_")]
+
+
+def check_gateway(**_: Any) -> list[CheckMessage]:
+    """Not when settings are read: a gateway's module may need the models, and takes its time to import."""
+    try:
+        gateway = import_string(settings.PAYMENT_GATEWAY)
+    except ImportError as error:
+        return [Error(f"PAYMENT_GATEWAY can't be imported: {error}", id="payments.E001")]
+    missing = [name for name in METHODS if not callable(getattr(gateway, name, None))]
+    if missing:
+        return [Error(f"PAYMENT_GATEWAY lacks {', '.join(missing)} of payments.gateway.Gateway.", id="payments.E002")]
+    return []
