@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Self
 
-from config.var import BASE_DIR
+from config.var import BASE_DIR, open_private
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ class Process:
             self.kill_group()
         if self.cache and self.failures >= FAILURES_MAX:
             shutil.rmtree(self.cache, ignore_errors=True)
-        with self.log.open("ab") as log:
+        with open_private(self.log) as log:
             self.popen = subprocess.Popen(
                 child_command(self.command, death_signal=self.death_signal, user=self.user),
                 cwd=BASE_DIR,

@@ -20,11 +20,12 @@ from typing import Any, LiteralString, NoReturn
 
 import environ
 import psycopg
+from django.core.exceptions import ImproperlyConfigured
 
 from config.embedded import ServersMissing, free_port
 from config.processes import Process, ProcessFailed, Supervisor, child_command
 from config.servers import open_databases, open_redis
-from config.var import BASE_DIR, VAR, AlreadyRunning, keep_secret, locked, throwaway_folder, write_private
+from config.var import BASE_DIR, VAR, AlreadyRunning, keep_secret, locked, make_private, throwaway_folder, write_private
 
 NOWHERE = "http://127.0.0.1:9"  # nobody listens there
 WORKER = "celery -A config worker --without-gossip --without-mingle --loglevel INFO"
@@ -126,7 +127,10 @@ def run_servers(
     with ExitStack() as exits:
         throwaway = folder is None
         folder = folder or exits.enter_context(throwaway_folder())
-        (folder / "log").mkdir(parents=True, exist_ok=True)
+        for private in (folder, folder / "log"):
+            make_private(private)
+        for log in (folder / "log").iterdir():
+            log.chmod(0o600)  # those of before, also of processes that there are no more
         exits.enter_context(locked(folder))
         supervisor = exits.enter_context(Supervisor())
         environment = {
@@ -303,7 +307,7 @@ def main() -> int:
         run()
     except KeyboardInterrupt:
         return 130
-    except (AlreadyRunning, ProcessFailed, ServersMissing, psycopg.Error, OSError) as error:
+    except (AlreadyRunning, ImproperlyConfigured, ProcessFailed, ServersMissing, psycopg.Error, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR = BASE_DIR / "var"
@@ -45,16 +46,32 @@ def is_locked(folder: Path) -> bool:
 @contextmanager
 def throwaway_folder() -> Iterator[Path]:
     """A new folder in var/, removed at the end; so are those whose stack was killed before it could."""
-    VAR.mkdir(exist_ok=True)
+    make_private(VAR)
     for folder in VAR.glob("tmp-*"):
         if time.time() - folder.stat().st_mtime > STALE_AFTER and not is_locked(folder):
             shutil.rmtree(folder, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix="tmp-", dir=VAR))
-    folder.chmod(0o711)  # PostgreSQL's user passes through to its own
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def make_private(folder: Path) -> None:
+    """Make the folder where it is missing, for its owner alone; one that others could enter is narrowed.
+
+    Mails with links to reset a password are printed to the logs in it. The servers that we start as another user come
+    through it all the same: see config/child.py.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
+
+
+def open_private(path: Path) -> BinaryIO:
+    """Open the file to append to it, readable by its owner alone from then on."""
+    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    os.fchmod(file, 0o600)
+    return os.fdopen(file, "ab")
 
 
 def keep_secret(path: Path) -> str:

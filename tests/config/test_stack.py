@@ -16,7 +16,7 @@ import pytest
 import redis
 
 from config.stack import Stack, answers_http, run_servers
-from config.var import BASE_DIR
+from config.var import BASE_DIR, VAR
 from tests.servers import GIVEN
 
 NAMES = ["valkey", "postgres", "provider", "web", "payments", "orders", "mails", "beat"]
@@ -52,6 +52,12 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Another checkout, in a path with a space."""
     folder = tmp_path_factory.mktemp("another") / "check out"
     shutil.copytree(BASE_DIR, folder, ignore=shutil.ignore_patterns(".*", "var", "tests", "__pycache__"))
+    shutil.copy(BASE_DIR / ".env.example", folder / ".env")  # as it is, by somebody in a hurry
+    (folder / "var" / "log").mkdir(parents=True)
+    for name in ("web.log", "gone.log"):
+        (folder / "var" / "log" / name).touch()
+    for path in (folder / "var").rglob("*"):
+        path.chmod(0o777)  # as an older version left it, or worse
     return folder
 
 
@@ -130,6 +136,20 @@ def test_run_serves_in_a_path_with_a_space_beside_another_stack(
 ) -> None:
     assert answers_http(read_state(checkout)["urls"]["web"])
     assert answers_http(stack.web_url)
+
+
+def test_nobody_else_can_read_what_a_stack_keeps(checkout: Path, running: "subprocess.Popen[bytes]") -> None:
+    var = checkout / "var"
+    logs = list((var / "log").iterdir())
+
+    assert {path.stat().st_mode & 0o777 for path in (var, var / "log")} == {0o700}
+    assert {path.name for path in logs} >= {"gone.log", "web.log", "mails.log", "postgres.log", "valkey.log"}
+    assert {path.stat().st_mode & 0o777 for path in logs} == {0o600}
+
+
+def test_nobody_else_can_enter_a_throwaway_folder(stack: Stack) -> None:
+    assert {path.stat().st_mode & 0o777 for path in (VAR, stack.folder, stack.folder / "log")} == {0o700}
+    assert all(path.stat().st_mode & 0o77 == 0 for path in (stack.folder / "log").iterdir())
 
 
 def test_a_second_run_in_one_checkout_is_refused(checkout: Path, running: "subprocess.Popen[bytes]") -> None:
