@@ -173,6 +173,10 @@ SWEEP_EVERY = read_seconds("SWEEP_EVERY", 5)
 SWEEP_AFTER = read_seconds("SWEEP_AFTER", 20)
 SWEEP_AFTER_MAX = read_seconds("SWEEP_AFTER_MAX", 10 * 60)
 SWEEP_GRACE = 60  # the audit allows a due sweep to be that late
+# And an order to be pending so long after its deadline: the provider was then asked to cancel it, and asked again twice
+# after the longest pause. A shop whose provider answers never comes near.
+PENDING_GRACE = read_seconds("PENDING_GRACE", max(30 * 60, 3 * SWEEP_AFTER_MAX))
+REVIEW_GRACE = read_seconds("REVIEW_GRACE", 24 * 3600)  # the same where a person was told
 SWEEP_MAX_ATTEMPTS = read_number("SWEEP_MAX_ATTEMPTS", 20, least=1)  # then a person is told, after some 2.5 hours
 PAYMENT_MAX_ATTEMPTS = read_number("PAYMENT_MAX_ATTEMPTS", 200, least=1)  # requests to the provider for one payment
 

@@ -43,7 +43,7 @@ SELECT (SELECT COUNT(*) FROM orders_order), (SELECT COUNT(*) FROM orders_orderli
 
 
 def audit_orders(*, since: datetime = BEGINNING) -> Report:
-    """Check A1 to A8 on one snapshot of the database; change nothing. The provider is asked about orders since `since`.
+    """Check A1 to A9 on one snapshot of the database; change nothing. The provider is asked about orders since `since`.
 
     Safe while orders flow: the ledger is read before the snapshot is taken, and is not held against an order that
     became final in between. Raises GatewayUnavailable where the provider can't be asked.
@@ -82,7 +82,14 @@ def _copy_charges(since: datetime) -> datetime:
 
 
 def _find_violations(started: datetime, since: datetime) -> Iterator[Violation]:
-    params: dict[str, Any] = {"started": started, "since": since, "grace": settings.SWEEP_GRACE}
+    params: dict[str, Any] = {
+        "started": started,
+        "since": since,
+        "expires_after": settings.ORDER_EXPIRES_AFTER,
+        "sweep_grace": settings.SWEEP_GRACE,
+        "pending_grace": settings.PENDING_GRACE,
+        "review_grace": settings.REVIEW_GRACE,
+    }
     with connection.cursor() as cursor:
         for check in CHECKS:
             cursor.execute(check.sql, params)

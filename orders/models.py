@@ -1,6 +1,7 @@
 """An order, its lines, and the events of its life."""
 
 import secrets
+from datetime import timedelta
 
 from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
@@ -30,7 +31,10 @@ def current_language() -> str:
 
 
 class Order(models.Model):
-    """What a customer wants and will pay. It ends once: CONFIRMED or CANCELLED."""
+    """What a customer wants and will pay. It ends once: CONFIRMED or CANCELLED.
+
+    Triggers keep what was agreed, and how and when it ended: orders/migrations/0012_guards.py.
+    """
 
     class Status(models.TextChoices):
         PENDING = "PENDING", _("Pending")
@@ -123,6 +127,13 @@ class Order(models.Model):
                 | Q(status="CANCELLED") & ~Q(cancel_reason=""),
                 name="order_cancelled_iff_reason",
             ),
+            models.CheckConstraint(
+                condition=~Q(status="PENDING") | Q(needs_review=True) | Q(sweep_after__isnull=False),
+                name="order_pending_is_swept_or_reviewed",
+            ),
+            models.CheckConstraint(
+                condition=Q(expires_at__lte=F("created_at") + timedelta(days=366)), name="order_expires_within_a_year"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -130,7 +141,7 @@ class Order(models.Model):
 
 
 class OrderLine(models.Model):
-    """One product of an order, as it was sold: the product may change or go, the line stays."""
+    """One product of an order, as it was sold: the product may change or go, the line stays (a trigger sees to it)."""
 
     order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="lines", verbose_name=_("order"))
     product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="+", verbose_name=_("product"))
@@ -245,6 +256,21 @@ class OrderEvent(models.Model):
                 fields=["order"], condition=Q(kind__in=["confirmed", "cancelled"]), name="event_order_ends_once"
             ),
             models.UniqueConstraint(fields=["order"], condition=Q(kind="placed"), name="event_order_begins_once"),
+            models.CheckConstraint(
+                condition=Q(
+                    kind__in=[
+                        "placed",
+                        "swept",
+                        "cancel_requested",
+                        "review_needed",
+                        "resumed",
+                        "reviewed",
+                        "confirmed",
+                        "cancelled",
+                    ]
+                ),
+                name="event_kind_is_known",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -7,7 +7,10 @@ from django.utils.translation import gettext_lazy as _
 
 
 class Payment(models.Model):
-    """Money asked for. PENDING: never sent. SENT: asked, and unknown until the provider's answer is written down."""
+    """Money asked for. PENDING: never sent. SENT: asked, and unknown until the provider's answer is written down.
+
+    Triggers keep what is asked for, and the answer: payments/migrations/0008_guards.py.
+    """
 
     class Status(models.TextChoices):
         PENDING = "PENDING", _("Pending")

@@ -28,7 +28,7 @@ from orders.mails import send_due_mails
 from orders.models import Order
 from orders.services import finalize_order
 from payments.models import Payment
-from tests.builders import answer_payment, make_order, make_product
+from tests.builders import answer_payment, make_order, make_product, tamper
 
 KOREAN = {"Accept-Language": "ko-KR,ko;q=0.9,en;q=0.5"}
 CATALOG = Path("locale/ko/LC_MESSAGES/django.po")
@@ -257,7 +257,7 @@ def test_a_confirmed_order_is_korean(client: Client, mug: Any) -> None:
 )
 def test_a_decline_is_explained_in_korean(client: Client, mug: Any, code: str) -> None:
     order = end_order(make_order({mug.sku: 1}), Payment.Status.DECLINED)
-    Payment.objects.update(decline_code=code)
+    tamper("UPDATE payments_payment SET decline_code = %s", code)
 
     assert_korean(client, f"/orders/{order.code}/")
 

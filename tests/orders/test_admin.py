@@ -360,13 +360,13 @@ def test_each_choice_of_attention_lists_the_pending_orders_that_it_names(admin_c
     Order.objects.filter(pk=stuck.pk).update(sweep_after=past)
     Order.objects.filter(pk=review.pk).update(needs_review=True)
     answer_payment(unknown, Payment.Status.SENT)
-    Order.objects.filter(pk=given_up.pk).update(sweep_after=None)
+    Order.objects.filter(pk=given_up.pk).update(sweep_after=None, needs_review=True)
 
     def choose(attention: str) -> list[Order]:
         return list(admin_client.get(LIST, {"attention": attention}).context["cl"].result_list)
 
     assert choose("stuck") == [stuck]
-    assert choose("review") == [review]
+    assert choose("review") == [given_up, review]
     assert choose("unknown") == [unknown]
     assert choose("given_up") == [given_up]
     assert quiet in choose("nonsense")
@@ -388,7 +388,7 @@ def test_each_choice_of_attention_lists_the_pending_orders_that_it_names(admin_c
             r"The sweep takes it up now and cancels it, unpaid\.",
         ),
         ({"sweep_after": LONG_AGO}, Payment.Status.SUCCEEDED, r"The sweep takes it up now and finalizes it\."),
-        ({"sweep_after": None}, Payment.Status.SENT, r"Waits for a person: .+"),
+        ({"sweep_after": None, "needs_review": True}, Payment.Status.SENT, r"Waits for a person: .+"),
     ],
 )
 def test_the_order_page_says_what_happens_next(
@@ -427,8 +427,7 @@ def test_the_timeline_has_the_answer_to_the_payment(
     admin_client: Client, answer: Payment.Status, fields: dict[str, int | str | None], told: str
 ) -> None:
     order = make_order()
-    answer_payment(order, answer)
-    Payment.objects.update(**fields, answered_at=timezone.now())
+    answer_payment(order, answer, **fields, answered_at=timezone.now())
 
     entry = admin_client.get(page_of(order)).context["timeline"][-1]
 

@@ -3,7 +3,6 @@ from datetime import timedelta
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -12,7 +11,7 @@ from orders.models import AuditRun, Order
 from orders.services import finalize_order
 from payments.gateway import GatewayUnavailable
 from payments.services import charge_payment
-from tests.builders import make_order, make_product
+from tests.builders import make_order, make_product, tamper
 from tests.provider import Provider
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("gateway", "empty_ledger")]
@@ -23,16 +22,6 @@ def end_order(payment_method: str = "pm_card_visa") -> Order:
     order = make_order({"MUG": 2}, payment_method=payment_method)
     charge_payment(reference=order.code)
     return finalize_order(code=order.code)
-
-
-def break_by(sql: str) -> None:
-    """Past the append-only triggers, which are off for this statement."""
-    with connection.cursor() as cursor:
-        for table in ("catalog_stockmovement", "orders_orderevent"):
-            cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER append_only")
-        cursor.execute(sql)
-        for table in ("catalog_stockmovement", "orders_orderevent"):
-            cursor.execute(f"ALTER TABLE {table} ENABLE TRIGGER append_only")
 
 
 def violations() -> list[tuple[str, list[str]]]:
@@ -59,27 +48,23 @@ def test_the_audit_of_honest_orders_is_clean() -> None:
 )
 def test_a1_a_unit_that_no_movement_explains(sql: str) -> None:
     end_order()
-    break_by(sql)
+    tamper(sql)
     assert violations() == [("A1", ["MUG"])]
 
 
 @pytest.mark.parametrize(
     "sql",
-    [
-        "UPDATE payments_payment SET currency = 'EUR'",
-        "UPDATE payments_payment SET amount = amount + 1",
-        "DELETE FROM orders_orderline",
-    ],
+    ["UPDATE payments_payment SET currency = 'EUR'", "UPDATE payments_payment SET amount = amount + 1"],
 )
-def test_a2_an_order_whose_payment_or_lines_add_up_to_something_else(sql: str) -> None:
+def test_a2_an_order_whose_payment_is_of_something_else(sql: str) -> None:
     order = make_order()
-    break_by(sql)
+    tamper(sql)
     assert violations() == [("A2", [order.code])]
 
 
 def test_a3_a_confirmed_order_without_its_charge() -> None:
     order = make_order()
-    break_by("UPDATE payments_payment SET status = 'SUCCEEDED', provider_id = 'pi_none', sent_at = now()")
+    tamper("UPDATE payments_payment SET status = 'SUCCEEDED', provider_id = 'pi_none', sent_at = now()")
     finalize_order(code=order.code)
     assert violations() == [("A3", [order.code])]
 
@@ -92,8 +77,8 @@ def test_a3_a_confirmed_order_that_was_charged_twice(provider: Provider) -> None
 
 def test_a3_a_confirmed_order_whose_stock_was_never_deducted() -> None:
     order = end_order()
-    break_by("DELETE FROM catalog_stockmovement WHERE kind = 'DEDUCTED'")
-    break_by("UPDATE catalog_stock SET on_hand = 10, reserved = 2")
+    tamper("DELETE FROM catalog_stockmovement WHERE kind = 'DEDUCTED'")
+    tamper("UPDATE catalog_stock SET on_hand = 10, reserved = 2")
     assert violations() == [("A3", [order.code])]
 
 
@@ -105,8 +90,8 @@ def test_a4_a_cancelled_order_whose_money_was_kept(provider: Provider) -> None:
 
 def test_a4_a_cancelled_order_whose_stock_was_never_released() -> None:
     order = end_order(DECLINED)
-    break_by("DELETE FROM catalog_stockmovement WHERE kind = 'RELEASED'")
-    break_by("UPDATE catalog_stock SET reserved = 2")
+    tamper("DELETE FROM catalog_stockmovement WHERE kind = 'RELEASED'")
+    tamper("UPDATE catalog_stock SET reserved = 2")
     assert violations() == [("A4", [order.code])]
 
 
@@ -116,8 +101,8 @@ def test_a5_a_pending_order_that_nobody_sweeps() -> None:
     Order.objects.update(expires_at=long_ago, sweep_after=long_ago)
     assert violations() == [("A5", [order.code])]
 
-    Order.objects.update(needs_review=True)
-    assert violations() == []
+    Order.objects.update(needs_review=True)  # it is swept on, rarely
+    assert violations() == [("A5", [order.code])]
 
 
 def test_a6_money_at_the_provider_without_an_order(provider: Provider) -> None:
@@ -137,13 +122,13 @@ def test_a6_money_at_the_provider_without_an_order(provider: Provider) -> None:
 )
 def test_a7_events_that_do_not_lead_to_the_status(sql: str) -> None:
     order = end_order()
-    break_by(sql)
+    tamper(sql)
     assert violations() == [("A7", [order.code])]
 
 
 def test_a8_more_sold_than_ever_received() -> None:
     end_order()
-    break_by("UPDATE catalog_stockmovement SET quantity = 1 WHERE kind = 'RECEIVED'")
+    tamper("UPDATE catalog_stockmovement SET quantity = 1 WHERE kind = 'RECEIVED'")
     assert violations() == [("A1", ["MUG"]), ("A8", ["MUG"])]  # A8 alone would take a negative on_hand
 
 
@@ -154,7 +139,7 @@ def test_the_command_prints_the_report_and_exits_1_when_anything_does_not_hold(
     call_command("audit", "--json")
     assert json.loads(capsys.readouterr().out)["ok"] is True
 
-    break_by("UPDATE catalog_stock SET on_hand = on_hand - 1")
+    tamper("UPDATE catalog_stock SET on_hand = on_hand - 1")
     with pytest.raises(SystemExit) as end:
         call_command("audit", "--json")
 
@@ -198,5 +183,6 @@ def test_record_audit_asks_the_provider_about_the_last_days_only(empty_ledger: N
     provider.forget_everything()
     assert not record_audit().ok  # a confirmed order without its charge
 
-    break_by("UPDATE orders_order SET created_at = created_at - interval '9 days'")
+    tamper("UPDATE orders_order SET created_at = created_at - interval '9 days'")
+    tamper("UPDATE orders_orderevent SET created_at = created_at - interval '9 days' WHERE kind = 'placed'")
     assert record_audit().ok

@@ -124,6 +124,7 @@ def make_many_orders(count: int) -> None:
             total=500,
             payment=payment,
             expires_at="2026-01-01T00:00:00Z",
+            sweep_after="2026-01-01T00:00:00Z",
         )
         for payment in payments
     )
