@@ -10,6 +10,7 @@ from django.utils.text import slugify
 from django.utils.translation import gettext as _
 
 from catalog.models import Product
+from catalog.text_file import find_delimiter, trim_row
 from money import DECIMALS, LARGEST_AMOUNT, format_money, get_step
 
 REQUIRED = ("sku", "name")
@@ -17,11 +18,16 @@ PRICE_COLUMNS = {"price": "", "modal_unit_price_gbp": "GBP"}  # and the currency
 MAX_SKU = 64
 MAX_NAME = 200
 CURRENCY = re.compile(r"[A-Z]{3}")
-NUMBER = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
+# A comma is the decimal sign where it separates no columns and stands before one or two digits; before three it may
+# stand for thousands as well.
+NUMBERS = {
+    False: re.compile(r"-?\d+(\.\d+)?", re.ASCII),
+    True: re.compile(r"-?\d+(\.\d+|,\d{1,2})?", re.ASCII),
+}
 
 
 class CatalogUnreadable(Exception):
-    """It isn't a catalogue: empty, not UTF-8, or a column is missing."""
+    """It isn't a catalogue: empty, or a column is missing."""
 
 
 class _BadField(Exception):
@@ -46,33 +52,33 @@ class Catalog:
 def read_catalog(lines: Iterable[str], *, currency: str) -> Catalog:
     """Read every row; one with anything wrong is in `bad_rows` with its line number, and none of it in `products`.
 
+    The delimiter is the one of the first line: a comma, a semicolon or a tab. Beside the latter two 5,00 is a price.
     `currency` is for the rows that don't name their own. Raises CatalogUnreadable.
     """
     catalog = Catalog()
-    try:
-        rows = read_rows(lines, catalog.bad_rows)
-        header = _read_header(rows, catalog)
-        price_column = _check_header(header, currency)
-        catalog.columns = header
-        first_lines: dict[str, int] = {}
-        for line, cells in rows:
-            try:
-                product = _read_product(_name_cells(header, cells), price_column, currency)
-                if product.sku in first_lines:
-                    raise _BadField(f"SKU {product.sku} is on line {first_lines[product.sku]} already")
-            except _BadField as error:
-                catalog.bad_rows.append(BadRow(line, str(error)))
-            else:
-                first_lines[product.sku] = line
-                catalog.products.append(product)
-    except UnicodeDecodeError as error:
-        raise CatalogUnreadable(f"not UTF-8: {error.reason}") from error
+    delimiter, lines = find_delimiter(lines)
+    rows = read_rows(lines, catalog.bad_rows, delimiter=delimiter)
+    header = _read_header(rows, catalog)
+    price_column = _check_header(header, currency)
+    catalog.columns = header
+    first_lines: dict[str, int] = {}
+    for line, cells in rows:
+        try:
+            named = _name_cells(header, cells)
+            product = _read_product(named, price_column, currency, decimal_comma=delimiter != ",")
+            if product.sku in first_lines:
+                raise _BadField(f"SKU {product.sku} is on line {first_lines[product.sku]} already")
+        except _BadField as error:
+            catalog.bad_rows.append(BadRow(line, str(error)))
+        else:
+            first_lines[product.sku] = line
+            catalog.products.append(product)
     return catalog
 
 
-def read_rows(lines: Iterable[str], bad_rows: list[BadRow]) -> Iterator[tuple[int, list[str]]]:
-    """Each row with the number of its first line; blank lines left out."""
-    reader = csv.reader(lines, strict=True)
+def read_rows(lines: Iterable[str], bad_rows: list[BadRow], *, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Each row with the number of its first line; rows without any text left out."""
+    reader = csv.reader(lines, strict=True, delimiter=delimiter)
     while True:
         line = reader.line_num + 1
         try:
@@ -82,7 +88,7 @@ def read_rows(lines: Iterable[str], bad_rows: list[BadRow]) -> Iterator[tuple[in
         except csv.Error as error:
             bad_rows.append(BadRow(line, _("not CSV: %(error)s") % {"error": error}))
         else:
-            if cells:
+            if any(cell.strip() for cell in cells):
                 yield line, cells
 
 
@@ -90,7 +96,7 @@ def _read_header(rows: Iterator[tuple[int, list[str]]], catalog: Catalog) -> lis
     _, cells = next(rows, (0, []))
     if catalog.bad_rows:
         raise CatalogUnreadable(catalog.bad_rows[0].reason)
-    return [name.strip().lower() for name in cells]
+    return [name.strip().lower() for name in trim_row(cells, columns=0)]
 
 
 def _check_header(header: list[str], currency: str) -> str:
@@ -107,6 +113,7 @@ def _check_header(header: list[str], currency: str) -> str:
 
 
 def _name_cells(header: list[str], cells: list[str]) -> dict[str, str]:
+    cells = trim_row(cells, columns=len(header))
     if len(cells) != len(header):
         raise _BadField(f"{len(cells)} columns, not {len(header)}")
     if any("\0" in cell for cell in cells):
@@ -114,13 +121,13 @@ def _name_cells(header: list[str], cells: list[str]) -> dict[str, str]:
     return {name: cell.strip() for name, cell in zip(header, cells, strict=True)}
 
 
-def _read_product(row: dict[str, str], price_column: str, default_currency: str) -> Product:
+def _read_product(row: dict[str, str], price_column: str, default_currency: str, *, decimal_comma: bool) -> Product:
     sku = _read_text(row["sku"], "SKU", MAX_SKU)
     name = _read_text(row["name"] or sku, "name", MAX_NAME)
     currency = row.get("currency") or default_currency
     if not CURRENCY.fullmatch(currency):
         raise _BadField(f"currency {currency!r} is not an ISO 4217 code")
-    price = read_price(row[price_column], currency) if row[price_column] else None
+    price = read_price(row[price_column], currency, decimal_comma=decimal_comma) if row[price_column] else None
     return Product(
         sku=sku,
         name=name,
@@ -142,11 +149,11 @@ def _read_text(text: str, what: str, longest: int) -> str:
     return text
 
 
-def read_price(text: str, currency: str) -> int:
+def read_price(text: str, currency: str, *, decimal_comma: bool) -> int:
     """Minor units: 255 for 2.55 GBP, 2550 for 2.55 KWD."""
-    if not NUMBER.fullmatch(text):
+    if not NUMBERS[decimal_comma].fullmatch(text):
         raise _BadField(f"price {text!r} is not a number")
-    price = Decimal(text).scaleb(DECIMALS.get(currency, 2))
+    price = Decimal(text.replace(",", ".")).scaleb(DECIMALS.get(currency, 2))
     if price <= 0:
         raise _BadField(f"price {text} is not positive")
     if price > LARGEST_AMOUNT:

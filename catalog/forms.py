@@ -1,7 +1,6 @@
 """How staff change products, and move stock: a delivery, an adjustment with its reason, or a file of both."""
 
 import hashlib
-import io
 from typing import Any
 from uuid import uuid4
 
@@ -116,10 +115,10 @@ class StockFileForm(forms.Form):
     token = forms.UUIDField(widget=forms.HiddenInput, initial=uuid4)
     file = forms.FileField(
         label=_("CSV file"),
-        widget=forms.FileInput(attrs={"accept": ".csv,text/csv"}),
+        widget=forms.FileInput(attrs={"accept": ".csv,.txt,text/csv"}),
         help_text=format_lazy(
             _(
-                "UTF-8, at most {most} rows under the first line sku,quantity,reason. "
+                "CSV UTF-8 or Unicode text, at most {most} rows under the first line sku,quantity,reason. "
                 "A row without a reason is a delivery; one with a reason is an adjustment, and may remove units."
             ),
             most=lazy(number_format, str)(MOST_ROWS, force_grouping=True),
@@ -133,7 +132,7 @@ class StockFileForm(forms.Form):
                 gettext("The file is larger than %(most)s MB.") % {"most": MOST_BYTES // 1_000_000}
             )
         try:
-            return read_stock_file(io.TextIOWrapper(file.file, encoding="utf-8-sig", newline=""))
+            return read_stock_file(file.file)
         except StockFileRefused as refused:
             raise forms.ValidationError(_list_bad_rows(refused)) from refused
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import BinaryIO
 
 from django.db import transaction
 from django.utils.formats import number_format
@@ -13,6 +14,7 @@ from accounts.models import User
 from catalog.catalog_file import BadRow, read_rows
 from catalog.models import Stock, StockMovement
 from catalog.services import AdjustmentRefused, adjust_stock, receive_stock
+from catalog.text_file import TextUnreadable, find_delimiter, read_text, trim_row
 
 HEADER = ["sku", "quantity", "reason"]
 MOST_ROWS = 1_000  # their stock is locked while they are written, and orders wait
@@ -43,12 +45,16 @@ class Move:
     reason: str
 
 
-def read_stock_file(lines: Iterable[str]) -> list[Move]:
-    """The moves of the file, whose first line is sku,quantity,reason. Raises StockFileRefused with every bad row."""
+def read_stock_file(file: BinaryIO) -> list[Move]:
+    """The moves of the file, whose first line is sku, quantity, reason, separated by commas, semicolons or tabs.
+
+    Raises StockFileRefused with every bad row.
+    """
     bad_rows: list[BadRow] = []
     moves: dict[str, Move] = {}
     try:
-        rows = read_rows(lines, bad_rows)
+        delimiter, lines = find_delimiter(read_text(file))
+        rows = read_rows(lines, bad_rows, delimiter=delimiter)
         _check_header(next(rows, (1, [])))
         for line, cells in rows:
             if len(moves) + len(bad_rows) >= MOST_ROWS:
@@ -68,8 +74,8 @@ def read_stock_file(lines: Iterable[str]) -> list[Move]:
                 bad_rows.append(BadRow(line, wrong))
             else:
                 moves[move.sku] = move
-    except UnicodeDecodeError as error:
-        raise StockFileRefused([BadRow(1, _("not UTF-8 text"))]) from error
+    except TextUnreadable as error:
+        raise StockFileRefused([BadRow(error.line, _("not UTF-8 text"))]) from error
     ids = _find_products(moves)
     unknown = _("no product has the SKU %(sku)s")
     bad_rows += [BadRow(move.line, unknown % {"sku": sku}) for sku, move in moves.items() if sku not in ids]
@@ -98,12 +104,13 @@ def move_stock(*, reference: str, moves: Sequence[Move], actor: User) -> int:
 
 def _check_header(header: tuple[int, list[str]]) -> None:
     line, cells = header
-    if [cell.strip().lower().removeprefix("\ufeff") for cell in cells] != HEADER:
+    if [cell.strip().lower() for cell in trim_row(cells, columns=0)] != HEADER:
         raise StockFileRefused([BadRow(line, _("the first line is not %(header)s") % {"header": ",".join(HEADER)})])
 
 
 def _read_move(line: int, cells: list[str]) -> tuple[str, Move]:
     """What is wrong with the row, if anything, and its move."""
+    cells = trim_row(cells, columns=len(HEADER))
     sku, quantity, reason = (cell.strip() for cell in (*cells, "", "", "")[:3])
     if not NUMBER.fullmatch(quantity):
         wrong = _("quantity '%(quantity)s' is not a whole number") % {"quantity": quantity}

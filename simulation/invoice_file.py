@@ -12,6 +12,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from catalog.text_file import TextUnreadable, open_text
+
 FAULTY_PAYMENT_METHODS = ("pm_card_visa_chargeDeclined", "pm_sandbox_slow", "pm_sandbox_drop")
 MAX_KEY = 255
 
@@ -132,17 +134,24 @@ def _is_key(key: str) -> bool:
 
 
 def read_lines(path: Path, bar: "tqdm[Any]") -> Iterator[bytes]:
-    """The lines of a file, plain or .xz, blank ones left out; the bar follows the bytes read from the disk.
+    """The lines of a file, plain or .xz, in UTF-8, blank ones left out; the bar follows the bytes read from the disk.
 
-    Holds one line at a time, whatever the size of the file. Raises InvoicesUnreadable.
+    One that is no text stays as it is. Holds one line at a time, whatever the size of the file.
+    Raises InvoicesUnreadable.
     """
     try:
-        with path.open("rb") as raw, lzma.open(raw) if path.suffix == ".xz" else raw as file:
+        with (
+            path.open("rb") as raw,
+            lzma.open(raw) if path.suffix == ".xz" else raw as file,
+            open_text(file, newline="\n") as lines,
+        ):
             bar.reset(total=os.fstat(raw.fileno()).st_size or None)
-            for line in file:
+            for line in lines:
                 if raw.seekable():
                     bar.update(raw.tell() - bar.n)
                 if not line.isspace():
-                    yield line
-    except (OSError, EOFError, lzma.LZMAError) as error:
+                    yield line.encode(errors="surrogateescape")
+    except TextUnreadable as error:
+        raise InvoicesUnreadable(f"{path}: {error}") from error
+    except (OSError, EOFError, lzma.LZMAError, UnicodeError) as error:
         raise InvoicesUnreadable(f"{path}: {error}") from error

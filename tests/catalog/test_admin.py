@@ -11,6 +11,7 @@ from pytest_django import DjangoAssertNumQueries
 from accounts.models import User
 from catalog.models import Product, StockMovement
 from tests.builders import everything, make_order, make_product, stock_of
+from tests.catalog.spreadsheets import FORMATS, Format, save_table
 
 pytestmark = pytest.mark.django_db
 FILE_PAGE = "/admin/catalog/stock/move/"
@@ -269,6 +270,19 @@ def test_a_file_receives_and_adjusts_with_the_actor(admin_client: Client, admin_
     ]
 
 
+@pytest.mark.parametrize("how", FORMATS, ids=lambda how: how.words)
+def test_a_file_is_read_as_a_spreadsheet_saves_it(admin_client: Client, how: Format) -> None:
+    make_product("MÜG", stock=10)
+    make_product("CUP", stock=10)
+    rows = [["sku", "quantity", "reason"], ["MÜG", "40", ""], ["CUP", "-2", "two broken,\nin the store; sorry"]]
+    file = SimpleUploadedFile("stock.csv", save_table(rows, how))
+
+    assert admin_client.post(FILE_PAGE, {"file": file, "token": str(uuid4())}).status_code == 302
+
+    assert (stock_of("MÜG"), stock_of("CUP")) == ((50, 0), (8, 0))
+    assert StockMovement.objects.get(kind="ADJUSTED").reason == "two broken,\nin the store; sorry"
+
+
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
@@ -312,9 +326,10 @@ def test_every_bad_row_of_a_file_is_reported(admin_client: Client) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"sku;quantity;reason\nMUG;1;", "Line 1: the first line is not sku,quantity,reason."),
+        (b"sku|quantity|reason\nMUG|1|", "Line 1: the first line is not sku,quantity,reason."),
         (b"sku,quantity,reason\n", "Line 1: no row below the first line."),
-        (b"sku,quantity,reason\nM\xfcG,1,", "Line 1: not UTF-8 text."),
+        (b"sku,quantity,reason\nMUG,1,\nM\xfcG,1,", "Line 3: not UTF-8 text."),
+        ("sku,quantity,reason\nMUG,1,".encode("utf-16-le"), "Line 1: not UTF-8 text."),
         (b"", "The submitted file is empty."),
     ],
 )

@@ -7,6 +7,7 @@ from django.core.management import CommandError, call_command
 
 from catalog.models import Product, Stock, StockMovement
 from tests.builders import everything, make_order, make_product, stock_of
+from tests.catalog.spreadsheets import FORMATS, Format, save_table
 
 pytestmark = pytest.mark.django_db
 
@@ -198,7 +199,10 @@ UNREADABLE = {
     b"sku,name\nMUG,Mug\n": "no column price or modal_unit_price_gbp",
     b"name,price\nMug,1\n": "no column sku",
     b"sku,name,price,name\nMUG,Mug,1,Cup\n": "a column stands twice",
-    b"sku,name,price\nMUG,Mug,1\nCUP,Caf\xe9,1\n": "not UTF-8",
+    b"sku,name,price\nMUG,Mug,1\nCUP,Caf\xe9,1\n": "products.csv:3: neither UTF-8 nor UTF-16",
+    "sku,name,price\nMUG,Mug,1\n".encode("utf-16-le"): "products.csv:1: neither UTF-8 nor UTF-16",
+    "sku,name,price\nMUG,Mug,1\n".encode("utf-32"): "products.csv:1: neither UTF-8 nor UTF-16",
+    "sku,name,price\nMUG,Mug,1\n".encode("utf-16")[:-1]: "products.csv:2: neither UTF-8 nor UTF-16",
     b"sku,name,price\n": "nothing loaded; bad rows: 0",
     b"sku,name,price\n,Mug,1\n": "nothing loaded; bad rows: 1",
     b'sku,"name"x,price\n,Mug,1\n': "not CSV",
@@ -243,3 +247,49 @@ def test_load_catalog_reads_a_byte_order_mark_and_windows_line_ends(file: Path) 
 
     assert bad == []
     assert offer("MUG") == ("Mug", 100, "GBP", True)
+
+
+@pytest.mark.parametrize("how", FORMATS, ids=lambda how: how.words)
+def test_load_catalog_reads_what_a_spreadsheet_saves(file: Path, how: Format) -> None:
+    rows = [
+        ["SKU", "Name", "Price", "Description"],
+        ["MÜG", 'The "blue"; one, really', "2.55", "two\nlines, and; more"],
+        ["", "Nameless", "1", ""],
+        ["杯", "杯子", "3", ""],
+    ]
+    file.write_bytes(save_table(rows, how))
+
+    _, bad = load_file(file)
+
+    assert bad == ["4: no SKU"], "a quoted newline counts as a line"
+    assert offer("MÜG") == ('The "blue"; one, really', 255, "GBP", True)
+    assert Product.objects.get(sku="MÜG").description == "two\nlines, and; more"
+    assert offer("杯")[:2] == ("杯子", 300)
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+@pytest.mark.parametrize(
+    ("text", "price"), [("5,00", 500), ("5,5", 550), ("5.00", 500), ("5", 500), ("1234,50", 123_450)]
+)
+def test_a_price_has_a_decimal_comma_where_the_comma_separates_no_columns(
+    file: Path, delimiter: str, text: str, price: int
+) -> None:
+    load(file, delimiter.join(["sku", "name", "price"]), delimiter.join(["MUG", "Mug", text]))
+
+    assert offer("MUG")[1] == price
+
+
+@pytest.mark.parametrize(
+    ("text", "currency"), [("1.234,50", "GBP"), ("1,234.50", "GBP"), ("1,234", "GBP"), ("1,234", "KWD"), ("5,", "GBP")]
+)
+def test_a_price_that_may_have_thousands_is_refused(file: Path, text: str, currency: str) -> None:
+    _, bad = load(file, "sku;name;price;currency", "CUP;Cup;1;", f"MUG;Mug;{text};{currency}")
+
+    assert bad == [f"3: price {text!r} is not a number"]
+    assert not Product.objects.filter(sku="MUG").exists()
+
+
+def test_a_price_with_a_comma_is_refused_where_the_comma_separates_columns(file: Path) -> None:
+    _, bad = load(file, "sku,name,price", "CUP,Cup,1", 'MUG,Mug,"5,00"')
+
+    assert bad == ["3: price '5,00' is not a number"]

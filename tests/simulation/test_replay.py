@@ -44,12 +44,12 @@ def write_file(path: Path, *invoices: object) -> Path:
 
 
 def replay(shop: LiveServer, file: Path, **options: object) -> dict[str, Any]:
-    """The report. Nothing works on the orders here, so they are not waited for."""
+    """The report, also of a file without an invoice. Nothing works on the orders here, so they are not waited for."""
     out = StringIO()
     try:
         call_command("replay", file, url=shop.url, stdout=out, json=True, **{"timeout": 0, **options})
     except CommandError as error:
-        if "orders are not final" not in str(error):
+        if "orders are not final" not in str(error) and "is an invoice" not in str(error):
             raise
     report: dict[str, Any] = json.loads(out.getvalue())
     return report
@@ -357,3 +357,40 @@ def test_replay_on_the_whole_shop_ends_every_order(stack: Stack, file: Path) -> 
     assert (report["placed"], report["confirmed"], report["cancelled"]) == (20, 18, 2)
     again = json.loads(stack.manage("replay", str(file), "--faulty-every", "5", "--json").stdout)
     assert again == report | {"placed": 0, "replayed": 20}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_replay_reads_what_an_editor_saved(live_server: LiveServer, file: Path, encoding: str) -> None:
+    make_product("MUG")
+    make_product("CAFÉ")
+    lines = [json.dumps(sale(key, line(sku, 1)), ensure_ascii=False) for key, sku in [("1", "MUG"), ("2", "CAFÉ")]]
+    file.write_bytes("\r\n".join(lines).encode(encoding))
+
+    report = replay(live_server, file)
+
+    assert (report["placed"], report["skipped"]) == (2, {})
+
+
+@pytest.mark.parametrize("content", [b"", b"\n\n", b"{\n[]\n", b"\xff\xfe", b"code,status\n1,PENDING\n"])
+def test_replay_that_could_read_nothing_is_no_success(live_server: LiveServer, file: Path, content: bytes) -> None:
+    file.write_bytes(content)
+
+    with pytest.raises(CommandError, match="no line of it is an invoice"):
+        call_command("replay", file, url=live_server.url, stdout=StringIO())
+
+
+def test_replay_of_a_file_that_is_no_text_says_so(live_server: LiveServer, file: Path) -> None:
+    file.write_bytes(json.dumps(sale("1", line("MUG", 1))).encode("utf-16-le"))
+
+    with pytest.raises(CommandError, match="neither UTF-8 nor UTF-16"):
+        call_command("replay", file, url=live_server.url, stdout=StringIO())
+
+
+def test_replay_counts_a_line_that_is_no_text_and_goes_on(live_server: LiveServer, file: Path) -> None:
+    make_product("MUG")
+    good = json.dumps(sale("1", line("MUG", 1))).encode()
+    file.write_bytes(good.replace(b"17850", b"\xe9") + b"\n" + good + b"\n")
+
+    report = replay(live_server, file)
+
+    assert (report["placed"], report["skipped"]) == (1, {"malformed": 1})

@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from catalog.catalog_file import CURRENCY, Catalog, CatalogUnreadable, read_catalog
 from catalog.loading import load_products
+from catalog.text_file import TextUnreadable, read_text
 
 MAX_STOCK = 1_000_000_000
 
@@ -29,7 +30,8 @@ def read_currency(text: str) -> str:
 class Command(BaseCommand):
     help = (
         "Insert or update products from a CSV file with the columns sku, name, price (or modal_unit_price_gbp), and "
-        "optionally description and currency. Bad rows are reported and left out. May be run again."
+        "optionally description and currency: UTF-8, or UTF-16 with a byte order mark, its columns "
+        "separated by commas, semicolons or tabs. Bad rows are reported and left out. May be run again."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -60,7 +62,9 @@ class Command(BaseCommand):
 
     def read_file(self, file: Path, currency: str) -> Catalog:
         try:
-            with file.open(encoding="utf-8-sig", newline="") as lines:
-                return read_catalog(lines, currency=currency)
+            with file.open("rb") as content:
+                return read_catalog(read_text(content), currency=currency)
+        except TextUnreadable as error:
+            raise CommandError(f"{file}:{error.line}: {error}; nothing loaded") from error
         except (OSError, CatalogUnreadable) as error:
             raise CommandError(f"{file}: {error}") from error

@@ -75,6 +75,8 @@ class Command(BaseCommand):
             raise CommandError(f"{error} ({report.placed} orders placed before)") from error
         waiting = wait_until_final(codes, report=report, timeout=timeout)
         self.stdout.write(format_json(report) if json else format_lines(report))
+        if report.invoices == report.skipped["malformed"]:
+            raise CommandError(f"{file}: no line of it is an invoice.")
         if waiting:
             raise CommandError(f"{waiting} orders are not final after {timeout:g} seconds.")
         if missed := report.refused["unreachable"]:
