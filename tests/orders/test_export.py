@@ -23,7 +23,20 @@ def read_export(client: Client, *orders: Order, **asked: str) -> list[dict[str, 
     chosen = {"action": "export_orders", "_selected_action": [order.pk for order in orders], **asked}
     answer = client.post(f"{LIST}?{asked.pop('filter', '')}", chosen)
     assert isinstance(answer, StreamingHttpResponse)
-    return list(csv.DictReader(StringIO(answer.getvalue().decode())))
+    return list(csv.DictReader(StringIO(answer.getvalue().decode("utf-8-sig"))))
+
+
+def open_in_spreadsheet(content: bytes, delimiter: str, *, quotes: bool) -> list[str]:
+    """The cells as a spreadsheet has them whose delimiter that is, and that may not know our quotes."""
+    text = StringIO(content.decode("utf-8-sig"), newline="")
+    reader = csv.reader(text, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE)
+    return [cell for row in reader for cell in row]
+
+
+def is_formula(cell: str) -> bool:
+    """Whether some spreadsheet runs it: past quotes, spaces and marks without a width."""
+    start = cell.lstrip('" \u00a0\u3000\u200b\ufeff')
+    return start.startswith(("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20"))
 
 
 def test_an_export_has_each_selected_order_with_its_payment(admin_client: Client) -> None:
@@ -70,6 +83,67 @@ def test_an_export_needs_its_own_permission() -> None:
     assert "Export selected orders" not in client.get(LIST).text
     assert not isinstance(answer, StreamingHttpResponse)
     assert order.code in answer.text
+
+
+FORMULAS = [
+    "=1+1",
+    ";=HYPERLINK(A1);",
+    '";=HYPERLINK(A1);"@example.com',
+    '",=1,"@example.com',
+    '"\t=1"@example.com',
+    '";"=1"',
+    '";""=1""',
+    ' "=1"',
+    "x; =1",
+    "x;\u00a0=1",
+    "x;\u200b@SUM(A1)",
+    "x;\uff1d1",
+    "\uff20SUM(A1)",
+    "x\n-1",
+    "x\r\n+1",
+    "\t=1",
+    "x;;;=1;+1",
+    "x|=1",
+]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("quotes", [True, False])
+@pytest.mark.parametrize("text", FORMULAS)
+def test_no_cell_is_a_formula_whatever_the_delimiter_is_taken_for(text: str, delimiter: str, quotes: bool) -> None:
+    out = StringIO(newline="")
+    csv.writer(out).writerow(["a", quote_cell(text), "b"])
+
+    cells = open_in_spreadsheet(out.getvalue().encode(), delimiter, quotes=quotes)
+
+    assert [cell for cell in cells if is_formula(cell)] == []
+
+
+@pytest.mark.parametrize("text", ["ann+tag@example.com", "x-y@example.com", "a=b@example.com", '"a b"@example.com', ""])
+def test_a_cell_that_is_no_formula_stays_as_it_is(text: str) -> None:
+    assert quote_cell(text) == text
+
+
+def test_a_guests_email_is_no_formula_in_the_export_for_any_delimiter(admin_client: Client) -> None:
+    order = make_order(email='";=HYPERLINK(A1);"@example.com')
+    answer = admin_client.post(LIST, {"action": "export_orders", "_selected_action": [order.pk]})
+    assert isinstance(answer, StreamingHttpResponse)
+    content = answer.getvalue()
+
+    for delimiter in (",", ";", "\t"):
+        for quotes in (True, False):
+            assert not any(map(is_formula, open_in_spreadsheet(content, delimiter, quotes=quotes)))
+
+
+def test_an_export_says_that_it_is_utf_8_so_that_excel_shows_umlauts(admin_client: Client) -> None:
+    order = make_order(email="jürgen@example.com")
+    answer = admin_client.post(LIST, {"action": "export_orders", "_selected_action": [order.pk]})
+    assert isinstance(answer, StreamingHttpResponse)
+
+    content = answer.getvalue()
+
+    assert content.startswith("\ufeffcode,".encode())
+    assert "jürgen@example.com" in content.decode("utf-8-sig")
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n"])
