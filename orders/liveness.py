@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from orders.models import Order, Tick
-from orders.ticks import name_scheduled_tasks
+from orders.ticks import read_schedule
 from payments.models import Payment
 
 MISSED_TICKS = 3  # so many times may a scheduled task be missing in a row
@@ -30,7 +30,7 @@ class Liveness:
 def check_liveness() -> Liveness:
     """Read how long the oldest work waits and when each scheduled task last ended; every process may be down."""
     pending = Order.objects.filter(status=Order.Status.PENDING, needs_review=False)
-    ticks = Tick.objects.filter(task__in=name_scheduled_tasks()).annotate(age=measure_age("ended_at"))
+    ticks = Tick.objects.filter(task__in=read_schedule()).annotate(age=measure_age("ended_at"))
     found = Liveness(
         uncharged=find_oldest(pending.filter(payment__status=Payment.Status.PENDING), "created_at"),
         unfinalized=find_oldest(pending.exclude(payment__status__in=Payment.UNANSWERED), "payment__answered_at"),
@@ -50,7 +50,7 @@ def find_waits(found: Liveness) -> list[str]:
 
 
 def find_late_ticks(found: Liveness) -> list[str]:
-    every = {entry["task"]: entry["schedule"] for entry in settings.CELERY_BEAT_SCHEDULE.values()}
+    every = read_schedule()
     return [
         _("%(task)s has not run for %(seconds)d seconds.") % {"task": task, "seconds": age}
         for task, age in found.ticks.items()

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from typing import Any
 
 from celery import Task
 from celery.signals import task_success
@@ -16,8 +17,10 @@ from orders.models import Tick
 logger = logging.getLogger(__name__)
 
 
-def name_scheduled_tasks() -> set[str]:
-    return {entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()}
+def read_schedule() -> dict[str, float]:
+    """The scheduled tasks, each with the seconds from one to the next."""
+    schedule: dict[str, dict[str, Any]] = settings.CELERY_BEAT_SCHEDULE
+    return {entry["task"]: entry["schedule"] for entry in schedule.values()}
 
 
 def record_tick(*, task: str) -> None:
@@ -40,7 +43,7 @@ def measure_clock_skew() -> float:
 
 @task_success.connect
 def note_end(sender: "Task[..., object]", **_: object) -> None:
-    if sender.name in name_scheduled_tasks():
+    if sender.name in read_schedule():
         try:
             record_tick(task=sender.name)
         except (DatabaseError, InterfaceError) as error:  # the task did its work; its next end is noted again
@@ -51,6 +54,4 @@ def note_end(sender: "Task[..., object]", **_: object) -> None:
 def begin_ticks(using: str = DEFAULT_DB_ALIAS, **_: object) -> None:
     """Count the time of a task that has never ended from when it was scheduled."""
     if Tick._meta.db_table in connection.introspection.table_names():
-        Tick.objects.using(using).bulk_create(
-            [Tick(task=task) for task in name_scheduled_tasks()], ignore_conflicts=True
-        )
+        Tick.objects.using(using).bulk_create([Tick(task=task) for task in read_schedule()], ignore_conflicts=True)

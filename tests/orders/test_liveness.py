@@ -5,6 +5,7 @@ import re
 import time
 from datetime import timedelta
 from io import StringIO
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -20,7 +21,7 @@ from orders import tasks
 from orders.dashboard import read_dashboard
 from orders.liveness import check_liveness
 from orders.models import Order, Tick
-from orders.ticks import measure_clock_skew, name_scheduled_tasks, record_tick
+from orders.ticks import measure_clock_skew, read_schedule, record_tick
 from payments.models import Payment
 from tests.builders import answer_payment, make_order
 
@@ -53,7 +54,7 @@ def test_a_shop_at_work_has_no_trouble() -> None:
     found = check_liveness()
 
     assert found.troubles == []
-    assert found.ticks.keys() == found.clock_skews.keys() == name_scheduled_tasks()
+    assert found.ticks.keys() == found.clock_skews.keys() == read_schedule().keys()
 
 
 def test_an_order_that_nobody_charges_is_trouble() -> None:
@@ -97,7 +98,7 @@ def test_a_scheduled_task_that_does_not_run_is_trouble(task: str, allowed: int) 
 
 
 def test_the_time_of_a_task_that_never_ran_is_counted_from_when_it_was_scheduled() -> None:
-    assert set(Tick.objects.values_list("task", flat=True)) == name_scheduled_tasks()
+    assert set(Tick.objects.values_list("task", flat=True)) == read_schedule().keys()
 
 
 def test_the_end_of_a_scheduled_task_is_noted_and_of_no_other() -> None:
@@ -132,7 +133,8 @@ def test_no_message_expires_within_the_skew_that_is_tolerated(settings: LazySett
         tasks.process_order("a-code", pause=1.5)
 
     lives = [call.kwargs["expires"] for call in publish.call_args_list]
-    lives += [entry["options"]["expires"] for entry in settings.CELERY_BEAT_SCHEDULE.values()]
+    schedule: dict[str, dict[str, Any]] = settings.CELERY_BEAT_SCHEDULE
+    lives += [entry["options"]["expires"] for entry in schedule.values()]
     assert min(lives) >= settings.CLOCK_SKEW
 
 
