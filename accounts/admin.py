@@ -3,11 +3,9 @@
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm
-from django.db import models
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from accounts.addresses import AddressField
 from accounts.models import User
 
 
@@ -20,7 +18,6 @@ class NewUserForm(AdminUserCreationForm):  # type: ignore[type-arg]  # Django's 
 @admin.register(User)
 class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]  # Django's own is not generic
     add_form = NewUserForm
-    formfield_overrides = {models.EmailField: {"form_class": AddressField}}
     add_fieldsets = [(None, {"classes": ["wide"], "fields": ["email", "usable_password", "password1", "password2"]})]
     fieldsets = [
         (None, {"fields": ["email", "password"]}),

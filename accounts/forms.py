@@ -4,7 +4,7 @@ from typing import Any
 
 from django import forms
 from django.contrib.admin.forms import AdminAuthenticationForm
-from django.contrib.auth.forms import AuthenticationForm, UsernameField
+from django.contrib.auth.forms import AuthenticationForm
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
@@ -14,15 +14,14 @@ from rate_limit import LimitReached, count_minutes
 
 
 class LogInForm(AuthenticationForm):
-    username = UsernameField(label=_("Email"), widget=forms.EmailInput(attrs={"autofocus": True}))
+    username = AddressField(
+        label=_("Email"),
+        widget=forms.EmailInput(attrs={"autofocus": True, "autocapitalize": "none", "autocomplete": "username"}),
+    )
     error_messages = {
         **AuthenticationForm.error_messages,
         "invalid_login": _("The email or the password is wrong."),
     }
-
-    def clean_username(self) -> str:
-        email: str = self.cleaned_data["username"]
-        return email.lower()
 
     def clean(self) -> dict[str, Any]:
         if self.request is not None and "username" in self.cleaned_data:
@@ -50,4 +49,4 @@ def explain_limit(limit: LimitReached) -> str:
 class AddressForm(forms.Form):
     """An address that a link is asked for; whether it has an account is nobody else's business."""
 
-    email = AddressField(label=_("Email"), max_length=254, widget=forms.EmailInput(attrs={"autocomplete": "email"}))
+    email = AddressField(label=_("Email"), widget=forms.EmailInput(attrs={"autocomplete": "email"}))

@@ -3,16 +3,18 @@
 from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractUser, UserManager
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from accounts.addresses import ASCII_LOWER, ModelAddressField, read_address
 from mail_queue import QueuedMail
 
 
 class EmailUserManager(UserManager["User"]):
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":  # type: ignore[override]
-        user = self.model(email=email.lower(), **fields)
+        user = self.model(email=read_address(email), **fields)
         user.set_password(password)
         user.save(using=self._db)
         return user
@@ -20,10 +22,16 @@ class EmailUserManager(UserManager["User"]):
     def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":  # type: ignore[override]
         return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
 
+    def get_by_natural_key(self, username: str | None) -> "User":
+        try:
+            return self.get(email=read_address(username or ""))
+        except ValidationError as error:
+            raise self.model.DoesNotExist from error
+
 
 class User(AbstractUser):
     username = None  # type: ignore[assignment]
-    email = models.EmailField(_("email address"), unique=True)
+    email = ModelAddressField(_("email address"), unique=True)
     # The email, not a yes: when it is changed, the new one is not verified.
     verified_email = models.EmailField(_("verified email"), blank=True, editable=False)
 
@@ -32,9 +40,15 @@ class User(AbstractUser):
 
     objects: ClassVar[EmailUserManager] = EmailUserManager()
 
+    class Meta(AbstractUser.Meta):
+        constraints = [
+            # The part of read_address that a pattern can hold; enough to keep two spellings from being two accounts.
+            models.CheckConstraint(condition=Q(email__regex=ASCII_LOWER), name="user_email_is_ascii_lower")
+        ]
+
     @property
     def is_email_verified(self) -> bool:
-        return self.verified_email == self.email
+        return bool(self.verified_email == self.email)
 
 
 class AccountMail(QueuedMail):

@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
@@ -13,6 +13,7 @@ from django.utils.timesince import timesince
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from accounts.addresses import read_address
 from catalog.admin import ReadOnlyAdmin
 from money import format_money
 from orders.admin_actions import OrderActionsAdmin
@@ -96,7 +97,7 @@ class OrderAdmin(OrderActionsAdmin):
     ) -> tuple[QuerySet[Order], bool]:
         # Both conditions have an index; the admin's own icontains would read a million rows.
         if term := search_term.strip():
-            queryset = queryset.filter(Q(code__startswith=term.upper()) | Q(email__in={term, term.lower()}))
+            queryset = queryset.filter(Q(code__startswith=term.upper()) | Q(email=_read_email(term)))
         return queryset, False
 
     @admin.action(description=_("Export selected orders as CSV"), permissions=["export"])
@@ -130,3 +131,10 @@ class AuditRunAdmin(ReadOnlyAdmin):
     @admin.display(description=_("age"))
     def age(self, run: AuditRun) -> str:
         return timesince(run.created_at)
+
+
+def _read_email(term: str) -> str:
+    try:
+        return read_address(term)
+    except ValidationError:
+        return term.lower()  # of an order of old, or none

@@ -11,7 +11,7 @@ from django.db import OperationalError
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
-from accounts.addresses import validate_address
+from accounts.addresses import read_address
 from catalog.services import InsufficientStock
 from orders.basket import BasketLine, CheckoutRefused
 from orders.checkout import place_order
@@ -132,12 +132,10 @@ def _read_body(request: HttpRequest) -> dict[str, Any]:
 
 
 def _read_email(value: object) -> str:
-    email = _read_text(value.lower() if isinstance(value, str) else value, "email", 254)
     try:
-        validate_address(email)
+        return read_address(value if isinstance(value, str) else "")
     except ValidationError as error:
-        raise BadRequest("bad_field", "email: not an email address.") from error
-    return email
+        raise BadRequest("bad_field", "email: not an email address that a mail can be sent to.") from error
 
 
 def _read_lines(value: object) -> list[BasketLine]:

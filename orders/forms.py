@@ -26,7 +26,6 @@ class CheckoutForm(forms.Form):
 
     email = AddressField(
         label=_("Email"),
-        max_length=254,
         help_text=_("For the confirmation, and to find your order again."),
         widget=forms.EmailInput(attrs={"autocomplete": "email"}),
     )
@@ -50,4 +49,5 @@ class CheckoutForm(forms.Form):
 
     @property
     def email_address(self) -> str:
-        return self.user.email if self.user else self.cleaned_data["email"]
+        email: str = self.user.email if self.user else self.cleaned_data["email"]
+        return email

@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext_lazy as _
 
+from accounts.addresses import ASCII_LOWER
 from catalog.models import Product
 from mail_queue import QueuedMail
 from payments.models import Payment
@@ -116,6 +117,7 @@ class Order(models.Model):
                 condition=Q(status__in=["PENDING", "CONFIRMED", "CANCELLED"]), name="order_status_is_known"
             ),
             models.CheckConstraint(condition=Q(total__gt=0), name="order_total_is_positive"),
+            models.CheckConstraint(condition=Q(email__regex=ASCII_LOWER), name="order_email_is_ascii_lower"),
             models.CheckConstraint(
                 condition=Q(status="PENDING", finalized_at__isnull=True)
                 | ~Q(status="PENDING") & Q(finalized_at__isnull=False),
