@@ -18,13 +18,19 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import User
 from catalog.forms import AdjustForm, MovementForm, ProductForm, ReceiveForm, StockFileForm
 from catalog.models import Product, Stock, StockMovement
+from catalog.texts import normalize
 from money import format_money
 
 LEDGER_LENGTH = 50  # movements on the page of a stock
 
 
+class SearchAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's own is not generic
+    def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], search_term: str) -> Any:
+        return super().get_search_results(request, queryset, normalize(search_term))
+
+
 @admin.register(Product)
-class ProductAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's own is not generic
+class ProductAdmin(SearchAdmin):
     list_display = ["sku", "name", "money", "active", "available"]
     list_filter = ["active", ("price", admin.EmptyFieldListFilter)]
     list_select_related = ["stock"]
@@ -69,7 +75,7 @@ class ProductAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's own 
         return False
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's own is not generic
+class ReadOnlyAdmin(SearchAdmin):
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
 

@@ -2,20 +2,21 @@
 
 import csv
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from django.core.exceptions import ValidationError
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
 
 from catalog.models import Product
 from catalog.text_file import find_delimiter, trim_row
+from catalog.texts import MAX_SKU, normalize, validate_name, validate_sku
 from money import DECIMALS, LARGEST_AMOUNT, format_money, get_step
 
 REQUIRED = ("sku", "name")
 PRICE_COLUMNS = {"price": "", "modal_unit_price_gbp": "GBP"}  # and the currency that the column is in, where it says so
-MAX_SKU = 64
 MAX_NAME = 200
 CURRENCY = re.compile(r"[A-Z]{3}")
 # A comma is the decimal sign where it separates no columns and stands before one or two digits; before three it may
@@ -118,12 +119,12 @@ def _name_cells(header: list[str], cells: list[str]) -> dict[str, str]:
         raise _BadField(f"{len(cells)} columns, not {len(header)}")
     if any("\0" in cell for cell in cells):
         raise _BadField("a NUL character")
-    return {name: cell.strip() for name, cell in zip(header, cells, strict=True)}
+    return {name: normalize(cell.strip()) for name, cell in zip(header, cells, strict=True)}
 
 
 def _read_product(row: dict[str, str], price_column: str, default_currency: str, *, decimal_comma: bool) -> Product:
-    sku = _read_text(row["sku"], "SKU", MAX_SKU)
-    name = _read_text(row["name"] or sku, "name", MAX_NAME)
+    sku = _read_text(row["sku"], "SKU", MAX_SKU, validate_sku)
+    name = _read_text(row["name"] or sku, "name", MAX_NAME, validate_name)
     currency = row.get("currency") or default_currency
     if not CURRENCY.fullmatch(currency):
         raise _BadField(f"currency {currency!r} is not an ISO 4217 code")
@@ -139,13 +140,15 @@ def _read_product(row: dict[str, str], price_column: str, default_currency: str,
     )
 
 
-def _read_text(text: str, what: str, longest: int) -> str:
+def _read_text(text: str, what: str, longest: int, validate: Callable[[str], None]) -> str:
     if not text:
         raise _BadField(f"no {what}")
     if len(text) > longest:
         raise _BadField(f"{what} is longer than {longest} characters")
-    if not text.isprintable():
-        raise _BadField(f"{what} {text!r} has unprintable characters")
+    try:
+        validate(text)
+    except ValidationError as error:
+        raise _BadField(f"{what} {text!a}: {error.message}") from error
     return text
 
 

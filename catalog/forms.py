@@ -24,6 +24,7 @@ from catalog.stock_file import (
     move_stock,
     read_stock_file,
 )
+from catalog.texts import NormalizedField, normalize
 
 MOST_BYTES = 1_000_000  # of a file
 
@@ -37,6 +38,9 @@ class ProductForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's own is
         super().__init__(*args, **kwargs)
         if self.instance.pk:
             self.initial["seen"] = hashlib.sha256(repr(model_to_dict(self.instance)).encode()).hexdigest()
+
+    def clean_description(self) -> str:
+        return normalize(self.cleaned_data["description"])
 
     def clean(self) -> None:
         super().clean()
@@ -91,7 +95,7 @@ class AdjustForm(MovementForm):
         max_value=MOST_UNITS,
         help_text=_("Units to add or, with a minus, to remove."),
     )
-    reason = forms.CharField(label=_("Reason"), max_length=200, widget=forms.TextInput(attrs={"class": "vTextField"}))
+    reason = NormalizedField(label=_("Reason"), max_length=200, widget=forms.TextInput(attrs={"class": "vTextField"}))
 
     def clean_quantity(self) -> int:
         quantity: int = self.cleaned_data["quantity"]

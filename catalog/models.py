@@ -5,20 +5,27 @@ from django.contrib.postgres.indexes import GinIndex
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import F, Q, Value
-from django.db.models.functions import Concat, Lower, Now
+from django.db.models.functions import Concat, Now
 from django.urls import reverse
 from django.utils.text import slugify
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from catalog.texts import MAX_SKU, NormalizedCharField, fold, validate_name, validate_sku
 from money import LARGEST_AMOUNT, format_money, get_step
+
+
+def is_nfc(column: str) -> models.Func:
+    return models.Func(F(column), template="%(expressions)s IS NFC NORMALIZED", output_field=models.BooleanField())
 
 
 class Product(models.Model):
     """An article of the shop. One without a price is known but not for sale."""
 
-    sku = models.CharField(_("SKU"), max_length=64, unique=True)
-    name = models.CharField(_("name"), max_length=200)
+    sku: "models.CharField[str, str]" = NormalizedCharField(
+        _("SKU"), max_length=MAX_SKU, unique=True, validators=[validate_sku]
+    )
+    name: "models.CharField[str, str]" = NormalizedCharField(_("name"), max_length=200, validators=[validate_name])
     slug = models.SlugField(_("slug"), max_length=200, blank=True)
     description = models.TextField(_("description"), blank=True)
     price = models.PositiveBigIntegerField(
@@ -33,7 +40,7 @@ class Product(models.Model):
     )
     active = models.BooleanField(_("active"), default=True, help_text=_("Can be bought."))
     search_text = models.GeneratedField(
-        expression=Lower(Concat("sku", Value(" "), "name")), output_field=models.TextField(), db_persist=True
+        expression=fold(Concat("sku", Value(" "), "name")), output_field=models.TextField(), db_persist=True
     )
 
     class Meta:
@@ -45,6 +52,8 @@ class Product(models.Model):
             GinIndex(fields=["search_text"], opclasses=["gin_trgm_ops"], name="product_search_text"),
         ]
         constraints = [
+            models.CheckConstraint(condition=is_nfc("sku"), name="product_sku_is_nfc"),
+            models.CheckConstraint(condition=is_nfc("name"), name="product_name_is_nfc"),
             models.CheckConstraint(
                 condition=Q(price__gt=0),
                 name="product_price_is_positive",

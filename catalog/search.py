@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-from django.db.models import Q, QuerySet
+from django.db.models import Q, QuerySet, Value
 
 from catalog.models import Product
+from catalog.texts import fold, normalize
 
 PAGE_SIZE = 24
 MAX_QUERY = 100  # characters
@@ -21,10 +22,13 @@ class Page:
 
 
 def find_products(query: str = "") -> QuerySet[Product]:
-    """Active products that have every word of the query in their SKU or name, in upper or lower case."""
+    """Active products that have every word of the query in their SKU or name, in upper or lower case.
+
+    Of a query that is longer than MAX_QUERY the rest is left out.
+    """
     products = Product.objects.filter(active=True, stock__isnull=False)
-    for word in query[:MAX_QUERY].replace("\0", " ").lower().split():
-        products = products.filter(search_text__contains=word)
+    for word in normalize(query)[:MAX_QUERY].replace("\0", " ").split():
+        products = products.filter(search_text__contains=fold(Value(word)))
     return products
 
 

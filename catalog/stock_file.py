@@ -15,6 +15,7 @@ from catalog.catalog_file import BadRow, read_rows
 from catalog.models import Stock, StockMovement
 from catalog.services import AdjustmentRefused, adjust_stock, receive_stock
 from catalog.text_file import TextUnreadable, find_delimiter, read_text, trim_row
+from catalog.texts import normalize
 
 HEADER = ["sku", "quantity", "reason"]
 MOST_ROWS = 1_000  # their stock is locked while they are written, and orders wait
@@ -111,7 +112,7 @@ def _check_header(header: tuple[int, list[str]]) -> None:
 def _read_move(line: int, cells: list[str]) -> tuple[str, Move]:
     """What is wrong with the row, if anything, and its move."""
     cells = trim_row(cells, columns=len(HEADER))
-    sku, quantity, reason = (cell.strip() for cell in (*cells, "", "", "")[:3])
+    sku, quantity, reason = (normalize(cell.strip()) for cell in (*cells, "", "", "")[:3])
     if not NUMBER.fullmatch(quantity):
         wrong = _("quantity '%(quantity)s' is not a whole number") % {"quantity": quantity}
         return wrong, Move(line, sku, 0, reason)

@@ -1,16 +1,18 @@
 """The shop window: the list of products with its search, and each product's page."""
 
+from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 
 from catalog.models import Product
 from catalog.search import MAX_COUNT, MAX_QUERY, count_products, find_products, read_page
+from catalog.texts import normalize, read_sku
 
 
 @require_safe
 def list_products(request: HttpRequest) -> HttpResponse:
-    query = request.GET.get("q", "")[:MAX_QUERY].strip()
+    query = normalize(request.GET.get("q", ""))[:MAX_QUERY].strip()
     products = find_products(query)
     page = read_page(products, before=_read_id(request, "before"), after=_read_id(request, "after"))
     context = {"query": query, "page": page, "max_count": MAX_COUNT}
@@ -21,12 +23,14 @@ def list_products(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def show_product(request: HttpRequest, *, slug: str, sku: str) -> HttpResponse:
-    if not sku.isprintable():  # PostgreSQL has no NUL in a text
-        raise Http404
-    product = Product.objects.select_related("stock").filter(sku=sku, active=True, stock__isnull=False).first()
+    try:
+        known = read_sku(sku)
+    except ValidationError as error:
+        raise Http404 from error
+    product = Product.objects.select_related("stock").filter(sku=known, active=True, stock__isnull=False).first()
     if product is None:
         raise Http404
-    if slug != (product.slug or "-"):
+    if (slug, sku) != (product.slug or "-", product.sku):
         return redirect(product, permanent=True)
     most = min(product.stock.available, product.max_per_order)
     return render(request, "catalog/product_detail.html", {"product": product, "most": most})

@@ -21,6 +21,7 @@ from kombu.exceptions import OperationalError
 
 from accounts.models import User
 from catalog.admin import ReadOnlyAdmin
+from catalog.texts import NormalizedField
 from money import format_money
 from orders.models import Order
 from orders.services import NothingToReview, OrderIsFinal, cancel_order, mark_reviewed, resume_order
@@ -33,7 +34,7 @@ Operation = Callable[..., Order]
 
 
 class NoteForm(forms.Form):
-    note = forms.CharField(
+    note = NormalizedField(
         label=_("Note"),
         max_length=500,
         widget=forms.Textarea(attrs={"rows": 3, "class": "vLargeTextField"}),

@@ -13,6 +13,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from accounts.addresses import read_address
 from catalog.services import InsufficientStock
+from catalog.texts import MAX_SKU, read_sku
 from orders.basket import BasketLine, CheckoutRefused
 from orders.checkout import place_order
 from orders.limits import limit_checkout
@@ -148,9 +149,16 @@ def _read_line(value: object, where: str) -> BasketLine:
     if not isinstance(value, dict) or value.keys() != {"sku", "quantity"}:
         raise BadRequest("bad_field", f"{where}: send sku and quantity.")
     return BasketLine(
-        sku=_read_text(value["sku"], f"{where}.sku", 64),
+        sku=_read_sku(value["sku"], f"{where}.sku"),
         quantity=_read_int(value["quantity"], f"{where}.quantity", MAX_QUANTITY),
     )
+
+
+def _read_sku(value: object, where: str) -> str:
+    try:
+        return read_sku(value if isinstance(value, str) else "")
+    except ValidationError as error:
+        raise BadRequest("bad_field", f"{where}: send 1 to {MAX_SKU} visible characters.") from error
 
 
 def _read_expected_total(value: object) -> int | None:

@@ -9,12 +9,13 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.addresses import AddressField
 from accounts.models import User
+from catalog.texts import MAX_SKU, NormalizedField, validate_sku
 
 
 class QuantityForm(forms.Form):
     """Units of a product; more than can be bought is lowered later, and said."""
 
-    sku = forms.CharField(max_length=64, strip=False)
+    sku = NormalizedField(max_length=MAX_SKU, validators=[validate_sku])
     quantity = forms.IntegerField(min_value=1, max_value=1_000_000)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from tqdm import tqdm
 
 from catalog.text_file import TextUnreadable, open_text
+from catalog.texts import normalize
 
 FAULTY_PAYMENT_METHODS = ("pm_card_visa_chargeDeclined", "pm_sandbox_slow", "pm_sandbox_drop")
 MAX_KEY = 255
@@ -101,6 +102,7 @@ class InvoiceReader:
     def _read_line(self, line: Any) -> tuple[str, int]:
         match line:
             case {"sku": str(sku), "qty": int(quantity)} if type(quantity) is int and abs(quantity) < 2**53:
+                sku = normalize(sku.strip())
                 offer = self.catalogue.get(sku)
             case _:
                 raise Skipped("malformed_line")

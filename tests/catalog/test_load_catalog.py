@@ -160,7 +160,7 @@ BAD_ROWS = {
     "GOOD,Again,2,GBP": "SKU GOOD is on line 2 already",
     f"{'M' * 65},Mug,1,GBP": "SKU is longer than 64 characters",
     f"MUG,{'M' * 201},1,GBP": "name is longer than 200 characters",
-    "MU\x07G,Mug,1,GBP": r"SKU 'MU\x07G' has unprintable characters",
+    "MU\x07G,Mug,1,GBP": r"SKU 'MU\x07G': A SKU has no invisible characters, and no blanks but spaces.",
     "MUG,M\0ug,1,GBP": "a NUL character",
     "MUG,Mug,1": "3 columns, not 4",
     "MUG,Mug,1,GBP,more": "5 columns, not 4",
