@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -16,7 +16,7 @@ from catalog.models import Product
 from orders.models import Order
 
 CART = "cart"  # quantities by SKU
-PRICES = "cart_prices"  # by SKU, as they were when the customer last chose a quantity
+PRICES = "cart_prices"  # by SKU, as they were when the customer last added to it
 KEY = "checkout_key"
 EMAIL = "email"  # of the last order: a guest need not type it again
 LAST_ORDER = "last_order"  # its code: the way back for who never saw the answer
@@ -55,8 +55,8 @@ class CartLine:
 
     @property
     def is_over_limit(self) -> bool:
-        """There are enough of it, but not for one order."""
-        return self.most < self.quantity <= self.available
+        """What stands against it is the limit of one order, not the stock."""
+        return self.most < min(self.quantity, self.available)
 
     @property
     def price(self) -> int:
@@ -107,16 +107,8 @@ def add_to_cart(session: SessionBase, *, sku: str, quantity: int) -> int:
 
     Raises Product.DoesNotExist, SoldOut and CartFull, having changed nothing.
     """
-    return set_quantity(session, sku=sku, quantity=session.get(CART, {}).get(sku, 0) + quantity)
-
-
-def set_quantity(session: SessionBase, *, sku: str, quantity: int) -> int:
-    """Have that many units of a product in the cart, as far as they can be bought; return how many they are.
-
-    Raises Product.DoesNotExist, SoldOut and CartFull, having changed nothing.
-    """
     product = _find_products([sku]).get()
-    quantity = min(quantity, most_units(product))
+    quantity = min(session.get(CART, {}).get(sku, 0) + quantity, most_units(product))
     if quantity <= 0:
         raise SoldOut
     quantities = session.setdefault(CART, {})
@@ -127,6 +119,21 @@ def set_quantity(session: SessionBase, *, sku: str, quantity: int) -> int:
     get_checkout_key(session)
     session.modified = True
     return quantity
+
+
+def set_quantities(session: SessionBase, quantities: Mapping[str, int]) -> bool:
+    """Have that many units of each product in the cart, whether they can be bought or not: the cart then says so.
+
+    What is not in the cart any more is not put back: another tab has taken it out, or ordered it. Returns whether
+    there was any. The prices seen stay as they were.
+    """
+    in_cart = session.get(CART, {})
+    changed = {sku: quantity for sku, quantity in quantities.items() if in_cart.get(sku, quantity) != quantity}
+    if changed:  # or nothing is written: a late write could undo another tab's
+        in_cart.update(changed)
+        get_checkout_key(session)
+        session.modified = True
+    return not quantities.keys() <= in_cart.keys()
 
 
 def remove_from_cart(session: SessionBase, *, sku: str) -> None:

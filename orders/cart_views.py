@@ -38,28 +38,45 @@ def add_to_cart(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def change_cart(request: HttpRequest) -> HttpResponse:
+    """Saves what is typed in every line, whichever button sent it. The checkout begins only if all of it can be had."""
     cart.drop_ordered(request.session)
-    form = QuantityForm(request.POST)
+    is_saved = _save_quantities(request)
     if "remove" in request.POST:
-        cart.remove_from_cart(request.session, sku=request.POST.get("sku", ""))
-    elif not form.is_valid():
-        messages.warning(request, _("Choose a quantity of 1 or more."))
-    else:
-        sku, quantity = form.cleaned_data["sku"], form.cleaned_data["quantity"]
-        try:
-            got = cart.set_quantity(request.session, sku=sku, quantity=quantity)
-        except (Product.DoesNotExist, cart.SoldOut, cart.CartFull):
-            messages.warning(request, _("That can't be bought any more. Your cart is as it was."))
-        else:
-            if got < quantity:
-                messages.warning(request, _("You can have %(count)d of these at most.") % {"count": got})
+        cart.remove_from_cart(request.session, sku=request.POST["remove"])
+    elif "checkout" in request.POST and is_saved:
+        if cart.read_cart(request.session).is_buyable:
+            return redirect("checkout")
+        messages.warning(request, _("Not all of this can be had: see below."))
     return redirect("cart")
 
 
 @require_POST
 def fit_cart(request: HttpRequest) -> HttpResponse:
+    cart.drop_ordered(request.session)
+    _save_quantities(request)
     cart.fit_cart(request.session)
     return redirect("cart")
+
+
+def _save_quantities(request: HttpRequest) -> bool:
+    """Whether the cart has what is typed in each line; what it has not is said."""
+    quantities, wrong = {}, []
+    for sku, quantity in zip(request.POST.getlist("sku"), request.POST.getlist("quantity"), strict=False):
+        form = QuantityForm({"sku": sku, "quantity": quantity})
+        if form.is_valid():
+            quantities[form.cleaned_data["sku"]] = form.cleaned_data["quantity"]
+        elif sku != request.POST.get("remove"):
+            wrong.append(sku)
+    gone = cart.set_quantities(request.session, quantities)
+    if gone:
+        messages.warning(request, _("Your cart has changed meanwhile: this is what is in it now."))
+    for line in cart.read_cart(request.session).lines if wrong else []:
+        if line.sku in wrong:
+            text = _("%(name)s: choose a whole number from 1 to %(most)d. The quantity is as it was.")
+            messages.warning(
+                request, text % {"name": line.product.name if line.product else line.sku, "most": line.most}
+            )
+    return not gone and not wrong
 
 
 def _add(request: HttpRequest, form: QuantityForm) -> tuple[bool, str]:

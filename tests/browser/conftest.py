@@ -13,7 +13,7 @@ from tests.browser.chromium import CHROMIUM, launch, open_context
 from tests.browser.cutter import AnswerCutter, run_cutter
 from tests.browser.shop import audit, load_products
 
-PRODUCTS = 60  # more than one page of the list, and one of its own for each test
+PRODUCTS = 100  # more than one page of the list, and one of its own for each test
 
 ColorScheme = Literal["light", "dark"]
 

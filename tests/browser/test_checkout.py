@@ -172,7 +172,7 @@ def test_a_purchase_without_a_mouse(page: Page, stack: Stack, sku: str) -> None:
     press(page, page.get_by_role("link", name=f"Mug {sku}"))
     press(page, page.get_by_role("button", name="Add to cart"))
     press(page, page.get_by_role("link", name="See your cart"))
-    press(page, page.get_by_role("link", name="Go to checkout"))
+    press(page, page.get_by_role("button", name="Go to checkout"))
     tab_to(page, page.get_by_label("Email"))
     page.keyboard.type("ann@example.com")
     tab_to(page, page.get_by_label(PAYS, exact=True))

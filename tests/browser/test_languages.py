@@ -19,7 +19,7 @@ def buy_in_korean(page: Page, sku: str) -> None:
     page.get_by_role("button", name="장바구니에 담기").click()
     expect(page.get_by_text("장바구니에 2개를 담았습니다.")).to_be_visible()
     page.goto("/cart/")
-    page.get_by_role("link", name="주문하기").click()
+    page.get_by_role("button", name="주문하기").click()
     page.get_by_label("이메일").fill("ann@example.com")
     page.get_by_label("테스트 카드: 결제 성공", exact=True).check()
     page.get_by_role("button", name="£10.00 결제하기").click()

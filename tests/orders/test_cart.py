@@ -21,7 +21,7 @@ from orders.cart import (
     read_cart,
     refill_cart,
     remove_from_cart,
-    set_quantity,
+    set_quantities,
 )
 from orders.models import Order
 from tests.builders import make_order, make_product
@@ -116,14 +116,52 @@ def test_a_cart_of_two_currencies_can_not_be_bought(session: SessionBase) -> Non
     assert read_cart(session).is_buyable
 
 
-def test_choosing_a_quantity_takes_note_of_the_price(session: SessionBase) -> None:
+def test_adding_takes_note_of_the_price_and_changing_a_quantity_does_not(session: SessionBase) -> None:
     make_product("MUG", price=500)
     add_to_cart(session, sku="MUG", quantity=1)
     Product.objects.update(price=600)
 
-    set_quantity(session, sku="MUG", quantity=2)
+    set_quantities(session, {"MUG": 2})
+    assert read_cart(session).lines[0].old_price == 500
 
+    add_to_cart(session, sku="MUG", quantity=1)
     assert read_cart(session).lines[0].old_price is None
+
+
+def test_a_quantity_is_what_was_typed_and_the_line_says_whether_it_can_be_had(session: SessionBase) -> None:
+    make_product("MUG", stock=10)
+    make_product("CUP", stock=10, max_quantity=4)
+    for sku in ("MUG", "CUP"):
+        add_to_cart(session, sku=sku, quantity=1)
+
+    assert not set_quantities(session, {"MUG": 5_000, "CUP": 5})
+
+    cart = read_cart(session)
+    assert quantities(cart) == {"MUG": 5_000, "CUP": 5}
+    assert [(line.is_buyable, line.is_over_limit) for line in cart.lines] == [(False, False), (False, True)]
+    set_quantities(session, {"MUG": 10, "CUP": 4})
+    assert read_cart(session).is_buyable
+
+
+def test_a_quantity_of_what_is_not_in_the_cart_puts_nothing_into_it(session: SessionBase) -> None:
+    for sku in ("MUG", "CUP"):
+        make_product(sku)
+    assert set_quantities(session, {"MUG": 1})
+    add_to_cart(session, sku="MUG", quantity=1)
+
+    assert set_quantities(session, {"MUG": 3, "CUP": 2})
+
+    assert quantities(read_cart(session)) == {"MUG": 3}
+
+
+def test_quantities_that_are_as_they_were_write_no_session(session: SessionBase) -> None:
+    make_product("MUG")
+    add_to_cart(session, sku="MUG", quantity=2)
+    session.modified = False
+
+    set_quantities(session, {"MUG": 2})
+
+    assert not session.modified
 
 
 def test_fit_cart_keeps_what_is_available_and_the_prices_seen(session: SessionBase) -> None:
@@ -195,7 +233,7 @@ def test_a_cart_has_its_key_from_the_first_product_until_its_order_is_placed(ses
     add_to_cart(session, sku="MUG", quantity=2)
     key = session[KEY]
     add_to_cart(session, sku="CUP", quantity=1)
-    set_quantity(session, sku="CUP", quantity=2)
+    set_quantities(session, {"CUP": 2})
     sell_all_but(Product.objects.get(sku="CUP"), 0)
     fit_cart(session)
     remove_from_cart(session, sku="MUG")
