@@ -55,7 +55,7 @@ def is_nfc(column):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("catalog", "0006_labels")]
+    dependencies = [("catalog", "0007_reservation_first")]
 
     operations = [
         migrations.RunPython(unite, migrations.RunPython.noop),

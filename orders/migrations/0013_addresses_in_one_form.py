@@ -15,7 +15,7 @@ def unite(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("orders", "0010_labels"), ("accounts", "0006_addresses_in_one_form")]
+    dependencies = [("orders", "0012_checks"), ("accounts", "0005_addresses_in_one_form")]
 
     operations = [
         migrations.RunPython(unite, migrations.RunPython.noop),

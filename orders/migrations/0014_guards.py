@@ -36,6 +36,6 @@ DROP FUNCTION orders_refuse();
 
 
 class Migration(migrations.Migration):
-    dependencies = [("orders", "0012_checks")]
+    dependencies = [("orders", "0013_addresses_in_one_form")]
 
     operations = [migrations.RunSQL(GUARDS, UNDO)]

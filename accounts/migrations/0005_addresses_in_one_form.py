@@ -51,7 +51,7 @@ def unite(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("accounts", "0003_labels")]
+    dependencies = [("accounts", "0004_account_mail")]
 
     operations = [
         migrations.RunPython(unite, migrations.RunPython.noop),
