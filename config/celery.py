@@ -1,20 +1,39 @@
 """The Celery app: tasks from every installed app, and database connections kept from one task to the next."""
 
+import logging
 import os
 import time
 from typing import Any
 
-from celery import Celery
+from celery import Celery, Task
+from celery.exceptions import Ignore
 from celery.signals import task_postrun, task_prerun, worker_init
-from django.db import OperationalError, close_old_connections, connection
+from django.db import Error, OperationalError, close_old_connections, connection
 
 from config.watchdog import start_watchdog
+from database_errors import describe, is_passing
+
+logger = logging.getLogger(__name__)
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 DATABASE_PATIENCE = 30.0  # seconds
 
-app = Celery("orderly")
+
+class RepeatedTask(Task):  # type: ignore[type-arg]  # Celery's own is not generic
+    """A task whose work a later tick takes up: a database that is away, read-only or locked is one line in the log."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().__call__(*args, **kwargs)
+        except Error as error:
+            if not is_passing(error):
+                raise
+            logger.warning("%s%s is left to a later one: %s", self.name, args, describe(error))
+            raise Ignore from error  # ends its chain, too
+
+
+app = Celery("orderly", task_cls=RepeatedTask)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 worker_init.connect(start_watchdog)
@@ -29,13 +48,16 @@ def drop_dead_connections(**_: Any) -> None:
 
 @task_prerun.connect
 def wait_for_database(**_: Any) -> None:
-    """Hold a worker while the database is away: failing at once, it would throw away a whole queue in a second."""
+    """Hold a worker while the database is away or read-only: failing at once, it would throw away a whole queue."""
     close_old_connections()
     deadline = time.monotonic() + DATABASE_PATIENCE
     while time.monotonic() < deadline:
         try:
             connection.ensure_connection()
+            if connection.is_usable():
+                connection.health_check_done = True  # type: ignore[attr-defined]  # the stubs don't know it
+                return
         except OperationalError:
-            time.sleep(0.5)
-        else:
-            return
+            pass
+        connection.close()
+        time.sleep(0.5)

@@ -107,6 +107,7 @@ VERIFICATION_LINK_AGE = 3 * 24 * 3600  # seconds
 
 DATABASES = {"default": read_database("DATABASE_URL")}
 DATABASES["default"] |= {
+    "ENGINE": "config.postgresql",
     "CONN_MAX_AGE": 300,
     "CONN_HEALTH_CHECKS": True,
     "OPTIONS": {

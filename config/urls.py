@@ -10,6 +10,8 @@ admin.site.site_header = admin.site.site_title = "Orderly"
 admin.site.login_form = StaffLogInForm
 admin.site.enable_nav_sidebar = False  # the lists need its room
 
+handler400, handler500 = "config.errors.answer_bad_request", "config.errors.answer_error"
+
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/", include("orders.urls")),

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from django import forms
 from django.contrib import admin, messages
-from django.db import DatabaseError
+from django.db import Error
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -22,6 +22,7 @@ from kombu.exceptions import OperationalError
 from accounts.models import User
 from catalog.admin import ReadOnlyAdmin
 from catalog.texts import NormalizedField
+from database_errors import describe, is_passing
 from money import format_money
 from orders.models import Order
 from orders.services import NothingToReview, OrderIsFinal, cancel_order, mark_reviewed, resume_order
@@ -98,6 +99,7 @@ ENDED_BEFORE = {
     Order.Status.CONFIRMED: gettext_noop("Not changed, already confirmed: %(codes)s."),
     Order.Status.CANCELLED: gettext_noop("Not changed, already cancelled: %(codes)s."),
 }
+BUSY = gettext_noop("Not changed, the database is busy: %(codes)s. Try again in a minute.")
 FAILED = gettext_noop("Not changed, it failed: %(codes)s. The log says why.")
 NEEDS_NO_REVIEW = gettext_noop("Not changed, no review needed: %(codes)s.")
 
@@ -178,9 +180,10 @@ class OrderActionsAdmin(ReadOnlyAdmin):
                 outcomes[messages.WARNING, ENDED_BEFORE[Order.Status(str(final))]].append(order.code)
             except NothingToReview:
                 outcomes[messages.WARNING, NEEDS_NO_REVIEW].append(order.code)
-            except DatabaseError:  # what brings an order into review may be just that
-                logger.exception("%s of %s failed", action.name, order.code)
-                outcomes[messages.ERROR, FAILED].append(order.code)
+            except Error as error:  # what brings an order into review may be just that
+                passing = is_passing(error)
+                logger.error("%s of %s failed: %s", action.name, order.code, describe(error), exc_info=not passing)
+                outcomes[messages.ERROR, BUSY if passing else FAILED].append(order.code)
         for (level, outcome), codes in outcomes.items():
             self.message_user(request, gettext(outcome) % {"codes": ", ".join(codes)}, level)
         return done

@@ -1,24 +1,28 @@
 """The JSON API: place an order, and ask how it is going."""
 
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig, ValidationError
-from django.db import OperationalError
+from django.db import Error
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from accounts.addresses import read_address
 from catalog.services import InsufficientStock
 from catalog.texts import MAX_SKU, read_sku
+from database_errors import RETRY_AFTER, describe, is_passing
 from orders.basket import BasketLine, CheckoutRefused
 from orders.checkout import place_order
 from orders.limits import limit_checkout
 from orders.models import Order
 from orders.tokens import shows_token
+
+logger = logging.getLogger(__name__)
 
 MAX_LINES = 5_000
 MAX_QUANTITY = 1_000_000
@@ -61,8 +65,12 @@ def api_view(method: str = "") -> Callable[[Callable[..., JsonResponse]], Callab
             except InsufficientStock as error:
                 short = [{"sku": sku, "available": units} for sku, units in error.available.items()]
                 return _refuse(409, "insufficient_stock", "Fewer units are available than were asked for.", short)
-            except OperationalError:
-                return _refuse(503, "try_again", "The shop is busy. Try again with the same Idempotency-Key.")
+            except Error as error:
+                if not is_passing(error):
+                    raise
+                logger.warning("%s %s can't be answered now: %s", request.method, request.path, describe(error))
+                detail = "The shop is busy. Try again with the same Idempotency-Key."
+                return _refuse(503, "try_again", detail, headers={"Retry-After": str(RETRY_AFTER)})
 
         return translated
 

@@ -5,7 +5,7 @@ from http import HTTPStatus
 
 from django.contrib import messages
 from django.contrib.sessions.backends.base import UpdateError
-from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.db import Error, connection
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -15,6 +15,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from catalog.services import InsufficientStock
+from database_errors import RETRY_AFTER, describe, is_passing
 from orders import cart
 from orders.basket import BasketLine, CheckoutRefused, PriceChanged, PriceNotChargeable, TotalTooLarge
 from orders.checkout import TooManyUnpaid, place_order
@@ -64,8 +65,13 @@ def _place(request: HttpRequest, form: CheckoutForm, shown: cart.Cart) -> HttpRe
                 expected_total=shown.total,
                 expected_currency=shown.currency,
             )
-    except (CheckoutRefused, InsufficientStock, OperationalError) as refused:
+    except (CheckoutRefused, InsufficientStock) as refused:
         return _refuse(request, form, refused)
+    except Error as error:
+        if not is_passing(error):
+            raise
+        logger.warning("a checkout can't be answered now: %s", describe(error))
+        return _refuse(request, form, error)
     _finish(request, order)
     return see_order(order)
 
@@ -76,7 +82,7 @@ def _finish(request: HttpRequest, order: Order) -> None:
         cart.finish_checkout(request.session, order=order)
         if request.session.modified:
             request.session.save()
-    except (UpdateError, DatabaseError, InterfaceError) as error:  # a log-in or log-out meanwhile, or no database
+    except (UpdateError, Error) as error:  # a log-in or log-out meanwhile, or no database
         logger.warning("%s is placed, but its cart was not emptied: %r", order.code, error)
     request.session.modified = False  # or the middleware saves it again, and answers 400 where it can't
 
@@ -86,7 +92,7 @@ def _find_placed(request: HttpRequest) -> Order | None:
 
 
 def _refuse(request: HttpRequest, form: CheckoutForm, refused: Exception) -> HttpResponse:
-    if isinstance(refused, OperationalError) and not connection.is_usable():
+    if isinstance(refused, Error) and not connection.is_usable():
         connection.close()  # a new one can say whether the commit came through
     if order := _find_placed(request):  # another click or tab was quicker, or the commit's answer was lost
         return _show_placed(request, order)
@@ -104,7 +110,7 @@ def _refuse(request: HttpRequest, form: CheckoutForm, refused: Exception) -> Htt
             text = _("Nothing was ordered: %(skus)s has a price that can't be paid. Take it out of your cart.") % {
                 "skus": skus
             }
-        case OperationalError():
+        case Error():
             text = _("The shop is very busy. Press the button again: you can't be charged twice.")
             status = HTTPStatus.SERVICE_UNAVAILABLE
         case _changed:
@@ -112,6 +118,8 @@ def _refuse(request: HttpRequest, form: CheckoutForm, refused: Exception) -> Htt
     response = _show_checkout(request, form, refusal=text, refusal_url=url, status=status)
     if isinstance(refused, CheckoutRefused) and refused.retry_after:
         response["Retry-After"] = refused.retry_after
+    if isinstance(refused, Error):
+        response["Retry-After"] = RETRY_AFTER
     return response
 
 

@@ -47,7 +47,9 @@ def export_orders(orders: QuerySet[Order]) -> StreamingHttpResponse:
     A format for programs: its columns and statuses are the same in every language. It begins with a byte order mark,
     without which Excel takes UTF-8 for the reader's old code page.
     """
-    content = chain([BOM_UTF8], _write_batches(orders))
+    batches = _write_batches(orders)
+    # The first is read here, where an error is an answer yet; later ones can only cut the file off.
+    content = chain([BOM_UTF8, next(batches)], batches)
     answer = StreamingHttpResponse(content, content_type="text/csv; charset=utf-8")
     answer.headers["Content-Disposition"] = f'attachment; filename="orders-{timezone.now():%Y%m%d-%H%M%S}.csv"'
     return answer

@@ -7,7 +7,7 @@ from typing import Any, cast
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
-from django.db import DatabaseError
+from django.db import Error
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.models import User
+from database_errors import describe, is_passing
 from orders import cart
 from orders.history import find_orders
 from orders.models import Order
@@ -52,8 +53,8 @@ def cancel(request: HttpRequest, *, code: str) -> HttpResponse:
         cancel_order(code=order.code, reason=Order.CancelReason.CUSTOMER, actor=actor)
     except OrderIsFinal:
         messages.info(request, _("It was too late to cancel: this order had already ended."))
-    except DatabaseError:  # its row is busy, or its end fails: the sweep goes on with it, or staff are told
-        logger.exception("%s could not be cancelled", order.code)
+    except Error as error:  # its row is busy, or its end fails: the sweep goes on with it, or staff are told
+        logger.error("%s could not be cancelled: %s", order.code, describe(error), exc_info=not is_passing(error))
         messages.error(request, _("We could not cancel it just now. Try again in a minute."))
     return see_order(order)
 

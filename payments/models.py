@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 class Payment(models.Model):
     """Money asked for. PENDING: never sent. SENT: asked, and unknown until the provider's answer is written down.
 
-    Triggers keep what is asked for, and the answer: payments/migrations/0008_guards.py.
+    Triggers keep what is asked for, and the answer: payments/migrations/0009_guards.py.
     """
 
     class Status(models.TextChoices):

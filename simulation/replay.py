@@ -11,18 +11,20 @@ from typing import Self
 
 import requests
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, close_old_connections
+from django.db import Error, close_old_connections
 from django.db.models import Sum
 from requests.adapters import HTTPAdapter
 from tqdm import tqdm
 
 from catalog.models import Product
+from database_errors import is_passing
 from orders.models import Order, OrderLine
 from simulation.invoice_file import Checkout, InvoiceReader, Offer, read_lines
 
 UNREACHABLE_AFTER = 30.0  # seconds without any answer: a web process that restarts is back by then
 REQUEST_TIMEOUT = (5, 30)  # seconds: to connect, to be answered
-TRY_AGAIN = {502, 503, 504}
+PLACE_WITHIN = 120.0  # seconds for one sale, also where the others are answered
+TRY_AGAIN = {500, 502, 503, 504}  # by the shop, or by a proxy before it
 POLL_EVERY = 0.5  # seconds
 BATCH = 1_000  # orders asked for at once
 
@@ -73,15 +75,19 @@ class Shop:
         self._session.close()
 
     def place(self, checkout: Checkout) -> Answer:
-        """Place the order; while nothing answers ask again with the same key, for 30 s: then it is `unreachable`."""
-        pause = 0.1
+        """Place the order; without an answer, or with one that says to try again, ask again with the same key.
+
+        After 30 s in which nobody got an answer, or 120 s of its own, it is `unreachable`.
+        """
+        pause, deadline = 0.1, time.monotonic() + PLACE_WITHIN
         while True:
             answer = self._try_to_place(checkout)
             if answer:
                 self._answered_at = time.monotonic()
                 return answer
             # Counted from the last answer to anybody: a shop that is gone is waited for once, not once an invoice.
-            if time.monotonic() - self._answered_at > self._unreachable_after:
+            now = time.monotonic()
+            if now - self._answered_at > self._unreachable_after or now > deadline:
                 return Answer(refused="unreachable")
             time.sleep(pause)
             pause = min(2 * pause, 2.0)
@@ -183,7 +189,9 @@ def wait_until_final(codes: Iterable[str], *, report: Report, timeout: float) ->
             for batch in _batches(waiting):
                 try:
                     final = _count_final(batch, report)
-                except (OperationalError, InterfaceError):
+                except Error as error:
+                    if not is_passing(error):
+                        raise
                     close_old_connections()
                     break
                 waiting -= final

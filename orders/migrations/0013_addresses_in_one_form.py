@@ -4,7 +4,7 @@ from importlib import import_module
 
 from django.db import migrations, models
 
-read_stored = import_module("accounts.migrations.0006_addresses_in_one_form").read_stored
+read_stored = import_module("accounts.migrations.0005_addresses_in_one_form").read_stored
 
 
 def unite(apps, schema_editor):

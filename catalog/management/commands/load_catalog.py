@@ -6,11 +6,13 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import Error
 from tqdm import tqdm
 
 from catalog.catalog_file import CURRENCY, Catalog, CatalogUnreadable, read_catalog
-from catalog.loading import load_products
+from catalog.loading import Loaded, load_products
 from catalog.text_file import TextUnreadable, read_text
+from database_errors import describe, is_passing
 
 MAX_STOCK = 1_000_000_000
 
@@ -48,17 +50,25 @@ class Command(BaseCommand):
             self.stderr.write(f"{file}:{row.line}: {row.reason}")
         if not catalog.products or (strict and catalog.bad_rows):
             raise CommandError(f"{file}: nothing loaded; bad rows: {len(catalog.bad_rows)}")
+        try:
+            loaded = self.load(catalog, stock)
+        except Error as error:
+            if not is_passing(error):
+                raise
+            raise CommandError(f"{file}: nothing loaded, run it again: {describe(error)}") from error
+        self.stdout.write(
+            f"{loaded.new} products new, {loaded.updated} updated ({loaded.not_for_sale} of them without a price), "
+            f"{loaded.stocked} given {stock} units; bad rows: {len(catalog.bad_rows)}"
+        )
+
+    def load(self, catalog: Catalog, stock: int) -> Loaded:
         with tqdm(total=2 * len(catalog.products), desc="Loading", unit=" rows", disable=None) as bar:
-            loaded = load_products(
+            return load_products(
                 catalog.products,
                 stock=stock,
                 with_description="description" in catalog.columns,
                 on_progress=bar.update,
             )
-        self.stdout.write(
-            f"{loaded.new} products new, {loaded.updated} updated ({loaded.not_for_sale} of them without a price), "
-            f"{loaded.stocked} given {stock} units; bad rows: {len(catalog.bad_rows)}"
-        )
 
     def read_file(self, file: Path, currency: str) -> Catalog:
         try:

@@ -6,8 +6,9 @@ from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import OperationalError
+from django.db import Error
 
+from database_errors import is_passing
 from orders.audit import Report, audit_orders
 from orders.liveness import check_liveness
 from payments.gateway import GatewayUnavailable
@@ -22,7 +23,9 @@ class Command(BaseCommand):
     def handle(self, *, json: bool, **_: object) -> None:
         try:
             report = audit_orders()
-        except (GatewayUnavailable, OperationalError) as error:
+        except (GatewayUnavailable, Error) as error:
+            if isinstance(error, Error) and not is_passing(error):
+                raise
             raise CommandError(f"Nothing is known: {error}", returncode=2) from error
         troubles = check_liveness().troubles
         self.stdout.write(to_json({**report, "troubles": troubles}) if json else to_text(report, troubles))

@@ -8,7 +8,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import Error
 
+from database_errors import describe, is_passing
 from simulation.invoice_file import InvoicesUnreadable
 from simulation.replay import Report, Shop, place_invoices, wait_until_final
 
@@ -71,6 +73,10 @@ class Command(BaseCommand):
                     limit=options["limit"],
                     faulty_every=options["faulty_every"],
                 )
+        except Error as error:  # before anything is placed, the catalogue is read
+            if not is_passing(error):
+                raise
+            raise CommandError(f"The database can't be asked now: {describe(error)}") from error
         except InvoicesUnreadable as error:
             raise CommandError(f"{error} ({report.placed} orders placed before)") from error
         waiting = wait_until_final(codes, report=report, timeout=timeout)
@@ -81,6 +87,8 @@ class Command(BaseCommand):
             raise CommandError(f"{waiting} orders are not final after {timeout:g} seconds.")
         if missed := report.refused["unreachable"]:
             raise CommandError(f"{missed} sales were not placed: no answer from {url}. Replay the file again.")
+        if not codes:
+            raise CommandError("Nothing was placed.")
 
 
 def format_json(report: Report) -> str:

@@ -1,0 +1,1 @@
+"""Django's PostgreSQL backend, which keeps no session that can't write."""

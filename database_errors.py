@@ -1,0 +1,58 @@
+"""Which errors of the database pass by themselves, so that a repeat can succeed, and how long tasks wait for locks."""
+
+from collections.abc import Iterator
+
+import psycopg
+from django.contrib.sessions.backends.base import UpdateError
+from django.contrib.sessions.exceptions import SessionInterrupted
+from django.db import Error, InterfaceError, OperationalError, connection
+
+RETRY_AFTER = 5  # seconds: what clients are told to wait
+LOCK_TIMEOUT = 500  # milliseconds: longer than buyers of one product wait for each other
+
+# Classes, and single codes of other classes: https://www.postgresql.org/docs/current/errcodes-appendix.html
+PASSING = (
+    "08",  # the connection broke, or there is none
+    "25006",  # read-only: a primary that was demoted
+    "25P03",  # the transaction was idle for too long: its process had been frozen
+    "40",  # rolled back: a deadlock, a serialization failure
+    "53",  # too many connections, no memory, a full disk
+    "55",  # somebody holds the lock
+    "57",  # a statement took too long; the server shuts down, or starts
+)
+LOCK_NOT_AVAILABLE = "55P03"
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether a repeat can succeed. What has no SQLSTATE, such as a refused connection, counts as class 08."""
+    for reason in _find_reasons(error):
+        if isinstance(reason, psycopg.Error) and reason.sqlstate:
+            return reason.sqlstate.startswith(PASSING)
+        if isinstance(reason, psycopg.OperationalError | psycopg.InterfaceError | OperationalError | InterfaceError):
+            return True
+    return False
+
+
+def is_lock_held(error: BaseException) -> bool:
+    """Whether somebody else held a lock for longer than we wait for it."""
+    return any(getattr(reason, "sqlstate", None) == LOCK_NOT_AVAILABLE for reason in _find_reasons(error))
+
+
+def describe(error: BaseException) -> str:
+    """The database's words for a log, in one line."""
+    return " ".join(str(error.__cause__ or error).split())
+
+
+def limit_lock_wait() -> None:
+    """Until the end of the transaction, give up a lock that somebody holds for long: other orders wait behind us."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [str(LOCK_TIMEOUT)])
+
+
+def _find_reasons(error: BaseException | None) -> Iterator[BaseException]:
+    """psycopg's error first, then Django's; Django hides a session that could not be saved behind errors of its own."""
+    if isinstance(error, SessionInterrupted | UpdateError):
+        yield from _find_reasons(error.__context__)
+    elif isinstance(error, Error | psycopg.Error):
+        yield from _find_reasons(error.__cause__)
+        yield error
