@@ -5,12 +5,13 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.conf import settings
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.db.models import F
 from django.db.models.functions import Coalesce, Least, Now
 
 from accounts.models import User
 from catalog.services import deduct_stock, release_stock
+from database_errors import is_lock_held, limit_lock_wait
 from orders.models import Order, OrderEvent, OrderMail
 from payments.models import Payment
 from payments.services import request_cancel, resume_payment
@@ -40,10 +41,21 @@ def finalize_order(*, code: str) -> Order:
     """Confirm or cancel a PENDING order as its payment says, and deduct or release its stock, in one transaction.
 
     A repeat, also one at the same time, changes nothing. An order whose payment has no answer yet is left as it is. Of
-    an order that was swept, the attempt is counted before it is made.
+    an order that was swept, the attempt is counted before it is made. Raises OperationalError, having counted nothing,
+    where somebody holds a lock on one of the rows: nobody waits behind it.
     """
     _count_finalize_attempt(code)
+    try:
+        return _finalize_order(code)
+    except OperationalError as error:
+        if is_lock_held(error):
+            _forget_finalize_attempt(code)
+        raise
+
+
+def _finalize_order(code: str) -> Order:
     with transaction.atomic():
+        limit_lock_wait()
         order = _lock_order(code)
         if order.status != Status.PENDING:
             return order
@@ -113,6 +125,7 @@ def claim_stuck_orders(*, limit: int = 100) -> list[Claim]:
     left to a person: finalizing fails or kills.
     """
     with transaction.atomic():
+        limit_lock_wait()
         due = Order.objects.filter(status=Status.PENDING, sweep_after__lte=Now()).annotate(now=Now())
         orders = due.order_by("sweep_after").select_for_update(skip_locked=True, of=("self",)).select_related("payment")
         return [claim for order in orders[:limit] if (claim := _claim_order(order, order.now))]
@@ -140,7 +153,17 @@ def _count_finalize_attempt(code: str) -> None:
     # Not in the transaction that finalizes: one that fails, or kills its worker, would take the count with it.
     swept = Order.objects.filter(code=code, status=Status.PENDING, attempts__gt=0)
     answered = swept.exclude(payment__status__in=Payment.UNANSWERED)
-    answered.update(finalize_attempts=F("finalize_attempts") + 1)
+    if not answered.exists():
+        return
+    with transaction.atomic():
+        limit_lock_wait()
+        answered.update(finalize_attempts=F("finalize_attempts") + 1)
+
+
+def _forget_finalize_attempt(code: str) -> None:
+    # A lock that somebody holds is no fault of the order: it must not be given up for that.
+    counted = Order.objects.filter(code=code, status=Status.PENDING, finalize_attempts__gt=0, attempts__gt=0)
+    counted.update(finalize_attempts=F("finalize_attempts") - 1)
 
 
 def _lock_order(code: str) -> Order:

@@ -11,6 +11,7 @@ from django.db import connection, transaction
 from django.db.models import Case, F, Q, When
 from django.db.models.functions import Coalesce, Now
 
+from database_errors import limit_lock_wait
 from payments.gateway import CardDeclined, ChargeRequest, GatewayUnavailable, RequestRefused, get_gateway
 from payments.models import Payment
 
@@ -59,8 +60,10 @@ def cancel_payment(*, reference: str) -> None:
     Does nothing once the outcome is known, nor while another request for it is in flight. Raises GatewayUnavailable
     where the provider can't say yet: it stays SENT.
     """
-    if cancel_unsent_payment(reference=reference):
-        return
+    with transaction.atomic():
+        limit_lock_wait()
+        if cancel_unsent_payment(reference=reference):
+            return
     payment = _mark_sent(reference, status=Status.SENT)
     if payment is None:
         return
@@ -109,6 +112,7 @@ def _mark_sent(reference: str, **askable: object) -> Payment | None:
     # Durable: the row is on disk before the provider hears of it; a transaction around this is an error. So is the
     # count: a request that kills its worker each time is not made for ever.
     with transaction.atomic(durable=True):
+        limit_lock_wait()  # a row that somebody holds must not keep a thread from the other payments
         landed = Q(in_flight_until=None) | Q(in_flight_until__lte=Now())
         payments = Payment.objects.filter(
             landed, reference=reference, attempts__lt=settings.PAYMENT_MAX_ATTEMPTS, **askable
