@@ -166,8 +166,8 @@ def run_stack(
             _service(
                 stack,
                 "web",
-                f"gunicorn config.wsgi --bind 127.0.0.1:{web} --worker-class gthread --workers 2 --threads 8"
-                " --preload --no-control-socket",
+                f"gunicorn config.wsgi --bind 127.0.0.1:{web} --worker-class config.buffering.BufferingWorker"
+                " --workers 2 --threads 8 --preload --no-control-socket",
                 url=stack.web_url,
             ),
             _service(stack, "payments", f"{WORKER} --queues payments --pool threads --concurrency 8 -n payments@%h"),

@@ -44,6 +44,12 @@ DISTURBANCES = [
     ("nothing is charged any more: it is seen from outside", "test_charging_that_stops_is_seen"),
     ("a mail server that does not answer", "test_a_mail_server_that_does_not_answer"),
     ("PostgreSQL stopped at once (SIGQUIT), and killed", "test_postgresql_dies_and_recovers"),
+    ("40 connections that drip a byte a second", "test_connections_that_drip_silence_nobody"),
+    ("a stock row locked by somebody's psql", "test_a_locked_row_keeps_no_order_of_another_product_waiting"),
+    (
+        "PostgreSQL read-only, as after a failover; then healed, with the sessions of that time still there",
+        "test_the_database_read_only",
+    ),
 ]
 
 

@@ -1,17 +1,22 @@
 """Whole processes are killed, frozen, doubled or missing while people buy, and every order ends well."""
 
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from random import Random
+from threading import Event
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import psycopg
 import pytest
 import redis
+import requests
+from psycopg import sql
 
 from tests.crash.conftest import run_drill
 from tests.crash.drill import DECLINED, VISA, Drill, Purchase, wait_for
@@ -352,3 +357,114 @@ def test_a_mail_server_that_does_not_answer(tmp_path: Path) -> None:
         assert mail_server.most_at_once == 1
         assert drill.stock_of("MUG") == (1, 0)
         assert drill.audit() == []
+
+
+LOCK_STOCK = """
+SELECT FROM catalog_stock JOIN catalog_product product ON product.id = product_id WHERE sku = %s
+FOR UPDATE OF catalog_stock
+"""
+DRIPS = 40  # connections, more than twice as many as the web server has threads
+BEGUN = [
+    b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Drip: ",
+    b"POST /api/orders HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5000\r\n\r\n",
+]
+
+
+@contextmanager
+def dripping(url: str) -> Iterator[None]:
+    """Connections that send a byte a second: headers that never end, bodies that never end."""
+    address, done = (urlsplit(url).hostname, urlsplit(url).port), Event()
+    with ExitStack() as exits:
+        clients = [exits.enter_context(socket.create_connection(address)) for _ in range(DRIPS)]
+        for number, client in enumerate(clients):
+            client.sendall(BEGUN[number % len(BEGUN)])
+
+        def drip() -> None:
+            while not done.wait(1):
+                for client in clients:
+                    client.sendall(b"a")
+
+        pool = exits.enter_context(ThreadPoolExecutor(1))
+        dripped = pool.submit(drip)
+        try:
+            time.sleep(2)
+            yield
+        finally:
+            done.set()
+        dripped.result()
+
+
+def test_connections_that_drip_silence_nobody(drill: Drill, crowd: Crowd) -> None:
+    with dripping(drill.stack.web_url):
+        for purchase in crowd.purchases:
+            assert drill.ask(purchase), "no answer within 20 seconds"
+            assert requests.get(f"{drill.stack.web_url}/", timeout=20).status_code == 200
+
+    crowd.assert_all_is_well()
+
+
+def test_a_locked_row_keeps_no_order_of_another_product_waiting(drill: Drill, crowd: Crowd) -> None:
+    other = uuid4().hex
+    drill.stock([other])
+    behind, beside = [Purchase(crowd.sku) for _ in range(8)], Purchase(other)
+    log = drill.stack.log("orders")
+    before = log.stat().st_size
+    with psycopg.connect(drill.stack.environment["DATABASE_URL"]) as somebody:
+        with drill.frozen("orders"):
+            for purchase in behind:
+                drill.insist(purchase)
+            for purchase in behind:
+                wait_for(lambda purchase=purchase: drill.payment_of(purchase) == "SUCCEEDED", "the money")  # type: ignore[misc]
+            somebody.execute(LOCK_STOCK, [crowd.sku])
+        drill.insist(beside)
+        started = time.monotonic()
+        drill.wait_until_final(beside)
+        assert time.monotonic() - started < 20  # seconds; behind each of the others for a lock_timeout it would be 40
+        assert {drill.status_of(purchase) for purchase in behind} == {"PENDING"}
+
+    for purchase in [*behind, beside]:
+        assert finish(drill, purchase).end == PAID
+    assert (drill.stock_of(crowd.sku), drill.stock_of(other)) == ((2, 0), (9, 0))
+    assert drill.audit() == []
+    log_since = log.read_bytes()[before:].decode()
+    assert "left to a later one: canceling statement due to lock timeout" in log_since
+    assert "Traceback" not in log_since
+
+
+def test_the_database_read_only(drill: Drill, crowd: Crowd) -> None:
+    """What a demoted primary answers; healed, the sessions that were opened meanwhile stay as they are."""
+    first, second, *_ = crowd.purchases
+    placed = drill.insist(first)[1]
+    drill.wait_until_final(first)
+    with read_only(drill), requests.Session() as visitor:
+        wait_for(lambda: (drill.ask(first) or [0])[0] == 200, "an answer from a new session")
+        status, answer = drill.ask(second) or (0, {"body": ""})
+        assert status == 503
+        assert '"try_again"' in answer["body"]
+        assert drill.insist(first)[1]["code"] == placed["code"]
+        page = visitor.get(f"{drill.stack.web_url}/cart/", timeout=20)
+        form = {"sku": crowd.sku, "quantity": 1, "csrfmiddlewaretoken": visitor.cookies["csrftoken"]}
+        refused = visitor.post(f"{drill.stack.web_url}/cart/add/", form, timeout=20)
+        assert (page.status_code, refused.status_code, refused.headers["Retry-After"]) == (200, 503, "5")
+
+    healed = time.monotonic()
+    crowd.buy()
+    assert time.monotonic() - healed < 60  # seconds; a session lives for 300
+
+    crowd.assert_all_is_well()
+
+
+@contextmanager
+def read_only(drill: Drill) -> Iterator[None]:
+    url = drill.stack.environment["DATABASE_URL"]
+    name = sql.Identifier(urlsplit(url).path.strip("/"))
+    with psycopg.connect(url, autocommit=True, options="-c default_transaction_read_only=off") as owner:
+        owner.execute(sql.SQL("ALTER DATABASE {} SET default_transaction_read_only = on").format(name))
+        try:
+            owner.execute(
+                """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                   WHERE datname = current_database() AND pid <> pg_backend_pid()"""
+            )
+            yield
+        finally:
+            owner.execute(sql.SQL("ALTER DATABASE {} RESET default_transaction_read_only").format(name))

@@ -1,0 +1,80 @@
+"""gunicorn's processes with waitress in each: a request takes a thread once it is whole, an answer keeps none."""
+
+import os
+import resource
+import time
+from types import FrameType
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from gunicorn.workers.base import Worker
+from waitress import wasyncore
+from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser
+from waitress.server import BaseWSGIServer, create_server
+
+REQUEST_WITHIN = 30.0  # seconds from a request's first byte to its last
+SILENT_FOR = 30  # seconds; then a connection is closed, be it in a request, in an answer or between them
+SPARE_FILES = 100  # of those a process may open: for databases, logs and long requests
+LIMITS = {
+    "max_request_header_size": 64 * 2**10,  # bytes
+    "max_request_body_size": 10 * 2**20,
+    "inbuf_overflow": 64 * 2**10,  # what is longer waits in a temporary file, not in memory
+}
+
+
+class BufferingWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
+    """One thread reads and writes all connections, --threads run the shop; at most --worker-connections at a time."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._sockets: dict[int, Any] = {}
+        self._begun: WeakKeyDictionary[HTTPRequestParser, float] = WeakKeyDictionary()
+
+    def run(self) -> None:
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        create_server(
+            self.wsgi,
+            map=self._sockets,
+            sockets=[listener.sock for listener in self.sockets],
+            threads=self.cfg.threads,
+            connection_limit=min(self.cfg.worker_connections, files - SPARE_FILES),
+            channel_timeout=SILENT_FOR,
+            asyncore_use_poll=True,
+            clear_untrusted_proxy_headers=False,  # config/proxies.py knows whom to trust
+            ident="",
+            **LIMITS,
+        )
+        while self.alive and os.getppid() == self.ppid:
+            self._serve()
+            self._close_late()
+        self._finish()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        for server in self._find(BaseWSGIServer):
+            server.pull_trigger()  # or the loop would notice a second later
+
+    def _serve(self) -> None:
+        self.notify()
+        wasyncore.loop(timeout=1, map=self._sockets, use_poll=True, count=1)
+
+    def _close_late(self) -> None:
+        now = time.monotonic()
+        for channel in self._find(HTTPChannel):
+            request = channel.request  # one that is not whole yet
+            if request and not channel.requests and now - self._begun.setdefault(request, now) > REQUEST_WITHIN:
+                channel.will_close = True
+
+    def _finish(self) -> None:
+        """Take no more connections, and end when all that was asked is answered."""
+        for server in self._find(BaseWSGIServer):
+            server.accepting = False
+        deadline = time.monotonic() + self.cfg.graceful_timeout
+        while time.monotonic() < deadline and any(
+            channel.requests or channel.total_outbufs_len for channel in self._find(HTTPChannel)
+        ):
+            self._serve()
+
+    def _find(self, kind: type[Any]) -> list[Any]:
+        return [channel for channel in self._sockets.values() if isinstance(channel, kind)]
