@@ -40,7 +40,7 @@ def is_lock_held(error: BaseException) -> bool:
 
 def describe(error: BaseException) -> str:
     """The database's words for a log, in one line."""
-    return " ".join(str(error.__cause__ or error).split())
+    return " ".join(str(next(_find_reasons(error), error)).split())
 
 
 def limit_lock_wait() -> None:

@@ -111,12 +111,15 @@ def test_the_api_answers_try_again_when_the_database_is_read_only() -> None:
 
 
 @pytest.mark.parametrize("path", ["/cart/add/", "/cart/change/"])
-def test_a_cart_that_can_not_be_saved_is_no_error_of_the_client(staff: Client, path: str) -> None:
+def test_a_cart_that_can_not_be_saved_is_no_error_of_the_client(
+    staff: Client, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
     """Django answers 400: it takes any session that can't be saved for one that was deleted."""
     before = list(Session.objects.values())
     make_our_session_read_only()
 
     assert_try_again(staff.post(path, {"sku": "MUG", "quantity": 2}))
+    assert "in a read-only transaction" in caplog.text
     assert list(Session.objects.values()) == before
 
 
