@@ -1,4 +1,4 @@
-"""Django's PostgreSQL backend, which keeps no session that can't write: see docs/adr/0013."""
+"""Django's PostgreSQL backend, which keeps no session that can't write: see docs/adr/0015."""
 
 from django.db.backends.postgresql import base
 
