@@ -26,6 +26,7 @@ from config.embedded import ServersMissing, free_port
 from config.processes import Process, ProcessFailed, Supervisor, child_command
 from config.servers import open_databases, open_redis
 from config.var import BASE_DIR, VAR, AlreadyRunning, keep_secret, locked, make_private, throwaway_folder, write_private
+from simulation.options import add_chaos_options
 
 NOWHERE = "http://127.0.0.1:9"  # nobody listens there
 WORKER = "celery -A config worker --without-gossip --without-mingle --loglevel INFO"
@@ -255,9 +256,15 @@ def demo() -> int:
 
 
 def chaos(arguments: Sequence[str]) -> int:
-    """Kill and freeze every process of a throwaway stack while people buy; return the exit code."""
+    """Strike a throwaway stack in every way while people buy; return the exit code. Its mails go nowhere else."""
     print(STARTING, file=sys.stderr, flush=True)
-    with run_stack(caller={**CHAOS_CLOCKS, **os.environ}) as stack:
+    port = free_port()
+    mails = {"EMAIL_URL": f"smtp://127.0.0.1:{port}"}
+    with run_stack(caller={**CHAOS_CLOCKS, **os.environ, **mails}) as stack:
+        stack.environment |= mails
+        module = f"simulation.mail_server --port {port}"
+        stack.supervisor.start(_service(stack, "mail-server", module, "--folder", str(stack.folder)))
+        stack.write_state()
         return _manage(stack, "chaos", str(stack.folder / "stack.json"), *arguments)
 
 
@@ -282,14 +289,11 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("run", help="serve until Ctrl-C; the data stay in var/, or in DATABASE_URL and REDIS_URL")
     commands.add_parser("demo", help="real orders while workers are killed, on a stack that is thrown away")
-    commands.add_parser(
-        "chaos", help="orders while every process is killed and frozen; arguments as of manage.py chaos"
-    )
+    chaos_help = "orders while processes die and neighbours are sick, on a stack that is thrown away"
+    add_chaos_options(commands.add_parser("chaos", help=chaos_help, description=f"Make {chaos_help}."))
     execute_parser = commands.add_parser("exec", help="run a command with throwaway servers")
     execute_parser.add_argument("arguments", nargs="+", metavar="COMMAND", help="the command, after --")
-    options, rest = parser.parse_known_args()
-    if rest and options.command != "chaos":
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    options = parser.parse_args()
 
     environ.Env.read_env(BASE_DIR / ".env")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -303,7 +307,7 @@ def main() -> int:
         if options.command == "demo":
             return demo()
         if options.command == "chaos":
-            return chaos(rest)
+            return chaos(sys.argv[2:])
         run()
     except KeyboardInterrupt:
         return 130
