@@ -7,7 +7,7 @@ PY := .venv/bin/python
 demo: .venv/ready
 	$(PY) -m config.stack demo
 
-# make chaos CHAOS="--orders 2000 --seconds 220 --seed 7"
+# make chaos CHAOS="--orders 2000 --seconds 220 --seed 7 --without locked-row"; CHAOS=--help lists all there is
 chaos: .venv/ready
 	$(PY) -m config.stack chaos $(CHAOS)
 
