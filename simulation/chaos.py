@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event, Thread
@@ -23,6 +23,7 @@ from simulation.strikes import Striker
 PATIENCE = 180.0  # seconds from the last strike or order to the last order's end
 AUDIT_EVERY = 15.0  # seconds, while orders flow
 LOOK_EVERY = 0.5  # seconds
+HANGS_AFTER = 60.0  # seconds
 AWAY = (OperationalError, InterfaceError, InternalError)  # the database is, or can only be read
 
 
@@ -63,11 +64,10 @@ def run_chaos(
                 draw(bar, look(run), crowd, striker)
         finally:
             stopping.set()
-        for thread in staff:
-            thread.join()
         deadline = time.monotonic() + PATIENCE
-        while (counts := look(run)) is None or (counts.pending and time.monotonic() < deadline):
+        while time.monotonic() < deadline and ((counts := look(run)) is None or counts.pending):
             draw(bar, counts, crowd, striker)
+    crashes += find_hanging(staff)
     ask_everybody_again(crowd)
     connection.close()  # it may have begun while the database could only be read, and an audit writes
     folder, audits = stack_file.parent, auditor.audits
@@ -83,9 +83,17 @@ def watch_threads() -> list[str]:
 
 
 def start(target: Callable[..., object], *arguments: object) -> Thread:
-    thread = Thread(target=target, args=arguments, daemon=True)
+    thread = Thread(target=target, args=arguments, name=target.__qualname__, daemon=True)
     thread.start()
     return thread
+
+
+def find_hanging(threads: Sequence[Thread]) -> list[str]:
+    """Those that are not over a minute after they were told to stop: what they wait for has no time limit."""
+    deadline = time.monotonic() + HANGS_AFTER
+    for thread in threads:
+        thread.join(max(0, deadline - time.monotonic()))
+    return [f"{thread.name} does not end" for thread in threads if thread.is_alive()]
 
 
 def look(run: str) -> OrderCounts | None:

@@ -30,7 +30,7 @@ LASTS = {
     "read-only-broker": (3.0, 10.0),
     "full-broker": (3.0, 10.0),
     "read-only-database": (3.0, 10.0),
-    "slow-mail-server": (8.0, 20.0),
+    "slow-mail-server": (15.0, 45.0),  # a mail takes six commands
     "trickling-provider": (4.0, 12.0),
     "locked-row": (2.0, 9.0),  # the shop's lock_timeout is 5
     "skewed-clock": (10.0, 18.0),  # a worker takes some seconds to its first message

@@ -5,10 +5,12 @@ import subprocess
 import sys
 from argparse import ArgumentTypeError
 from collections import Counter
+from threading import Event
 
 import pytest
 
 from config.var import BASE_DIR
+from simulation import chaos
 from simulation.deck import DECK, KINDS, LASTS, make_schedule, read_kinds
 from simulation.lasting_strike import LASTING
 from simulation.options import choose_kinds
@@ -114,3 +116,14 @@ def test_a_short_run_on_the_real_stack_loses_nothing() -> None:
     assert report["bound"]["longest_past_deadline"] <= report["bound"]["past_deadline_at_most"]
     assert report["mails"]["sent"] <= report["mails"]["taken"]
     assert report["mails"]["sent"] + report["mails"]["owed"] == sum(report["orders"].values())
+
+
+def test_a_thread_that_does_not_end_is_named_instead_of_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chaos, "HANGS_AFTER", 0.1)
+    told = Event()
+
+    threads = [chaos.start(told.wait), chaos.start(lambda: None)]
+
+    assert chaos.find_hanging(threads) == ["Event.wait does not end"]
+    told.set()
+    assert chaos.find_hanging(threads) == []
