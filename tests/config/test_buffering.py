@@ -17,7 +17,7 @@ import pytest
 from config.embedded import free_port
 from config.processes import child_command
 from config.var import BASE_DIR
-from simulation.strikes import find_children
+from simulation.running_stack import find_children
 from tests.crash.drill import wait_for
 
 START = b"POST / HTTP/1.1\r\nHost: shop\r\nContent-Length: 3\r\n"
