@@ -56,12 +56,17 @@ def start_second_beat(stack: RunningStack, name: str) -> Iterator[None]:
 @contextmanager
 def start_skewed_worker(stack: RunningStack, name: str) -> Iterator[None]:
     """A second worker of the same queues, whose clock is SKEW seconds ahead. Timeouts are as long as before."""
-    clock = {"LD_PRELOAD": find_faketime(), "FAKETIME": f"+{SKEW}s"}
-    clock |= {"DONT_FAKE_MONOTONIC": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}  # its name changed
-    command = _read_command(stack, name)
-    command.insert(command.index("-m") + 1, "simulation.skewed_clock")
-    with _run_second(stack, name, [*command, "-n", f"skewed-{name}@%h"], environment=clock):
+    command, environment = skew_clock(_read_command(stack, name), seconds=SKEW)
+    with _run_second(stack, name, [*command, "-n", f"skewed-{name}@%h"], environment=environment):
         yield
+
+
+def skew_clock(command: Sequence[str], *, seconds: int) -> tuple[list[str], dict[str, str]]:
+    """The command `python -m ...` with a clock that is ahead, and what its environment needs. Raises Missed."""
+    module = command.index("-m") + 1
+    environment = {"LD_PRELOAD": find_faketime(), "FAKETIME": f"+{seconds}s"}
+    environment |= {"DONT_FAKE_MONOTONIC": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}  # its name changed
+    return [*command[:module], "simulation.skewed_clock", *command[module:]], environment
 
 
 def find_faketime() -> str:

@@ -41,6 +41,7 @@ DISTURBANCES = [
     ("Valkey read-only until the workers end, and healed", "test_the_broker_read_only_for_long"),
     ("a queue's key in Valkey holds something else until the workers end", "test_a_queue_that_can_not_be_read"),
     ("beat's schedule file damaged, and beat killed", "test_beats_schedule_damaged"),
+    ("workers whose clocks are 55 seconds ahead", "test_workers_whose_clocks_are_ahead"),
     ("nothing is charged any more: it is seen from outside", "test_charging_that_stops_is_seen"),
     ("a mail server that does not answer", "test_a_mail_server_that_does_not_answer"),
     ("PostgreSQL stopped at once (SIGQUIT), and killed", "test_postgresql_dies_and_recovers"),

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from threading import Event
@@ -19,6 +20,9 @@ import redis
 import requests
 from psycopg import sql
 
+from config.processes import Process
+from simulation.running_stack import Missed
+from simulation.struck_processes import skew_clock
 from tests.crash.conftest import run_drill
 from tests.crash.drill import DECLINED, VISA, Drill, Purchase, wait_for
 from tests.crash.stories import (
@@ -294,6 +298,27 @@ def test_beats_schedule_damaged(drill: Drill, crowd: Crowd, junk: bytes) -> None
     crowd.buy(lambda: drill.kill("payments"))
 
     crowd.assert_all_is_well()
+
+
+def test_workers_whose_clocks_are_ahead(drill: Drill, crowd: Crowd) -> None:
+    """They do all the work: they discard no message for being a minute late by their clock."""
+    try:
+        skewed = [skew(drill, name) for name in ("payments", "orders")]
+    except Missed as missed:
+        pytest.skip(str(missed))
+    with drill.frozen("payments"), drill.frozen("orders"), drill.running(skewed[0]), drill.running(skewed[1]):
+        crowd.buy()
+
+        crowd.assert_all_is_well()
+        assert "Discarding" not in skewed[1].log.read_text()
+        assert "orderly_alive 0.0" in drill.read_metrics()
+
+
+def skew(drill: Drill, name: str) -> Process:
+    """A second worker of the kind, with a clock that is as far ahead as is tolerated."""
+    second = drill.make_second(name, f"skewed-{name}@%h")
+    command, environment = skew_clock(second.command, seconds=55)
+    return replace(second, command=command, env={**second.env, **environment})
 
 
 def test_charging_that_stops_is_seen(drill: Drill, purchase: Purchase) -> None:
