@@ -145,6 +145,7 @@ def test_answers_that_trickle_keep_no_other_order_from_being_charged(drill: Dril
     sku = uuid4().hex
     drill.stock([sku])
     trickling = [Purchase(sku, TRICKLING) for _ in range(10)]
+    worker = drill.stack.process("payments").pid
     for purchase in trickling:
         drill.insist(purchase)
 
@@ -154,6 +155,7 @@ def test_answers_that_trickle_keep_no_other_order_from_being_charged(drill: Dril
     for purchase in trickling:
         assert finish(drill, purchase).end == PAID
         assert drill.count_charges(drill.code_of(purchase)) == 1
+    assert drill.stack.process("payments").pid == worker  # nobody had to end it
 
 
 def test_the_payments_worker_frozen_with_a_charge_in_hand_until_the_order_is_cancelled(
