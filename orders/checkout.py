@@ -127,6 +127,8 @@ def _insert_order(*, checkout_key: str, payment_method: str, lines: list[OrderLi
             # The insert waited for the transaction that took the key: its order can be read now.
             if Order.objects.filter(checkout_key=checkout_key).exists():
                 raise _KeyTaken from error
+            if not Payment.objects.filter(reference=code).exists():
+                raise  # not the code was refused, but what was asked for
     else:
         raise RuntimeError("three new order codes in a row were taken")
     order.refresh_from_db(fields=["created_at", "expires_at", "sweep_after"])

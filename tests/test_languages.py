@@ -16,6 +16,7 @@ from babel.messages.catalog import Catalog, Message
 from babel.messages.mofile import read_mo
 from babel.messages.pofile import read_po
 from django.core import mail as outbox
+from django.db.models.functions import Now
 from django.template.loader import render_to_string
 from django.test import Client
 from django.utils import timezone, translation
@@ -25,7 +26,7 @@ from accounts.models import User
 from accounts.services import make_sign_up_token
 from config.var import BASE_DIR
 from orders.mails import send_due_mails
-from orders.models import Order
+from orders.models import Order, Tick
 from orders.services import finalize_order
 from payments.models import Payment
 from tests.builders import answer_payment, make_order, make_product, tamper
@@ -428,6 +429,7 @@ STAFF_NAMES |= {"Search", "True", "False", "Select", "option"}  # Django's own, 
 def test_the_back_office_is_korean(client: Client, mug: Any) -> None:
     client.force_login(User.objects.create_superuser("ann@example.com", PASSWORD))
     waiting, ended = make_order({mug.sku: 2}), end_order(make_order({mug.sku: 1}), Payment.Status.SUCCEEDED)
+    Tick.objects.update(ended_at=Now())
 
     for path in (
         "",

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from django.conf import LazySettings
 from django.contrib.auth.models import Permission
+from django.db.models.functions import Now
 from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
@@ -14,7 +15,7 @@ from catalog.models import Product, Stock
 from orders.audit import record_audit
 from orders.dashboard import Dashboard, read_dashboard
 from orders.figures import format_seconds
-from orders.models import AuditRun, Order, OrderEvent
+from orders.models import AuditRun, Order, OrderEvent, Tick
 from orders.services import finalize_order
 from payments.models import Payment
 from payments.services import charge_payment
@@ -62,6 +63,7 @@ def test_the_dashboard_counts_what_waits() -> None:
     Order.objects.filter(pk=review.pk).update(needs_review=True)
     answer_payment(unknown, Payment.Status.SENT)
     Order.objects.filter(pk=given_up.pk).update(sweep_after=None, needs_review=True)
+    Tick.objects.update(ended_at=Now())
 
     dashboard = read_dashboard()
 

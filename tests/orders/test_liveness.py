@@ -13,7 +13,6 @@ from celery.signals import task_success
 from django.conf import LazySettings
 from django.core.checks import run_checks
 from django.core.management import call_command
-from django.db.models import F
 from django.db.models.functions import Now
 from django.test import Client
 
@@ -23,7 +22,7 @@ from orders.liveness import check_liveness
 from orders.models import Order, Tick
 from orders.ticks import measure_clock_skew, read_schedule, record_tick
 from payments.models import Payment
-from tests.builders import answer_payment, make_order
+from tests.builders import answer_payment, make_order, tamper
 
 pytestmark = pytest.mark.django_db
 
@@ -31,17 +30,23 @@ SWEEP = "orders.tasks.sweep_stuck_orders"
 AUDIT = "orders.tasks.audit_orders"
 
 
+@pytest.fixture(autouse=True)
+def _every_task_has_just_run(db: None) -> None:
+    Tick.objects.update(ended_at=Now(), clock_skew=0)
+
+
 def read_troubles() -> list[str]:
     """In words; the seconds pass while the test runs."""
     return [re.sub(r"\d+", "N", trouble) for trouble in check_liveness().troubles]
 
 
-def age_order(order: Order, seconds: float) -> None:
-    Order.objects.filter(pk=order.pk).update(created_at=F("created_at") - timedelta(seconds=seconds))
+def age_order(order: Order, seconds: int) -> None:
+    tamper("UPDATE orders_order SET created_at = created_at - %s * interval '1 s' WHERE id = %s", seconds, order.pk)
 
 
-def age_answer(order: Order, seconds: float) -> None:
-    Payment.objects.filter(pk=order.payment_id).update(answered_at=Now() - timedelta(seconds=seconds))
+def age_answer(order: Order, seconds: int) -> None:
+    old = "UPDATE payments_payment SET answered_at = now() - %s * interval '1 s' WHERE id = %s"
+    tamper(old, seconds, order.payment_id)
 
 
 def age_tick(task: str, seconds: float) -> None:

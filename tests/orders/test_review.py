@@ -15,11 +15,13 @@ from tests.provider import Provider, nonsense_provider
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("gateway", "empty_ledger")]
 
-INTENT = '{"object": "payment_intent", "id": "pi_1", "created": 1, "metadata": {}, "latest_charge": null, '
+INTENT = '{"object": "payment_intent", "id": "pi_1", "created": 1, "latest_charge": null, '
+INTENT += '"metadata": {"reference": "CODE"}, '
 NONSENSE = {
     "another amount": (200, INTENT + '"status": "succeeded", "amount_received": 1, "currency": "gbp"}', "took 1 GBP"),
     "another currency": (200, INTENT + '"status": "succeeded", "amount_received": 500, "currency": "usd"}', "500 USD"),
     "an unknown status": (200, INTENT + '"status": "mended", "amount_received": 0, "currency": "gbp"}', "mended"),
+    "somebody else's": (200, INTENT.replace("CODE", "OTHER") + '"status": "succeeded"}', "somebody else's"),
     "a page of HTML": (200, "<html>under construction</html>", "not in Stripe's format"),
 }
 
@@ -44,7 +46,7 @@ def test_an_order_whose_provider_answers_nonsense_needs_review(settings: LazySet
     order, other = make_order(), make_order()
     honest = settings.STRIPE_API_BASE
 
-    with nonsense_provider(status, body) as settings.STRIPE_API_BASE:
+    with nonsense_provider(status, body.replace("CODE", order.code)) as settings.STRIPE_API_BASE:
         get_gateway.cache_clear()
         order = sweep_out(order)
     settings.STRIPE_API_BASE = honest

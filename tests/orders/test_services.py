@@ -19,7 +19,7 @@ from orders.services import (
 from payments.gateway import RequestRefused
 from payments.models import Payment
 from payments.services import cancel_payment, charge_payment
-from tests.builders import answer_payment, everything, make_order, make_product, poison, stock_of
+from tests.builders import answer_payment, everything, make_order, make_product, poison, stock_of, tamper
 
 pytestmark = pytest.mark.django_db
 Reason = Order.CancelReason
@@ -476,7 +476,8 @@ def test_mark_reviewed_refuses_an_order_that_needs_no_review_and_one_that_is_fin
 @pytest.mark.parametrize("reason", ["expired", "staff"])
 def test_an_order_whose_payment_is_only_ever_refused_ends_at_its_deadline_or_when_staff_cancel_it(reason: str) -> None:
     code = make_order().code
-    Payment.objects.update(amount=5_124, currency="KWD")  # placed before the shop knew that this can't be charged
+    # Placed before the shop knew that this can't be charged.
+    tamper("UPDATE payments_payment SET amount = 5124, currency = 'KWD'")
     with pytest.raises(RequestRefused):
         charge_payment(reference=code)
     assert finalize_order(code=code).status == "PENDING"

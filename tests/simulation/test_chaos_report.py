@@ -13,7 +13,7 @@ from simulation.lateness import AFTER_STRIKES_AT_MOST, PAST_DEADLINE_AT_MOST, La
 from simulation.mail_server import TAKEN
 from simulation.run_mails import count_mails, find_lost_mails
 from simulation.run_orders import OrderCounts, count_orders
-from tests.builders import answer_payment, make_order
+from tests.builders import answer_payment, make_order, tamper
 
 pytestmark = pytest.mark.django_db
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -23,7 +23,8 @@ def make_final_order(key: str, *, expires_at: datetime = NOON, finalized_at: dat
     order = make_order(checkout_key=key)
     answer_payment(order, Payment.Status.SUCCEEDED)
     finalize_order(code=order.code)
-    Order.objects.filter(pk=order.pk).update(expires_at=expires_at, finalized_at=finalized_at)
+    times = "UPDATE orders_order SET expires_at = %s, finalized_at = %s WHERE id = %s"
+    tamper(times, expires_at, finalized_at, order.pk)
     return order
 
 

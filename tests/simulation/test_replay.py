@@ -294,9 +294,9 @@ def test_a_sale_that_alone_is_not_answered_is_given_up_in_the_end(monkeypatch: p
         assert shop.place(Checkout("569717", {})) == Answer(refused="unreachable")
 
 
-def test_replay_of_nothing_fails(live_server: LiveServer, file: Path) -> None:
+def test_replay_fails_when_every_sale_is_refused(live_server: LiveServer, file: Path) -> None:
     with pytest.raises(CommandError, match="Nothing was placed"):
-        call_command("replay", write_file(file), url=live_server.url, stdout=StringIO())
+        call_command("replay", write_file(file, sale("1", line("NONE", 1))), url=live_server.url, stdout=StringIO())
 
 
 @pytest.mark.django_db
