@@ -145,7 +145,7 @@ class Supervisor:
         deadline = time.monotonic() + timeout
         for process in processes:
             while not (process.is_alive() and process.is_ready()):
-                if process.restarts > 2 or time.monotonic() > deadline:
+                if process.restarts > FAILURES_MAX or time.monotonic() > deadline:
                     raise ProcessFailed(f"{process.name} does not start:\n{process.log_tail()}")
                 time.sleep(TICK)
 

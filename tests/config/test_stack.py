@@ -193,6 +193,24 @@ def test_valkey_starts_anew_where_its_messages_are_damaged(damaged: str) -> None
             assert client.dbsize() == 0
 
 
+@pytest.mark.parametrize("damaged", ["*.incr.aof", "*.manifest"])
+def test_valkey_starts_anew_where_its_messages_were_damaged_while_it_was_down(tmp_path: Path, damaged: str) -> None:
+    folder = tmp_path / "var"
+    with (
+        run_servers(folder, caller=ENVIRONMENT, fsync=False) as servers,
+        redis.Redis.from_url(servers.environment["REDIS_URL"]) as client,
+    ):
+        client.set("a key", "a message" * 20)
+    [file] = (folder / "valkey" / "appendonlydir").glob(damaged)
+    file.write_bytes(file.read_bytes()[:20] + b"damage" * 20)
+
+    with (
+        run_servers(folder, caller=ENVIRONMENT, fsync=False) as servers,
+        redis.Redis.from_url(servers.environment["REDIS_URL"]) as client,
+    ):
+        assert client.dbsize() == 0
+
+
 def test_nothing_is_left_of_a_stack_that_is_killed(running: "subprocess.Popen[bytes]") -> None:
     members = family(running.pid)
     assert len(members) > len(NAMES)
