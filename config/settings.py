@@ -168,7 +168,8 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_DB_REUSE_MAX = 1_000_000_000  # see config/celery.py
 
 # An order's clock, in seconds.
-ORDER_EXPIRES_AFTER = read_number("ORDER_EXPIRES_AFTER", 15 * 60, least=1)  # unpaid stock goes back to the shelf
+# Then unpaid stock goes back to the shelf. PostgreSQL takes no more than a year: order_expires_within_a_year.
+ORDER_EXPIRES_AFTER = read_number("ORDER_EXPIRES_AFTER", 15 * 60, least=1, most=366 * 24 * 3600)
 SWEEP_EVERY = read_seconds("SWEEP_EVERY", 5)
 # Longer than a charge may take, or the sweep competes with the live path.
 SWEEP_AFTER = read_seconds("SWEEP_AFTER", 20)
