@@ -248,6 +248,13 @@ STRIPE_API_KEY = read_required("STRIPE_API_KEY", "the secret key of the account 
 STRIPE_API_BASE = read_site_url("STRIPE_API_BASE")  # empty: Stripe itself
 STRIPE_TIMEOUT = read_seconds("STRIPE_TIMEOUT", 10)  # seconds
 
+# Tasks that these settings allow to take longer than CELERY_TASK_TIME_LIMIT, by so much.
+CELERY_TASK_ANNOTATIONS = {
+    "orders.tasks.send_due_mails": {"time_limit": CELERY_TASK_TIME_LIMIT + 2 * (MAIL_EVERY + MAIL_TIMEOUT)},
+    "payments.tasks.charge_payment": {"time_limit": CELERY_TASK_TIME_LIMIT + STRIPE_TIMEOUT},
+    "payments.tasks.cancel_payment": {"time_limit": CELERY_TASK_TIME_LIMIT + STRIPE_TIMEOUT},
+}
+
 # What the checkout offers: the sandbox's test cards, or nothing, and the browser sends a token that Stripe gave it.
 SHOP_PAYMENT_METHODS = [
     ("pm_card_visa", _("Test card: pays")),

@@ -1,8 +1,13 @@
 """A worker ends when it takes nothing any more, and not because it is busy, slow to start, or was frozen."""
 
+import runpy
+
 import pytest
 from django.conf import LazySettings
+from django.conf import settings as django_settings
 
+from config.celery import DATABASE_PATIENCE, app
+from config.var import BASE_DIR
 from config.watchdog import SLOW_START, Pulse
 
 NEVER = 1e9  # seconds
@@ -57,3 +62,29 @@ def test_a_worker_that_starts_slowly_is_given_time(settings: LazySettings) -> No
     settings.WORKER_TIMEOUT = 5
 
     assert count_ticks(Pulse()) == SLOW_START + 5
+
+
+@pytest.mark.parametrize(
+    ("variables", "task", "needed"),
+    [
+        ({}, "orders.tasks.send_due_mails", 2 * (5 + 20)),
+        ({"MAIL_EVERY": "120", "MAIL_TIMEOUT": "30"}, "orders.tasks.send_due_mails", 2 * (120 + 30)),
+        ({"STRIPE_TIMEOUT": "80"}, "payments.tasks.charge_payment", 80),
+        ({"STRIPE_TIMEOUT": "80"}, "payments.tasks.cancel_payment", 80),
+    ],
+)
+def test_a_task_may_take_the_time_that_the_settings_give_its_work(
+    variables: dict[str, str], task: str, needed: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    settings = runpy.run_path(str(BASE_DIR / "config" / "settings.py"))
+
+    limits = {task: settings["CELERY_TASK_TIME_LIMIT"]}
+    limits |= {name: given["time_limit"] for name, given in settings["CELERY_TASK_ANNOTATIONS"].items()}
+    assert limits[task] >= needed + DATABASE_PATIENCE
+
+
+def test_celery_takes_the_limits_from_the_settings() -> None:
+    for name, given in django_settings.CELERY_TASK_ANNOTATIONS.items():
+        assert app.tasks[name].time_limit == given["time_limit"]
