@@ -18,9 +18,15 @@ WHEN (OLD.status <> 'PENDING' AND (OLD.status, OLD.cancel_reason, OLD.payment_id
     IS DISTINCT FROM (NEW.status, NEW.cancel_reason, NEW.payment_id, NEW.finalized_at))
 EXECUTE FUNCTION orders_refuse('a final order stays as it ended');
 
-CREATE TRIGGER order_times_are_past BEFORE INSERT OR UPDATE ON orders_order FOR EACH ROW
+-- Each time is held against the clock once, when it is written: an order that was placed before the clock was set back,
+-- or before a standby with another clock took over, must still find its end.
+CREATE TRIGGER order_is_placed_now BEFORE INSERT ON orders_order FOR EACH ROW
 WHEN (NEW.created_at > clock_timestamp() OR NEW.finalized_at > clock_timestamp())
-EXECUTE FUNCTION orders_refuse('an order is placed and finalized now, not in the future');
+EXECUTE FUNCTION orders_refuse('an order is placed now, not in the future');
+
+CREATE TRIGGER order_is_finalized_now BEFORE UPDATE ON orders_order FOR EACH ROW
+WHEN (NEW.finalized_at IS DISTINCT FROM OLD.finalized_at AND NEW.finalized_at > clock_timestamp())
+EXECUTE FUNCTION orders_refuse('an order is finalized now, not in the future');
 
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON orders_orderline FOR EACH ROW
 EXECUTE FUNCTION orders_refuse('orders_orderline is append-only');
@@ -28,7 +34,8 @@ EXECUTE FUNCTION orders_refuse('orders_orderline is append-only');
 
 UNDO = """
 DROP TRIGGER append_only ON orders_orderline;
-DROP TRIGGER order_times_are_past ON orders_order;
+DROP TRIGGER order_is_finalized_now ON orders_order;
+DROP TRIGGER order_is_placed_now ON orders_order;
 DROP TRIGGER order_ends_once ON orders_order;
 DROP TRIGGER order_keeps_what_was_agreed ON orders_order;
 DROP FUNCTION orders_refuse();

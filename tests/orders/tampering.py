@@ -68,7 +68,7 @@ TAMPERINGS = [
         status="PENDING",
         sql="UPDATE orders_order SET status = 'CANCELLED', cancel_reason = 'staff', "
         "finalized_at = now() + interval '1 day'",
-        refused_by="order_times_are_past",
+        refused_by="order_is_finalized_now",
         found=("A4", "A7"),
     ),
     Tampering(

@@ -62,6 +62,16 @@ def test_finalize_order_cancels_an_unpaid_order_and_releases_its_stock(answer: P
     assert [event.kind for event in order.events.all()] == ["placed", "cancelled"]
 
 
+@pytest.mark.parametrize("answer", [Answer.SUCCEEDED, Answer.DECLINED])
+def test_an_order_ends_also_where_the_clock_was_set_back_after_it_was_placed(answer: Payment.Status) -> None:
+    make_product("MUG", stock=10)
+    order = make_order({"MUG": 2})
+    tamper("UPDATE orders_order SET created_at = created_at + interval '1 hour'")
+    answer_payment(order, answer)
+
+    assert finalize_order(code=order.code).status != Order.Status.PENDING
+
+
 @pytest.mark.parametrize("answer", [Answer.PENDING, Answer.SENT])
 def test_finalize_order_leaves_an_order_without_an_answer_as_it_is(answer: Payment.Status) -> None:
     order = make_order()
