@@ -34,7 +34,7 @@ def current_language() -> str:
 class Order(models.Model):
     """What a customer wants and will pay. It ends once: CONFIRMED or CANCELLED.
 
-    Triggers keep what was agreed, and how and when it ended: orders/migrations/0012_guards.py.
+    Triggers keep what was agreed, and how and when it ended: orders/migrations/0014_guards.py.
     """
 
     class Status(models.TextChoices):

@@ -1,4 +1,4 @@
-"""Each address is brought into the one form in which it is mailed to, and kept in it: see accounts 0006."""
+"""Each address is brought into the one form in which it is mailed to, and kept in it: see accounts 0005."""
 
 from importlib import import_module
 
