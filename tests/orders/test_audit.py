@@ -12,6 +12,7 @@ from orders.services import finalize_order
 from payments.gateway import GatewayUnavailable
 from payments.services import charge_payment
 from tests.builders import make_order, make_product, tamper
+from tests.locks import holding
 from tests.provider import Provider
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("gateway", "empty_ledger")]
@@ -156,6 +157,17 @@ def test_the_command_exits_2_when_the_provider_cannot_be_asked(provider: Provide
     with pytest.raises(CommandError) as end:
         call_command("audit")
     assert end.value.returncode == 2
+
+
+def test_the_command_exits_2_when_it_cannot_see_whether_anybody_is_at_work(
+    empty_ledger: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with holding("LOCK TABLE orders_tick"), pytest.raises(CommandError, match="Nothing is known: ") as end:
+        call_command("audit")
+
+    assert end.value.returncode == 2
+    assert "\n" not in str(end.value)
+    assert capsys.readouterr().out == ""
 
 
 def test_record_audit_keeps_the_report_and_forgets_old_ones() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from django.core.management.base import BaseCommand, CommandError
 from django.db import Error
 
-from database_errors import is_passing
+from database_errors import describe, is_passing
 from orders.audit import Report, audit_orders
 from orders.liveness import check_liveness
 from payments.gateway import GatewayUnavailable
@@ -22,12 +22,11 @@ class Command(BaseCommand):
 
     def handle(self, *, json: bool, **_: object) -> None:
         try:
-            report = audit_orders()
+            report, troubles = audit_orders(), check_liveness().troubles
         except (GatewayUnavailable, Error) as error:
             if isinstance(error, Error) and not is_passing(error):
                 raise
-            raise CommandError(f"Nothing is known: {error}", returncode=2) from error
-        troubles = check_liveness().troubles
+            raise CommandError(f"Nothing is known: {describe(error)}", returncode=2) from error
         self.stdout.write(to_json({**report, "troubles": troubles}) if json else to_text(report, troubles))
         if not report["ok"]:
             sys.exit(1)
