@@ -163,7 +163,9 @@ def _count_finalize_attempt(code: str) -> None:
 def _forget_finalize_attempt(code: str) -> None:
     # A lock that somebody holds is no fault of the order: it must not be given up for that.
     counted = Order.objects.filter(code=code, status=Status.PENDING, finalize_attempts__gt=0, attempts__gt=0)
-    counted.update(finalize_attempts=F("finalize_attempts") - 1)
+    with transaction.atomic():
+        limit_lock_wait()
+        counted.update(finalize_attempts=F("finalize_attempts") - 1)
 
 
 def _lock_order(code: str) -> Order:
