@@ -7,7 +7,7 @@ from typing import Any
 from celery import Task
 from celery.signals import task_success
 from django.conf import settings
-from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, connection
+from django.db import DEFAULT_DB_ALIAS, Error, connection, connections
 from django.db.models.functions import Now
 from django.db.models.signals import post_migrate
 from django.dispatch import receiver
@@ -46,12 +46,12 @@ def note_end(sender: "Task[..., object]", **_: object) -> None:
     if sender.name in read_schedule():
         try:
             record_tick(task=sender.name)
-        except (DatabaseError, InterfaceError) as error:  # the task did its work; its next end is noted again
+        except Error as error:  # the task did its work; its next end is noted again
             logger.warning("the end of %s is not noted: %s", sender.name, error)
 
 
 @receiver(post_migrate)
 def begin_ticks(using: str = DEFAULT_DB_ALIAS, **_: object) -> None:
     """Count the time of a task that has never ended from when it was scheduled."""
-    if Tick._meta.db_table in connection.introspection.table_names():
+    if Tick._meta.db_table in connections[using].introspection.table_names():
         Tick.objects.using(using).bulk_create([Tick(task=task) for task in read_schedule()], ignore_conflicts=True)
