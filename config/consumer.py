@@ -13,6 +13,8 @@ from config.watchdog import pulse
 class Consumer(celery.worker.consumer.Consumer):
     """Celery's own, with a connection that can't leak and can't stay silent unseen."""
 
+    opened: Any = None
+
     def connection_for_read(self, heartbeat: float | None = None) -> Any:
         self.opened = super().connection_for_read(heartbeat=heartbeat)
         watch_reads(self.opened.transport)
@@ -27,7 +29,8 @@ class Consumer(celery.worker.consumer.Consumer):
         try:
             return super().connect()
         except Exception:
-            self.opened.release()
+            if self.opened:  # else it is the first, and could not be opened
+                self.opened.release()
             raise
 
 
