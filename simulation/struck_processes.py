@@ -9,7 +9,7 @@ from pathlib import Path
 from random import choice
 
 from config.processes import child_command
-from config.var import BASE_DIR
+from config.var import BASE_DIR, open_private
 from simulation.running_stack import Missed, RunningStack, find_children
 
 SKEW = 30  # seconds
@@ -86,7 +86,7 @@ def _run_second(
     stack: RunningStack, name: str, command: Sequence[str], *, environment: Mapping[str, str] | None = None
 ) -> Iterator[None]:
     log = Path(stack.read()["folder"]) / "log" / f"second-{name}.log"
-    with log.open("ab") as output:
+    with open_private(log) as output:
         second = subprocess.Popen(
             child_command(command),
             cwd=BASE_DIR,
