@@ -122,10 +122,15 @@ def price_basket(
         prices = [{"sku": line.sku, "price": line.price, "quantity": line.quantity} for line in lines]
         expected = f"{expected_total or total} {expected_currency or currency}"
         raise PriceChanged(f"The total is {total} {currency}, not {expected}.", prices)
+    _check_amounts(lines, total, currency)
+    return lines
+
+
+def _check_amounts(lines: Iterable[OrderLine], total: int, currency: str) -> None:
+    """Raises PriceNotChargeable and TotalTooLarge."""
     # By price, not by total: what can't be sold alone is not sold by the five either.
     if odd := [{"sku": line.sku, "price": line.price} for line in lines if line.price % get_step(currency)]:
         logger.error("%s can't be sold: %s", currency, odd)  # staff gave the price, or a file
         raise PriceNotChargeable(f"{currency} is charged in multiples of {get_step(currency)} minor units.", odd)
     if total > LARGEST_AMOUNT:
         raise TotalTooLarge(f"The total is {total}; at most {LARGEST_AMOUNT} can be charged at once.")
-    return lines
