@@ -39,6 +39,6 @@ def to_json(report: Mapping[str, object]) -> str:
 def to_text(report: Report, troubles: Sequence[str]) -> str:
     lines = ["Checked " + ", ".join(f"{count:,} {name}" for name, count in report["checked"].items()) + "."]
     lines += [f"{v['invariant']}: {v['detail']}: {', '.join(v['codes'])}" for v in report["violations"]]
-    lines += [f"At work now: {trouble}" for trouble in troubles]
+    lines += [f"Trouble now: {trouble}" for trouble in troubles]
     lines.append("Everything holds." if report["ok"] else "NOT everything holds.")
     return "\n".join(lines)
