@@ -1,11 +1,16 @@
 """What staff see of the people who log in. Nobody is deleted: orders and movements name them. They are deactivated."""
 
+from contextlib import suppress
+
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
+from accounts.addresses import read_address
 from accounts.models import User
 
 
@@ -30,6 +35,14 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]  # Django's own is n
     search_fields = ["email", "first_name", "last_name"]
     ordering = ["email"]
     show_full_result_count = False
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[User], search_term: str
+    ) -> tuple[QuerySet[User], bool]:
+        """Find an account under every spelling of its address."""
+        with suppress(ValidationError):
+            search_term = read_address(search_term)
+        return super().get_search_results(request, queryset, search_term)
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return False

@@ -195,7 +195,8 @@ MAIL_TIMEOUT = read_seconds("MAIL_TIMEOUT", 20, most=MAIL_AFTER / 2)
 # publishes it with that of who takes it.
 CLOCK_SKEW = 60
 # Seconds that an order may wait for its first charge, or a finalize, before staff are told that nobody is at work.
-LIVENESS_PATIENCE = 30
+# A message that was lost is no alarm: its order is swept by then.
+LIVENESS_PATIENCE = max(30, 1.5 * SWEEP_AFTER)
 
 CELERY_BEAT_SCHEDULE = {
     "sweep-stuck-orders": {

@@ -202,7 +202,11 @@ def _next_pause(order: Order, now: datetime) -> timedelta:
     pause *= random.uniform(0.75, 1.25)  # noqa: S311 - jitter, so that they don't come back as one
     # The deadline doesn't wait for a long pause to end.
     left = (order.expires_at - now).total_seconds()
-    return timedelta(seconds=min(pause, left) if left > 0 else pause)
+    if left > 0:
+        pause = min(pause, left)
+    elif order.sweep_after and order.sweep_after <= order.expires_at:
+        pause = min(pause, settings.SWEEP_AFTER)  # this first cancel may meet a charge in flight, or a lock
+    return timedelta(seconds=pause)
 
 
 def _add_event(

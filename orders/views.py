@@ -53,7 +53,7 @@ def cancel(request: HttpRequest, *, code: str) -> HttpResponse:
         cancel_order(code=order.code, reason=Order.CancelReason.CUSTOMER, actor=actor)
     except OrderIsFinal:
         messages.info(request, _("It was too late to cancel: this order had already ended."))
-    except Error as error:  # its row is busy, or its end fails: the sweep goes on with it, or staff are told
+    except Error as error:  # a row is busy, or the order's end fails: nothing was changed
         logger.error("%s could not be cancelled: %s", order.code, describe(error), exc_info=not is_passing(error))
         messages.error(request, _("We could not cancel it just now. Try again in a minute."))
     return see_order(order)

@@ -3,6 +3,7 @@ from collections.abc import Iterator
 from email.message import EmailMessage as Message
 from threading import Thread
 
+import django
 import pytest
 from django.conf import LazySettings
 from django.core.mail import EmailMessage
@@ -22,9 +23,12 @@ from tests.mail_server import MailServer, run_mail_server
 def mail_server(settings: LazySettings) -> Iterator[MailServer]:
     """The shop's mail server, which answers at once until told otherwise."""
     with run_mail_server() as server:
-        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-        settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", server.port
-        settings.EMAIL_TIMEOUT = 10
+        backend, options = "django.core.mail.backends.smtp.EmailBackend", {"host": "127.0.0.1", "port": server.port}
+        if django.VERSION < (6, 1):
+            settings.EMAIL_BACKEND, settings.EMAIL_TIMEOUT = backend, 10
+            settings.EMAIL_HOST, settings.EMAIL_PORT = options.values()
+        else:  # the same under its new names
+            settings.MAILERS = {"default": {"BACKEND": backend, "OPTIONS": {"timeout": 10, **options}}}
         yield server
 
 

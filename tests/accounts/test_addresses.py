@@ -294,6 +294,15 @@ def test_staff_find_an_order_under_every_spelling(admin_client: Client) -> None:
 
 
 @pytest.mark.django_db
+def test_staff_find_an_account_under_every_spelling(admin_client: Client) -> None:
+    user = User.objects.create_user("zoe@xn--mnchen-3ya.de")
+
+    for term in ("Zoe@münchen.de ", "zoe@mu\u0308nchen.de", "zoe@xn--", "zoe"):
+        found = admin_client.get("/admin/accounts/user/", {"q": term}).context["cl"].result_list
+        assert list(found) == [user]
+
+
+@pytest.mark.django_db
 @pytest.mark.parametrize("address", ["Ann@example.com", "zoe@example.com\u200b", "ann@münchen.de", "a\nb@example.com"])
 def test_the_database_refuses_another_form(address: str) -> None:
     user, order = User.objects.create_user("ann@example.com"), make_order()

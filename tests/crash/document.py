@@ -13,7 +13,7 @@ TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 # What is done to whole processes, and the test in test_processes.py that does it.
 DISTURBANCES = [
-    ("web, payments, orders, beat or provider killed, twice", "test_a_process_killed_at_random_moments"),
+    ("web, payments, orders, mails, beat or provider killed, twice", "test_a_process_killed_at_random_moments"),
     ("the provider killed while it charges (3)", "test_the_provider_killed_while_it_charges"),
     (
         "the provider (3), or the payments worker (4), killed when the money is taken and the answer not sent",

@@ -93,7 +93,7 @@ def broker(drill: Drill) -> Iterator["redis.Redis"]:
         yield client
 
 
-@pytest.mark.parametrize("process", ["web", "payments", "orders", "beat", "provider"])
+@pytest.mark.parametrize("process", ["web", "payments", "orders", "mails", "beat", "provider"])
 def test_a_process_killed_at_random_moments(drill: Drill, crowd: Crowd, process: str) -> None:
     random = Random(process)
 

@@ -356,6 +356,21 @@ def test_an_order_in_review_whose_answer_comes_late_is_still_finalized_by_the_sw
     assert claimed() == [(order.code, False)]
 
 
+def test_the_sweep_comes_back_soon_after_the_first_cancel_of_an_expired_order(settings: LazySettings) -> None:
+    """That one may meet a charge in flight. Later it waits for longer each time."""
+    settings.SWEEP_AFTER, settings.SWEEP_AFTER_MAX = 20, 600
+    past = timezone.now() - timedelta(seconds=5)
+    make_order()
+    Order.objects.update(attempts=6, sweep_after=past, expires_at=past)
+
+    [first] = claim_stuck_orders()
+    Order.objects.update(sweep_after=timezone.now())
+    [second] = claim_stuck_orders()
+
+    assert first.pause <= 20
+    assert second.pause > 400
+
+
 def test_an_endless_error_message_does_not_stop_the_sweep_of_others(settings: LazySettings) -> None:
     order, other = make_order(), make_due_order()
     answer_payment(order, Answer.SENT)
