@@ -310,7 +310,7 @@ def main() -> int:
             return chaos(sys.argv[2:])
         run()
     except KeyboardInterrupt:
-        return 130
+        return 0 if options.command == "run" else 130  # what `run` waits for, and make would call an error
     except (AlreadyRunning, ImproperlyConfigured, ProcessFailed, ServersMissing, psycopg.Error, OSError) as error:
         print(error, file=sys.stderr)
         return 1

@@ -219,11 +219,12 @@ def test_nothing_is_left_of_a_stack_that_is_killed(running: "subprocess.Popen[by
     wait_until(lambda: not any(is_alive(pid) for pid in members), seconds=5)
 
 
-def test_nothing_is_left_of_a_stack_that_is_stopped(checkout: Path) -> None:
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 128 + signal.SIGTERM), (signal.SIGINT, 0)])
+def test_nothing_is_left_of_a_stack_that_is_stopped(checkout: Path, sent: signal.Signals, code: int) -> None:
     with run(checkout) as running:
         members = family(running.pid)
-        running.send_signal(signal.SIGTERM)
-        running.wait(timeout=30)
+        running.send_signal(sent)
+        assert running.wait(timeout=30) == code
     assert not [pid for pid in members if is_alive(pid)]
     assert not (checkout / "var" / "stack.json").exists()
 
