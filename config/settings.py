@@ -248,6 +248,10 @@ PAYMENT_GATEWAY = read_class("PAYMENT_GATEWAY", "payments.stripe.StripeGateway")
 STRIPE_API_KEY = read_required("STRIPE_API_KEY", "the secret key of the account that takes the money")
 STRIPE_API_BASE = read_site_url("STRIPE_API_BASE")  # empty: Stripe itself
 STRIPE_TIMEOUT = read_seconds("STRIPE_TIMEOUT", 10)  # seconds
+if SWEEP_AFTER < STRIPE_TIMEOUT + 1:
+    raise ImproperlyConfigured(
+        f"SWEEP_AFTER is longer than STRIPE_TIMEOUT by a second or more; not {SWEEP_AFTER:g} beside {STRIPE_TIMEOUT:g}."
+    )
 
 # Tasks that these settings allow to take longer than CELERY_TASK_TIME_LIMIT, by so much.
 CELERY_TASK_ANNOTATIONS = {

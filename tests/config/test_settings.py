@@ -4,6 +4,7 @@ import runpy
 import subprocess
 import sys
 import traceback
+from contextlib import nullcontext
 from ipaddress import ip_network
 from typing import Any
 
@@ -213,6 +214,19 @@ def test_manage_says_what_is_wrong_in_one_line(value: str) -> None:
 
     assert done.returncode == 1
     assert done.stderr == f"SWEEP_EVERY is a number of seconds, more than 0 and at most 1000000000; not {value!r}.\n"
+
+
+@pytest.mark.parametrize(
+    ("timeout", "sweep_after", "right"), [("3", "4", True), ("3", "3.9", False), ("30", "20", False)]
+)
+def test_an_order_is_not_swept_while_its_charge_may_still_be_answered(
+    monkeypatch: pytest.MonkeyPatch, timeout: str, sweep_after: str, right: bool
+) -> None:
+    monkeypatch.setenv("STRIPE_TIMEOUT", timeout)
+    monkeypatch.setenv("SWEEP_AFTER", sweep_after)
+
+    with nullcontext() if right else pytest.raises(ImproperlyConfigured, match=f"not {sweep_after} beside {timeout}"):
+        read_settings()
 
 
 def test_a_limit_that_is_left_out_has_its_default(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ CLOCKS = {
     "ORDER_EXPIRES_AFTER": "5",
     "SANDBOX_HANG_SECONDS": "3",
     "STRIPE_TIMEOUT": "2",
-    "SWEEP_AFTER": "2",
+    "SWEEP_AFTER": "3",
     "SWEEP_AFTER_MAX": "2",
 }
 
