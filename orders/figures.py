@@ -64,7 +64,7 @@ def describe_liveness() -> Figure:
 
 def describe_audit(run: AuditRun | None, now: datetime) -> Figure:
     if run is None:
-        return Figure(title=_("Last audit"), value=_("never"), alarm=True)
+        return Figure(title=_("Last audit"), value=_("never"))  # if it is overdue, the liveness says so
     age = (now - run.created_at).total_seconds()
     value = (_("clean, %(age)s ago") if run.ok else _("NOT clean, %(age)s ago")) % {"age": format_seconds(age)}
     late = age > 3 * settings.AUDIT_EVERY
@@ -75,7 +75,7 @@ def describe_reconciliation(run: AuditRun | None) -> Figure:
     """What the last audit found when it held the orders against the provider's ledger."""
     title = _("Reconciled with the provider")
     if run is None:
-        return Figure(title=title, value=_("never"), alarm=True)
+        return Figure(title=title, value=_("never"))
     if "error" in run.report:
         return Figure(title=title, value=_("the provider could not be asked"), audit=run.pk, alarm=True)
     wrong = [found for found in run.report["violations"] if found["detail"] in RECONCILED]
