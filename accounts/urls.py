@@ -1,7 +1,7 @@
 """The URLs of the account."""
 
 from django.contrib.auth import views as auth
-from django.urls import path, reverse_lazy
+from django.urls import path
 from django.views.generic import TemplateView
 
 from accounts import views
@@ -29,9 +29,7 @@ urlpatterns = [
     ),
     path(
         "password/<uidb64>/<token>/",
-        auth.PasswordResetConfirmView.as_view(
-            template_name="accounts/password_reset_confirm.html", success_url=reverse_lazy("log-in")
-        ),
+        views.ChoosePasswordView.as_view(),
         name="password-reset-confirm",
     ),
 ]

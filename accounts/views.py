@@ -1,4 +1,4 @@
-"""Signing up, and asking for links by mail. Log-in, log-out and new passwords are Django's views: see urls."""
+"""Signing up, and asking for links by mail. Log-in and log-out are Django's views: see urls."""
 
 from typing import cast
 
@@ -7,9 +7,11 @@ from django.contrib import messages
 from django.contrib.auth import login
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.forms import SetPasswordForm
+from django.contrib.auth.views import PasswordResetConfirmView
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse_lazy
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
@@ -34,6 +36,15 @@ def sign_up(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def reset_password(request: HttpRequest) -> HttpResponse:
     return _ask_for_link(request, kind=Kind.RESET, template="accounts/password_reset.html", sent="password-reset-sent")
+
+
+class ChoosePasswordView(PasswordResetConfirmView):
+    template_name = "accounts/password_reset_confirm.html"
+    success_url = reverse_lazy("log-in")
+
+    def form_valid(self, form: "SetPasswordForm[User]") -> HttpResponse:
+        messages.success(self.request, _("Your password is changed. Log in with the new one."))
+        return super().form_valid(form)
 
 
 @sensitive_post_parameters("new_password1", "new_password2")

@@ -46,7 +46,7 @@ def change_cart(request: HttpRequest) -> HttpResponse:
     elif "checkout" in request.POST and is_saved:
         if cart.read_cart(request.session).is_buyable:
             return redirect("checkout")
-        messages.warning(request, _("Not all of this can be had: see below."))
+        messages.warning(request, _("Part of your cart can't be ordered: see below."))
     return redirect("cart")
 
 

@@ -320,7 +320,9 @@ def test_password_is_reset_by_a_mailed_link(client: Client) -> None:
     link = find_link(outbox.outbox[0])
     form = client.get(link, follow=True)
     new = {"new_password1": "another horse battery", "new_password2": "another horse battery"}
-    client.post(form.redirect_chain[-1][0], new)
+    done = client.post(form.redirect_chain[-1][0], new, follow=True)
 
+    assert done.redirect_chain[-1][0] == "/account/log-in/"
+    assert "Your password is changed." in done.text
     assert User.objects.get().check_password("another horse battery")
     assert "used already" in Client().get(link, follow=True).text

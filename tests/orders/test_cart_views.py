@@ -89,7 +89,7 @@ def test_more_than_can_be_had_is_said_and_neither_lowered_nor_checked_out(
     page = client.get("/cart/")
 
     assert answer["Location"] == "/cart/"
-    assert "Not all of this can be had: see below." in page.text
+    assert "Part of your cart can&#x27;t be ordered: see below." in page.text
     assert note in page.text
     assert 'value="5000"' in page.text
     assert 'name="checkout"' not in page.text
