@@ -10,8 +10,10 @@ from weakref import WeakKeyDictionary
 from gunicorn.workers.base import Worker
 from waitress import wasyncore
 from waitress.channel import HTTPChannel
-from waitress.parser import HTTPRequestParser
+from waitress.parser import HTTPRequestParser, ParsingError
+from waitress.receiver import ChunkedReceiver
 from waitress.server import BaseWSGIServer, create_server
+from waitress.utilities import BadRequest
 
 REQUEST_WITHIN = 30.0  # seconds from a request's first byte to its last
 SILENT_FOR = 30  # seconds; then a connection is closed, be it in a request, in an answer or between them
@@ -21,6 +23,32 @@ LIMITS = {
     "max_request_body_size": 10 * 2**20,
     "inbuf_overflow": 64 * 2**10,  # what is longer waits in a temporary file, not in memory
 }
+LONGEST_CHUNK_LINE = 16 * 2**10  # bytes: a chunk's size with its extensions, or all that follows the last one
+
+
+class RequestParser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
+    """waitress's own, which lets the line of a chunk grow to the size of a body and reads all of it at each packet."""
+
+    def received(self, data: bytes) -> int:
+        consumed: int = super().received(data)
+        body = self.body_rcv
+        if isinstance(body, ChunkedReceiver) and len(body.control_line) + len(body.trailer) > LONGEST_CHUNK_LINE:
+            self.error = BadRequest("a chunk's line is too long")
+            self.completed = True
+        return consumed
+
+    def parse_header(self, header_plus: bytes) -> None:
+        """Raises ParsingError, also where two lengths are said: a proxy may have read the other one.
+
+        https://www.rfc-editor.org/rfc/rfc9112.html#section-6.3-2.3
+        """
+        super().parse_header(header_plus)
+        if self.chunked and "CONTENT_LENGTH" in self.headers:
+            raise ParsingError("Content-Length beside Transfer-Encoding")
+
+
+class Channel(HTTPChannel):  # type: ignore[misc]
+    parser_class = RequestParser
 
 
 class BufferingWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
@@ -45,6 +73,8 @@ class BufferingWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
             ident="",
             **LIMITS,
         )
+        for server in self._find(BaseWSGIServer):
+            server.channel_class = Channel
         while self.alive and os.getppid() == self.ppid:
             self._serve()
             self._close_late()

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from config.buffering import LONGEST_CHUNK_LINE
 from config.embedded import free_port
 from config.processes import child_command
 from config.var import BASE_DIR
@@ -130,3 +131,28 @@ def test_a_worker_that_is_killed_is_replaced(server: Server) -> None:
 
     wait_for(server.is_up, "another worker")
     assert server.ask()[1]["pid"] != first
+
+
+@pytest.mark.parametrize("start", [b"", b"1;", b"0\r\n", b"0\r\nTrailer: "], ids=repr)
+def test_a_chunk_whose_line_does_not_end_is_refused_before_it_costs_time(server: Server, start: bytes) -> None:
+    head = b"POST / HTTP/1.1\r\nHost: shop\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with server.connect(head + start + b"1" * 2 * LONGEST_CHUNK_LINE) as client:
+        assert client.recv(100).startswith(b"HTTP/1.1 400 ")
+
+
+def test_a_request_that_says_two_lengths_is_refused_and_the_connection_closed(server: Server) -> None:
+    smuggled = b"0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: shop\r\n\r\n"
+    head = b"POST / HTTP/1.1\r\nHost: shop\r\nTransfer-Encoding: chunked\r\nContent-Length: %d\r\n\r\n" % len(smuggled)
+    with server.connect(head + smuggled) as client:
+        answers = client.makefile("rb").read()
+
+    assert answers.startswith(b"HTTP/1.1 400 ")
+    assert answers.count(b"HTTP/1.1") == 1
+
+
+def test_chunks_are_read(server: Server) -> None:
+    with server.connect(
+        b"POST / HTTP/1.1\r\nHost: shop\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\nyes\r\n"
+    ) as client:
+        client.sendall(b"0\r\nTrailer: yes\r\n\r\n")
+        assert client.recv(100).startswith(b"HTTP/1.1 200 ")
