@@ -2,7 +2,7 @@
 
 import logging
 import os
-from threading import Event, Lock, Thread
+from threading import Event, Lock, Thread, Timer
 from typing import Any
 
 from celery import Task
@@ -12,6 +12,7 @@ from django.conf import settings
 logger = logging.getLogger(__name__)
 
 TICK = 1.0  # seconds
+LAST_WORDS = 3.0  # seconds that the log has to take why a worker ends
 SLOW_START = 60.0  # seconds that a worker may take until it reads its first queue
 
 
@@ -76,6 +77,16 @@ def watch() -> None:
     pause = Event()
     while not pause.wait(TICK):
         if reason := pulse.tick():
-            logger.critical("this worker ends, to be started again: %s", reason)
-            logging.shutdown()
-            os._exit(1)  # the main thread may hang, and no exception of ours reaches it
+            end(reason)
+
+
+def end(reason: str) -> None:
+    try:
+        # Whoever reads our log may be what the others hang at: it must not hold us as well.
+        timer = Timer(LAST_WORDS, os._exit, [1])
+        timer.daemon = True
+        timer.start()
+        logger.critical("this worker ends, to be started again: %s", reason)
+        logging.shutdown()
+    finally:
+        os._exit(1)  # the main thread may hang, and no exception of ours reaches it

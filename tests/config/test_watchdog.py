@@ -1,6 +1,9 @@
 """A worker ends when it takes nothing any more, and not because it is busy, slow to start, or was frozen."""
 
+import os
 import runpy
+import subprocess
+import sys
 
 import pytest
 from django.conf import LazySettings
@@ -11,6 +14,16 @@ from config.var import BASE_DIR
 from config.watchdog import SLOW_START, Pulse
 
 NEVER = 1e9  # seconds
+# A worker that writes to its log until that takes no more.
+WRITES = """
+import logging
+from config import watchdog
+logging.basicConfig()
+watchdog.pulse.beat()
+watchdog.start_watchdog()
+while True:
+    logging.warning("so much to say")
+"""
 
 
 @pytest.fixture
@@ -88,3 +101,17 @@ def test_a_task_may_take_the_time_that_the_settings_give_its_work(
 def test_celery_takes_the_limits_from_the_settings() -> None:
     for name, given in django_settings.CELERY_TASK_ANNOTATIONS.items():
         assert app.tasks[name].time_limit == given["time_limit"]
+
+
+def test_a_worker_ends_though_nobody_reads_its_log() -> None:
+    reader, writer = os.pipe()
+    worker = subprocess.Popen(
+        [sys.executable, "-c", WRITES], cwd=BASE_DIR, env={**os.environ, "WORKER_TIMEOUT": "5"}, stderr=writer
+    )
+    try:
+        assert worker.wait(timeout=60) == 1
+    finally:
+        worker.kill()
+        worker.wait()
+        os.close(reader)
+        os.close(writer)
