@@ -2,14 +2,20 @@
 
 import logging
 from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
 
-from celery.beat import PersistentScheduler
+from celery.beat import PersistentScheduler, ScheduleEntry
 
 logger = logging.getLogger(__name__)
+
+CLOCK_JUMP = timedelta(seconds=1)
 
 
 class Scheduler(PersistentScheduler):
     schedule_filename: str
+    schedule: dict[str, ScheduleEntry]
+    _heap: list[Any] | None
     _remove_db: Callable[[], None]
 
     def setup_schedule(self) -> None:
@@ -20,3 +26,14 @@ class Scheduler(PersistentScheduler):
             logger.warning("the schedule in %s can't be read and begins anew: %r", self.schedule_filename, error)
             self._remove_db()
             super().setup_schedule()
+
+    def tick(self, *args: Any, **kwargs: Any) -> float:
+        """Send what is due. Where the clock was ahead and was set right, Celery would wait until it is there again."""
+        ahead = [entry for entry in self.schedule.values() if entry.last_run_at > entry.default_now() + CLOCK_JUMP]
+        if ahead:
+            logger.warning("the clock went back: its schedule begins anew")
+            for entry in ahead:
+                entry.last_run_at = entry.default_now()
+            self._heap = None  # its times are those of before
+        delay: float = super().tick(*args, **kwargs)
+        return delay

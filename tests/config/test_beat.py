@@ -2,6 +2,7 @@
 
 import os
 import shelve
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -53,3 +54,21 @@ def test_a_sound_file_is_kept(tmp_path: Path) -> None:
 
     assert scheduler.schedule["audit-orders"].total_run_count == 17
     scheduler.close()
+
+
+@pytest.mark.parametrize("running", [False, True], ids=["before beat started", "while beat ran"])
+def test_a_clock_that_was_an_hour_ahead_and_is_set_right_stops_nothing(tmp_path: Path, running: bool) -> None:
+    path = str(tmp_path / "beat")
+    scheduler = Scheduler(app=app, schedule_filename=path)
+    for entry in scheduler.schedule.values():
+        entry.last_run_at += timedelta(hours=1)
+    if running:
+        scheduler.populate_heap()
+    else:
+        scheduler.close()
+        scheduler = Scheduler(app=app, schedule_filename=path)
+
+    pause = scheduler.tick()
+
+    scheduler.close()
+    assert pause <= settings.SWEEP_EVERY
