@@ -23,13 +23,17 @@ class CurlClient(stripe.HTTPClient):
         self._local = threading.local()
 
     @contextmanager
-    def deadline(self) -> Iterator[None]:
-        """All requests of this thread inside get together the time that one gets otherwise."""
-        self._local.until = time.monotonic() + self._timeout
+    def deadline(self, seconds: float | None = None) -> Iterator[None]:
+        """All requests of this thread inside get together so much time: without a number, what one gets otherwise.
+
+        One inside another has its own time, and takes none of the other's.
+        """
+        outer, begun = getattr(self._local, "until", None), time.monotonic()
+        self._local.until = begun + (self._timeout if seconds is None else seconds)
         try:
             yield
         finally:
-            self._local.until = None
+            self._local.until = None if outer is None else outer + time.monotonic() - begun
 
     def request(
         self,

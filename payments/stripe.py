@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from threading import BoundedSemaphore
 
 import stripe
 from django.conf import settings
@@ -20,6 +21,11 @@ stripe.enable_telemetry = False  # it writes a file into the home folder
 CLOCK_SKEW = timedelta(hours=1)  # between our clock and Stripe's, at most
 KEY_LIFETIME = timedelta(hours=23)  # Stripe may forget a key after 24 hours, and would then charge a second time
 
+# A list has a page for each 100 payments of more than an hour: too many for the time of a charge, and no reason to keep
+# the threads from charging others.
+LOOK_UP_TIMEOUT = 30.0  # seconds
+LOOK_UPS = 2  # at the same time in one process
+
 # Refused for what the request says, so refused each time it is sent. Any other invalid request is our own fault
 # (a wrong API key, a currency the account hasn't got), and must not cancel orders.
 FINAL_REFUSALS = {"amount_too_large", "amount_too_small"}
@@ -29,10 +35,12 @@ CODE = re.compile(r"[!-~]{1,255}")  # printable ASCII: what Stripe's ids and cod
 class StripeGateway:
     """Speaks payments.gateway.Gateway. One instance serves all threads.
 
-    A charge, a cancel or a refund takes STRIPE_TIMEOUT seconds at most, all its requests together.
+    A charge, a cancel or a refund takes STRIPE_TIMEOUT seconds at most, all its requests together; and LOOK_UP_TIMEOUT
+    more where the intent has to be found in the list.
     """
 
     def __init__(self) -> None:
+        self._look_ups = BoundedSemaphore(LOOK_UPS)
         self._http = CurlClient(timeout=settings.STRIPE_TIMEOUT)
         self._api = stripe.StripeClient(
             settings.STRIPE_API_KEY,
@@ -60,6 +68,8 @@ class StripeGateway:
                 raise CardDeclined(decline_code(error)) from None
             except stripe.InvalidRequestError as error:
                 if is_final_refusal(error):
+                    if not request.only_refused and (made := self._find_intent(request)):
+                        return read_charge(made, request)  # of a request before, whose answer was lost
                     raise CardDeclined(error.code or "refused") from None
                 if is_invalid(error) and intent_of(error) is None:  # nothing was made before it was refused
                     raise RequestRefused(describe(error)) from None
@@ -137,9 +147,7 @@ class StripeGateway:
         except stripe.IdempotencyError:
             return self._find_original(request)
         except stripe.InvalidRequestError as error:
-            if is_final_refusal(error):
-                return []  # and the charge is refused for the same reason, whenever it arrives
-            if not is_invalid(error):
+            if not (is_invalid(error) or is_final_refusal(error)):
                 raise
             return [] if request.only_refused else self._find_intents(request)
         except stripe.APIError as error:
@@ -185,8 +193,19 @@ class StripeGateway:
 
     def _find_intents(self, request: ChargeRequest) -> list[stripe.PaymentIntent]:
         # By listing, which shows what was just written; Stripe's search may be a minute behind.
-        made = self._list(request.sent_at - CLOCK_SKEW)
-        return [intent for intent in made if reference_of(intent) == request.reference]
+        with self._look_up():
+            made = self._list(request.sent_at - CLOCK_SKEW)
+            return [intent for intent in made if reference_of(intent) == request.reference]
+
+    @contextmanager
+    def _look_up(self) -> Iterator[None]:
+        if not self._look_ups.acquire(blocking=False):
+            raise GatewayUnavailable("other payments are being looked up in the provider's list")
+        try:
+            with self._http.deadline(LOOK_UP_TIMEOUT):
+                yield
+        finally:
+            self._look_ups.release()
 
     def _list(self, since: datetime) -> Iterator[stripe.PaymentIntent]:
         page = self._api.payment_intents.list(

@@ -3,6 +3,7 @@
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -10,7 +11,7 @@ import pytest
 from pytest_django import Settings
 
 from payments.gateway import CardDeclined, Charge, ChargeRequest, GatewayUnavailable, RequestRefused
-from payments.stripe import StripeGateway
+from payments.stripe import LOOK_UPS, StripeGateway
 from tests.provider import Provider, fake_provider, make_request, nonsense_provider
 
 
@@ -201,13 +202,46 @@ def test_an_answer_that_trickles_is_unknown_at_the_deadline_and_then_the_charge(
     assert len(charges_of(gateway, request)) == 1
 
 
-def test_the_deadline_is_that_of_all_requests_of_a_charge_together(gateway: StripeGateway, provider: Provider) -> None:
-    request = make_request("pm_sandbox_500_after")
-    provider.control(latency_ms=500)  # one request is in time; the list that it takes to find the charge is not
+def test_the_deadline_is_that_of_all_requests_of_a_cancel_together(gateway: StripeGateway, provider: Provider) -> None:
+    request = make_request()
+    provider.control(latency_ms=500)  # one request is in time, all that a cancel takes are not
     with pytest.raises(GatewayUnavailable, match=r"no answer.*timed out"):
-        gateway.charge(request)
+        gateway.cancel(request)
     provider.control()
-    assert gateway.charge(request) == charges_of(gateway, request)[0]
+    assert gateway.cancel(request) is None
+
+
+def test_a_long_list_has_time_of_its_own(gateway: StripeGateway, provider: Provider) -> None:
+    request = make_request("pm_sandbox_500_after")
+    provider.control(latency_ms=500)
+    charge = gateway.charge(request)
+    provider.control()
+    assert [charge] == charges_of(gateway, request)
+
+
+def test_look_ups_leave_threads_to_the_charges(gateway: StripeGateway) -> None:
+    request = make_request("pm_sandbox_500_after")
+    with ExitStack() as others:
+        for _ in range(LOOK_UPS):
+            others.enter_context(gateway._look_up())
+        with pytest.raises(GatewayUnavailable, match="looked up"):
+            gateway.charge(request)
+        assert gateway.charge(make_request())
+    assert [gateway.charge(request)] == charges_of(gateway, request)
+
+
+@pytest.mark.parametrize("code", ["amount_too_small", "amount_too_large"])
+def test_a_final_refusal_is_no_no_where_money_was_taken_before(settings: Settings, code: str) -> None:
+    def answer(method: str, path: str) -> tuple[int, str]:
+        if method == "POST":
+            return 400, REFUSAL % f', "code": "{code}"'
+        return 200, make_intent("succeeded") if path.endswith("pi_1") else make_list(make_intent("succeeded"))
+
+    with fake_provider(answer) as settings.STRIPE_API_BASE:
+        request = make_request(reference="T-1")
+        charge = StripeGateway().charge(request)
+        assert charge.provider_id == "pi_1"
+        assert StripeGateway().cancel(request) == charge
 
 
 def test_a_request_on_a_connection_that_died_is_not_sent_again_uncounted(
