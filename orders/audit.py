@@ -1,8 +1,10 @@
 """Does everything hold? The rows are held against each other, and against the provider's own ledger."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import islice
+from math import inf
 from typing import Any, TypedDict
 
 from django.conf import settings
@@ -17,6 +19,8 @@ from payments.gateway import GatewayUnavailable, get_gateway
 MAX_CODES = 1000  # of one violation
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 MARGIN = timedelta(hours=1)  # between the provider's clock and ours, at most
+AUDITS = 2  # the first key of our advisory locks: see orders.checkout
+LIST_WITHIN = 20 * 60.0  # seconds: less than the task's limit, which ends its worker and the charges in it
 
 
 class Violation(TypedDict):
@@ -42,16 +46,21 @@ SELECT (SELECT COUNT(*) FROM orders_order), (SELECT COUNT(*) FROM orders_orderli
 """
 
 
-def audit_orders(*, since: datetime = BEGINNING) -> Report:
+class AuditIsRunning(Exception):
+    """Another one, which is not over: a second would only take one more thread from the charges."""
+
+
+def audit_orders(*, since: datetime = BEGINNING, within: float = inf) -> Report:
     """Check A1 to A9 on one snapshot of the database; change nothing. The provider is asked about orders since `since`.
 
     Safe while orders flow: the ledger is read before the snapshot is taken, and is not held against an order that
-    became final in between. Raises GatewayUnavailable where the provider can't be asked.
+    became final in between. Raises GatewayUnavailable where the provider can't be asked, or its list takes longer than
+    `within` seconds.
     """
     with connection.cursor() as cursor:
         cursor.execute(CHARGES)
     try:
-        started = _copy_charges(since)
+        started = _copy_charges(since, within)
         with transaction.atomic(durable=True), connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             cursor.execute("SET LOCAL statement_timeout = 0")
@@ -65,12 +74,12 @@ def audit_orders(*, since: datetime = BEGINNING) -> Report:
     return {"ok": not violations, "checked": checked, "violations": violations}
 
 
-def _copy_charges(since: datetime) -> datetime:
+def _copy_charges(since: datetime, within: float) -> datetime:
     """Fill audit_charge; return the database's time before the first charge was read."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT statement_timestamp()")
         started: datetime = cursor.fetchone()[0]
-        charges = get_gateway().list_charges(since=since - MARGIN)
+        charges = get_gateway().list_charges(since=since - MARGIN, within=within)
         while page := list(islice(charges, 1000)):  # read first: no statement waits for the provider
             with cursor.copy("COPY audit_charge FROM STDIN") as copy:
                 for charge in page:
@@ -98,10 +107,31 @@ def _find_violations(started: datetime, since: datetime) -> Iterator[Violation]:
 
 
 def record_audit() -> AuditRun:
-    """Audit the last AUDIT_DAYS, and keep the report for a month. It is not ok if the provider can't be asked."""
+    """Audit the last AUDIT_DAYS, and keep the report for a month. It is not ok if the provider can't be asked.
+
+    Raises AuditIsRunning, having done nothing.
+    """
+    with _only_audit():
+        return _record_audit()
+
+
+@contextmanager
+def _only_audit() -> Iterator[None]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s, 0)", [AUDITS])  # it ends with the session, however that ends
+        if not cursor.fetchone()[0]:
+            raise AuditIsRunning
+        try:
+            yield
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(%s, 0)", [AUDITS])
+
+
+def _record_audit() -> AuditRun:
     now = timezone.now()
+    since = now - timedelta(days=settings.AUDIT_DAYS)
     try:
-        report: dict[str, Any] = {**audit_orders(since=now - timedelta(days=settings.AUDIT_DAYS))}
+        report: dict[str, Any] = {**audit_orders(since=since, within=LIST_WITHIN)}
     except GatewayUnavailable as error:
         report = {"ok": False, "error": str(error)}
     AuditRun.objects.filter(created_at__lt=Now() - timedelta(days=30)).delete()

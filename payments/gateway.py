@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from math import inf
 from typing import Protocol
 
 from django.conf import settings
@@ -79,8 +80,11 @@ class Gateway(Protocol):
         """The charge as the provider has it now, None where it took no money. Raises GatewayUnavailable."""
         ...
 
-    def list_charges(self, *, since: datetime | None = None) -> Iterator[Charge]:
-        """Every charge that succeeded, newest first, created at `since` or later. Raises GatewayUnavailable."""
+    def list_charges(self, *, since: datetime | None = None, within: float = inf) -> Iterator[Charge]:
+        """Every charge that succeeded, newest first, created at `since` or later.
+
+        Raises GatewayUnavailable, also once it has taken more than `within` seconds.
+        """
         ...
 
 

@@ -5,7 +5,9 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from math import inf
 from threading import BoundedSemaphore
+from time import monotonic
 
 import stripe
 from django.conf import settings
@@ -127,10 +129,16 @@ class StripeGateway:
             intent = self._retrieve(provider_id)
             return as_charge(intent) if intent.status == "succeeded" else None
 
-    def list_charges(self, *, since: datetime | None = None) -> Iterator[Charge]:
-        """Every charge that succeeded, newest first, created at `since` or later. Raises GatewayUnavailable."""
+    def list_charges(self, *, since: datetime | None = None, within: float = inf) -> Iterator[Charge]:
+        """Every charge that succeeded, newest first, created at `since` or later.
+
+        Raises GatewayUnavailable, also once it has taken more than `within` seconds.
+        """
+        end = monotonic() + within
         with answered():
             for intent in self._list(since or datetime.fromtimestamp(0, UTC)):
+                if monotonic() > end:
+                    raise GatewayUnavailable(f"the provider's list takes longer than {within:.0f} seconds")
                 if intent.status == "succeeded":
                     yield as_charge(intent)
 

@@ -1,14 +1,19 @@
 import json
+import os
 from datetime import timedelta
 
+import psycopg
 import pytest
+from celery.exceptions import Ignore
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from orders.audit import audit_orders, record_audit
+from orders.audit import AUDITS, AuditIsRunning, audit_orders, record_audit
 from orders.models import AuditRun, Order
 from orders.services import finalize_order
+from orders.tasks import audit_orders as audit_task
 from payments.gateway import GatewayUnavailable
 from payments.services import charge_payment
 from tests.builders import make_order, make_product, tamper
@@ -198,3 +203,26 @@ def test_record_audit_asks_the_provider_about_the_last_days_only(empty_ledger: N
     tamper("UPDATE orders_order SET created_at = created_at - interval '9 days'")
     tamper("UPDATE orders_orderevent SET created_at = created_at - interval '9 days' WHERE kind = 'placed'")
     assert record_audit().ok
+
+
+def test_record_audit_runs_once_at_a_time() -> None:
+    with psycopg.connect(os.environ["DATABASE_URL"], dbname=connection.settings_dict["NAME"]) as another:
+        another.execute("SELECT pg_advisory_lock(%s, 0)", [AUDITS])
+        for refused in (record_audit, audit_task):
+            with pytest.raises((AuditIsRunning, Ignore)):
+                refused()
+        assert not AuditRun.objects.exists()
+        another.execute("SELECT pg_advisory_unlock(%s, 0)", [AUDITS])
+
+    assert record_audit().ok
+    assert record_audit().ok
+
+
+def test_record_audit_ends_though_the_providers_list_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    end_order()
+    monkeypatch.setattr("orders.audit.LIST_WITHIN", 0)
+
+    run = record_audit()
+
+    assert not run.ok
+    assert "list takes longer" in run.report["error"]
