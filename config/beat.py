@@ -29,7 +29,7 @@ class Scheduler(PersistentScheduler):
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
         """Send what is due. Where the clock was ahead and was set right, Celery would wait until it is there again."""
-        ahead = [entry for entry in self.schedule.values() if entry.last_run_at > entry.default_now() + CLOCK_JUMP]
+        ahead = [entry for entry in self.schedule.values() if is_ahead(entry)]
         if ahead:
             logger.warning("the clock went back: its schedule begins anew")
             for entry in ahead:
@@ -37,3 +37,7 @@ class Scheduler(PersistentScheduler):
             self._heap = None  # its times are those of before
         delay: float = super().tick(*args, **kwargs)
         return delay
+
+
+def is_ahead(entry: ScheduleEntry) -> bool:
+    return bool(entry.last_run_at and entry.last_run_at > entry.default_now() + CLOCK_JUMP)

@@ -61,7 +61,7 @@ def test_a_clock_that_was_an_hour_ahead_and_is_set_right_stops_nothing(tmp_path:
     path = str(tmp_path / "beat")
     scheduler = Scheduler(app=app, schedule_filename=path)
     for entry in scheduler.schedule.values():
-        entry.last_run_at += timedelta(hours=1)
+        entry.last_run_at = entry.default_now() + timedelta(hours=1)
     if running:
         scheduler.populate_heap()
     else:
