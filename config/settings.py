@@ -113,6 +113,12 @@ DATABASES["default"] |= {
     "OPTIONS": {
         **DATABASES["default"].get("OPTIONS", {}),  # such as sslmode
         "connect_timeout": 5,
+        # A server that vanishes says nothing, and Linux would wait a quarter of an hour for its answer to a query, and
+        # two hours where it had taken the query before.
+        "tcp_user_timeout": 20_000,  # milliseconds
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 2,
         # A lock or a statement that takes longer is a bug or a dead peer; the row is swept again, so giving up is safe.
         "options": "-c statement_timeout=15s -c lock_timeout=5s -c idle_in_transaction_session_timeout=15s",
     },
@@ -253,7 +259,8 @@ if SWEEP_AFTER < STRIPE_TIMEOUT + 1:
         f"SWEEP_AFTER is longer than STRIPE_TIMEOUT by a second or more; not {SWEEP_AFTER:g} beside {STRIPE_TIMEOUT:g}."
     )
 
-# Tasks that these settings allow to take longer than CELERY_TASK_TIME_LIMIT, by so much.
+# Tasks that these settings allow to take longer. Account mails and order mails each stop after MAIL_EVERY, and the mail
+# that is then in hand has its own time.
 CELERY_TASK_ANNOTATIONS = {
     "orders.tasks.send_due_mails": {"time_limit": CELERY_TASK_TIME_LIMIT + 2 * (MAIL_EVERY + MAIL_TIMEOUT)},
 }

@@ -1,3 +1,4 @@
+import socket
 from collections.abc import Callable
 from functools import partial
 
@@ -215,3 +216,18 @@ def test_a_task_that_meets_a_lock_is_one_line_in_the_log(caplog: pytest.LogCaptu
 def test_a_task_that_fails_for_good_says_so(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("CRITICAL", logger="celery"):
         assert finalize_task.apply(("no such order",)).state == "FAILURE"
+
+
+def test_a_server_that_vanishes_is_noticed_within_half_a_minute() -> None:
+    connection.ensure_connection()
+    assert connection.connection is not None
+
+    with socket.socket(fileno=connection.connection.pgconn.socket) as ours:
+        options = {
+            name: ours.getsockopt(socket.IPPROTO_TCP, getattr(socket, name))
+            for name in ("TCP_USER_TIMEOUT", "TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT")
+        }
+        ours.detach()
+
+    assert 0 < options["TCP_USER_TIMEOUT"] <= 30_000  # milliseconds; 0 is a quarter of an hour
+    assert options["TCP_KEEPIDLE"] + options["TCP_KEEPINTVL"] * options["TCP_KEEPCNT"] <= 30

@@ -29,6 +29,7 @@ WRONG = [
         for value in ("abc", "0", "-1", "nan", "inf", "1e12", "5 s", "")
     ),
     ("MAIL_TIMEOUT", "31"),
+    ("STRIPE_TIMEOUT", "61"),
     ("STRIPE_TIMEOUT", "nan"),
     *(
         (name, value)
