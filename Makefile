@@ -5,14 +5,14 @@ PY := .venv/bin/python
 .PHONY: demo chaos run test check rules fmt messages clean
 
 demo: .venv/ready
-	$(PY) -m config.stack demo
+	$(PY) -m lab.stack demo
 
 # make chaos CHAOS="--orders 2000 --seconds 220 --seed 7 --without locked-row"; CHAOS=--help lists all there is
 chaos: .venv/ready
-	$(PY) -m config.stack chaos $(CHAOS)
+	$(PY) -m lab.stack chaos $(CHAOS)
 
 run: .venv/ready
-	$(PY) -m config.stack run
+	$(PY) -m lab.stack run
 
 test: .venv/ready
 	$(PY) -m pytest
@@ -22,7 +22,7 @@ check: rules test
 rules: .venv/ready
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
-	$(PY) -m config.stack exec -- sh -ec ' \
+	$(PY) -m lab.stack exec -- sh -ec ' \
 		$(PY) -m mypy .; \
 		ORDERLY_LOCAL=0 ALLOWED_HOSTS=shop.example.com $(PY) manage.py check --deploy --fail-level WARNING; \
 		$(PY) manage.py makemigrations --check --dry-run'

@@ -6,14 +6,9 @@ from collections.abc import Collection
 from importlib.util import find_spec
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
-import environ
 from babel.core import get_global
 from babel.numbers import get_territory_currencies
 from django.core.exceptions import ImproperlyConfigured
-
-from config.var import BASE_DIR
-
-environ.Env.read_env(BASE_DIR / ".env")
 
 YES, NO = {"1", "true", "yes", "on"}, {"", "0", "false", "no", "off"}
 MOST = 1_000_000_000  # a number that PostgreSQL and timedelta can take, and longer than anybody waits

@@ -1,6 +1,9 @@
 """Every setting, from the environment; what is needed and missing is an error at start."""
 
+from pathlib import Path
+
 import django
+import environ
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
@@ -28,9 +31,11 @@ from config.environment import (
     read_word,
     read_words,
 )
-from config.var import BASE_DIR
 
-# Plain HTTP on loopback: only what config/stack.py serves. Everywhere else HTTPS is taken for granted.
+BASE_DIR = Path(__file__).resolve().parent.parent
+environ.Env.read_env(BASE_DIR / ".env")
+
+# Plain HTTP on loopback: only what lab/stack serves. Everywhere else HTTPS is taken for granted.
 LOCAL = read_bool("ORDERLY_LOCAL")
 
 SECRET_KEY = read_secret_key("SECRET_KEY", local=LOCAL)
@@ -59,7 +64,7 @@ INSTALLED_APPS = [
     "catalog",
     "payments",
     "orders",
-    "simulation",
+    *read_words("EXTRA_APPS"),
 ]
 
 MIDDLEWARE = [

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 from django.conf import LazySettings
 
-from config.stack import Stack, run_stack
+from lab.stack.stack import Stack, run_stack
 from payments.gateway import get_gateway
 from payments.stripe import StripeGateway
 from tests.provider import Provider

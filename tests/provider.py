@@ -21,7 +21,7 @@ from urllib.parse import urlencode, urlsplit
 import psycopg
 from psycopg import sql
 
-from config.embedded import free_port
+from lab.stack.embedded import free_port
 from payments.gateway import ChargeRequest
 
 DELAYS = {
@@ -50,7 +50,7 @@ class Provider:
 
     def start(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "payments.sandbox", "--bind", f"127.0.0.1:{self._port}"],
+            [sys.executable, "-m", "lab.sandbox", "--bind", f"127.0.0.1:{self._port}"],
             env=os.environ | DELAYS | {"SANDBOX_DATABASE_URL": self.database_url},
         )
         deadline = time.monotonic() + 20

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from config.stack import run_servers
+from lab.stack.stack import run_servers
 
 # One customer and one address place all of the tests' orders.
 NO_LIMITS = {

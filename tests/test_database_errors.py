@@ -10,8 +10,8 @@ from django.db.utils import IntegrityError, InternalError
 
 from catalog.models import Product
 from config.celery import wait_for_database
-from config.embedded import free_port
 from database_errors import is_lock_held, is_passing
+from lab.stack.embedded import free_port
 from orders import services
 from orders.models import Order
 from orders.services import Claim, claim_stuck_orders, finalize_order

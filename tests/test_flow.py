@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from config.stack import Stack
+from lab.stack.stack import Stack
 
 ENDS = {
     "pm_card_visa": ("CONFIRMED", ""),

@@ -24,7 +24,7 @@ from django.utils import timezone, translation
 from accounts.mails import send_due_mails as send_account_mails
 from accounts.models import User
 from accounts.services import make_sign_up_token
-from config.var import BASE_DIR
+from lab.stack.var import BASE_DIR
 from orders.mails import send_due_mails
 from orders.models import Order, Tick
 from orders.services import finalize_order

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, WebError, sync_playwright
 
-from config.stack import Stack
+from lab.stack.stack import Stack
 from tests.browser.chromium import CHROMIUM, launch, open_context
 from tests.browser.cutter import AnswerCutter, run_cutter
 from tests.browser.shop import audit, load_products

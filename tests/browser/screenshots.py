@@ -4,8 +4,8 @@ import sys
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from config.stack import Stack, run_stack
-from config.var import BASE_DIR
+from lab.stack.stack import Stack, run_stack
+from lab.stack.var import BASE_DIR
 from tests.browser.chromium import CHROMIUM, launch, open_context
 from tests.browser.shop import (
     ANSWER_LOST,

@@ -10,7 +10,7 @@ from uuid import uuid4
 import psycopg
 from playwright.sync_api import Page, expect
 
-from config.stack import Stack
+from lab.stack.stack import Stack
 
 PAYS = "Test card: pays"
 PAYS_SLOWLY = "Test card: pays, slowly"

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from config.stack import Stack
+from lab.stack.stack import Stack
 from tests.browser.conftest import OpenTab
 from tests.browser.shop import PROVIDER_FAILS, buy, expect_status, make_staff, read_orders, sign_up
 

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from config.stack import Stack
+from lab.stack.stack import Stack
 from tests.browser.conftest import ColorScheme, OpenTab
 from tests.browser.shop import PROVIDER_FAILS, STOCK, buy, make_staff, read_rows, run_sql, sign_up
 from tests.browser.test_pages import find_barriers

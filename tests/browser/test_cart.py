@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
-from config.stack import Stack
+from lab.stack.stack import Stack
 from tests.browser.conftest import OpenTab
 from tests.browser.shop import PAYS, expect_status, pay, put_in_cart, read_rows
 from tests.browser.test_pages import find_barriers

@@ -4,7 +4,7 @@ import re
 
 from playwright.sync_api import Locator, Page, expect
 
-from config.stack import Stack
+from lab.stack.stack import Stack
 from tests.browser.shop import (
     ANSWER_LOST,
     DECLINED,

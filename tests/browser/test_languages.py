@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from config.stack import Stack
+from lab.stack.stack import Stack
 from tests.browser.conftest import ColorScheme, OpenTab
 from tests.browser.shop import ORDER_URL, expect_status, read_orders, read_rows
 from tests.browser.test_pages import find_barriers

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Error, Page, expect
 
-from config.stack import Stack
+from lab.stack.stack import Stack
 from tests.browser.conftest import OpenTab
 from tests.browser.cutter import AnswerCutter
 from tests.browser.shop import (

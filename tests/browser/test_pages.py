@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from playwright.sync_api import Page, Request
 
-from config.stack import Stack
+from lab.stack.stack import Stack
 from tests.browser.conftest import OpenTab
 from tests.browser.shop import (
     DECLINED,

@@ -20,8 +20,8 @@ from catalog.loading import load_products
 from catalog.models import Product, StockMovement
 from catalog.search import find_products
 from catalog.texts import read_sku, validate_name
+from lab.simulation.invoice_file import InvoiceReader, Offer
 from orders.models import Order, OrderEvent
-from simulation.invoice_file import InvoiceReader, Offer
 from tests.builders import make_order, make_product
 
 pytestmark = pytest.mark.django_db

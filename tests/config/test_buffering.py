@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from config.buffering import LONGEST_CHUNK_LINE
-from config.embedded import free_port
-from config.processes import child_command
-from config.var import BASE_DIR
-from simulation.running_stack import find_children
+from lab.simulation.running_stack import find_children
+from lab.stack.embedded import free_port
+from lab.stack.processes import child_command
+from lab.stack.var import BASE_DIR
 from tests.crash.drill import wait_for
 
 START = b"POST / HTTP/1.1\r\nHost: shop\r\nContent-Length: 3\r\n"

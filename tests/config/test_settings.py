@@ -12,7 +12,7 @@ import pytest
 from django.conf import LazySettings
 from django.core.exceptions import ImproperlyConfigured
 
-from config.var import BASE_DIR
+from lab.stack.var import BASE_DIR
 from payments.checks import check_gateway
 
 

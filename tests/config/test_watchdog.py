@@ -10,8 +10,8 @@ from django.conf import LazySettings
 from django.conf import settings as django_settings
 
 from config.celery import DATABASE_PATIENCE, app
-from config.var import BASE_DIR
 from config.watchdog import SLOW_START, Pulse
+from lab.stack.var import BASE_DIR
 from payments.stripe import LOOK_UP_TIMEOUT
 
 NEVER = 1e9  # seconds

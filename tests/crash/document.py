@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from config.var import BASE_DIR
+from lab.stack.var import BASE_DIR
 from tests.crash.crashes import CRASHES
 from tests.crash.guards import GUARDS
 from tests.crash.points import NOTHING, PLACES, POINTS, Left, Point

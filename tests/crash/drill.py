@@ -20,8 +20,8 @@ import psycopg
 import requests
 from celery import Celery
 
-from config.processes import Process
-from config.stack import Stack
+from lab.stack.processes import Process
+from lab.stack.stack import Stack
 from tests.crash.points import BY_NAME, Left
 
 T = TypeVar("T")

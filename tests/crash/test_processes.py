@@ -20,9 +20,9 @@ import redis
 import requests
 from psycopg import sql
 
-from config.processes import Process
-from simulation.running_stack import Missed
-from simulation.struck_processes import skew_clock
+from lab.simulation.running_stack import Missed
+from lab.simulation.struck_processes import skew_clock
+from lab.stack.processes import Process
 from tests.crash.conftest import run_drill
 from tests.crash.drill import DECLINED, VISA, Drill, Purchase, wait_for
 from tests.crash.stories import (

@@ -1,6 +1,6 @@
 """python -m tests.orders.document writes the tables of docs/audit.md; a test says when they are out of step."""
 
-from config.var import BASE_DIR
+from lab.stack.var import BASE_DIR
 from orders.invariants import CHECKS
 from tests.crash.document import TABLE, write_table
 from tests.orders.tampering import TAMPERINGS

@@ -1,0 +1,1 @@
+"""What is no part of a shop in production: its servers and processes, the provider's stand-in, simulated days."""

@@ -1,0 +1,110 @@
+"""What goes wrong and when: by the payment method's token, or for every request by the control endpoint."""
+
+import os
+from dataclasses import dataclass, replace
+from typing import Any
+
+from lab.sandbox.database import Connection
+from lab.sandbox.messages import Request
+
+SLOW_SECONDS = float(os.environ.get("SANDBOX_SLOW_SECONDS", "2"))
+HANG_SECONDS = float(os.environ.get("SANDBOX_HANG_SECONDS", "60"))
+TRICKLE_SECONDS = float(os.environ.get("SANDBOX_TRICKLE_SECONDS", "1"))  # from byte to byte
+PROCESSING_SECONDS = float(os.environ.get("SANDBOX_PROCESSING_SECONDS", "3"))
+
+CONTROL_FAULTS = ("down", "decline", "slow", "500_before", "500_after", "drop", "hang", "trickle")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decline:
+    """The bank's no, as Stripe words it: a code and, where the issuer gave a reason, a decline code."""
+
+    code: str
+    decline_code: str | None
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Behaviour:
+    """How one request is answered. Trouble strikes the request that runs, never its replay."""
+
+    decline: Decline | None = None
+    processing: bool = False
+    delay: float = 0  # seconds before anything happens, the key in flight
+    trouble: str | None = None  # 500_before, 500_after, drop, hang or trickle
+
+
+def declined(decline_code: str | None, message: str, *, code: str = "card_declined") -> Behaviour:
+    return Behaviour(decline=Decline(code=code, decline_code=decline_code, message=message))
+
+
+GENERIC = declined("generic_decline", "Your card was declined.")
+PROCESSING_ERROR = "An error occurred while processing your card. Try again in a little bit."
+
+# The pm_card_ tokens are Stripe's own test tokens: https://docs.stripe.com/testing
+TOKENS = {
+    "pm_card_visa": Behaviour(),
+    "pm_card_mastercard": Behaviour(),
+    "pm_card_visa_chargeDeclined": GENERIC,
+    "pm_card_visa_chargeDeclinedInsufficientFunds": declined("insufficient_funds", "Your card has insufficient funds."),
+    "pm_card_visa_chargeDeclinedLostCard": declined("lost_card", "Your card was declined."),
+    "pm_card_visa_chargeDeclinedStolenCard": declined("stolen_card", "Your card was declined."),
+    "pm_card_chargeDeclinedExpiredCard": declined(None, "Your card has expired.", code="expired_card"),
+    "pm_card_chargeDeclinedIncorrectCvc": declined(
+        None, "Your card's security code is incorrect.", code="incorrect_cvc"
+    ),
+    "pm_card_chargeDeclinedProcessingError": declined(None, PROCESSING_ERROR, code="processing_error"),
+    "pm_sandbox_slow": Behaviour(delay=SLOW_SECONDS),
+    "pm_sandbox_500_before": Behaviour(trouble="500_before"),
+    "pm_sandbox_500_after": Behaviour(trouble="500_after"),
+    "pm_sandbox_drop": Behaviour(trouble="drop"),
+    "pm_sandbox_hang": Behaviour(trouble="hang"),
+    "pm_sandbox_trickle": Behaviour(trouble="trickle"),
+    "pm_sandbox_processing": Behaviour(processing=True),
+    "pm_sandbox_processing_declined": replace(GENERIC, processing=True),
+}
+
+
+def read_control(connection: Connection) -> dict[str, Any]:
+    row = connection.execute("SELECT fault, times, latency_ms FROM control").fetchone()
+    return row or {"fault": None, "times": None, "latency_ms": 0}
+
+
+def set_control(connection: Connection, *, fault: str | None, times: int | None, latency_ms: int) -> None:
+    """Let `fault` strike the next `times` requests, or all where it is None, and every request wait `latency_ms`."""
+    connection.execute(
+        """INSERT INTO control (fault, times, latency_ms) VALUES (%s, %s, %s)
+           ON CONFLICT (only_row) DO UPDATE
+           SET fault = EXCLUDED.fault, times = EXCLUDED.times, latency_ms = EXCLUDED.latency_ms""",
+        [fault, times, latency_ms],
+    )
+
+
+def clear_control(connection: Connection) -> None:
+    connection.execute("DELETE FROM control")
+
+
+def take_fault(connection: Connection, *among: str) -> str | None:
+    """The fault in force, if it is one of `among`; a fault that strikes a number of times is used up by one."""
+    control = read_control(connection)
+    if control["fault"] not in among or control["times"] is None:
+        return control["fault"] if control["fault"] in among else None
+    row = connection.execute(
+        "UPDATE control SET times = times - 1 WHERE fault = %s AND times > 0 RETURNING fault", [control["fault"]]
+    ).fetchone()
+    return row["fault"] if row else None
+
+
+def choose_behaviour(connection: Connection, request: Request) -> Behaviour:
+    """How a POST that is about to run goes: as its payment method says if it confirms, unless control overrides."""
+    confirms = request.params.get("confirm") == "true"
+    chosen = TOKENS.get(request.params.get("payment_method", ""), Behaviour()) if confirms else Behaviour()
+    match take_fault(connection, "slow", "500_before", "500_after", "drop", "hang", *(["decline"] if confirms else [])):
+        case None:
+            return chosen
+        case "decline":
+            return GENERIC
+        case "slow":
+            return replace(chosen, delay=SLOW_SECONDS)
+        case trouble:
+            return replace(chosen, trouble=trouble)

@@ -1,0 +1,122 @@
+"""A chaos run: people buy while a stack is struck in every way; then everything must have come out right."""
+
+import threading
+import time
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+from uuid import uuid4
+
+from django.db import InterfaceError, InternalError, OperationalError, connection
+from tqdm import tqdm
+
+from lab.simulation.chaos_report import describe_run
+from lab.simulation.crowd import Crowd
+from lab.simulation.deck import make_schedule
+from lab.simulation.run_orders import OrderCounts, count_orders
+from lab.simulation.strikes import Striker
+from orders.audit import Report, audit_orders
+from payments.gateway import GatewayUnavailable
+
+PATIENCE = 180.0  # seconds from the last strike or order to the last order's end
+AUDIT_EVERY = 15.0  # seconds, while orders flow
+LOOK_EVERY = 0.5  # seconds
+HANGS_AFTER = 60.0  # seconds
+AWAY = (OperationalError, InterfaceError, InternalError)  # the database is, or can only be read
+
+
+class Auditor:
+    """Audits while orders flow: what it finds then is as wrong as at the end."""
+
+    def __init__(self, stopping: Event) -> None:
+        self.audits: list[Report] = []
+        self._stopping = stopping
+
+    def run(self) -> None:
+        while not self._stopping.wait(AUDIT_EVERY):
+            try:
+                self.audits.append(audit_orders())
+            except (*AWAY, GatewayUnavailable):
+                pass  # it is down, as it should be
+            finally:
+                connection.close()
+
+
+def run_chaos(
+    *, stack_file: Path, shop_url: str, orders: int, seconds: float, seed: int, kinds: Collection[str]
+) -> dict[str, Any]:
+    """Let people buy while the schedule of the seed strikes the stack, wait until all is final; return the report.
+
+    `ok` is whether all of it came out as promised. The shop may have other products and orders: they are left alone.
+    """
+    run, stopping, crashes = f"chaos-{uuid4().hex[:8]}", Event(), watch_threads()
+    crowd = Crowd(run=run, shop_url=shop_url, wanted=orders, seconds=seconds, stopping=stopping)
+    striker, auditor = Striker(stack_file, run=run, stopping=stopping), Auditor(stopping)
+    crowd.stock_the_shop()
+    with tqdm(desc="Final", unit=" orders", disable=None) as bar:
+        try:
+            staff = [start(crowd.adjust_stock), start(auditor.run)]
+            schedule = make_schedule(seed=seed, seconds=seconds, kinds=kinds)
+            busy = [start(striker.carry_out, schedule), *crowd.start_buying()]
+            while any(thread.is_alive() for thread in busy):
+                draw(bar, look(run), crowd, striker)
+        finally:
+            stopping.set()
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline and ((counts := look(run)) is None or counts.pending):
+            draw(bar, counts, crowd, striker)
+    crashes += find_hanging(staff)
+    ask_everybody_again(crowd)
+    connection.close()  # it may have begun while the database could only be read, and an audit writes
+    folder, audits = stack_file.parent, auditor.audits
+    report = describe_run(run=run, folder=folder, crowd=crowd, striker=striker, audits=audits, crashes=crashes)
+    return {"seed": seed, **report}
+
+
+def watch_threads() -> list[str]:
+    """Where the threads that end by an exception are written down from now on: a run without them proves less."""
+    crashes: list[str] = []
+    threading.excepthook = lambda end: crashes.append(f"{end.thread and end.thread.name}: {end.exc_value!r}")
+    return crashes
+
+
+def start(target: Callable[..., object], *arguments: object) -> Thread:
+    thread = Thread(target=target, args=arguments, name=target.__qualname__, daemon=True)
+    thread.start()
+    return thread
+
+
+def find_hanging(threads: Sequence[Thread]) -> list[str]:
+    """Those that are not over a minute after they were told to stop: what they wait for has no time limit."""
+    deadline = time.monotonic() + HANGS_AFTER
+    for thread in threads:
+        thread.join(max(0, deadline - time.monotonic()))
+    return [f"{thread.name} does not end" for thread in threads if thread.is_alive()]
+
+
+def look(run: str) -> OrderCounts | None:
+    """The counts after a moment; None while the database is away."""
+    time.sleep(LOOK_EVERY)
+    try:
+        return count_orders(run)
+    except AWAY:
+        connection.close()
+        return None
+
+
+def draw(bar: "tqdm[Any]", counts: OrderCounts | None, crowd: Crowd, striker: Striker) -> None:
+    bar.n, bar.total = counts.final if counts else bar.n, len(crowd.codes)
+    bar.set_postfix(placed=len(crowd.codes), refused=crowd.refused.total(), kills=striker.kills)
+
+
+def ask_everybody_again(crowd: Crowd) -> None:
+    """Repeat every checkout that was answered with an order: it must be the same one."""
+    keys = list(crowd.codes)
+    with (
+        ThreadPoolExecutor(4) as pool,
+        tqdm(pool.map(crowd.place, keys), "Asking again", len(keys), disable=None) as bar,
+    ):
+        for _ in bar:
+            pass

@@ -1,0 +1,105 @@
+"""Replays invoices against the running shop: manage.py replay FILE"""
+
+import json
+import os
+from argparse import ArgumentTypeError
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import Error
+
+from database_errors import describe, is_passing
+from lab.simulation.invoice_file import InvoicesUnreadable
+from lab.simulation.replay import Report, Shop, place_invoices, wait_until_final
+
+
+def positive(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and int(text) > 0):
+        raise ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+def http_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ArgumentTypeError(f"{text!r} is not a URL such as http://127.0.0.1:8000")
+    return text
+
+
+class Command(BaseCommand):
+    help = (
+        "Place each sale of a file of invoices (JSON Lines, plain or .xz) over HTTP, wait until its orders are final, "
+        "and say what became of them. Replaying a file twice places nothing twice."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("file", type=Path)
+        parser.add_argument(
+            "--url",
+            type=http_url,
+            default=os.environ.get("SHOP_URL"),
+            help="the shop, which is sent the first of API_TOKENS; default: SHOP_URL",
+        )
+        parser.add_argument("--limit", type=positive, metavar="N", help="the first N invoices only")
+        parser.add_argument("--concurrency", type=positive, default=8, metavar="N", help="orders placed at once")
+        parser.add_argument(
+            "--faulty-every",
+            type=positive,
+            metavar="N",
+            help="give every N-th sale, in turn, a card that declines, is slow, or loses the answer",
+        )
+        parser.add_argument(
+            "--timeout", type=float, default=600, metavar="SECONDS", help="wait so long for the orders to be final"
+        )
+        parser.add_argument("--json", action="store_true", help="report in JSON")
+
+    def handle(
+        self, *, file: Path, url: str | None, timeout: float, json: bool, concurrency: int, **options: Any
+    ) -> None:
+        if not url:
+            raise CommandError(
+                "Where is the shop? `make run` starts one and prints its URL: give it as --url or SHOP_URL."
+            )
+        report = Report()
+        try:
+            with Shop(url, connections=concurrency) as shop:
+                codes = place_invoices(
+                    file,
+                    shop=shop,
+                    report=report,
+                    concurrency=concurrency,
+                    limit=options["limit"],
+                    faulty_every=options["faulty_every"],
+                )
+        except Error as error:  # before anything is placed, the catalogue is read
+            if not is_passing(error):
+                raise
+            raise CommandError(f"The database can't be asked now: {describe(error)}") from error
+        except InvoicesUnreadable as error:
+            raise CommandError(f"{error} ({report.placed} orders placed before)") from error
+        waiting = wait_until_final(codes, report=report, timeout=timeout)
+        self.stdout.write(format_json(report) if json else format_lines(report))
+        if report.invoices == report.skipped["malformed"]:
+            raise CommandError(f"{file}: no line of it is an invoice.")
+        if waiting:
+            raise CommandError(f"{waiting} orders are not final after {timeout:g} seconds.")
+        if missed := report.refused["unreachable"]:
+            raise CommandError(f"{missed} sales were not placed: no answer from {url}. Replay the file again.")
+        if not codes:
+            raise CommandError("Nothing was placed.")
+
+
+def format_json(report: Report) -> str:
+    return json.dumps(vars(report))
+
+
+def format_lines(report: Report) -> str:
+    lines = []
+    for name, value in vars(report).items():
+        if isinstance(value, dict):
+            lines += [f"{name + ' ' + reason:<32}{count:>14,}" for reason, count in sorted(value.items())]
+        else:
+            lines.append(f"{name:<32}{value:>14,}")
+    return "\n".join(lines)

@@ -1,0 +1,25 @@
+"""The mails of a chaos run, held against what the stack's mail server took."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from lab.simulation.mail_server import read_taken
+from lab.simulation.run_orders import find_orders
+from orders.models import OrderMail
+
+
+def count_mails(run: str, folder: Path) -> dict[str, int | None]:
+    """Mails noted as sent, those owed, and those that the stack's mail server took; None where it has none."""
+    mails = OrderMail.objects.filter(order__in=find_orders(run))
+    sent, taken = mails.filter(sent_at__isnull=False).count(), read_taken(folder)
+    return {"sent": sent, "owed": mails.count() - sent, "taken": None if taken is None else len(taken)}
+
+
+def find_lost_mails(run: str, folder: Path) -> Iterator[str]:
+    """Those that are noted as sent, and that the stack's mail server never took."""
+    if (taken := read_taken(folder)) is None:
+        return
+    sent = OrderMail.objects.filter(order__in=find_orders(run), sent_at__isnull=False)
+    for code, kind in sent.values_list("order__code", "kind"):
+        if f"{code}.{kind}" not in taken:
+            yield f"the mail that says {kind} of {code} is noted as sent, and was not taken"

@@ -1,0 +1,153 @@
+"""Strikes at what the shop stands on: it runs, but does not do its work. Each is well again at the end."""
+
+import json
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import LiteralString
+from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
+
+import psycopg
+import redis
+from psycopg import sql
+
+from lab.simulation.running_stack import Missed, RunningStack
+
+TIMEOUT = 3  # seconds
+SLOW = 9  # seconds for each command of a slow mail server: just within the shop's timeout
+
+READ_ONLY: LiteralString = "ALTER DATABASE {database} SET default_transaction_read_only = on"
+READ_WRITE: LiteralString = "ALTER DATABASE {database} RESET default_transaction_read_only"
+END_SESSIONS: LiteralString = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
+
+ROWS: dict[str, LiteralString] = {
+    "stock": """
+        SELECT FROM catalog_stock stock JOIN catalog_product product ON product.id = stock.product_id
+        WHERE starts_with(sku, %s) ORDER BY reserved > 0 DESC, random() LIMIT 1 FOR UPDATE OF stock SKIP LOCKED""",
+    "order": """
+        SELECT FROM orders_order WHERE starts_with(checkout_key, %s) AND status = 'PENDING'
+        ORDER BY random() LIMIT 1 FOR UPDATE SKIP LOCKED""",
+}
+
+
+@contextmanager
+def make_broker_read_only(stack: RunningStack, name: str) -> Iterator[None]:
+    with _sick(
+        stack,
+        name,
+        begin=lambda: command_broker(stack, "REPLICAOF", "127.0.0.1", "9"),  # nobody is there to follow
+        end=lambda: command_broker(stack, "REPLICAOF", "NO", "ONE"),
+    ):
+        yield
+
+
+@contextmanager
+def fill_broker(stack: RunningStack, name: str) -> Iterator[None]:
+    with _sick(
+        stack,
+        name,
+        begin=lambda: command_broker(stack, "CONFIG", "SET", "maxmemory", "1"),
+        end=lambda: command_broker(stack, "CONFIG", "SET", "maxmemory", "0"),
+    ):
+        yield
+
+
+@contextmanager
+def make_database_read_only(stack: RunningStack, name: str) -> Iterator[None]:
+    """The shop's database, not the provider's: its sessions are ended, and every new one can only read.
+
+    One that begins meanwhile can only read afterwards, too, as one to a demoted primary: the shop has to drop it.
+    """
+    with _sick(
+        stack,
+        name,
+        begin=lambda: command_database(stack, READ_ONLY, END_SESSIONS),
+        end=lambda: command_database(stack, READ_WRITE),
+    ):
+        yield
+
+
+@contextmanager
+def make_provider_trickle(stack: RunningStack, name: str) -> Iterator[None]:
+    with _sick(
+        stack,
+        name,
+        begin=lambda: command_provider(stack, "POST", {"fault": "trickle"}),
+        end=lambda: command_provider(stack, "DELETE"),
+    ):
+        yield
+
+
+@contextmanager
+def slow_down_mail_server(stack: RunningStack, name: str) -> Iterator[None]:
+    """It is slow for as long as our connection lasts: see lab.simulation.mail_server."""
+    url = stack.require(name)["environment"]["EMAIL_URL"]
+    connection = stack.attempt(lambda: _ask_to_be_slow(url))
+    try:
+        yield
+    finally:
+        connection.close()
+
+
+@contextmanager
+def lock_row(stack: RunningStack, kind: str) -> Iterator[None]:
+    """Hold the lock of one row of the run: an order, or a product's stock, if possible one with units reserved."""
+    connection = stack.attempt(lambda: _lock_row(stack, ROWS[kind]))
+    try:
+        yield
+    finally:
+        connection.close()
+
+
+@contextmanager
+def _sick(stack: RunningStack, name: str, *, begin: Callable[[], object], end: Callable[[], object]) -> Iterator[None]:
+    """`end` comes also where `begin` fails: it may have been done all the same, and its answer lost."""
+    stack.require(name)
+    try:
+        stack.attempt(begin)
+        yield
+    finally:
+        stack.insist(end)
+
+
+def flush_broker(stack: RunningStack, name: str) -> None:
+    stack.require(name)
+    stack.attempt(lambda: command_broker(stack, "FLUSHALL"))
+
+
+def command_broker(stack: RunningStack, *command: str) -> None:
+    url = stack.read()["urls"]["redis"]
+    with redis.Redis.from_url(url, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT) as client:
+        client.execute_command(*command)
+
+
+def command_database(stack: RunningStack, *statements: LiteralString) -> None:
+    url = stack.read()["urls"]["database"]
+    writable = "-c default_transaction_read_only=off"  # what a session asks for stands above its database's setting
+    with psycopg.connect(url, autocommit=True, options=writable, connect_timeout=TIMEOUT) as connection:
+        for statement in statements:
+            connection.execute(sql.SQL(statement).format(database=sql.Identifier(connection.info.dbname)))
+
+
+def command_provider(stack: RunningStack, method: str, body: object = None) -> None:
+    url = f"{stack.read()['urls']['provider']}/control"
+    data = None if body is None else json.dumps(body).encode()
+    urlopen(Request(url, data, method=method), timeout=TIMEOUT).close()  # noqa: S310 - the stack's own address
+
+
+def _ask_to_be_slow(url: str) -> socket.socket:
+    address = urlsplit(url)
+    connection = socket.create_connection((str(address.hostname), int(address.port or 25)), TIMEOUT)
+    connection.sendall(b"XSLOW %d\r\n" % SLOW)
+    return connection
+
+
+def _lock_row(stack: RunningStack, query: LiteralString) -> "psycopg.Connection[tuple[object, ...]]":
+    connection = psycopg.connect(stack.read()["urls"]["database"], connect_timeout=TIMEOUT)
+    if connection.execute(query, [stack.run]).fetchone() is None:
+        connection.close()
+        raise Missed("there was no such row")
+    return connection

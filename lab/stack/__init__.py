@@ -1,0 +1,1 @@
+"""The servers and the processes of a whole shop on this machine."""

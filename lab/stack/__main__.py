@@ -1,0 +1,59 @@
+"""The whole shop on this machine: servers, payment provider, web, workers and beat, each started again when it dies."""
+
+import argparse
+import logging
+import signal
+import sys
+from types import FrameType
+from typing import NoReturn
+
+import environ
+import psycopg
+from django.core.exceptions import ImproperlyConfigured
+
+from lab.simulation.options import add_chaos_options
+from lab.stack.commands import chaos, demo, execute, run
+from lab.stack.embedded import ServersMissing
+from lab.stack.processes import ProcessFailed
+from lab.stack.var import BASE_DIR, AlreadyRunning
+
+
+def _exit(signal_number: int, _frame: FrameType | None) -> NoReturn:
+    sys.exit(128 + signal_number)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m lab.stack", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("run", help="serve until Ctrl-C; the data stay in var/, or in DATABASE_URL and REDIS_URL")
+    commands.add_parser("demo", help="real orders while workers are killed, on a stack that is thrown away")
+    chaos_help = "orders while processes die and neighbours are sick, on a stack that is thrown away"
+    add_chaos_options(commands.add_parser("chaos", help=chaos_help, description=f"Make {chaos_help}."))
+    execute_parser = commands.add_parser("exec", help="run a command with throwaway servers")
+    execute_parser.add_argument("arguments", nargs="+", metavar="COMMAND", help="the command, after --")
+    options = parser.parse_args()
+
+    environ.Env.read_env(BASE_DIR / ".env")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a script's background job ignores it otherwise
+    for sent in (signal.SIGTERM, signal.SIGHUP):  # end as on Ctrl-C: everything is stopped on the way out
+        if signal.getsignal(sent) is not signal.SIG_IGN:  # nohup
+            signal.signal(sent, _exit)
+    try:
+        if options.command == "exec":
+            return execute(options.arguments)
+        if options.command == "demo":
+            return demo()
+        if options.command == "chaos":
+            return chaos(sys.argv[2:])
+        run()
+    except KeyboardInterrupt:
+        return 0 if options.command == "run" else 130  # what `run` waits for, and make would call an error
+    except (AlreadyRunning, ImproperlyConfigured, ProcessFailed, ServersMissing, psycopg.Error, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

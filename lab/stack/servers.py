@@ -1,0 +1,113 @@
+"""The databases and the Redis that the shop uses: embedded, or those that the caller's environment names."""
+
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+import redis
+from psycopg import sql
+
+from config.addresses import check_database_url
+from lab.stack.embedded import ServersMissing, postgres, valkey
+from lab.stack.processes import Supervisor
+
+
+@contextmanager
+def open_databases(
+    supervisor: Supervisor, folder: Path, caller: Mapping[str, str], *, throwaway: bool, fsync: bool
+) -> Iterator[dict[str, str]]:
+    """DATABASE_URL, and SANDBOX_DATABASE_URL for the payment provider's own. Raises ImproperlyConfigured.
+
+    On a server that the caller names, `throwaway` makes two databases beside the named one, and drops them.
+    """
+    given = caller.get("DATABASE_URL", "")
+    for name in ("DATABASE_URL", "SANDBOX_DATABASE_URL"):
+        if caller.get(name):
+            check_database_url(name, caller[name])
+    with ExitStack() as exits:
+        if not given:
+            process, server = postgres(folder / "postgres", log=folder / "log" / "postgres.log", fsync=fsync)
+            supervisor.start(process)
+            url, sandbox_url = create_database(server, "orderly"), create_database(server, "sandbox")
+        elif throwaway:
+            name = f"{database_name(given)}_demo_{secrets.token_hex(4)}"
+            url = exits.enter_context(throwaway_database(given, name))
+            sandbox_url = exits.enter_context(throwaway_database(given, f"{name}_sandbox"))
+        else:
+            url = given
+            sandbox_url = caller.get("SANDBOX_DATABASE_URL") or create_database(
+                given, f"{database_name(given)}_sandbox"
+            )
+        yield {"DATABASE_URL": url, "SANDBOX_DATABASE_URL": sandbox_url}
+
+
+@contextmanager
+def open_redis(
+    supervisor: Supervisor, folder: Path, caller: Mapping[str, str], *, throwaway: bool
+) -> Iterator[dict[str, str]]:
+    """REDIS_URL, and REDIS_PREFIX for all keys: a random one to `throwaway` on a server that the caller names."""
+    given = caller.get("REDIS_URL", "")
+    with ExitStack() as exits:
+        url, prefix = given, caller.get("REDIS_PREFIX", "")
+        if not given:
+            process, url = valkey(folder / "valkey", log=folder / "log" / "valkey.log")
+            supervisor.start(process)
+        else:
+            check_redis(given)
+        if given and throwaway:
+            prefix = exits.enter_context(throwaway_keys(given))
+        yield {"REDIS_URL": url, "REDIS_PREFIX": prefix}
+
+
+def check_redis(url: str) -> None:
+    """Raises ServersMissing, without the password that may be in the URL."""
+    try:
+        with redis.Redis.from_url(url, socket_connect_timeout=5, socket_timeout=5) as client:
+            client.ping()
+    except ValueError:
+        raise ServersMissing("REDIS_URL has to be like redis://:password@host:port/0.") from None
+    except redis.RedisError as error:
+        raise ServersMissing(f"REDIS_URL does not answer: {error}") from None
+
+
+def with_database(url: str, name: str) -> str:
+    """The URL of another database on the same server."""
+    return urlsplit(url)._replace(scheme="postgresql", path=f"/{name}").geturl()
+
+
+def database_name(url: str) -> str:
+    return urlsplit(url).path.removeprefix("/")
+
+
+def create_database(server_url: str, name: str) -> str:
+    """Make the database unless it is there, which takes a role with CREATEDB; return its URL."""
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    return with_database(server_url, name)
+
+
+@contextmanager
+def throwaway_database(server_url: str, name: str) -> Iterator[str]:
+    """A database of its own on the server, dropped at the end with whoever still uses it."""
+    url = create_database(server_url, name)
+    try:
+        yield url
+    finally:
+        with psycopg.connect(server_url, autocommit=True) as connection:
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@contextmanager
+def throwaway_keys(redis_url: str) -> Iterator[str]:
+    """A random prefix for keys on the server; the keys that have it are deleted at the end, and no other."""
+    prefix = f"orderly-{secrets.token_hex(4)}:"
+    try:
+        yield prefix
+    finally:
+        with redis.Redis.from_url(redis_url) as client:
+            for key in client.scan_iter(match=f"{prefix}*", count=1000):
+                client.unlink(key)
