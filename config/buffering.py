@@ -17,6 +17,7 @@ from waitress.utilities import BadRequest
 
 REQUEST_WITHIN = 30.0  # seconds from a request's first byte to its last
 SILENT_FOR = 30  # seconds; then a connection is closed, be it in a request, in an answer or between them
+FULL = 0.9  # of the connections there may be; then room is made
 SPARE_FILES = 100  # of those a process may open: for databases, logs and long requests
 LIMITS = {
     "max_request_header_size": 64 * 2**10,  # bytes
@@ -61,12 +62,13 @@ class BufferingWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
 
     def run(self) -> None:
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._most = min(self.cfg.worker_connections, files - SPARE_FILES)
         create_server(
             self.wsgi,
             map=self._sockets,
             sockets=[listener.sock for listener in self.sockets],
             threads=self.cfg.threads,
-            connection_limit=min(self.cfg.worker_connections, files - SPARE_FILES),
+            connection_limit=self._most,
             channel_timeout=SILENT_FOR,
             asyncore_use_poll=True,
             clear_untrusted_proxy_headers=False,  # config/proxies.py knows whom to trust
@@ -78,6 +80,7 @@ class BufferingWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
         while self.alive and os.getppid() == self.ppid:
             self._serve()
             self._close_late()
+            self._make_room()
         self._finish()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -95,6 +98,16 @@ class BufferingWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
             request = channel.request  # one that is not whole yet
             if request and not channel.requests and now - self._begun.setdefault(request, now) > REQUEST_WITHIN:
                 channel.will_close = True
+
+    def _make_room(self) -> None:
+        """Before all connections are taken, close those that were silent longest: they would keep the others out."""
+        channels = self._find(HTTPChannel)
+        if len(channels) < self._most * FULL:
+            return
+        waiting = [channel for channel in channels if not (channel.requests or channel.total_outbufs_len)]
+        waiting.sort(key=lambda channel: channel.last_activity)
+        for channel in waiting[: 1 + len(channels) // 10]:
+            channel.will_close = True
 
     def _finish(self) -> None:
         """Take no more connections, and end when all that was asked is answered."""

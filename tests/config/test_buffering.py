@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from http.client import HTTPConnection
 from typing import Any
 
@@ -21,6 +22,7 @@ from lab.stack.processes import child_command
 from lab.stack.var import BASE_DIR
 from tests.crash.drill import wait_for
 
+CONNECTIONS = 100
 START = b"POST / HTTP/1.1\r\nHost: shop\r\nContent-Length: 3\r\n"
 
 
@@ -31,6 +33,7 @@ class Server:
         self.port = free_port()
         command = [sys.executable, "-m", "gunicorn", "tests.config.probe", "--bind", f"127.0.0.1:{self.port}"]
         command += ["--worker-class", "config.buffering.BufferingWorker", "--threads", "2", "--no-control-socket"]
+        command += ["--worker-connections", str(CONNECTIONS)]
         self.process = subprocess.Popen(child_command(command), cwd=BASE_DIR, start_new_session=True)
 
     def ask(
@@ -156,3 +159,12 @@ def test_chunks_are_read(server: Server) -> None:
     ) as client:
         client.sendall(b"0\r\nTrailer: yes\r\n\r\n")
         assert client.recv(100).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("begun", [b"", START], ids=["silent", "begun"])
+def test_connections_that_say_no_more_keep_nobody_out(server: Server, begun: bytes) -> None:
+    with ExitStack() as opened:
+        for _ in range(3 * CONNECTIONS):
+            opened.enter_context(server.connect(begun))
+
+        assert server.ask()[0] == 200
