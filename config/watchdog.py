@@ -20,6 +20,7 @@ class Pulse:
     """The worker's signs of life. Time is counted in ticks of its own, so one that was frozen is not taken for dead."""
 
     def __init__(self) -> None:
+        self.concurrency = 1  # tasks that the worker can run at a time
         self._lock = Lock()
         self._silence = -SLOW_START  # seconds since the last sign of life
         self._running: dict[str, tuple[str, float]] = {}  # by id: the task's name, and the seconds it has left
@@ -40,13 +41,14 @@ class Pulse:
     def tick(self) -> str:
         """Let TICK seconds pass; return why the worker has to end, or nothing.
 
-        While a task runs, a silent worker is only busy: a solo worker reads no queue meanwhile, nor does one whose
-        threads all have a task. Each task has a limit of its own.
+        A worker that runs as many tasks as it can is silent because it is busy. One that could run more reads its
+        queues meanwhile. Each task has a limit of its own.
         """
         with self._lock:
             self._running = {key: (name, left - TICK) for key, (name, left) in self._running.items()}
             late = [name for name, left in self._running.values() if left <= 0]
-            self._silence = 0.0 if self._running else self._silence + TICK
+            is_busy = len(self._running) >= self.concurrency
+            self._silence = 0.0 if is_busy else self._silence + TICK
         if late:
             return f"{late[0]} ran longer than its time limit"
         if self._silence >= settings.WORKER_TIMEOUT:
@@ -67,8 +69,9 @@ def note_end(task_id: str, **_: Any) -> None:
     pulse.end_task(task_id)
 
 
-def start_watchdog(**_: Any) -> None:
+def start_watchdog(sender: Any, **_: Any) -> None:
     """Watch the pulse of this worker from now on."""
+    pulse.concurrency = sender.concurrency
     Thread(target=watch, name="watchdog", daemon=True).start()
 
 

@@ -21,7 +21,7 @@ import logging
 from config import watchdog
 logging.basicConfig()
 watchdog.pulse.beat()
-watchdog.start_watchdog()
+watchdog.Thread(target=watchdog.watch, daemon=True).start()
 while True:
     logging.warning("so much to say")
 """
@@ -53,6 +53,15 @@ def test_an_empty_queue_is_a_sign_of_life(pulse: Pulse) -> None:
 def test_a_running_task_does_not_count_against_its_worker(pulse: Pulse) -> None:
     pulse.start_task("1", "charge", NEVER)
 
+    assert count_ticks(pulse) == 100
+
+
+def test_a_long_task_does_not_hide_that_the_other_threads_get_nothing_any_more(pulse: Pulse) -> None:
+    pulse.concurrency = 2
+    pulse.start_task("1", "audit", NEVER)
+    assert count_ticks(pulse) == 5
+
+    pulse.start_task("2", "charge", NEVER)
     assert count_ticks(pulse) == 100
 
 
