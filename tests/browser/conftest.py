@@ -39,7 +39,7 @@ def chromium() -> Iterator[Browser]:
 def skus(chromium: Browser, stack: Stack) -> Iterator[str]:
     """Products that nobody has bought yet."""
     batch = uuid4().hex[:8]
-    skus = [f"{batch}-{number}" for number in range(PRODUCTS)]
+    skus = [f"{batch}-{number:03}" for number in range(PRODUCTS)]
     load_products(stack, skus)
     return iter(skus)
 
