@@ -14,8 +14,9 @@ chaos: .venv/ready
 run: .venv/ready
 	$(PY) -m lab.stack run
 
+# Two processes, each with servers of its own: most tests wait for something.
 test: .venv/ready
-	$(PY) -m pytest
+	$(PY) -m pytest --numprocesses 2 --dist loadfile
 
 check: rules test
 
