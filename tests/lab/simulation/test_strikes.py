@@ -101,7 +101,7 @@ def broker_stack(describe_stack: Callable[..., RunningStack]) -> RunningStack:
 def wait_for(condition: Callable[[], Any]) -> None:
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
-        with suppress(psycopg.errors.AdminShutdown):  # the strike ends our session, too
+        with suppress(psycopg.OperationalError):  # the strike ends our session, too
             if condition():
                 return
         time.sleep(0.02)
