@@ -6,6 +6,7 @@ from typing import Any
 
 from celery import Task
 from celery.signals import task_success
+from django.apps import AppConfig
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, Error, connection, connections
 from django.db.models.functions import Now
@@ -51,7 +52,8 @@ def note_end(sender: "Task[..., object]", **_: object) -> None:
 
 
 @receiver(post_migrate)
-def begin_ticks(using: str = DEFAULT_DB_ALIAS, **_: object) -> None:
+def begin_ticks(sender: AppConfig, using: str = DEFAULT_DB_ALIAS, **_: object) -> None:
     """Count the time of a task that has never ended from when it was scheduled."""
-    if Tick._meta.db_table in connections[using].introspection.table_names():
+    # Django tells of every app; the table is there unless its migration was undone.
+    if sender.label == Tick._meta.app_label and Tick._meta.db_table in connections[using].introspection.table_names():
         Tick.objects.using(using).bulk_create([Tick(task=task) for task in read_schedule()], ignore_conflicts=True)
