@@ -37,7 +37,10 @@ def check_database_url(name: str, url: str) -> dict[str, Any]:
 
 
 def read_redis_url(name: str) -> str:
-    url = read_required(name, REDIS)
+    return check_redis_url(name, read_required(name, REDIS))
+
+
+def check_redis_url(name: str, url: str) -> str:
     parts = _split(url)
     if not parts or parts.scheme not in ("redis", "rediss") or not re.fullmatch(r"(/\d*)?", parts.path):
         raise ImproperlyConfigured(f"{name} is like {REDIS}, or rediss:// with TLS.")

@@ -6,12 +6,11 @@ It ends after that time, or with its standard input. Exit code 1 and a reason wh
 
 import select
 import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 from lab.simulation.running_stack import Missed, RunningStack
 from lab.simulation.sick_neighbours import (
+    LastingStrike,
     fill_broker,
     lock_row,
     make_broker_read_only,
@@ -21,7 +20,7 @@ from lab.simulation.sick_neighbours import (
 )
 from lab.simulation.struck_processes import freeze_process, start_second_beat, start_skewed_worker
 
-LASTING: dict[str, Callable[[RunningStack, str], AbstractContextManager[None]]] = {
+LASTING: dict[str, LastingStrike] = {
     "freezes": freeze_process,
     "second-beat": start_second_beat,
     "read-only-broker": make_broker_read_only,

@@ -3,7 +3,7 @@
 import json
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import LiteralString
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
@@ -13,6 +13,8 @@ import redis
 from psycopg import sql
 
 from lab.simulation.running_stack import Missed, RunningStack
+
+LastingStrike = Callable[[RunningStack, str], AbstractContextManager[None]]
 
 TIMEOUT = 3  # seconds
 SLOW = 9  # seconds for each command of a slow mail server: just within the shop's timeout
@@ -34,54 +36,6 @@ ROWS: dict[str, LiteralString] = {
 
 
 @contextmanager
-def make_broker_read_only(stack: RunningStack, name: str) -> Iterator[None]:
-    with _sick(
-        stack,
-        name,
-        begin=lambda: command_broker(stack, "REPLICAOF", "127.0.0.1", "9"),  # nobody is there to follow
-        end=lambda: command_broker(stack, "REPLICAOF", "NO", "ONE"),
-    ):
-        yield
-
-
-@contextmanager
-def fill_broker(stack: RunningStack, name: str) -> Iterator[None]:
-    with _sick(
-        stack,
-        name,
-        begin=lambda: command_broker(stack, "CONFIG", "SET", "maxmemory", "1"),
-        end=lambda: command_broker(stack, "CONFIG", "SET", "maxmemory", "0"),
-    ):
-        yield
-
-
-@contextmanager
-def make_database_read_only(stack: RunningStack, name: str) -> Iterator[None]:
-    """The shop's database, not the provider's: its sessions are ended, and every new one can only read.
-
-    One that begins meanwhile can only read afterwards, too, as one to a demoted primary: the shop has to drop it.
-    """
-    with _sick(
-        stack,
-        name,
-        begin=lambda: command_database(stack, READ_ONLY, END_SESSIONS),
-        end=lambda: command_database(stack, READ_WRITE),
-    ):
-        yield
-
-
-@contextmanager
-def make_provider_trickle(stack: RunningStack, name: str) -> Iterator[None]:
-    with _sick(
-        stack,
-        name,
-        begin=lambda: command_provider(stack, "POST", {"fault": "trickle"}),
-        end=lambda: command_provider(stack, "DELETE"),
-    ):
-        yield
-
-
-@contextmanager
 def slow_down_mail_server(stack: RunningStack, name: str) -> Iterator[None]:
     """It is slow for as long as our connection lasts: see lab.simulation.mail_server."""
     url = stack.require(name)["environment"]["EMAIL_URL"]
@@ -100,17 +54,6 @@ def lock_row(stack: RunningStack, kind: str) -> Iterator[None]:
         yield
     finally:
         connection.close()
-
-
-@contextmanager
-def _sick(stack: RunningStack, name: str, *, begin: Callable[[], object], end: Callable[[], object]) -> Iterator[None]:
-    """`end` comes also where `begin` fails: it may have been done all the same, and its answer lost."""
-    stack.require(name)
-    try:
-        stack.attempt(begin)
-        yield
-    finally:
-        stack.insist(end)
 
 
 def flush_broker(stack: RunningStack, name: str) -> None:
@@ -138,6 +81,21 @@ def command_provider(stack: RunningStack, method: str, body: object = None) -> N
     urlopen(Request(url, data, method=method), timeout=TIMEOUT).close()  # noqa: S310 - the stack's own address
 
 
+def _strike(*, begin: Callable[[RunningStack], object], end: Callable[[RunningStack], object]) -> LastingStrike:
+    """`end` comes also where `begin` fails: it may have been done all the same, and its answer lost."""
+
+    @contextmanager
+    def strike(stack: RunningStack, name: str) -> Iterator[None]:
+        stack.require(name)
+        try:
+            stack.attempt(lambda: begin(stack))
+            yield
+        finally:
+            stack.insist(lambda: end(stack))
+
+    return strike
+
+
 def _ask_to_be_slow(url: str) -> socket.socket:
     address = urlsplit(url)
     connection = socket.create_connection((str(address.hostname), int(address.port or 25)), TIMEOUT)
@@ -151,3 +109,23 @@ def _lock_row(stack: RunningStack, query: LiteralString) -> "psycopg.Connection[
         connection.close()
         raise Missed("there was no such row")
     return connection
+
+
+make_broker_read_only = _strike(
+    begin=lambda stack: command_broker(stack, "REPLICAOF", "127.0.0.1", "9"),  # nobody is there to follow
+    end=lambda stack: command_broker(stack, "REPLICAOF", "NO", "ONE"),
+)
+fill_broker = _strike(
+    begin=lambda stack: command_broker(stack, "CONFIG", "SET", "maxmemory", "1"),
+    end=lambda stack: command_broker(stack, "CONFIG", "SET", "maxmemory", "0"),
+)
+# The shop's database, not the provider's: its sessions are ended, and every new one can only read. One that begins
+# meanwhile can only read afterwards, too, as one to a demoted primary: the shop has to drop it.
+make_database_read_only = _strike(
+    begin=lambda stack: command_database(stack, READ_ONLY, END_SESSIONS),
+    end=lambda stack: command_database(stack, READ_WRITE),
+)
+make_provider_trickle = _strike(
+    begin=lambda stack: command_provider(stack, "POST", {"fault": "trickle"}),
+    end=lambda stack: command_provider(stack, "DELETE"),
+)

@@ -10,7 +10,7 @@ import psycopg
 import redis
 from psycopg import sql
 
-from config.addresses import check_database_url
+from config.addresses import check_database_url, check_redis_url
 from lab.stack.embedded import ServersMissing, postgres, valkey
 from lab.stack.processes import Supervisor
 
@@ -63,12 +63,11 @@ def open_redis(
 
 
 def check_redis(url: str) -> None:
-    """Raises ServersMissing, without the password that may be in the URL."""
+    """Raises ImproperlyConfigured and ServersMissing, without the password that may be in the URL."""
+    check_redis_url("REDIS_URL", url)
     try:
         with redis.Redis.from_url(url, socket_connect_timeout=5, socket_timeout=5) as client:
             client.ping()
-    except ValueError:
-        raise ServersMissing("REDIS_URL has to be like redis://:password@host:port/0.") from None
     except redis.RedisError as error:
         raise ServersMissing(f"REDIS_URL does not answer: {error}") from None
 

@@ -18,9 +18,9 @@ import psycopg
 import pytest
 import redis
 import requests
-from psycopg import sql
 
-from lab.simulation.running_stack import Missed
+from lab.simulation.running_stack import Missed, RunningStack
+from lab.simulation.sick_neighbours import END_SESSIONS, READ_ONLY, READ_WRITE, command_database
 from lab.simulation.struck_processes import skew_clock
 from lab.stack.processes import Process
 from tests.crash.conftest import run_drill
@@ -483,15 +483,9 @@ def ask_with_every_thread(drill: Drill, purchases: list[Purchase]) -> list[tuple
 
 @contextmanager
 def read_only(drill: Drill) -> Iterator[None]:
-    url = drill.stack.environment["DATABASE_URL"]
-    name = sql.Identifier(urlsplit(url).path.strip("/"))
-    with psycopg.connect(url, autocommit=True, options="-c default_transaction_read_only=off") as owner:
-        owner.execute(sql.SQL("ALTER DATABASE {} SET default_transaction_read_only = on").format(name))
-        try:
-            owner.execute(
-                """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-                   WHERE datname = current_database() AND pid <> pg_backend_pid()"""
-            )
-            yield
-        finally:
-            owner.execute(sql.SQL("ALTER DATABASE {} RESET default_transaction_read_only").format(name))
+    stack = RunningStack(drill.stack.folder / "stack.json", run="")
+    try:
+        command_database(stack, READ_ONLY, END_SESSIONS)
+        yield
+    finally:
+        command_database(stack, READ_WRITE)
