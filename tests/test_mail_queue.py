@@ -23,7 +23,10 @@ from tests.mail_server import MailServer, run_mail_server
 def mail_server(settings: LazySettings) -> Iterator[MailServer]:
     """The shop's mail server, which answers at once until told otherwise."""
     with run_mail_server() as server:
-        backend, options = "django.core.mail.backends.smtp.EmailBackend", {"host": "127.0.0.1", "port": server.port}
+        backend, options = (
+            "django.core.mail.backends.smtp.EmailBackend",
+            {"host": "127.0.0.1", "port": server.server_address[1]},
+        )
         if django.VERSION < (6, 1):
             settings.EMAIL_BACKEND, settings.EMAIL_TIMEOUT = backend, 10
             settings.EMAIL_HOST, settings.EMAIL_PORT = options.values()

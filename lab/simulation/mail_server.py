@@ -5,8 +5,11 @@ XSLOW 9 makes it answer each command of the others after 9 seconds, for as long 
 
 import argparse
 import time
-from email import message_from_bytes
+from collections.abc import Callable
+from email import message_from_bytes, policy
+from email.message import EmailMessage
 from pathlib import Path
+from socket import socket
 from socketserver import StreamRequestHandler, ThreadingTCPServer
 
 LONGEST = 2000  # bytes of a line
@@ -14,15 +17,21 @@ TAKEN = "taken-mails"  # a file in the stack's folder
 
 
 class MailServer(ThreadingTCPServer):
+    """`take` gets each mail. Port 0 is any that is free."""
+
     daemon_threads = True
+    block_on_close = False  # a client that is held
     allow_reuse_address = True
     request_queue_size = 128
 
-    def __init__(self, port: int, folder: Path) -> None:
+    def __init__(self, port: int, take: Callable[[EmailMessage], object]) -> None:
         super().__init__(("127.0.0.1", port), Conversation)
-        self.taken = folder / TAKEN
-        self.taken.touch()
+        self.take = take
         self.delays: dict[Conversation, float] = {}  # seconds, by the conversation that asked for them
+
+    def wait(self, client: socket) -> None:
+        """What comes before each answer."""
+        time.sleep(max([*self.delays.values()], default=0))
 
 
 class Conversation(StreamRequestHandler):
@@ -45,7 +54,7 @@ class Conversation(StreamRequestHandler):
                 self.reply("250 fine")
             case "DATA":
                 self.reply("354 go on")
-                self.take(self.read_mail())
+                self.server.take(self.read_mail())
                 self.reply("250 taken")
             case "XSLOW":
                 self.slow_down(float(rest))
@@ -58,7 +67,7 @@ class Conversation(StreamRequestHandler):
         return True
 
     def reply(self, text: str) -> None:
-        time.sleep(max([*self.server.delays.values()], default=0))
+        self.server.wait(self.connection)
         self.wfile.write(f"{text}\r\n".encode())
 
     def slow_down(self, seconds: float) -> None:
@@ -69,17 +78,24 @@ class Conversation(StreamRequestHandler):
         finally:
             del self.server.delays[self]
 
-    def read_mail(self) -> bytes:
+    def read_mail(self) -> EmailMessage:
         lines = []
         while (line := self.rfile.readline()) not in (b".\r\n", b""):
-            lines.append(line)
+            lines.append(line.removeprefix(b"."))
         if not line:
             raise ConnectionResetError
-        return b"".join(lines)
+        return message_from_bytes(b"".join(lines), policy=policy.default)
 
-    def take(self, mail: bytes) -> None:
-        with self.server.taken.open("a") as taken:
-            taken.write(f"{message_from_bytes(mail)['Message-ID']}\n")
+
+def keep_ids(folder: Path) -> Callable[[EmailMessage], object]:
+    """What writes each mail's Message-ID into a file of the folder, for read_taken."""
+    (folder / TAKEN).touch()
+
+    def note(mail: EmailMessage) -> None:
+        with (folder / TAKEN).open("a") as taken:
+            taken.write(f"{mail['Message-ID']}\n")
+
+    return note
 
 
 def read_taken(folder: Path) -> set[str] | None:
@@ -96,7 +112,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--folder", type=Path, required=True, help="where it keeps the Message-IDs")
     options = parser.parse_args()
-    with MailServer(options.port, options.folder) as server:
+    with MailServer(options.port, keep_ids(options.folder)) as server:
         server.serve_forever()
 
 

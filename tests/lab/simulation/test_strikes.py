@@ -22,7 +22,7 @@ import redis
 from django.db import connection
 
 from lab.simulation.deck import Strike
-from lab.simulation.mail_server import MailServer, read_taken
+from lab.simulation.mail_server import MailServer, keep_ids, read_taken
 from lab.simulation.running_stack import Missed, RunningStack, find_children, is_child
 from lab.simulation.sick_neighbours import (
     SLOW,
@@ -215,7 +215,7 @@ def test_a_provider_trickles_until_the_end(describe_stack: Callable[..., Running
 
 @pytest.fixture
 def mail_server(tmp_path: Path) -> Iterator[MailServer]:
-    with MailServer(free_port(), tmp_path) as server:
+    with MailServer(free_port(), keep_ids(tmp_path)) as server:
         Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         yield server
         server.shutdown()
