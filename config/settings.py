@@ -53,6 +53,7 @@ if TRUSTED_PROXIES:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 INSTALLED_APPS = [
+    "backoffice",  # before the admin, whose templates it overrides
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -64,6 +65,8 @@ INSTALLED_APPS = [
     "catalog",
     "payments",
     "orders",
+    "audit",
+    "shop",
     *read_words("EXTRA_APPS"),
 ]
 
@@ -94,7 +97,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "orders.cart.cart_count",
+                "shop.cart.cart_count",
             ],
         },
     },
@@ -162,10 +165,10 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "orders"
 CELERY_TASK_ROUTES = {
     "accounts.tasks.*": {"queue": "mails"},
-    "orders.tasks.audit_orders": {"queue": "payments"},  # it waits for the provider, which the orders worker never does
+    "audit.tasks.record_audit": {"queue": "payments"},  # it waits for the provider, which the orders worker never does
     "orders.tasks.send_due_mails": {"queue": "mails"},
     "orders.tasks.sweep_stuck_orders": {"queue": "sweep"},  # or a backlog of orders would hold up the repair
-    "orders.tasks.check_liveness": {"queue": "sweep"},  # its worker does not hang with the charges
+    "audit.tasks.check_liveness": {"queue": "sweep"},  # its worker does not hang with the charges
     "orders.tasks.*": {"queue": "orders"},
     "payments.tasks.*": {"queue": "payments"},
 }
@@ -190,8 +193,8 @@ SWEEP_GRACE = 60  # the audit allows a due sweep to be that late
 # after the longest pause. A shop whose provider answers never comes near.
 PENDING_GRACE = read_seconds("PENDING_GRACE", max(30 * 60, 3 * SWEEP_AFTER_MAX))
 REVIEW_GRACE = read_seconds("REVIEW_GRACE", 24 * 3600)  # the same where a person was told
-SWEEP_MAX_ATTEMPTS = read_number("SWEEP_MAX_ATTEMPTS", 20, least=1)  # then a person is told, after some 2.5 hours
-PAYMENT_MAX_ATTEMPTS = read_number("PAYMENT_MAX_ATTEMPTS", 200, least=1)  # requests to the provider for one payment
+ORDER_MAX_SWEEPS = read_number("ORDER_MAX_SWEEPS", 20, least=1)  # then a person is told, after some 2.5 hours
+PAYMENT_MAX_REQUESTS = read_number("PAYMENT_MAX_REQUESTS", 200, least=1)  # requests to the provider for one payment
 
 AUDIT_EVERY = read_seconds("AUDIT_EVERY", 5 * 60)
 AUDIT_DAYS = read_number("AUDIT_DAYS", 2, least=1, most=36_500)  # how far back beat's audit asks for charges
@@ -221,7 +224,7 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": max(MAIL_EVERY, CLOCK_SKEW)},
     },
     "check-liveness": {
-        "task": "orders.tasks.check_liveness",
+        "task": "audit.tasks.check_liveness",
         "schedule": 20,
         "options": {"expires": CLOCK_SKEW},
     },
@@ -236,7 +239,7 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": 3600},
     },
     "audit-orders": {
-        "task": "orders.tasks.audit_orders",
+        "task": "audit.tasks.record_audit",
         "schedule": AUDIT_EVERY,
         "options": {"expires": max(AUDIT_EVERY, CLOCK_SKEW)},
     },

@@ -14,8 +14,8 @@ from kombu.exceptions import OperationalError
 
 from accounts.models import User
 from catalog.services import reserve_stock
-from orders.basket import BasketLine, CheckoutRefused, merge_lines, price_basket
 from orders.models import Order, OrderEvent, OrderLine, make_code
+from orders.pricing import BasketLine, CheckoutRefused, merge_lines, price_basket
 from orders.tasks import process_order
 from payments.models import Payment
 from payments.services import create_payment

@@ -10,9 +10,9 @@ from redis.exceptions import RedisError
 
 from accounts.models import User
 from catalog.services import InsufficientStock
-from orders.basket import CheckoutRefused
 from orders.checkout import CheckoutKeyReused
 from orders.models import Order
+from orders.pricing import CheckoutRefused
 from payments.models import Payment
 from rate_limit import Limit, LimitReached, find_network, give_turn_back, read_turns, take_turn
 

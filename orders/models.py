@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
-from django.utils.translation import get_language, gettext
+from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from accounts.addresses import ASCII_LOWER
@@ -34,7 +34,7 @@ def current_language() -> str:
 class Order(models.Model):
     """What a customer wants and will pay. It ends once: CONFIRMED or CANCELLED.
 
-    Triggers keep what was agreed, and how and when it ended: orders/migrations/0014_guards.py.
+    Triggers keep what was agreed, and how and when it ended: orders/migrations/0002_triggers.py.
     """
 
     class Status(models.TextChoices):
@@ -87,7 +87,7 @@ class Order(models.Model):
         blank=True,
         help_text=_("When the sweep takes it up, unless it is final by then. Empty: it gave up."),
     )
-    attempts = models.PositiveIntegerField(_("attempts"), default=0, help_text=_("How often it was swept."))
+    sweeps = models.PositiveIntegerField(_("sweeps"), default=0, help_text=_("How often it was swept."))
     finalize_attempts = models.PositiveIntegerField(
         _("finalize attempts"), default=0, help_text=_("How often with its payment's answer known.")
     )
@@ -170,40 +170,6 @@ class OrderLine(models.Model):
 
     def __str__(self) -> str:
         return f"{self.quantity} x {self.sku}"
-
-
-class AuditRun(models.Model):
-    """What the audit found at one time."""
-
-    ok = models.BooleanField(_("clean"))
-    report = models.JSONField(_("report"))
-    created_at = models.DateTimeField(_("created at"), db_default=Now())
-
-    class Meta:
-        verbose_name = _("audit run")
-        verbose_name_plural = _("audit runs")
-        ordering = ["-pk"]
-
-    def __str__(self) -> str:
-        time = f"{self.created_at:%Y-%m-%d %H:%M}"
-        return (gettext("%(time)s: clean") if self.ok else gettext("%(time)s: NOT clean")) % {"time": time}
-
-
-class Tick(models.Model):
-    """When a scheduled task last came to its end; at first, when it was scheduled."""
-
-    task = models.CharField(_("task"), max_length=255, primary_key=True)
-    ended_at = models.DateTimeField(_("ended at"), db_default=Now())
-    clock_skew = models.FloatField(
-        _("clock skew"), default=0, help_text=_("Seconds that its worker's clock was ahead of the database's.")
-    )
-
-    class Meta:
-        verbose_name = _("tick")
-        verbose_name_plural = _("ticks")
-
-    def __str__(self) -> str:
-        return self.task
 
 
 class OrderMail(QueuedMail):

@@ -77,7 +77,7 @@ def cancel_order(*, code: str, reason: Order.CancelReason, actor: User | None = 
     """Cancel a PENDING order: at once if its payment was never sent, else by the sweep, which asks the provider.
 
     So the order may still end CONFIRMED, if the money was taken first; no charge begins any more. Staff's reason ends
-    its review, and its attempts are counted from zero. The note is for staff: it is kept in the event.
+    its review, and its sweeps are counted from zero. The note is for staff: it is kept in the event.
     Raises OrderIsFinal, having changed nothing.
     """
     with transaction.atomic():
@@ -94,7 +94,7 @@ def cancel_order(*, code: str, reason: Order.CancelReason, actor: User | None = 
 
 
 def resume_order(*, code: str, actor: User | None = None, note: str = "") -> Order:
-    """Let the sweep take up a PENDING order at once, with its attempts counted from zero. Raises OrderIsFinal."""
+    """Let the sweep take up a PENDING order at once, with its sweeps counted from zero. Raises OrderIsFinal."""
     with transaction.atomic():
         order = _lock_pending_order(code)
         _end_review(order, sweep_after=Now())
@@ -103,7 +103,7 @@ def resume_order(*, code: str, actor: User | None = None, note: str = "") -> Ord
 
 
 def mark_reviewed(*, code: str, actor: User, note: str) -> Order:
-    """End the review of a PENDING order that a person has looked at: its attempts are counted from zero.
+    """End the review of a PENDING order that a person has looked at: its sweeps are counted from zero.
 
     It goes on as before; one that the sweep had given up is swept again. Raises OrderIsFinal and NothingToReview,
     having changed nothing.
@@ -132,18 +132,18 @@ def claim_stuck_orders(*, limit: int = 100) -> list[Claim]:
 
 
 def _claim_order(order: Order, now: datetime) -> Claim | None:
-    order.attempts += 1
+    order.sweeps += 1
     order.sweep_after = now + _next_pause(order, now)
-    if order.attempts > settings.SWEEP_MAX_ATTEMPTS:
+    if order.sweeps > settings.ORDER_MAX_SWEEPS:
         if not order.needs_review:
             order.needs_review = True
-            order.review_reason = f"swept {settings.SWEEP_MAX_ATTEMPTS} times: {order.payment.last_error or 'no end'}"
+            order.review_reason = f"swept {settings.ORDER_MAX_SWEEPS} times: {order.payment.last_error or 'no end'}"
             _add_event(order, Kind.REVIEW_NEEDED, reason=order.review_reason)
     else:
-        _add_event(order, Kind.SWEPT, attempt=order.attempts)
-    if order.needs_review and order.finalize_attempts >= settings.SWEEP_MAX_ATTEMPTS:
+        _add_event(order, Kind.SWEPT, sweep=order.sweeps)
+    if order.needs_review and order.finalize_attempts >= settings.ORDER_MAX_SWEEPS:
         order.sweep_after = None
-    order.save(update_fields=["attempts", "sweep_after", "needs_review", "review_reason"])
+    order.save(update_fields=["sweeps", "sweep_after", "needs_review", "review_reason"])
     if order.sweep_after is None:
         return None
     return Claim(order.code, order.expires_at <= now, (order.sweep_after - now).total_seconds())
@@ -151,7 +151,7 @@ def _claim_order(order: Order, now: datetime) -> Claim | None:
 
 def _count_finalize_attempt(code: str) -> None:
     # Not in the transaction that finalizes: one that fails, or kills its worker, would take the count with it.
-    swept = Order.objects.filter(code=code, status=Status.PENDING, attempts__gt=0)
+    swept = Order.objects.filter(code=code, status=Status.PENDING, sweeps__gt=0)
     answered = swept.exclude(payment__status__in=Payment.UNANSWERED)
     if not answered.exists():
         return
@@ -162,7 +162,7 @@ def _count_finalize_attempt(code: str) -> None:
 
 def _forget_finalize_attempt(code: str) -> None:
     # A lock that somebody holds is no fault of the order: it must not be given up for that.
-    counted = Order.objects.filter(code=code, status=Status.PENDING, finalize_attempts__gt=0, attempts__gt=0)
+    counted = Order.objects.filter(code=code, status=Status.PENDING, finalize_attempts__gt=0, sweeps__gt=0)
     with transaction.atomic():
         limit_lock_wait()
         counted.update(finalize_attempts=F("finalize_attempts") - 1)
@@ -188,7 +188,7 @@ def _finish_order(order: Order, status: Order.Status, *, reason: str) -> None:
 
 
 def _end_review(order: Order, **values: object) -> None:
-    _update_order(order, needs_review=False, review_reason="", attempts=0, finalize_attempts=0, **values)
+    _update_order(order, needs_review=False, review_reason="", sweeps=0, finalize_attempts=0, **values)
     resume_payment(reference=order.code)
 
 
@@ -198,7 +198,7 @@ def _update_order(order: Order, **values: Any) -> None:
 
 
 def _next_pause(order: Order, now: datetime) -> timedelta:
-    pause = min(settings.SWEEP_AFTER * 2 ** min(order.attempts - 1, 30), settings.SWEEP_AFTER_MAX)
+    pause = min(settings.SWEEP_AFTER * 2 ** min(order.sweeps - 1, 30), settings.SWEEP_AFTER_MAX)
     pause *= random.uniform(0.75, 1.25)  # noqa: S311 - jitter, so that they don't come back as one
     # The deadline doesn't wait for a long pause to end.
     left = (order.expires_at - now).total_seconds()

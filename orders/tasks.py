@@ -1,16 +1,11 @@
 """What the orders worker does, and how an order gets there. Messages carry codes only: the rows say what is true."""
 
-import logging
-
 from celery import chain, shared_task
-from celery.exceptions import Ignore
 from django.conf import settings
 
 from accounts import mails as account_mails
-from orders import audit, liveness, mails, services
+from orders import mails, services
 from payments.tasks import cancel_payment, charge_payment
-
-logger = logging.getLogger(__name__)
 
 
 def process_order(code: str, *, expired: bool = False, pause: float | None = None) -> None:
@@ -35,22 +30,6 @@ def finalize_order(code: str) -> None:
 def sweep_stuck_orders() -> None:
     for claim in services.claim_stuck_orders():
         process_order(claim.code, expired=claim.expired, pause=claim.pause)
-
-
-@shared_task
-def check_liveness() -> None:
-    for trouble in liveness.check_liveness().troubles:
-        logger.error("%s", trouble)
-
-
-@shared_task(time_limit=30 * 60)
-def audit_orders() -> None:
-    try:
-        run = audit.record_audit()
-    except audit.AuditIsRunning:
-        raise Ignore from None  # no success, so that an audit that never ends is seen to be overdue
-    if not run.ok:
-        logger.error("the audit is not clean: %s", run.report)
 
 
 @shared_task

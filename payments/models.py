@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 class Payment(models.Model):
     """Money asked for. PENDING: never sent. SENT: asked, and unknown until the provider's answer is written down.
 
-    Triggers keep what is asked for, and the answer: payments/migrations/0009_guards.py.
+    Triggers keep what is asked for, and the answer: payments/migrations/0002_triggers.py.
     """
 
     class Status(models.TextChoices):
@@ -26,7 +26,7 @@ class Payment(models.Model):
     currency = models.CharField(_("currency"), max_length=3)
     payment_method = models.CharField(_("payment method"), max_length=64)
     status = models.CharField(_("status"), max_length=9, choices=Status, default=Status.PENDING)
-    attempts = models.PositiveIntegerField(_("attempts"), default=0, help_text=_("How often the provider was asked."))
+    requests = models.PositiveIntegerField(_("requests"), default=0, help_text=_("How often the provider was asked."))
     provider_id = models.CharField(_("id at the provider"), max_length=255, unique=True, null=True, blank=True)
     only_refused = models.BooleanField(
         _("only refused"), db_default=False, help_text=_("The provider did nothing at all: it refused every request.")

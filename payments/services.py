@@ -36,7 +36,7 @@ def charge_payment(*, reference: str) -> None:
     """Ask the provider for the money and write down SUCCEEDED or DECLINED. Once that is known, a repeat does nothing.
 
     SENT is committed before the provider is asked. Raises GatewayUnavailable where the outcome is unknown: the payment
-    stays SENT, and a repeat asks again with the same key and the same parameters, at most PAYMENT_MAX_ATTEMPTS times,
+    stays SENT, and a repeat asks again with the same key and the same parameters, at most PAYMENT_MAX_REQUESTS times,
     not once its cancel was requested, and not while another request for it is in flight.
     """
     payment = _mark_sent(reference, status__in=Payment.UNANSWERED, cancel_requested_at=None)
@@ -100,7 +100,7 @@ def cancel_unsent_payment(*, reference: str) -> bool:
 
 def resume_payment(*, reference: str) -> None:
     """Let the provider be asked again as often as at first."""
-    Payment.objects.filter(reference=reference).update(attempts=0)
+    Payment.objects.filter(reference=reference).update(requests=0)
 
 
 def _mark_sent(reference: str, **askable: object) -> Payment | None:
@@ -115,11 +115,11 @@ def _mark_sent(reference: str, **askable: object) -> Payment | None:
         limit_lock_wait()  # a row that somebody holds must not keep a thread from the other payments
         landed = Q(in_flight_until=None) | Q(in_flight_until__lte=Now())
         payments = Payment.objects.filter(
-            landed, reference=reference, attempts__lt=settings.PAYMENT_MAX_ATTEMPTS, **askable
+            landed, reference=reference, requests__lt=settings.PAYMENT_MAX_REQUESTS, **askable
         )
         mark = {"in_flight_until": until, "in_flight_by": _name_process(), "only_refused": ONLY_REFUSED}
         if not payments.update(
-            status=Status.SENT, sent_at=Coalesce("sent_at", Now()), attempts=F("attempts") + 1, **mark
+            status=Status.SENT, sent_at=Coalesce("sent_at", Now()), requests=F("requests") + 1, **mark
         ):
             return None
         return Payment.objects.get(reference=reference)

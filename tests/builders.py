@@ -9,9 +9,9 @@ from django.db import connection
 
 from catalog.models import Product, Stock, StockMovement
 from catalog.services import receive_stock
-from orders.basket import BasketLine
 from orders.checkout import place_order
 from orders.models import Order, OrderEvent, OrderLine, OrderMail
+from orders.pricing import BasketLine
 from payments.models import Payment
 
 # Whose triggers refuse some changes.

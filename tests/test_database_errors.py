@@ -118,7 +118,7 @@ def paid_order(sku: str) -> Order:
     """Swept once, and paid: what is left to do is to finalize it."""
     order = make_order({sku: 1})
     answer_payment(order, Payment.Status.SUCCEEDED)
-    Order.objects.filter(pk=order.pk).update(attempts=1)
+    Order.objects.filter(pk=order.pk).update(sweeps=1)
     return order
 
 
@@ -160,7 +160,7 @@ def sweep_behind_a_lock(order: Order) -> list[Claim]:
 
 
 def test_an_order_is_not_given_up_for_a_lock_however_often_it_is_tried(settings: LazySettings) -> None:
-    settings.SWEEP_MAX_ATTEMPTS = 2
+    settings.ORDER_MAX_SWEEPS = 2
     order = paid_order("MUG")
 
     assert [claim.code for claim in sweep_behind_a_lock(order)] == [order.code] * 4
@@ -172,7 +172,7 @@ def test_an_order_is_not_given_up_for_a_lock_however_often_it_is_tried(settings:
 
 def test_without_that_it_is_given_up(settings: LazySettings, monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: the attempts are counted, as those of any other failure."""
-    settings.SWEEP_MAX_ATTEMPTS = 2
+    settings.ORDER_MAX_SWEEPS = 2
     monkeypatch.setattr(services, "is_lock_held", lambda error: False)
     order = paid_order("MUG")
 

@@ -24,9 +24,10 @@ from django.utils import timezone, translation
 from accounts.mails import send_due_mails as send_account_mails
 from accounts.models import User
 from accounts.services import make_sign_up_token
+from audit.models import Tick
 from lab.stack.var import BASE_DIR
 from orders.mails import send_due_mails
-from orders.models import Order, Tick
+from orders.models import Order
 from orders.services import finalize_order
 from payments.models import Payment
 from tests.builders import answer_payment, make_order, make_product, tamper
@@ -441,7 +442,7 @@ def test_the_back_office_is_korean(client: Client, mug: Any) -> None:
         f"catalog/stock/{mug.pk}/change/",
         f"catalog/stock/{mug.pk}/receive/",
         "catalog/stockmovement/",
-        "orders/auditrun/",
+        "audit/auditrun/",
         "orders/order/",
         "orders/order/dashboard/",
         f"orders/order/{waiting.pk}/change/",

@@ -14,9 +14,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, rule, run_state_machine_as_test
 
+from audit.services import audit_orders
 from catalog.models import Stock
 from catalog.services import AdjustmentRefused, InsufficientStock, adjust_stock
-from orders.audit import audit_orders
 from orders.models import Order
 from orders.services import OrderIsFinal, cancel_order, claim_stuck_orders, finalize_order, resume_order
 from payments.gateway import GatewayUnavailable
@@ -115,9 +115,9 @@ def change(service: Callable[..., object], **arguments: object) -> None:
         service(**arguments)
 
 
-@pytest.mark.parametrize("attempts", [3, 1_000])
-def test_every_order_ends_well_whatever_happens(settings: LazySettings, attempts: int) -> None:
-    settings.SWEEP_MAX_ATTEMPTS = attempts
+@pytest.mark.parametrize("sweeps", [3, 1_000])
+def test_every_order_ends_well_whatever_happens(settings: LazySettings, sweeps: int) -> None:
+    settings.ORDER_MAX_SWEEPS = sweeps
     run_state_machine_as_test(
         Shop,
         settings=hypothesis_settings(

@@ -51,7 +51,7 @@ def test_a_mail_that_a_slow_server_holds_too_long_is_given_up_and_sent_later(
     assert send_due_mails() == 0
 
     owed = OrderMail.objects.get()
-    assert (owed.attempts, owed.sent_at, mail_server.mails) == (1, None, [])
+    assert (owed.tries, owed.sent_at, mail_server.mails) == (1, None, [])
     assert owed.send_after > timezone.now()
 
     mail_server.pause = 0

@@ -12,12 +12,12 @@ from uuid import uuid4
 from django.db import InterfaceError, InternalError, OperationalError, connection
 from tqdm import tqdm
 
+from audit.services import Report, audit_orders
 from lab.simulation.chaos_report import describe_run
 from lab.simulation.crowd import Crowd
 from lab.simulation.deck import make_schedule
 from lab.simulation.run_orders import OrderCounts, count_orders
 from lab.simulation.strikes import Striker
-from orders.audit import Report, audit_orders
 from payments.gateway import GatewayUnavailable
 
 PATIENCE = 180.0  # seconds from the last strike or order to the last order's end

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db.models import Count, Q, QuerySet
 
+from audit.services import Report, audit_orders
 from catalog.models import StockMovement
 from lab.simulation.crowd import Crowd
 from lab.simulation.lateness import describe_bound, find_late, measure_lateness, measure_waits
@@ -13,11 +14,10 @@ from lab.simulation.run_mails import count_mails, find_lost_mails
 from lab.simulation.run_orders import find_orders
 from lab.simulation.run_problems import describe_violation, find_problems
 from lab.simulation.strikes import Striker
-from orders.audit import Report, audit_orders
 from orders.models import Order, OrderEvent
 
 COUNTS = ["requests", "unanswered", "replayed", "abandoned", "cancels", "cancels_too_late", "adjustments"]
-PAYMENT_FIELDS = ["status", "payment_method", "attempts", "sent_at", "provider_id", "last_error"]
+PAYMENT_FIELDS = ["status", "payment_method", "requests", "sent_at", "provider_id", "last_error"]
 
 
 def describe_run(

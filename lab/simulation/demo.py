@@ -14,8 +14,8 @@ from django.conf import settings
 from django.db import connection
 from django.db.models import Count, Sum
 
+from audit.services import audit_orders
 from catalog.models import Stock
-from orders.audit import audit_orders
 from orders.models import Order, OrderEvent
 from payments.gateway import get_gateway
 from payments.models import Payment

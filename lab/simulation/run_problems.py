@@ -6,10 +6,10 @@ from itertools import islice
 
 from django.db.models import QuerySet, Sum
 
+from audit.services import Violation
 from catalog.models import Stock
 from lab.simulation.crowd import Crowd
 from lab.simulation.run_orders import find_orders
-from orders.audit import Violation
 from orders.models import Order, OrderLine
 from payments.gateway import Charge, get_gateway
 

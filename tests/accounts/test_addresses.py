@@ -1,17 +1,15 @@
 """One mailbox has one form, whatever door its address comes in by and however it is spelled."""
 
-from collections.abc import Callable, Mapping
-from importlib import import_module
+from collections.abc import Callable
 from uuid import uuid4
 
 import pytest
-from django.apps import apps
 from django.conf import LazySettings
 from django.contrib.auth.hashers import make_password
 from django.core.exceptions import ValidationError
 from django.core.mail import EmailMessage
 from django.core.management import CommandError, call_command
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.test import Client
 from django.urls import reverse
 
@@ -22,7 +20,7 @@ from accounts.services import make_sign_up_token
 from catalog.models import Product
 from orders.models import Order
 from tests.builders import make_order, make_product
-from tests.orders.customer import fill_cart, open_checkout
+from tests.shop.customer import fill_cart, open_checkout
 
 PASSWORD = "correct horse battery"
 ONE_FORM = {  # what is typed, and where it is mailed to
@@ -310,68 +308,3 @@ def test_the_database_refuses_another_form(address: str) -> None:
     for row in (user, order):
         with pytest.raises(IntegrityError, match="_email_is_ascii_lower"), transaction.atomic():
             type(row).objects.filter(pk=row.pk).update(email=address)
-
-
-class TestMigration:
-    """Addresses of old, read in by the pages as they were, with the constraints off."""
-
-    pytestmark = pytest.mark.django_db
-
-    @pytest.fixture(autouse=True)
-    def _without_constraints(self, db: None) -> None:
-        with connection.cursor() as cursor:
-            cursor.execute("ALTER TABLE accounts_user DROP CONSTRAINT user_email_is_ascii_lower")
-            cursor.execute("ALTER TABLE orders_order DROP CONSTRAINT order_email_is_ascii_lower")
-
-    def unite(self, app: str, name: str) -> None:
-        import_module(f"{app}.migrations.{name}").unite(apps, None)
-
-    def make_users(self, **verified: str) -> Mapping[str, User]:
-        return {
-            address: User.objects.create(email=address, verified_email=known, password=make_password(PASSWORD))
-            for address, known in verified.items()
-        }
-
-    def test_an_account_keeps_its_mailbox(self) -> None:
-        old = {
-            "Ann@example.com": "ann@example.com",
-            "zoe@exam\u200bple.com": "zoe@example.com",  # as it was mailed to
-            "bob@\uff45xample.com": "bob@example.com",
-            "ann@münchen.de": "ann@xn--mnchen-3ya.de",
-            "kim@example.com": "kim@example.com",
-        }
-        users = self.make_users(**dict(zip(old, old, strict=True)))
-
-        self.unite("accounts", "0005_addresses_in_one_form")
-
-        for address, user in users.items():
-            user.refresh_from_db()
-            assert (user.email, user.is_email_verified) == (old[address], True)
-            assert Client().login(email=old[address], password=PASSWORD)
-
-    def test_an_address_whose_mails_went_to_another_domain_is_verified_no_longer(self) -> None:
-        (user,) = self.make_users(**{"ann@straße.example": "ann@straße.example"}).values()
-
-        self.unite("accounts", "0005_addresses_in_one_form")
-
-        user.refresh_from_db()
-        assert (user.email, user.is_email_verified) == ("ann@xn--strae-oqa.example", False)
-
-    def test_two_accounts_that_become_one_are_named_and_nothing_is_changed(self) -> None:
-        users = self.make_users(**{"zoe@example.com\u200b": "", "zoe@example.com": "", "Ann@example.com": ""})
-
-        with pytest.raises(Exception, match=r"zoe@example.com: 'zoe@example.com\\u200b' \(id \d+\), 'zoe@example.com'"):
-            self.unite("accounts", "0005_addresses_in_one_form")
-
-        assert set(User.objects.values_list("email", flat=True)) == set(users)
-
-    def test_an_order_keeps_its_mailbox(self) -> None:
-        order, other = make_order(), make_order(email="bob@example.com")
-        Order.objects.filter(pk=order.pk).update(email="ann@straße.example")
-
-        self.unite("orders", "0013_addresses_in_one_form")
-
-        assert dict(Order.objects.values_list("pk", "email")) == {
-            order.pk: "ann@xn--strae-oqa.example",
-            other.pk: "bob@example.com",
-        }

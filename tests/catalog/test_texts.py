@@ -3,12 +3,10 @@
 import json
 import unicodedata
 from collections.abc import Callable
-from importlib import import_module
 from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
-from django.apps import apps
 from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import IntegrityError, connection, transaction
@@ -255,54 +253,3 @@ def test_the_database_refuses_another_form(column: str) -> None:
         transaction.atomic(),
     ):
         cursor.execute(update, [NFD, product.pk])
-
-
-class TestMigration:
-    """Texts of old, with the constraints off."""
-
-    @pytest.fixture(autouse=True)
-    def _without_constraints(self, db: None) -> None:
-        with connection.cursor() as cursor:
-            for column in ("sku", "name"):
-                cursor.execute(f"ALTER TABLE catalog_product DROP CONSTRAINT product_{column}_is_nfc")
-
-    def make_old(self, sku: str, *, name: str = "Mug", description: str = "") -> Product:
-        product = make_product(uuid4().hex)
-        with connection.cursor() as cursor:
-            update = "UPDATE catalog_product SET sku = %s, name = %s, description = %s WHERE id = %s"
-            cursor.execute(update, [sku, name, description, product.pk])
-        return product
-
-    def unite(self) -> None:
-        import_module("catalog.migrations.0008_texts_in_one_form").unite(apps, None)
-
-    def test_a_product_keeps_its_texts_in_one_form(self, caplog: pytest.LogCaptureFixture) -> None:
-        old = self.make_old(f" {NFD}\u00a0\u200bx", name="The\u0301\nvert\u00a0!", description="e\u0301")
-        other = self.make_old("MUG", name="Mug")
-
-        self.unite()
-        with connection.cursor() as cursor:
-            for column in ("sku", "name"):
-                cursor.execute(
-                    f"ALTER TABLE catalog_product ADD CONSTRAINT x_{column} CHECK ({column} IS NFC NORMALIZED)"
-                )
-
-        old.refresh_from_db()
-        other.refresh_from_db()
-        assert (old.sku, old.name, old.description) == (f"{NFC} x", "Th\u00e9 vert\u00a0!", "\u00e9")
-        assert (other.sku, other.name) == ("MUG", "Mug")
-        assert f"product {old.pk} had the SKU" in caplog.text
-        assert f"product {other.pk}" not in caplog.text
-
-    def test_two_products_that_become_one_are_named_and_nothing_is_changed(self) -> None:
-        skus = [NFC, NFD, "CUP", "CUP\u200b", "POT\u00a01"]
-        for sku in skus:
-            self.make_old(sku)
-
-        with pytest.raises(Exception, match="share a SKU") as refusal:
-            self.unite()
-
-        for named in (r"'CAF\xc9-1' (id ", r"'CAFE\u0301-1' (id ", "'CUP' (id ", r"'CUP\u200b' (id "):
-            assert named in str(refusal.value)
-        assert "POT" not in str(refusal.value)
-        assert sorted(Product.objects.values_list("sku", flat=True)) == sorted(skus)

@@ -13,10 +13,10 @@ from django.utils import timezone
 
 from accounts.models import User
 from orders import limits, services
-from orders.basket import BasketLine
 from orders.checkout import TooManyUnpaid, place_order
 from orders.limits import TooManyCheckouts, limit_checkout
 from orders.models import Order, OrderEvent
+from orders.pricing import BasketLine
 from orders.services import cancel_order, claim_stuck_orders, finalize_order
 from payments.models import Payment
 from rate_limit import take_turn

@@ -15,7 +15,7 @@ from accounts.models import User
 from orders.models import Order
 from tests.builders import everything, make_order, make_product
 from tests.locks import end_our_session, holding, make_our_session_read_only
-from tests.orders.customer import assert_sent_to, fill_cart, open_checkout
+from tests.shop.customer import assert_sent_to, fill_cart, open_checkout
 
 pytestmark = pytest.mark.django_db(transaction=True)
 BODY = {"email": "ann@example.com", "lines": [{"sku": "MUG", "quantity": 2}], "payment_method": "pm_card_visa"}
@@ -125,7 +125,7 @@ def test_a_cart_that_can_not_be_saved_is_no_error_of_the_client(
 
 def test_a_session_that_was_deleted_meanwhile_is(staff: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     delete = Session.objects.all().delete
-    monkeypatch.setattr("orders.cart_views.messages.add_message", lambda *_: delete())
+    monkeypatch.setattr("shop.cart_views.messages.add_message", lambda *_: delete())
 
     assert staff.post("/cart/add/", {"sku": "MUG", "quantity": 2}).status_code == 400
 
@@ -227,7 +227,7 @@ def test_staff_are_told_which_order_was_busy(
 
     assert f"Not changed, the database is busy: {order.code}. Try again in a minute." in response.text
     assert everything() == before
-    assert [bool(record.exc_info) for record in caplog.records if record.name == "orders.admin_actions"] == [False]
+    assert [bool(record.exc_info) for record in caplog.records if record.name == "backoffice.order_actions"] == [False]
 
 
 def test_an_export_that_can_not_begin_says_to_try_again(staff: Client, order: Order) -> None:

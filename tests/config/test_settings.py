@@ -33,7 +33,7 @@ WRONG = [
     ("STRIPE_TIMEOUT", "nan"),
     *(
         (name, value)
-        for name in ("ORDER_EXPIRES_AFTER", "SWEEP_MAX_ATTEMPTS", "PAYMENT_MAX_ATTEMPTS", "AUDIT_DAYS", "LIMIT_WINDOW")
+        for name in ("ORDER_EXPIRES_AFTER", "ORDER_MAX_SWEEPS", "PAYMENT_MAX_REQUESTS", "AUDIT_DAYS", "LIMIT_WINDOW")
         for value in ("an hour", "0", "-1", "1.5", "10000000000")
     ),
     *((name, value) for name in ("SHOP_MAX_QUANTITY", "SHOP_MAX_LINES") for value in ("0", "-5", "many")),

@@ -328,7 +328,7 @@ POINTS = [
     Point(
         name="cancel.committed",
         words="staff cancel an order: committed, not answered",
-        target="orders.admin_actions.cancel_order",
+        target="backoffice.order_actions.cancel_order",
         moment="after",
         process="web",
         left=Left("CANCELLED", "CANCELLED", "RELEASED RESERVED"),

@@ -10,7 +10,9 @@ from accounts.models import User
 from catalog.models import Product
 from catalog.services import InsufficientStock
 from orders import checkout
-from orders.basket import (
+from orders.checkout import CheckoutKeyReused, TooManyUnpaid, place_order
+from orders.models import CROCKFORD, Order, OrderEvent, make_code
+from orders.pricing import (
     BasketLine,
     CheckoutRefused,
     NotForSale,
@@ -19,8 +21,6 @@ from orders.basket import (
     TotalTooLarge,
     UnknownProduct,
 )
-from orders.checkout import CheckoutKeyReused, TooManyUnpaid, place_order
-from orders.models import CROCKFORD, Order, OrderEvent, make_code
 from orders.services import cancel_order
 from payments.models import Payment
 from tests.builders import answer_payment, everything, make_order, make_product, stock_of

@@ -8,14 +8,14 @@ from django.db import OperationalError
 from django.test import Client
 
 from accounts.models import User
-from orders.basket import PriceChanged
 from orders.checkout import CheckoutKeyReused
 from orders.limits import TooManyCheckouts, TooManyDeclines, limit_checkout
 from orders.models import Order
+from orders.pricing import PriceChanged
 from payments.models import Payment
 from rate_limit import read_turns
 from tests.builders import answer_payment, everything, make_order, make_product, stock_of
-from tests.orders.customer import fill_cart, open_checkout
+from tests.shop.customer import fill_cart, open_checkout
 from tests.windows import move_back
 
 pytestmark = pytest.mark.django_db

@@ -73,7 +73,7 @@ def test_a_mail_that_fails_is_tried_again_later_with_the_same_message_id(
         broken.setattr(EmailMessage, "send", fail)
         assert send_due_mails() == 0
     owed = OrderMail.objects.get()
-    assert (owed.attempts, owed.sent_at) == (1, None)
+    assert (owed.tries, owed.sent_at) == (1, None)
     assert owed.send_after > timezone.now()
 
     assert send_due_mails() == 0  # not due yet
@@ -105,7 +105,7 @@ def test_a_mail_that_cannot_go_out_holds_up_no_other(
 
     assert send_due_mails() == 2
 
-    assert list(OrderMail.objects.filter(sent_at=None).values_list("order", "attempts")) == [(bad.pk, 1)]
+    assert list(OrderMail.objects.filter(sent_at=None).values_list("order", "tries")) == [(bad.pk, 1)]
     assert f"of {bad.code} can't be made or sent" in caplog.text
 
 
@@ -114,7 +114,7 @@ def test_a_mail_is_claimed_when_its_turn_comes_however_slow_the_others_are(monke
     unclaimed = []
 
     def count(_: EmailMessage, **__: object) -> int:
-        unclaimed.append(OrderMail.objects.filter(attempts=0).count())
+        unclaimed.append(OrderMail.objects.filter(tries=0).count())
         return 1
 
     for _ in range(3):
@@ -137,7 +137,7 @@ def test_a_mail_waits_by_the_databases_clock_though_ours_is_slow(monkeypatch: py
 
     assert [send_due_mails(), send_due_mails()] == [0, 0]
 
-    assert OrderMail.objects.get().attempts == 1
+    assert OrderMail.objects.get().tries == 1
 
 
 @pytest.mark.django_db

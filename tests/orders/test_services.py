@@ -146,8 +146,8 @@ def make_order_in_review() -> Order:
     """Swept and asked for as often as may be."""
     order = make_order()
     answer_payment(order, Answer.SENT)
-    Payment.objects.filter(pk=order.payment_id).update(attempts=200)
-    Order.objects.filter(pk=order.pk).update(needs_review=True, review_reason="swept 20 times", attempts=21)
+    Payment.objects.filter(pk=order.payment_id).update(requests=200)
+    Order.objects.filter(pk=order.pk).update(needs_review=True, review_reason="swept 20 times", sweeps=21)
     return order
 
 
@@ -157,8 +157,8 @@ def test_a_customers_cancellation_ends_no_review() -> None:
     order = cancel_order(code=code, reason=Reason.CUSTOMER)
 
     assert (order.status, order.cancel_reason) == ("PENDING", "customer")
-    assert (order.needs_review, order.review_reason, order.attempts) == (True, "swept 20 times", 21)
-    assert order.payment.attempts == 200
+    assert (order.needs_review, order.review_reason, order.sweeps) == (True, "swept 20 times", 21)
+    assert order.payment.requests == 200
 
 
 def test_a_cancellation_by_staff_ends_the_review_and_has_the_provider_asked_again() -> None:
@@ -167,8 +167,8 @@ def test_a_cancellation_by_staff_ends_the_review_and_has_the_provider_asked_agai
     order = cancel_order(code=code, reason=Reason.STAFF)
 
     assert (order.status, order.cancel_reason) == ("PENDING", "staff")
-    assert (order.needs_review, order.review_reason, order.attempts) == (False, "", 0)
-    assert order.payment.attempts == 0
+    assert (order.needs_review, order.review_reason, order.sweeps) == (False, "", 0)
+    assert order.payment.requests == 0
 
 
 def test_mark_reviewed_has_the_provider_asked_again() -> None:
@@ -177,8 +177,8 @@ def test_mark_reviewed_has_the_provider_asked_again() -> None:
 
     order = mark_reviewed(code=code, actor=staff, note="The provider was down.")
 
-    assert (order.needs_review, order.review_reason, order.attempts) == (False, "", 0)
-    assert order.payment.attempts == 0
+    assert (order.needs_review, order.review_reason, order.sweeps) == (False, "", 0)
+    assert order.payment.requests == 0
 
 
 def test_an_order_that_was_paid_before_its_cancellation_is_confirmed() -> None:
@@ -214,7 +214,7 @@ def test_claim_stuck_orders_takes_what_is_due_once_and_pushes_its_next_time_on()
     assert claim_stuck_orders() == []
 
     due.refresh_from_db()
-    assert due.attempts == 1
+    assert due.sweeps == 1
     assert due.sweep_after
     assert due.sweep_after > timezone.now()
     assert [event.kind for event in due.events.all()] == ["placed", "swept"]
@@ -251,7 +251,7 @@ def test_claim_stuck_orders_waits_longer_each_time_but_never_past_the_deadline(s
 
 def sweep_until_review(order: Order, settings: LazySettings, *, fails: bool = False) -> Order:
     """Claimed as often as it takes; fails: and finalized each time, in vain."""
-    settings.SWEEP_MAX_ATTEMPTS = 3
+    settings.ORDER_MAX_SWEEPS = 3
     for _ in range(4):
         Order.objects.filter(pk=order.pk, sweep_after__isnull=False).update(sweep_after=timezone.now())
         claimed = claim_stuck_orders()
@@ -306,7 +306,7 @@ def test_an_order_that_is_paid_and_does_not_end_is_left_to_a_person(settings: La
 
 
 def test_an_order_that_was_finalized_in_vain_is_not_given_up_before_a_person_is_told(settings: LazySettings) -> None:
-    settings.SWEEP_MAX_ATTEMPTS = 3
+    settings.ORDER_MAX_SWEEPS = 3
     order = make_order()
     answer_payment(order, Answer.CANCELLED)
     poison(order)
@@ -361,7 +361,7 @@ def test_the_sweep_comes_back_soon_after_the_first_cancel_of_an_expired_order(se
     settings.SWEEP_AFTER, settings.SWEEP_AFTER_MAX = 20, 600
     past = timezone.now() - timedelta(seconds=5)
     make_order()
-    Order.objects.update(attempts=6, sweep_after=past, expires_at=past)
+    Order.objects.update(sweeps=6, sweep_after=past, expires_at=past)
 
     [first] = claim_stuck_orders()
     Order.objects.update(sweep_after=timezone.now())
@@ -379,13 +379,13 @@ def test_an_endless_error_message_does_not_stop_the_sweep_of_others(settings: La
     sweep_until_review(order, settings)
 
     other.refresh_from_db()
-    assert other.attempts == 1
+    assert other.sweeps == 1
 
 
 def test_cancel_order_ends_the_review_as_well() -> None:
     order = make_order()
     answer_payment(order, Answer.SENT)
-    Order.objects.update(needs_review=True, attempts=20)
+    Order.objects.update(needs_review=True, sweeps=20)
 
     order = cancel_order(code=order.code, reason=Reason.STAFF)
 
@@ -395,14 +395,14 @@ def test_cancel_order_ends_the_review_as_well() -> None:
 
 def test_resume_order_lets_the_sweep_take_it_up_again() -> None:
     order = make_order()
-    Order.objects.update(needs_review=True, review_reason="swept too often", attempts=9, sweep_after=None)
-    Payment.objects.update(attempts=200)
+    Order.objects.update(needs_review=True, review_reason="swept too often", sweeps=9, sweep_after=None)
+    Payment.objects.update(requests=200)
 
     resume_order(code=order.code)
 
     assert claimed() == [(order.code, False)]
     order.refresh_from_db()
-    assert (order.attempts, order.needs_review, order.payment.attempts) == (1, False, 0)
+    assert (order.sweeps, order.needs_review, order.payment.requests) == (1, False, 0)
     assert [event.kind for event in order.events.all()] == ["placed", "resumed", "swept"]
 
 
@@ -456,7 +456,7 @@ def test_mark_reviewed_lets_an_order_be_swept_as_often_as_at_first(settings: Laz
 
     order = mark_reviewed(code=order.code, actor=actor, note="The bank is down.")
 
-    assert (order.needs_review, order.review_reason, order.attempts, order.finalize_attempts) == (False, "", 0, 0)
+    assert (order.needs_review, order.review_reason, order.sweeps, order.finalize_attempts) == (False, "", 0, 0)
     assert order.sweep_after == before.sweep_after
     event = order.events.latest("pk")
     assert (event.kind, event.actor, event.data) == ("reviewed", actor, {"note": "The bank is down."})

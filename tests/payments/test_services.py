@@ -67,7 +67,7 @@ def test_charge_payment_takes_the_money_and_writes_it_down(reference: str) -> No
     charge_payment(reference=reference)
 
     payment = Payment.objects.get()
-    assert (payment.status, payment.attempts) == (Status.SUCCEEDED, 1)
+    assert (payment.status, payment.requests) == (Status.SUCCEEDED, 1)
     assert payment.provider_id is not None
     assert charged(reference) == [1234]
 
@@ -125,7 +125,7 @@ def test_charge_payment_while_the_provider_is_down_stays_sent_and_takes_nothing(
 
 
 def test_the_provider_is_asked_so_often_and_no_more(provider: Provider, reference: str, settings: LazySettings) -> None:
-    settings.PAYMENT_MAX_ATTEMPTS = 2
+    settings.PAYMENT_MAX_REQUESTS = 2
     make_payment(reference=reference)
     provider.control(fault="down")
     for _ in range(2):
@@ -299,7 +299,7 @@ class WatchedGateway(StripeGateway):
         resume_payment(reference=request.reference)
         charge_payment(reference=request.reference)
         during = row(request.reference)
-        assert during == {**before, "attempts": 0, "cancel_requested_at": during["cancel_requested_at"]}
+        assert during == {**before, "requests": 0, "cancel_requested_at": during["cancel_requested_at"]}
         return super().charge(request)
 
 
@@ -356,7 +356,7 @@ def test_the_mark_of_a_killed_process_names_it_and_holds_for_the_time_of_its_req
     land(reference)
     charge_payment(reference=reference)
     after = row(reference)
-    assert (after["status"], after["attempts"]) == ("SUCCEEDED", 2)
+    assert (after["status"], after["requests"]) == ("SUCCEEDED", 2)
     assert (after["in_flight_until"], after["in_flight_by"]) == (None, "")
 
 

@@ -1,0 +1,72 @@
+"""Figures for Prometheus: what waits, what is stuck, and what the last audit said. All from the database, all cheap."""
+
+from collections.abc import Iterable
+
+from django.conf import settings
+from django.db.models.functions import Now
+from django.http import HttpRequest, HttpResponse, HttpResponseForbidden
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from accounts.tokens import shows_token
+from audit.liveness import Liveness, check_liveness, measure_age
+from audit.models import AuditRun
+from orders.models import Order
+from payments.models import Payment
+
+
+class OrderCollector(Collector):
+    def collect(self) -> Iterable[Metric]:
+        pending = Order.objects.filter(status=Order.Status.PENDING)
+        unknown = Payment.objects.filter(status=Payment.Status.SENT)
+        yield GaugeMetricFamily("orderly_orders_pending", "Orders without an end yet.", pending.count())
+        yield GaugeMetricFamily(
+            "orderly_orders_stuck", "Pending orders due for a sweep.", pending.filter(sweep_after__lte=Now()).count()
+        )
+        yield GaugeMetricFamily(
+            "orderly_orders_needs_review", "Orders that wait for a person.", pending.filter(needs_review=True).count()
+        )
+        yield GaugeMetricFamily("orderly_payments_unknown", "Payments sent, and not answered yet.", unknown.count())
+        if run := AuditRun.objects.annotate(age=measure_age("created_at")).first():
+            age = run.age.total_seconds()
+            yield GaugeMetricFamily("orderly_audit_ok", "Whether the last audit was clean.", int(run.ok))
+            yield GaugeMetricFamily("orderly_audit_age_seconds", "How long ago the last audit was.", age)
+        yield from describe_liveness(check_liveness())
+
+
+def describe_liveness(found: Liveness) -> Iterable[Metric]:
+    yield GaugeMetricFamily(
+        "orderly_alive", "Whether orders are charged and finalized and every scheduled task runs.", not found.troubles
+    )
+    yield GaugeMetricFamily(
+        "orderly_oldest_uncharged_seconds", "The oldest order nobody has asked the provider about.", found.uncharged
+    )
+    yield GaugeMetricFamily(
+        "orderly_oldest_unfinalized_seconds", "The oldest answer whose order is still pending.", found.unfinalized
+    )
+    yield label_tasks("orderly_tick_age_seconds", "How long ago a scheduled task came to its end.", found.ticks)
+    yield label_tasks(
+        "orderly_clock_skew_seconds", "How far its worker's clock was ahead of the database's.", found.clock_skews
+    )
+
+
+def label_tasks(name: str, words: str, values: dict[str, float]) -> Metric:
+    family = GaugeMetricFamily(name, words, labels=["task"])
+    for task, value in values.items():
+        family.add_metric([task], value)
+    return family
+
+
+def show_metrics(request: HttpRequest) -> HttpResponse:
+    if not may_see_metrics(request):
+        return HttpResponseForbidden("Send the METRICS_TOKEN as a bearer token.\n", content_type="text/plain")
+    registry = CollectorRegistry()
+    registry.register(OrderCollector())
+    return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+
+def may_see_metrics(request: HttpRequest) -> bool:
+    if not settings.METRICS_TOKEN:
+        return bool(settings.LOCAL)
+    return shows_token(request, [settings.METRICS_TOKEN])

@@ -1,0 +1,60 @@
+"""What staff see at a glance. Each figure is read from a window of an index, so it is cheap on a million orders."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.conf import settings
+from django.db.models import F, QuerySet
+from django.utils import timezone
+
+from audit.models import AuditRun
+from backoffice.charts import Chart
+from backoffice.figures import (
+    Figure,
+    count_repairs,
+    count_waiting,
+    describe_audit,
+    describe_liveness,
+    describe_reconciliation,
+    describe_times,
+)
+from backoffice.trends import draw_money, draw_orders, draw_times, read_times_to_confirm
+from catalog.models import Stock
+
+SHORTEST = 10  # products in the list of what runs out
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dashboard:
+    figures: list[Figure]
+    charts: list[Chart]
+    running_out: list[Stock]
+    low_stock: int
+    read_at: datetime
+
+
+def read_dashboard() -> Dashboard:
+    now = timezone.now()
+    times = read_times_to_confirm(now)
+    audit = AuditRun.objects.first()
+    return Dashboard(
+        figures=[
+            describe_liveness(),
+            *count_waiting(),
+            *describe_times(times),
+            count_repairs(now),
+            describe_audit(audit, now),
+            describe_reconciliation(audit),
+        ],
+        charts=[draw_orders(now), *draw_money(now), draw_times(now, times)],
+        running_out=list(find_low_stock()[:SHORTEST]),
+        low_stock=settings.SHOP_LOW_STOCK,
+        read_at=now,
+    )
+
+
+def find_low_stock() -> QuerySet[Stock]:
+    """What is for sale and has SHOP_LOW_STOCK units left or fewer, the least first."""
+    left = F("on_hand") - F("reserved")
+    low = Stock.objects.alias(left=left).filter(product__active=True, left__lte=settings.SHOP_LOW_STOCK)
+    return low.select_related("product").order_by("left", "pk")

@@ -1,0 +1,112 @@
+"""The numbers on the dashboard, each with its words."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db.models import Count, Q
+from django.db.models.functions import Now
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from audit.invariants import CHECKS
+from audit.liveness import check_liveness
+from audit.models import AuditRun
+from orders.models import Order, OrderEvent
+from payments.models import Payment
+
+MINUTE, HOUR, DAY = 60, 3600, 86_400  # in seconds
+RECONCILED = {check.detail for check in CHECKS if check.ledger}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A number with its words, and what it links to: the order list with a `filter`, or the run of an `audit`."""
+
+    title: str
+    value: str
+    filter: str = ""
+    audit: int | None = None
+    alarm: bool = False
+
+
+def count_waiting() -> Iterator[Figure]:
+    counts = Order.objects.filter(status=Order.Status.PENDING).aggregate(
+        pending=Count("pk"),
+        stuck=Count("pk", filter=Q(sweep_after__lte=Now())),
+        review=Count("pk", filter=Q(needs_review=True)),
+        given_up=Count("pk", filter=Q(sweep_after=None)),
+    )
+    unknown = Payment.objects.filter(status=Payment.Status.SENT).count()
+    yield Figure(title=_("Pending"), value=format_count(counts["pending"]), filter="status__exact=PENDING")
+    yield Figure(title=_("Stuck"), value=format_count(counts["stuck"]), filter="attention=stuck")
+    yield Figure(title=_("Payment unknown"), value=format_count(unknown), filter="attention=unknown")
+    for title, name in [(_("Needs review"), "review"), (_("Given up"), "given_up")]:
+        count = counts[name]
+        yield Figure(title=title, value=format_count(count), filter=f"attention={name}", alarm=count > 0)
+
+
+def count_repairs(now: datetime) -> Figure:
+    swept = OrderEvent.objects.filter(kind=OrderEvent.Kind.SWEPT, created_at__gte=now - timedelta(hours=24))
+    counts = swept.aggregate(
+        orders=Count("order", distinct=True),
+        final=Count("order", distinct=True, filter=~Q(order__status=Order.Status.PENDING)),
+    )
+    value = _("%(orders)s (%(final)s final)") % {name: format_count(count) for name, count in counts.items()}
+    return Figure(title=_("Swept in 24 hours"), value=value)
+
+
+def describe_liveness() -> Figure:
+    troubles = check_liveness().troubles
+    return Figure(title=_("Processes"), value=" ".join(troubles) or _("at work"), alarm=bool(troubles))
+
+
+def describe_audit(run: AuditRun | None, now: datetime) -> Figure:
+    if run is None:
+        return Figure(title=_("Last audit"), value=_("never"))  # if it is overdue, the liveness says so
+    age = (now - run.created_at).total_seconds()
+    value = (_("clean, %(age)s ago") if run.ok else _("NOT clean, %(age)s ago")) % {"age": format_seconds(age)}
+    late = age > 3 * settings.AUDIT_EVERY
+    return Figure(title=_("Last audit"), value=value, audit=run.pk, alarm=late or not run.ok)
+
+
+def describe_reconciliation(run: AuditRun | None) -> Figure:
+    """What the last audit found when it held the orders against the provider's ledger."""
+    title = _("Reconciled with the provider")
+    if run is None:
+        return Figure(title=title, value=_("never"))
+    if "error" in run.report:
+        return Figure(title=title, value=_("the provider could not be asked"), audit=run.pk, alarm=True)
+    wrong = [found for found in run.report["violations"] if found["detail"] in RECONCILED]
+    differences = len({code for found in wrong for code in found["codes"]})
+    charges = run.report["checked"]["charges"]
+    compared = ngettext("%(count)s charge", "%(count)s charges", charges) % {"count": format_count(charges)}
+    differ = ngettext("%(count)s difference", "%(count)s differences", differences) % {
+        "count": format_count(differences)
+    }
+    return Figure(title=title, value=f"{compared}, {differ}", audit=run.pk, alarm=differences > 0)
+
+
+def describe_times(times: dict[datetime | None, list[float]]) -> Iterator[Figure]:
+    for number, title in enumerate([_("Time to confirm, p50"), _("Time to confirm, p95")]):
+        seconds = times[None][number] if None in times else None
+        yield Figure(title=title, value="-" if seconds is None else format_seconds(seconds))
+
+
+def format_count(count: float) -> str:
+    return number_format(count, force_grouping=True)
+
+
+def format_seconds(seconds: float) -> str:
+    """As short as it can be read: 0.4 s, 12 s, 3 min, 2 h, 5 days."""
+    if seconds >= 2 * DAY:
+        days = round(seconds / DAY)
+        return ngettext("%(days)s day", "%(days)s days", days) % {"days": format_count(days)}
+    if seconds >= 2 * HOUR:
+        return _("%(hours)s h") % {"hours": round(seconds / HOUR)}
+    if seconds >= 2 * MINUTE:
+        return _("%(minutes)s min") % {"minutes": round(seconds / MINUTE)}
+    number = number_format(round(seconds, 1), 1) if seconds < 10 else str(round(seconds))
+    return _("%(seconds)s s") % {"seconds": number}

@@ -1,0 +1,41 @@
+"""What staff see of payments: everything, and nothing to change. Only the provider's answer changes a payment."""
+
+from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
+
+from backoffice.read_only import ReadOnlyAdmin
+from money import format_money
+from payments.models import Payment
+
+ANSWER = [
+    "sent_at",
+    "cancel_requested_at",
+    "in_flight_until",
+    "in_flight_by",
+    "answered_at",
+    "only_refused",
+    "provider_id",
+    "decline_code",
+    "last_error",
+]
+
+
+@admin.register(Payment)
+class PaymentAdmin(ReadOnlyAdmin):
+    list_display = ["reference", "money", "status", "requests", "provider_id", "sent_at", "last_error"]
+    list_filter = ["status", "created_at"]
+    sortable_by = ["reference", "provider_id"]  # what has an index
+    search_fields = ["reference__startswith", "provider_id__exact"]
+    search_help_text = _("The reference, from its beginning, or the whole id at the provider.")
+    ordering = ["-created_at"]
+    fieldsets = [
+        (None, {"fields": ["reference", "money", "status", "created_at"]}),
+        (_("Provider"), {"fields": ["payment_method", "requests", *ANSWER]}),
+    ]
+
+    class Media:
+        css = {"all": ["backoffice/payments.css"]}
+
+    @admin.display(description=_("amount"))
+    def money(self, payment: Payment) -> str:
+        return format_money(payment.amount, payment.currency)

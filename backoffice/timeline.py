@@ -1,0 +1,143 @@
+"""An order's life as staff read it: everything that happened, in time order."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from catalog.models import StockMovement
+from money import format_money
+from orders.models import Order, OrderEvent, OrderMail
+from payments.models import Payment
+
+MOST_PRODUCTS = 5  # named in one entry; the ledger has them all
+NOTE = "note"  # of an event: what its actor wrote
+
+PAYMENT_STANDS = {
+    Payment.Status.PENDING: gettext_lazy("Never sent to the provider."),
+    Payment.Status.SENT: gettext_lazy("Sent, and not known yet: the provider may have taken the money or not."),
+    Payment.Status.SUCCEEDED: gettext_lazy("The money was taken."),
+    Payment.Status.DECLINED: gettext_lazy("Declined: nothing was taken."),
+    Payment.Status.CANCELLED: gettext_lazy("Cancelled: nothing was taken, and nothing can be."),
+}
+ANSWERS = {
+    Payment.Status.SUCCEEDED: gettext_lazy("The money was taken: %(provider_id)s."),
+    Payment.Status.DECLINED: gettext_lazy("The card was declined: %(decline_code)s."),
+    Payment.Status.CANCELLED: gettext_lazy("Cancelled at the provider: nothing was taken, and nothing can be."),
+}
+REASONS: dict[object, object] = dict(Order.CancelReason.choices)
+DETAILS = {
+    "total": gettext_lazy("total: %(value)s"),
+    "reason": gettext_lazy("reason: %(value)s"),
+    "sweep": gettext_lazy("sweep: %(value)s"),
+}
+TOLD = {
+    OrderMail.Kind.CONFIRMED: gettext_lazy("%(email)s was told that the order is confirmed."),
+    OrderMail.Kind.CANCELLED: gettext_lazy("%(email)s was told that the order is cancelled."),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """Something that happened. `note`: why, in the actor's own words."""
+
+    when: datetime
+    source: str
+    what: str
+    actor: str = ""
+    note: str = ""
+
+
+def read_timeline(order: Order) -> list[Entry]:
+    """The order's events, its payment, stock movements and mails, oldest first."""
+    entries = [*_read_events(order), *_read_payment(order.payment), *_read_movements(order), *_read_mails(order)]
+    return sorted(entries, key=lambda entry: entry.when)  # stable: what has one time stays in the order above
+
+
+def describe_payment(payment: Payment) -> str:
+    """How it stands; while that is unknown also how often the provider was asked, and the last error."""
+    stands = [str(PAYMENT_STANDS[Payment.Status(payment.status)])]
+    if payment.status == Payment.Status.SENT:
+        stands += [*_count_requests(payment), *_tell_error(payment)]
+    return " ".join(stands)
+
+
+def describe_event(event: OrderEvent) -> str:
+    """The event in words, such as: Cancelled (reason: Card declined)."""
+    details = []
+    for name, value in event.data.items():
+        if value and name != NOTE:
+            detail = DETAILS.get(name) or f"{name}: %(value)s"
+            details.append(detail % {"value": _describe_value(event, name, value)})
+    return f"{event.get_kind_display()} ({', '.join(details)})" if details else event.get_kind_display()
+
+
+def _describe_value(event: OrderEvent, name: str, value: object) -> str:
+    if name == "total":
+        return format_money(int(str(value)), event.order.currency)
+    return str(REASONS.get(value, value))
+
+
+def _read_events(order: Order) -> Iterator[Entry]:
+    for event in order.events.select_related("actor", "order"):
+        actor, note = str(event.actor or ""), event.data.get(NOTE, "")
+        yield Entry(when=event.created_at, source=_("Order"), what=describe_event(event), actor=actor, note=note)
+
+
+def _read_payment(payment: Payment) -> Iterator[Entry]:
+    if payment.sent_at:
+        what = _("First sent to the provider (%(key)s).") % {"key": payment.key}
+        yield Entry(when=payment.sent_at, source=_("Payment"), what=what)
+    if payment.answered_at:
+        yield Entry(when=payment.answered_at, source=_("Payment"), what=_describe_answer(payment))
+
+
+def _describe_answer(payment: Payment) -> str:
+    if payment.sent_at is None:
+        return _("Cancelled before it was sent to the provider.")
+    answer = ANSWERS[Payment.Status(payment.status)]
+    names = {"provider_id": payment.provider_id, "decline_code": payment.decline_code}
+    return " ".join([answer % names, *_count_requests(payment), *_tell_error(payment)])
+
+
+def _count_requests(payment: Payment) -> list[str]:
+    if not payment.requests:  # counted from zero since somebody let it be asked again
+        return []
+    text = ngettext(
+        "The provider was asked %(count)s time.", "The provider was asked %(count)s times.", payment.requests
+    )
+    return [text % {"count": payment.requests}]
+
+
+def _tell_error(payment: Payment) -> list[str]:
+    return [_("Last error: %(error)s") % {"error": payment.last_error}] if payment.last_error else []
+
+
+def _read_movements(order: Order) -> Iterator[Entry]:
+    movements = StockMovement.objects.filter(reference=order.code).select_related("stock__product", "actor")
+    for (kind, actor), group in groupby(movements.order_by("pk"), lambda movement: (movement.kind, movement.actor)):
+        moved = list(group)
+        names = {
+            "kind": StockMovement.Kind(kind).label,
+            "products": ", ".join(f"{item.quantity} x {item.stock.product.sku}" for item in moved[:MOST_PRODUCTS]),
+            "more": len(moved) - MOST_PRODUCTS,
+        }
+        what = _("%(kind)s: %(products)s")
+        if len(moved) > MOST_PRODUCTS:
+            what = ngettext(
+                "%(kind)s: %(products)s and %(more)s more product",
+                "%(kind)s: %(products)s and %(more)s more products",
+                len(moved) - MOST_PRODUCTS,
+            )
+        yield Entry(when=moved[0].created_at, source=_("Stock"), what=what % names, actor=str(actor or ""))
+
+
+def _read_mails(order: Order) -> Iterator[Entry]:
+    for mail in order.mails.exclude(sent_at=None):
+        told = TOLD[OrderMail.Kind(mail.kind)] % {"email": order.email}
+        tries = ngettext("It took %(count)s try.", "It took %(count)s tries.", mail.tries) % {"count": mail.tries}
+        what = f"{told} {tries}" if mail.tries > 1 else told
+        yield Entry(when=mail.sent_at or mail.created_at, source=_("Mail"), what=what)

@@ -1,0 +1,99 @@
+"""The order's page, which tells how it stands until it ends, and a customer's orders."""
+
+import logging
+from http import HTTPStatus
+from typing import Any, cast
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.db import Error
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils.cache import get_conditional_response, patch_cache_control
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts.models import User
+from database_errors import describe, is_passing
+from orders.models import Order
+from orders.services import OrderIsFinal, cancel_order
+from shop import cart
+from shop.history import find_orders
+from shop.status import describe_order
+
+logger = logging.getLogger(__name__)
+
+ORDERS_PER_PAGE = 20
+
+
+@require_safe
+def show_order(request: HttpRequest, *, code: str) -> HttpResponse:
+    order = _get_order(code)
+    context = {**_describe(request, order), "lines": order.lines.all()}
+    return _keep_private(render(request, "shop/order_detail.html", context))
+
+
+@require_safe
+def show_status(request: HttpRequest, *, code: str) -> HttpResponse:
+    """The part of the order's page that changes, for htmx to poll: 304 until it does, and no poll once it is final."""
+    order = _get_order(code)
+    context = _describe(request, order)
+    response = _keep_private(render(request, "shop/_status.html", context))
+    response["ETag"] = etag = context["status"].etag
+    return cast(HttpResponse, get_conditional_response(request, etag=etag, response=response))
+
+
+@require_POST
+def cancel(request: HttpRequest, *, code: str) -> HttpResponse:
+    order = _get_order(code)
+    try:
+        actor = request.user if isinstance(request.user, User) else None
+        cancel_order(code=order.code, reason=Order.CancelReason.CUSTOMER, actor=actor)
+    except OrderIsFinal:
+        messages.info(request, _("It was too late to cancel: this order had already ended."))
+    except Error as error:  # a row is busy, or the order's end fails: nothing was changed
+        logger.error("%s could not be cancelled: %s", order.code, describe(error), exc_info=not is_passing(error))
+        messages.error(request, _("We could not cancel it just now. Try again in a minute."))
+    return see_order(order)
+
+
+@require_POST
+def order_again(request: HttpRequest, *, code: str) -> HttpResponse:
+    """Refill the cart with what a cancelled order asked for and go to the checkout; once it is placed, to its order."""
+    order = _get_order(code)
+    if again := cart.find_again(request.session, order=order):  # from an old tab: it would be bought twice
+        return see_order(again)
+    if order.status == Order.Status.CANCELLED:
+        cart.refill_cart(request.session, order=order)
+        return redirect("checkout")
+    return see_order(order)
+
+
+@login_required
+@require_safe
+def list_orders(request: HttpRequest) -> HttpResponse:
+    orders = find_orders(user=cast(User, request.user)).select_related("payment")
+    page = Paginator(orders, ORDERS_PER_PAGE).get_page(request.GET.get("page"))
+    rows = [(order, describe_order(order)) for order in page]
+    return _keep_private(render(request, "shop/order_list.html", {"page": page, "rows": rows}))
+
+
+def _describe(request: HttpRequest, order: Order) -> dict[str, Any]:
+    return {"order": order, "status": describe_order(order), "again": cart.find_again(request.session, order=order)}
+
+
+def _get_order(code: str) -> Order:
+    return get_object_or_404(Order.objects.select_related("payment"), code=code)
+
+
+def see_order(order: Order) -> HttpResponse:
+    # 303: the browser asks with GET, also after a reload, and posts nothing again.
+    return HttpResponseRedirect(reverse("order", args=[order.code]), status=HTTPStatus.SEE_OTHER)
+
+
+def _keep_private(response: HttpResponse) -> HttpResponse:
+    patch_cache_control(response, private=True, no_cache=True)
+    response["X-Robots-Tag"] = "noindex"
+    return response

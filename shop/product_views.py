@@ -1,0 +1,41 @@
+"""The shop window: the list of products with its search, and each product's page."""
+
+from django.core.exceptions import ValidationError
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_safe
+
+from catalog.models import Product
+from catalog.search import MAX_COUNT, MAX_QUERY, count_products, find_products, read_page
+from catalog.texts import normalize, read_sku
+
+
+@require_safe
+def list_products(request: HttpRequest) -> HttpResponse:
+    query = normalize(request.GET.get("q", ""))[:MAX_QUERY].strip()
+    products = find_products(query)
+    page = read_page(products, before=_read_id(request, "before"), after=_read_id(request, "after"))
+    context = {"query": query, "page": page, "max_count": MAX_COUNT}
+    if query:
+        context["count"] = count_products(products)
+    return render(request, "shop/product_list.html", context)
+
+
+@require_safe
+def show_product(request: HttpRequest, *, slug: str, sku: str) -> HttpResponse:
+    try:
+        known = read_sku(sku)
+    except ValidationError as error:
+        raise Http404 from error
+    product = Product.objects.select_related("stock").filter(sku=known, active=True, stock__isnull=False).first()
+    if product is None:
+        raise Http404
+    if (slug, sku) != (product.slug or "-", product.sku):
+        return redirect(product, permanent=True)
+    most = min(product.stock.available, product.max_per_order)
+    return render(request, "shop/product_detail.html", {"product": product, "most": most})
+
+
+def _read_id(request: HttpRequest, name: str) -> int | None:
+    value = request.GET.get(name, "")
+    return int(value) if value.isascii() and value.isdigit() and len(value) < 19 else None

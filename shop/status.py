@@ -1,0 +1,139 @@
+"""What a customer is told of an order: nothing that its rows don't say."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.conf import settings
+from django.utils import timezone
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
+
+from orders.models import Order
+from payments.models import Payment
+
+Reason = Order.CancelReason
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderStatus:
+    """`tone` is wait, good, bad or care. `step` of the way: 1 reserved, 2 paying, 3 at the end. `poll` in seconds."""
+
+    title: str
+    text: str
+    tone: str
+    step: int
+    poll: int = 0  # 0: it stays as it is
+    may_cancel: bool = False
+    may_retry: bool = False
+
+    @property
+    def etag(self) -> str:
+        shown = (self.title, self.text, self.poll, self.may_cancel, get_language())
+        return f'"{hashlib.sha256(repr(shown).encode()).hexdigest()[:20]}"'
+
+    @property
+    def etag_header(self) -> str:
+        """For hx-headers: asked for with this, a status that has not changed is not swapped in and read out again."""
+        return json.dumps({"If-None-Match": self.etag})
+
+
+def describe_order(order: Order) -> OrderStatus:
+    """The order as its row and its payment's stand; read both in one query, or they tell of two moments."""
+    match order.status:
+        case Order.Status.CONFIRMED:
+            text = _("Your payment went through and your order is confirmed.")
+            return OrderStatus(title=_("Confirmed"), text=text, tone="good", step=3)
+        case Order.Status.CANCELLED:
+            return _describe_cancelled(order)
+        case _pending if order.needs_review:
+            return OrderStatus(
+                title=_("Our staff are checking this order"),
+                text=_("It is taking longer than it should. Do not pay again: we will tell you how it ends."),
+                tone="care",
+                step=2,
+                poll=30,
+            )
+        case _pending:
+            return _describe_pending(order)
+
+
+def _describe_cancelled(order: Order) -> OrderStatus:
+    declined = order.cancel_reason == Reason.CARD_DECLINED
+    texts = {
+        Reason.CARD_DECLINED: explain_decline(order.payment.decline_code),
+        Reason.EXPIRED: _("The payment did not go through in time."),
+        Reason.CUSTOMER: _("You cancelled this order."),
+        Reason.STAFF: _("We cancelled this order."),
+    }
+    untaken = order.payment.status in (Payment.Status.DECLINED, Payment.Status.CANCELLED)
+    if untaken:
+        money = _("No money was taken.")
+    else:
+        money = _("Your money is to be returned. Do not pay again; write to us if it does not arrive.")
+    return OrderStatus(
+        title=_("Card declined") if declined else _("Cancelled"),
+        text=f"{texts[Reason(order.cancel_reason)]} {money}",
+        tone="bad",
+        step=3,
+        may_retry=untaken,
+    )
+
+
+def _describe_pending(order: Order) -> OrderStatus:
+    payment, poll = order.payment, _poll_after(order)
+    match payment.status:
+        case Payment.Status.SUCCEEDED:
+            title, text = _("Paid"), _("Your payment went through. We are confirming the order.")
+        case Payment.Status.DECLINED:
+            title = _("Card declined")
+            text = f"{explain_decline(payment.decline_code)} " + _("No money was taken. We are cancelling the order.")
+            return OrderStatus(title=title, text=text, tone="bad", step=2, poll=poll)
+        case Payment.Status.CANCELLED:
+            title, text = _("Cancelling"), _("No money was taken. Your items are going back to the shelf.")
+        case Payment.Status.SENT if order.cancel_reason or order.expires_at <= timezone.now():
+            title = _("Stopping the payment")
+            text = _("If the payment has gone through already, the order is confirmed instead. Do not pay again.")
+            return OrderStatus(title=title, text=text, tone="care", step=2, poll=poll)
+        case Payment.Status.SENT if _is_overdue(payment):
+            title = _("We are checking with your bank")
+            text = _("Its answer has not come yet. Do not pay again: you can't be charged twice for this order.")
+            return OrderStatus(title=title, text=text, tone="care", step=2, poll=poll, may_cancel=True)
+        case Payment.Status.SENT:
+            title, text = _("Paying"), _("We are asking your bank.")
+            return OrderStatus(title=title, text=text, tone="wait", step=2, poll=poll, may_cancel=True)
+        case _unsent:
+            title, text = _("Reserved"), _("Your items are put aside for you. The payment has not begun yet.")
+            return OrderStatus(title=title, text=text, tone="wait", step=1, poll=poll, may_cancel=True)
+    return OrderStatus(title=title, text=text, tone="wait", step=2, poll=poll)
+
+
+def explain_decline(code: str) -> str:
+    """The provider's decline code in words that help; a stolen card is not told what it is.
+
+    https://docs.stripe.com/declines/codes
+    """
+    words = {
+        "insufficient_funds": _("Your card was declined: there is not enough money on it."),
+        "expired_card": _("Your card was declined: it has expired."),
+        "incorrect_cvc": _("Your card was declined: the security code is not right."),
+        "processing_error": _("Your bank could not process the card just now."),
+        "resource_missing": _("This payment method does not exist."),
+        "amount_too_small": _("This is less than can be paid by card."),
+        "authentication_required": _("Your card was declined: it asks for a confirmation that we can't take."),
+    }
+    return words.get(code, _("Your card was declined."))
+
+
+def _is_overdue(payment: Payment) -> bool:
+    allowed = timedelta(seconds=settings.STRIPE_TIMEOUT)
+    asked_again = bool(payment.last_error) or payment.requests > 1
+    return asked_again or (payment.sent_at is not None and payment.sent_at + allowed < timezone.now())
+
+
+def _poll_after(order: Order) -> int:
+    age = timezone.now() - order.created_at
+    if age < timedelta(seconds=30):
+        return 1
+    return 3 if age < timedelta(minutes=5) else 10

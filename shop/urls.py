@@ -1,0 +1,31 @@
+"""The URLs of the products, the cart, the checkout and the orders. A SKU may have a slash in it."""
+
+from django.templatetags.static import static
+from django.urls import path, register_converter
+from django.urls.converters import StringConverter
+from django.views.generic import RedirectView
+
+from shop import cart_views, checkout_views, order_views, product_views
+
+
+class CodeConverter(StringConverter):
+    regex = "[0-9]{6}-[0-9A-Z]{5}-[0-9A-Z]{5}"
+
+
+register_converter(CodeConverter, "code")
+
+urlpatterns = [
+    path("favicon.ico", RedirectView.as_view(url=static("shop/icon.svg"))),  # asked for by pages that name none
+    path("", product_views.list_products, name="product-list"),
+    path("products/<slug:slug>/<path:sku>/", product_views.show_product, name="product"),
+    path("cart/", cart_views.show_cart, name="cart"),
+    path("cart/add/", cart_views.add_to_cart, name="cart-add"),
+    path("cart/change/", cart_views.change_cart, name="cart-change"),
+    path("cart/fit/", cart_views.fit_cart, name="cart-fit"),
+    path("checkout/", checkout_views.checkout, name="checkout"),
+    path("orders/", order_views.list_orders, name="order-history"),
+    path("orders/<code:code>/", order_views.show_order, name="order"),
+    path("orders/<code:code>/status/", order_views.show_status, name="order-status"),
+    path("orders/<code:code>/cancel/", order_views.cancel, name="order-cancel"),
+    path("orders/<code:code>/again/", order_views.order_again, name="order-again"),
+]

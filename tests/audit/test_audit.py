@@ -1,0 +1,229 @@
+import json
+import os
+from datetime import timedelta
+
+import psycopg
+import pytest
+from celery.exceptions import Ignore
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from audit.models import AuditRun
+from audit.services import AUDITS, AuditIsRunning, audit_orders, record_audit
+from audit.tasks import record_audit as audit_task
+from orders.models import Order
+from orders.services import finalize_order
+from payments.gateway import GatewayUnavailable
+from payments.services import charge_payment
+from tests.builders import make_order, make_product, tamper
+from tests.locks import holding
+from tests.provider import Provider
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("gateway", "empty_ledger")]
+DECLINED = "pm_card_visa_chargeDeclined"
+
+
+def end_order(payment_method: str = "pm_card_visa") -> Order:
+    order = make_order({"MUG": 2}, payment_method=payment_method)
+    charge_payment(reference=order.code)
+    return finalize_order(code=order.code)
+
+
+def violations() -> list[tuple[str, list[str]]]:
+    return [(violation["invariant"], violation["codes"]) for violation in audit_orders()["violations"]]
+
+
+def test_the_audit_of_honest_orders_is_clean() -> None:
+    make_product("MUG")
+    end_order()
+    end_order(DECLINED)
+    make_order()
+
+    report = audit_orders()
+
+    assert report == {
+        "ok": True,
+        "checked": {"orders": 3, "lines": 3, "stocks": 1, "movements": 6, "charges": 1, "needs_review": 0},
+        "violations": [],
+    }
+
+
+@pytest.mark.parametrize(
+    "sql", ["UPDATE catalog_stock SET on_hand = on_hand - 1", "UPDATE catalog_stock SET reserved = reserved + 1"]
+)
+def test_a1_a_unit_that_no_movement_explains(sql: str) -> None:
+    end_order()
+    tamper(sql)
+    assert violations() == [("A1", ["MUG"])]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    ["UPDATE payments_payment SET currency = 'EUR'", "UPDATE payments_payment SET amount = amount + 1"],
+)
+def test_a2_an_order_whose_payment_is_of_something_else(sql: str) -> None:
+    order = make_order()
+    tamper(sql)
+    assert violations() == [("A2", [order.code])]
+
+
+def test_a3_a_confirmed_order_without_its_charge() -> None:
+    order = make_order()
+    tamper("UPDATE payments_payment SET status = 'SUCCEEDED', provider_id = 'pi_none', sent_at = now()")
+    finalize_order(code=order.code)
+    assert violations() == [("A3", [order.code])]
+
+
+def test_a3_a_confirmed_order_that_was_charged_twice(provider: Provider) -> None:
+    order = end_order()
+    provider.charge_again(order.code, amount=order.total)
+    assert violations() == [("A3", [order.code])]
+
+
+def test_a3_a_confirmed_order_whose_stock_was_never_deducted() -> None:
+    order = end_order()
+    tamper("DELETE FROM catalog_stockmovement WHERE kind = 'DEDUCTED'")
+    tamper("UPDATE catalog_stock SET on_hand = 10, reserved = 2")
+    assert violations() == [("A3", [order.code])]
+
+
+def test_a4_a_cancelled_order_whose_money_was_kept(provider: Provider) -> None:
+    order = end_order(DECLINED)
+    provider.charge_again(order.code, amount=order.total)
+    assert violations() == [("A4", [order.code])]
+
+
+def test_a4_a_cancelled_order_whose_stock_was_never_released() -> None:
+    order = end_order(DECLINED)
+    tamper("DELETE FROM catalog_stockmovement WHERE kind = 'RELEASED'")
+    tamper("UPDATE catalog_stock SET reserved = 2")
+    assert violations() == [("A4", [order.code])]
+
+
+def test_a5_a_pending_order_that_nobody_sweeps() -> None:
+    order = make_order()
+    long_ago = Now() - timedelta(minutes=10)
+    Order.objects.update(expires_at=long_ago, sweep_after=long_ago)
+    assert violations() == [("A5", [order.code])]
+
+    Order.objects.update(needs_review=True)  # it is swept on, rarely
+    assert violations() == [("A5", [order.code])]
+
+
+def test_a6_money_at_the_provider_without_an_order(provider: Provider) -> None:
+    provider.charge_again("261124-GH0ST-GH0ST", amount=500)
+    assert violations() == [("A6", ["261124-GH0ST-GH0ST"])]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "DELETE FROM orders_orderevent WHERE kind = 'confirmed'",
+        "DELETE FROM orders_orderevent WHERE kind = 'placed'",
+        "UPDATE orders_orderevent SET kind = 'cancelled' WHERE kind = 'confirmed'",
+        "INSERT INTO orders_orderevent (order_id, kind, data) SELECT order_id, 'swept', '{}' FROM orders_orderevent"
+        " WHERE kind = 'confirmed'",
+    ],
+)
+def test_a7_events_that_do_not_lead_to_the_status(sql: str) -> None:
+    order = end_order()
+    tamper(sql)
+    assert violations() == [("A7", [order.code])]
+
+
+def test_a8_more_sold_than_ever_received() -> None:
+    end_order()
+    tamper("UPDATE catalog_stockmovement SET quantity = 1 WHERE kind = 'RECEIVED'")
+    assert violations() == [("A1", ["MUG"]), ("A8", ["MUG"])]  # A8 alone would take a negative on_hand
+
+
+def test_the_command_prints_the_report_and_exits_1_when_anything_does_not_hold(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    end_order()
+    call_command("audit", "--json")
+    assert json.loads(capsys.readouterr().out)["ok"] is True
+
+    tamper("UPDATE catalog_stock SET on_hand = on_hand - 1")
+    with pytest.raises(SystemExit) as end:
+        call_command("audit", "--json")
+
+    assert end.value.code == 1
+    assert json.loads(capsys.readouterr().out)["violations"] == [
+        {"invariant": "A1", "codes": ["MUG"], "detail": "on_hand or reserved is not the sum of the movements"}
+    ]
+
+
+def test_the_command_exits_2_when_the_provider_cannot_be_asked(provider: Provider) -> None:
+    provider.control(fault="down")
+    with pytest.raises(GatewayUnavailable):
+        audit_orders()
+    with pytest.raises(CommandError) as end:
+        call_command("audit")
+    assert end.value.returncode == 2
+
+
+def test_the_command_exits_2_when_it_cannot_see_whether_anybody_is_at_work(
+    empty_ledger: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with holding("LOCK TABLE audit_tick"), pytest.raises(CommandError, match="Nothing is known: ") as end:
+        call_command("audit")
+
+    assert end.value.returncode == 2
+    assert "\n" not in str(end.value)
+    assert capsys.readouterr().out == ""
+
+
+def test_record_audit_keeps_the_report_and_forgets_old_ones() -> None:
+    end_order()
+    AuditRun.objects.create(ok=True, report={}, created_at=timezone.now() - timedelta(days=31))
+
+    run = record_audit()
+
+    assert run.ok
+    assert run.report["checked"]["charges"] == 1
+    assert AuditRun.objects.get() == run
+
+
+def test_record_audit_is_not_ok_when_the_provider_cannot_be_asked(provider: Provider) -> None:
+    provider.control(fault="down")
+
+    run = record_audit()
+
+    assert not run.ok
+    assert "503" in run.report["error"]
+
+
+def test_record_audit_asks_the_provider_about_the_last_days_only(empty_ledger: None, provider: Provider) -> None:
+    end_order()
+    provider.forget_everything()
+    assert not record_audit().ok  # a confirmed order without its charge
+
+    tamper("UPDATE orders_order SET created_at = created_at - interval '9 days'")
+    tamper("UPDATE orders_orderevent SET created_at = created_at - interval '9 days' WHERE kind = 'placed'")
+    assert record_audit().ok
+
+
+def test_record_audit_runs_once_at_a_time() -> None:
+    with psycopg.connect(os.environ["DATABASE_URL"], dbname=connection.settings_dict["NAME"]) as another:
+        another.execute("SELECT pg_advisory_lock(%s, 0)", [AUDITS])
+        for refused in (record_audit, audit_task):
+            with pytest.raises((AuditIsRunning, Ignore)):
+                refused()
+        assert not AuditRun.objects.exists()
+        another.execute("SELECT pg_advisory_unlock(%s, 0)", [AUDITS])
+
+    assert record_audit().ok
+    assert record_audit().ok
+
+
+def test_record_audit_ends_though_the_providers_list_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    end_order()
+    monkeypatch.setattr("audit.services.LIST_WITHIN", 0)
+
+    run = record_audit()
+
+    assert not run.ok
+    assert "list takes longer" in run.report["error"]

@@ -1,0 +1,72 @@
+import pytest
+from django.db import IntegrityError, connection
+
+from audit.invariants import CHECKS
+from audit.services import audit_orders
+from orders.models import Order
+from orders.services import finalize_order
+from payments.services import charge_payment
+from tests.audit.document import DOCUMENT, render
+from tests.audit.tampering import TAMPERINGS, Tampering
+from tests.builders import everything, make_order, make_product, tamper
+from tests.provider import Provider
+
+pytestmark = pytest.mark.django_db(transaction=True)
+METHODS = {"CONFIRMED": "pm_card_visa", "CANCELLED": "pm_card_visa_chargeDeclined", "PENDING": "pm_card_visa"}
+REFUSED = [tampering for tampering in TAMPERINGS if tampering.refused_by]
+FOUND = [tampering for tampering in TAMPERINGS if tampering.found]
+
+
+def name(tampering: Tampering) -> str:
+    return f"{tampering.status}: {tampering.words}"
+
+
+@pytest.fixture(autouse=True)
+def _shop(gateway: object, empty_ledger: None) -> None:
+    make_product("MUG")
+    make_product("CUP")
+
+
+def make_order_that_is(status: str) -> Order:
+    order = make_order({"MUG": 2}, payment_method=METHODS[status])
+    if status == "PENDING":
+        return order
+    charge_payment(reference=order.code)
+    return finalize_order(code=order.code)
+
+
+@pytest.mark.parametrize("tampering", REFUSED, ids=name)
+def test_postgresql_refuses(tampering: Tampering) -> None:
+    make_order_that_is(tampering.status)
+    before = everything()
+
+    with pytest.raises(IntegrityError, match=tampering.refused_by), connection.cursor() as cursor:
+        cursor.execute(tampering.sql)
+
+    assert everything() == before
+
+
+@pytest.mark.parametrize("tampering", FOUND, ids=name)
+def test_the_audit_reports(tampering: Tampering, provider: Provider) -> None:
+    order = make_order_that_is(tampering.status)
+    assert audit_orders()["ok"]
+
+    if tampering.sql:
+        tamper(tampering.sql)
+    if tampering.charge is not None:
+        provider.charge_again(tampering.charge or order.code, amount=order.total)
+
+    assert {violation["invariant"] for violation in audit_orders()["violations"]} == set(tampering.found)
+
+
+def test_every_invariant_is_broken_by_something() -> None:
+    assert {invariant for tampering in FOUND for invariant in tampering.found} == {c.invariant for c in CHECKS}
+
+
+def test_a_tampering_that_nothing_refuses_is_found() -> None:
+    assert [t.words for t in TAMPERINGS if not t.refused_by and not t.found] == []
+
+
+def test_the_tables_of_the_document_are_those_of_the_code() -> None:
+    text = DOCUMENT.read_text()
+    assert render(text) == text, "run: python -m tests.audit.document"

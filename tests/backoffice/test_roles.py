@@ -1,0 +1,95 @@
+from importlib import import_module
+
+import pytest
+from django.apps import apps
+from django.contrib.auth.models import Group, Permission
+from django.db import connection
+from django.test import Client
+
+from accounts.models import User
+from catalog.models import Product
+from orders.models import Order
+from payments.models import Payment
+from tests.builders import answer_payment, everything, make_order, stock_of
+
+pytestmark = pytest.mark.django_db
+PAGES = {
+    "/admin/orders/order/": {"Support", "Finance"},
+    "/admin/orders/order/dashboard/": {"Support", "Finance"},
+    "/admin/audit/auditrun/": {"Finance"},
+    "/admin/payments/payment/": {"Support", "Finance"},
+    "/admin/catalog/product/": {"Support", "Stock"},
+    "/admin/catalog/product/add/": {"Stock"},
+    "/admin/catalog/stock/": {"Support", "Stock"},
+    "/admin/catalog/stock/move/": {"Stock"},
+    "/admin/catalog/stockmovement/": {"Support", "Stock"},
+    "/admin/accounts/user/": set(),
+    "/admin/auth/group/": set(),
+}
+
+
+@pytest.fixture(autouse=True)
+def _roles(db: None) -> None:
+    """As the migration made them: tests that empty every table may have run before."""
+    import_module("backoffice.migrations.0001_roles").make_roles(apps, connection.schema_editor())
+
+
+def make_member(role: str) -> Client:
+    staff = User.objects.create_user("staff@example.com", is_staff=True)
+    staff.groups.add(Group.objects.get(name=role))
+    client = Client()
+    client.force_login(staff)
+    return client
+
+
+@pytest.mark.parametrize("role", ["Support", "Stock", "Finance"])
+def test_a_role_opens_its_pages_and_no_others(role: str) -> None:
+    member = make_member(role)
+
+    opened = {page for page in PAGES if member.get(page).status_code == 200}
+
+    assert opened == {page for page, roles in PAGES.items() if role in roles}
+
+
+@pytest.mark.parametrize("role", ["Support", "Stock", "Finance"])
+@pytest.mark.parametrize("action", ["cancel_orders", "process_orders", "mark_orders_reviewed"])
+def test_only_support_steers_orders(role: str, action: str) -> None:
+    order, member = make_order(), make_member(role)
+    Order.objects.update(needs_review=True)
+    asked = {"action": action, "_selected_action": str(order.pk), "confirmed": "yes", "note": "She phoned."}
+    before = everything()
+
+    member.post("/admin/orders/order/", asked)
+
+    assert (everything() == before) == (role != "Support")
+    assert order.events.filter(data__note="She phoned.").exists() == (role == "Support")
+
+
+@pytest.mark.parametrize("role", ["Support", "Finance"])
+def test_only_finance_exports_orders(role: str) -> None:
+    order, member = make_order(), make_member(role)
+    answer_payment(order, Payment.Status.SUCCEEDED)
+
+    answer = member.post("/admin/orders/order/", {"action": "export_orders", "_selected_action": str(order.pk)})
+
+    assert (answer.headers["Content-Type"] == "text/csv; charset=utf-8") == (role == "Finance")
+
+
+def test_stock_receives_deliveries(admin_user: User) -> None:
+    make_order()
+    page = f"/admin/catalog/stock/{Product.objects.get().pk}/receive/"
+    token = "6f2c1c0e-9a43-4c35-8d5f-2b1f6a2f4d11"
+
+    make_member("Stock").post(page, {"quantity": "5", "token": token})
+
+    assert stock_of("MUG") == (15, 1)
+
+
+def test_making_the_roles_again_adds_nothing() -> None:
+    before = list(Permission.objects.order_by("pk").values())
+
+    with connection.schema_editor() as editor:
+        import_module("backoffice.migrations.0001_roles").make_roles(apps, editor)
+
+    assert list(Permission.objects.order_by("pk").values()) == before
+    assert Group.objects.count() == 3
