@@ -14,13 +14,12 @@ from django.views.decorators.csrf import csrf_exempt
 
 from accounts.addresses import read_address
 from accounts.tokens import shows_token
-from catalog.services import InsufficientStock
 from catalog.texts import MAX_SKU, read_sku
 from database_errors import RETRY_AFTER, describe, is_passing
-from orders.checkout import place_order
+from orders.checkout import Checkout, place_order
 from orders.limits import limit_checkout
 from orders.models import Order
-from orders.pricing import BasketLine, CheckoutRefused
+from orders.pricing import CheckoutLine, CheckoutRefused
 
 logger = logging.getLogger(__name__)
 
@@ -62,9 +61,6 @@ def api_view(method: str = "") -> Callable[[Callable[..., JsonResponse]], Callab
             except CheckoutRefused as error:
                 headers = {"Retry-After": str(error.retry_after)} if error.retry_after else {}
                 return _refuse(STATUSES.get(error.code, 409), error.code, error.detail, error.lines, headers=headers)
-            except InsufficientStock as error:
-                short = [{"sku": sku, "available": units} for sku, units in error.available.items()]
-                return _refuse(409, "insufficient_stock", "Fewer units are available than were asked for.", short)
             except Error as error:
                 if not is_passing(error):
                     raise
@@ -79,12 +75,12 @@ def api_view(method: str = "") -> Callable[[Callable[..., JsonResponse]], Callab
 
 @api_view("POST")
 def create_order(request: HttpRequest) -> JsonResponse:
-    key, body = _read_key(request), _read_body(request)
+    checkout = Checkout(key=_read_key(request), **_read_body(request))
     if _is_trusted(request):
-        order, created = place_order(checkout_key=key, limited=False, **body)
+        order, created = place_order(checkout, limited=False)
     else:
-        with limit_checkout(checkout_key=key, ip=request.META["REMOTE_ADDR"]):
-            order, created = place_order(checkout_key=key, **body)
+        with limit_checkout(checkout_key=checkout.key, ip=request.META["REMOTE_ADDR"]):
+            order, created = place_order(checkout)
     return JsonResponse(_describe(order), status=201 if created else 200)
 
 
@@ -147,16 +143,16 @@ def _read_email(value: object) -> str:
         raise BadRequest("bad_field", "email: not an email address that a mail can be sent to.") from error
 
 
-def _read_lines(value: object) -> list[BasketLine]:
+def _read_lines(value: object) -> list[CheckoutLine]:
     if not isinstance(value, list) or not 0 < len(value) <= MAX_LINES:
         raise BadRequest("bad_field", f"lines: send 1 to {MAX_LINES}.")
     return [_read_line(line, f"lines[{number}]") for number, line in enumerate(value)]
 
 
-def _read_line(value: object, where: str) -> BasketLine:
+def _read_line(value: object, where: str) -> CheckoutLine:
     if not isinstance(value, dict) or value.keys() != {"sku", "quantity"}:
         raise BadRequest("bad_field", f"{where}: send sku and quantity.")
-    return BasketLine(
+    return CheckoutLine(
         sku=_read_sku(value["sku"], f"{where}.sku"),
         quantity=_read_int(value["quantity"], f"{where}.quantity", MAX_QUANTITY),
     )

@@ -2,6 +2,7 @@
 
 import secrets
 from datetime import timedelta
+from typing import Self
 
 from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
@@ -13,6 +14,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from accounts.addresses import ASCII_LOWER
+from accounts.models import User
 from catalog.models import Product
 from mail_queue import QueuedMail
 from payments.models import Payment
@@ -29,6 +31,43 @@ def make_code() -> str:
 def current_language() -> str:
     """The reader's language; the shop's own where there is no reader."""
     return get_language() or settings.LANGUAGE_CODE
+
+
+class OrderQuerySet(models.QuerySet["Order"]):
+    """The questions that are asked of orders in more than one place."""
+
+    def pending(self) -> Self:
+        return self.filter(status=Order.Status.PENDING)
+
+    def stuck(self) -> Self:
+        """Due for a sweep."""
+        return self.pending().filter(sweep_after__lte=Now())
+
+    def in_review(self) -> Self:
+        return self.pending().filter(needs_review=True)
+
+    def given_up(self) -> Self:
+        """Left to a person: the sweep takes them up no more."""
+        return self.pending().filter(sweep_after=None)
+
+    def unpaid(self) -> Self:
+        """Pending, and their money was not taken yet."""
+        return self.pending().exclude(payment__status=Payment.Status.SUCCEEDED)
+
+    def answered(self) -> Self:
+        """Pending, and the provider has said yes or no: only finalizing is left."""
+        return self.pending().exclude(payment__status__in=Payment.UNANSWERED)
+
+    def of_customer(self, user: User) -> Self:
+        """An account's own, and those that somebody placed as a guest with its email, if that is verified.
+
+        Anybody can sign up with another's email. A guest's order stays nobody's: the limits of an account don't count
+        what others order in its name.
+        """
+        theirs = Q(user=user)
+        if user.is_email_verified:
+            theirs |= Q(user=None, email=user.email)
+        return self.filter(theirs)
 
 
 class Order(models.Model):
@@ -94,6 +133,8 @@ class Order(models.Model):
     needs_review = models.BooleanField(_("needs review"), default=False)
     review_reason = models.TextField(_("review reason"), blank=True)
 
+    objects = OrderQuerySet.as_manager()
+
     class Meta:
         verbose_name = _("order")
         verbose_name_plural = _("orders")
@@ -140,6 +181,11 @@ class Order(models.Model):
 
     def __str__(self) -> str:
         return self.code
+
+    def add_event(self, kind: "OrderEvent.Kind", *, actor: User | None = None, note: str = "", **data: object) -> None:
+        """Write down what happened. The note is staff's own words, for staff."""
+        data |= {"note": note} if note else {}
+        OrderEvent.objects.create(order=self, kind=kind, actor=actor, data=data)
 
 
 class OrderLine(models.Model):

@@ -1,7 +1,6 @@
-"""What is asked for at a checkout, and what it costs today; or why it can't be had."""
+"""What a checkout costs today, or why it is refused."""
 
 import logging
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,7 +14,9 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class BasketLine:
+class CheckoutLine:
+    """One product as a customer asks for it."""
+
     sku: str
     quantity: int
 
@@ -23,7 +24,7 @@ class BasketLine:
 class CheckoutRefused(Exception):
     """Nothing was placed. `code` is stable; `lines` says what is wrong with which line.
 
-    `retry_after` is the seconds until it may be asked for again, where that is known.
+    `retry_after` is the seconds after which the same checkout may succeed; 0 where nobody knows.
     """
 
     code = "refused"
@@ -75,29 +76,21 @@ class TotalTooLarge(CheckoutRefused):
     code = "total_too_large"
 
 
-def merge_lines(lines: Iterable[BasketLine]) -> dict[str, int]:
-    """Quantities by SKU, in SKU order; the same SKU twice is one line."""
-    basket: Counter[str] = Counter()
-    for line in lines:
-        basket[line.sku] += line.quantity
-    return dict(sorted(basket.items()))
-
-
-def price_basket(
-    basket: Mapping[str, int],
+def price_lines(
+    quantities: Mapping[str, int],
     *,
     expected_total: int | None = None,
     expected_currency: str | None = None,
     limited: bool = False,
 ) -> list[OrderLine]:
-    """Unsaved order lines at today's prices, in product id order. Raises CheckoutRefused.
+    """Return unsaved order lines at today's prices, in product id order, for these quantities by SKU.
 
-    limited: only as many products, and of each as many units, as one order may have.
+    `limited` refuses more products, or more units of one, than an order may have. Raises a CheckoutRefused.
     """
-    if limited and len(basket) > settings.SHOP_MAX_LINES:
+    if limited and len(quantities) > settings.SHOP_MAX_LINES:
         raise TooManyLines(f"One order may have {settings.SHOP_MAX_LINES} products.")
-    products = {product.sku: product for product in Product.objects.filter(sku__in=basket).order_by("pk")}
-    if unknown := [{"sku": sku} for sku in basket if sku not in products]:
+    products = {product.sku: product for product in Product.objects.filter(sku__in=quantities).order_by("pk")}
+    if unknown := [{"sku": sku} for sku in quantities if sku not in products]:
         raise UnknownProduct("There is no such product.", unknown)
     currency = next(iter(products.values())).currency
     if unsold := [
@@ -105,15 +98,15 @@ def price_basket(
     ]:
         raise NotForSale("Not for sale now, or not in this currency.", unsold)
     if limited and (
-        greedy := [
+        excessive := [
             {"sku": sku, "max_quantity": product.max_per_order}
             for sku, product in products.items()
-            if basket[sku] > product.max_per_order
+            if quantities[sku] > product.max_per_order
         ]
     ):
-        raise TooManyUnits("More units than one order may have.", greedy)
+        raise TooManyUnits("More units than one order may have.", excessive)
     lines = [
-        OrderLine(product=product, sku=sku, name=product.name, price=product.price, quantity=basket[sku])
+        OrderLine(product=product, sku=sku, name=product.name, price=product.price, quantity=quantities[sku])
         for sku, product in products.items()
         if product.price
     ]
@@ -128,7 +121,7 @@ def price_basket(
 
 def _check_amounts(lines: Iterable[OrderLine], total: int, currency: str) -> None:
     """Raises PriceNotChargeable and TotalTooLarge."""
-    # By price, not by total: what can't be sold alone is not sold by the five either.
+    # Each price is checked, not the total: five units of a price that can't be charged may add up to one that can.
     if odd := [{"sku": line.sku, "price": line.price} for line in lines if line.price % get_step(currency)]:
         logger.error("%s can't be sold: %s", currency, odd)  # staff gave the price, or a file
         raise PriceNotChargeable(f"{currency} is charged in multiples of {get_step(currency)} minor units.", odd)

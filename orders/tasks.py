@@ -4,7 +4,7 @@ from celery import chain, shared_task
 from django.conf import settings
 
 from accounts import mails as account_mails
-from orders import mails, services
+from orders import mails, services, sweep
 from payments.tasks import cancel_payment, charge_payment
 
 
@@ -28,7 +28,7 @@ def finalize_order(code: str) -> None:
 
 @shared_task
 def sweep_stuck_orders() -> None:
-    for claim in services.claim_stuck_orders():
+    for claim in sweep.claim_stuck_orders():
         process_order(claim.code, expired=claim.expired, pause=claim.pause)
 
 

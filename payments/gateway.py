@@ -1,4 +1,4 @@
-"""The protocol every payment provider's adapter speaks, and the kinds of bad news: no, unknown, and not like this."""
+"""The protocol that every payment provider's adapter speaks, and its bad news: no, unknown, and refused."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,22 +24,23 @@ class GatewayUnavailable(Exception):
 
 
 class RequestRefused(GatewayUnavailable):
-    """The provider refused the request for what it says, and did nothing. Asked again it may be taken: it is no no.
+    """The provider refused the request because of what it says, and did nothing.
 
-    Never for who asks, how often, or whether the key is in use. The text is for staff, in the provider's words.
+    This is no decline: the same request may be taken later. It is never raised for who asks, how often, or a key in
+    use. The text is for staff, in the provider's words.
     """
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChargeRequest:
-    """What is asked of the provider, the same to the letter each time it is asked."""
+    """What the provider is asked for. It is the same, to the letter, each time."""
 
     key: str  # idempotency key
     reference: str  # the order code
     amount: int  # minor units
     currency: str  # ISO 4217, upper case
     payment_method: str
-    sent_at: datetime  # when it was first sent: the provider knows nothing of it from before
+    sent_at: datetime  # the first time: the provider knows nothing of it from before
     only_refused: bool = False  # every request under the key so far ended as RequestRefused: none is in flight
 
 
@@ -59,16 +60,16 @@ class Gateway(Protocol):
     def charge(self, request: ChargeRequest) -> Charge:
         """Take exactly the amount asked for, once per key. Raises CardDeclined, RequestRefused or GatewayUnavailable.
 
-        A charge of another reference is never returned, nor is its no.
+        An answer that belongs to another reference is never returned, and never taken for a decline.
         """
         ...
 
     def cancel(self, request: ChargeRequest) -> Charge | None:
         """Make sure no money can be taken for the key from now on, or return the charge that had succeeded.
 
-        None is definitive, also for a charge request that arrives later. A provider that refuses the request for what
-        it says may refuse the cancel as well. Then None means that `only_refused`, or that the provider lists nothing
-        for the reference. Raises GatewayUnavailable where neither can be proven yet.
+        None is definitive, also for a charge request that arrives later. A provider that refuses the charge because of
+        what it says may refuse the cancel too. None then means that every request was refused (`only_refused`), or that
+        the provider lists nothing for the reference. Raises GatewayUnavailable if neither can be proven yet.
         """
         ...
 
@@ -77,13 +78,13 @@ class Gateway(Protocol):
         ...
 
     def retrieve(self, provider_id: str) -> Charge | None:
-        """The charge as the provider has it now, None where it took no money. Raises GatewayUnavailable."""
+        """Return the charge as the provider has it now, or None if it took no money. Raises GatewayUnavailable."""
         ...
 
     def list_charges(self, *, since: datetime | None = None, within: float = inf) -> Iterator[Charge]:
-        """Every charge that succeeded, newest first, created at `since` or later.
+        """Yield every charge that succeeded, newest first, created at `since` or later.
 
-        Raises GatewayUnavailable, also once it has taken more than `within` seconds.
+        Raises GatewayUnavailable, also after more than `within` seconds.
         """
         ...
 

@@ -18,10 +18,10 @@ from payments.models import Payment
 logger = logging.getLogger(__name__)
 Status = Payment.Status
 
-# From the end of a request's time until another may begin: what it takes to write down that it has ended.
+# After a request's time is over, nobody begins another for so long: its process may still be writing the answer down.
 IN_FLIGHT_MARGIN = timedelta(seconds=0.5)
 
-# A request whose mark is still there was never answered: who can say what became of it.
+# If a request's mark is still there, nobody wrote down an answer to it: it may have done anything.
 ONLY_REFUSED = Case(
     When(status=Status.PENDING, then=True), When(in_flight_until__isnull=False, then=False), default=F("only_refused")
 )
@@ -35,9 +35,9 @@ def create_payment(*, reference: str, amount: int, currency: str, payment_method
 def charge_payment(*, reference: str) -> None:
     """Ask the provider for the money and write down SUCCEEDED or DECLINED. Once that is known, a repeat does nothing.
 
-    SENT is committed before the provider is asked. Raises GatewayUnavailable where the outcome is unknown: the payment
-    stays SENT, and a repeat asks again with the same key and the same parameters, at most PAYMENT_MAX_REQUESTS times,
-    not once its cancel was requested, and not while another request for it is in flight.
+    SENT is committed before the provider is asked. Raises GatewayUnavailable if the outcome is unknown: the payment
+    stays SENT, and a repeat asks again with the same key and the same parameters. A repeat does not ask after
+    PAYMENT_MAX_REQUESTS requests, after a cancel was requested, or while another request for the payment is in flight.
     """
     payment = _mark_sent(reference, status__in=Payment.UNANSWERED, cancel_requested_at=None)
     if payment is None:
@@ -57,12 +57,12 @@ def charge_payment(*, reference: str) -> None:
 def cancel_payment(*, reference: str) -> None:
     """Make sure that nothing is ever taken, and write down CANCELLED; or SUCCEEDED, if the money had been taken before.
 
-    Does nothing once the outcome is known, nor while another request for it is in flight. Raises GatewayUnavailable
-    where the provider can't say yet: it stays SENT.
+    Does nothing once the outcome is known, or while another request for the payment is in flight. Raises
+    GatewayUnavailable if the provider can't say yet: the payment stays SENT.
     """
     with transaction.atomic():
         limit_lock_wait()
-        if cancel_unsent_payment(reference=reference):
+        if cancel_pending_payment(reference=reference):
             return
     payment = _mark_sent(reference, status=Status.SENT)
     if payment is None:
@@ -74,28 +74,29 @@ def cancel_payment(*, reference: str) -> None:
         _record_error(payment, error)
         raise
     if charge is None:
-        _record_answer(reference, status=Status.CANCELLED)  # its last error stays: staff are told why it was not paid
+        _record_answer(reference, status=Status.CANCELLED)  # the last error stays: it tells staff why nothing was paid
     else:
         _record_answer(reference, status=Status.SUCCEEDED, provider_id=charge.provider_id, last_error="")
 
 
 def request_cancel(*, reference: str) -> None:
-    """Cancel a payment that was never sent. Of one that was, no charge begins any more: it waits for cancel_payment.
+    """Cancel a PENDING payment at once. A SENT one is never charged again, and waits for cancel_payment.
 
     A charge that has begun goes on. Does nothing once the outcome is known.
     """
-    if not cancel_unsent_payment(reference=reference):
-        sent = Payment.objects.filter(reference=reference, status=Status.SENT, cancel_requested_at=None)
-        sent.update(cancel_requested_at=Now())
+    if not cancel_pending_payment(reference=reference):
+        Payment.objects.unknown().filter(reference=reference, cancel_requested_at=None).update(
+            cancel_requested_at=Now()
+        )
 
 
-def cancel_unsent_payment(*, reference: str) -> bool:
-    """Cancel a payment that was never sent, by the row alone: a charge that comes later finds it and refuses.
+def cancel_pending_payment(*, reference: str) -> bool:
+    """Cancel a PENDING payment, by the row alone: it was never sent, and a charge that comes later finds it cancelled.
 
-    Return whether it was one; any other is left as it is.
+    Return whether it was PENDING. Any other payment is left as it is.
     """
-    unsent = Payment.objects.filter(reference=reference, status=Status.PENDING)
-    return unsent.update(status=Status.CANCELLED, answered_at=Now()) > 0
+    pending = Payment.objects.filter(reference=reference, status=Status.PENDING)
+    return pending.update(status=Status.CANCELLED, answered_at=Now()) > 0
 
 
 def resume_payment(*, reference: str) -> None:
@@ -104,15 +105,15 @@ def resume_payment(*, reference: str) -> None:
 
 
 def _mark_sent(reference: str, **askable: object) -> Payment | None:
-    """Write down that the provider is asked now, and by whom; None where it must not be, or somebody else asks it.
+    """Write down that this process asks the provider now. Return None if it must not, or if another process asks.
 
-    The mark ends with the answer or the error. One whose process was killed stops holding with its request's time.
+    The mark is taken away with the answer or the error. If the process is killed, the mark runs out with its request.
     """
     until = Now() + timedelta(seconds=settings.STRIPE_TIMEOUT) + IN_FLIGHT_MARGIN
-    # Durable: the row is on disk before the provider hears of it; a transaction around this is an error. So is the
-    # count: a request that kills its worker each time is not made for ever.
+    # Durable: the row is on disk before the provider hears of it, and a transaction around this is an error. The count
+    # is on disk too, so that a request that kills its worker each time is not made for ever.
     with transaction.atomic(durable=True):
-        limit_lock_wait()  # a row that somebody holds must not keep a thread from the other payments
+        limit_lock_wait()  # somebody may hold the row, and other payments need this thread
         landed = Q(in_flight_until=None) | Q(in_flight_until__lte=Now())
         payments = Payment.objects.filter(
             landed, reference=reference, requests__lt=settings.PAYMENT_MAX_REQUESTS, **askable
@@ -126,7 +127,7 @@ def _mark_sent(reference: str, **askable: object) -> Payment | None:
 
 
 def _name_process() -> str:
-    """Host, pid and start, in ticks of the host's clock: a later process with the pid has another name."""
+    """Host, pid and the start of the process in clock ticks: a later process with the same pid has another name."""
     start = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
     return f"{socket.gethostname()} {os.getpid()} {start}"
 
@@ -144,30 +145,31 @@ def _make_request(payment: Payment) -> ChargeRequest:
 
 
 def _release_connection() -> None:
-    # A provider that hangs must not hold the shop's database connections as well.
+    # If the provider hangs, it must not hold the shop's database connections too.
     if not connection.in_atomic_block:
         connection.close()
 
 
 def _record_answer(reference: str, **answer: str) -> None:
-    # Compare and set: of two tasks that hear the same answer one writes it, and none overwrites an answer with another.
-    unanswered = Payment.objects.filter(reference=reference, status=Status.SENT)
-    if not unanswered.update(answered_at=Now(), **Payment.NOT_IN_FLIGHT, **answer):
+    # Compare and set: if two tasks hear the same answer, one of them writes it. No answer ever replaces another.
+    if (
+        not Payment.objects.unknown()
+        .filter(reference=reference)
+        .update(answered_at=Now(), **Payment.NOT_IN_FLIGHT, **answer)
+    ):
         known = Payment.objects.get(reference=reference)
-        contradicts = known.provider_id != answer.get("provider_id")  # both None: nothing was taken, says either
+        contradicts = known.provider_id != answer.get("provider_id")  # both None: both say that nothing was taken
         level = logging.ERROR if contradicts else logging.INFO
         logger.log(level, "payment %s is %s, and was answered again: %s", reference, known.status, answer)
 
 
 def _record_error(payment: Payment, error: GatewayUnavailable) -> None:
-    # Where it comes so late that another process asks by now, that one's mark and error stand.
-    ours = Payment.objects.filter(
-        reference=payment.reference, status=Status.SENT, in_flight_until=payment.in_flight_until
-    )
+    # If this comes so late that another process asks by now, that one's mark and error stay.
+    ours = Payment.objects.unknown().filter(reference=payment.reference, in_flight_until=payment.in_flight_until)
     refused = payment.only_refused and isinstance(error, RequestRefused)
     ours.update(last_error=_make_storable(str(error))[:1000], only_refused=refused, **Payment.NOT_IN_FLIGHT)
 
 
 def _make_storable(text: str) -> str:
-    """Without what PostgreSQL's text can't hold, and an answer in JSON can: NUL, and half of a surrogate pair."""
+    """Take out what JSON can hold and PostgreSQL's text can't: NUL, and half of a surrogate pair."""
     return text.replace("\0", "").encode(errors="replace").decode()

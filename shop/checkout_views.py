@@ -14,12 +14,11 @@ from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from catalog.services import InsufficientStock
 from database_errors import RETRY_AFTER, describe, is_passing
-from orders.checkout import TooManyUnpaid, place_order
+from orders.checkout import Checkout, TooManyUnpaid, place_order
 from orders.limits import TooManyCheckouts, TooManyDeclines, limit_checkout
 from orders.models import Order
-from orders.pricing import BasketLine, CheckoutRefused, PriceChanged, PriceNotChargeable, TotalTooLarge
+from orders.pricing import CheckoutLine, CheckoutRefused, PriceChanged, PriceNotChargeable, TotalTooLarge
 from rate_limit import count_minutes
 from shop import cart
 from shop.forms import CheckoutForm
@@ -51,21 +50,24 @@ def checkout(request: HttpRequest) -> HttpResponse:
 
 
 def _place(request: HttpRequest, form: CheckoutForm, shown: cart.Cart) -> HttpResponse:
-    key = cart.get_checkout_key(request.session)
+    checkout = Checkout(
+        key=cart.get_checkout_key(request.session),
+        email=form.email_address,
+        user=form.user,
+        lines=[CheckoutLine(line.sku, line.quantity) for line in shown.lines],
+        payment_method=form.cleaned_data["payment_method"],
+        expected_total=shown.total,
+        expected_currency=shown.currency,
+    )
     try:
         with limit_checkout(
-            checkout_key=key, ip=request.META["REMOTE_ADDR"], session_key=request.session.session_key, user=form.user
+            checkout_key=checkout.key,
+            ip=request.META["REMOTE_ADDR"],
+            session_key=request.session.session_key,
+            user=form.user,
         ):
-            order, _created = place_order(
-                checkout_key=key,
-                email=form.email_address,
-                user=form.user,
-                lines=[BasketLine(line.sku, line.quantity) for line in shown.lines],
-                payment_method=form.cleaned_data["payment_method"],
-                expected_total=shown.total,
-                expected_currency=shown.currency,
-            )
-    except (CheckoutRefused, InsufficientStock) as refused:
+            order, _created = place_order(checkout)
+    except CheckoutRefused as refused:
         return _refuse(request, form, refused)
     except Error as error:
         if not is_passing(error):

@@ -20,7 +20,6 @@ from database_errors import describe, is_passing
 from orders.models import Order
 from orders.services import OrderIsFinal, cancel_order
 from shop import cart
-from shop.history import find_orders
 from shop.status import describe_order
 
 logger = logging.getLogger(__name__)
@@ -74,7 +73,9 @@ def order_again(request: HttpRequest, *, code: str) -> HttpResponse:
 @login_required
 @require_safe
 def list_orders(request: HttpRequest) -> HttpResponse:
-    orders = find_orders(user=cast(User, request.user)).select_related("payment")
+    orders = (
+        Order.objects.of_customer(cast(User, request.user)).select_related("payment").order_by("-created_at", "-pk")
+    )
     page = Paginator(orders, ORDERS_PER_PAGE).get_page(request.GET.get("page"))
     rows = [(order, describe_order(order)) for order in page]
     return _keep_private(render(request, "shop/order_list.html", {"page": page, "rows": rows}))

@@ -9,9 +9,9 @@ from django.db import connection
 
 from catalog.models import Product, Stock, StockMovement
 from catalog.services import receive_stock
-from orders.checkout import place_order
+from orders.checkout import Checkout, place_order
 from orders.models import Order, OrderEvent, OrderLine, OrderMail
-from orders.pricing import BasketLine
+from orders.pricing import CheckoutLine
 from payments.models import Payment
 
 # Whose triggers refuse some changes.
@@ -33,20 +33,20 @@ def make_product(sku: str = "MUG", *, price: int | None = 500, stock: int = 10, 
     return product
 
 
-def make_order(basket: Mapping[str, int] | None = None, **fields: Any) -> Order:
-    """A PENDING order of one MUG; the product is made where it is missing."""
-    basket = basket or {"MUG": 1}
-    for sku in basket:
+def make_checkout(quantities: Mapping[str, int] | None = None, **fields: Any) -> Checkout:
+    """A checkout of one MUG, or of these quantities by SKU, under a new key."""
+    lines = [CheckoutLine(sku, quantity) for sku, quantity in (quantities or {"MUG": 1}).items()]
+    asked = {"key": uuid4().hex, "email": "ann@example.com", "payment_method": "pm_card_visa", **fields}
+    return Checkout(lines=lines, **asked)
+
+
+def make_order(quantities: Mapping[str, int] | None = None, *, limited: bool = False, **fields: Any) -> Order:
+    """A PENDING order of one MUG, or of these quantities by SKU. A product that is missing is made."""
+    checkout = make_checkout(quantities, **fields)
+    for sku in checkout.quantities:
         if not Product.objects.filter(sku=sku).exists():
             make_product(sku)
-    asked = {
-        "checkout_key": uuid4().hex,
-        "email": "ann@example.com",
-        "payment_method": "pm_card_visa",
-        "limited": False,
-        **fields,
-    }
-    order, _ = place_order(lines=[BasketLine(sku, quantity) for sku, quantity in basket.items()], **asked)
+    order, _ = place_order(checkout, limited=limited)
     return order
 
 

@@ -14,7 +14,8 @@ from database_errors import is_lock_held, is_passing
 from lab.stack.embedded import free_port
 from orders import services
 from orders.models import Order
-from orders.services import Claim, claim_stuck_orders, finalize_order
+from orders.services import finalize_order
+from orders.sweep import Claim, claim_stuck_orders
 from orders.tasks import finalize_order as finalize_task
 from payments.models import Payment
 from payments.services import cancel_payment, charge_payment

@@ -16,9 +16,11 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, rule, run_state_m
 
 from audit.services import audit_orders
 from catalog.models import Stock
-from catalog.services import AdjustmentRefused, InsufficientStock, adjust_stock
+from catalog.services import AdjustmentRefused, adjust_stock
+from orders.checkout import OutOfStock
 from orders.models import Order
-from orders.services import OrderIsFinal, cancel_order, claim_stuck_orders, finalize_order, resume_order
+from orders.services import OrderIsFinal, cancel_order, finalize_order, resume_order
+from orders.sweep import claim_stuck_orders
 from payments.gateway import GatewayUnavailable
 from payments.services import cancel_payment, charge_payment
 from tests.builders import make_order, make_product
@@ -48,7 +50,7 @@ class Shop(RuleBasedStateMachine):
         available = Stock.objects.get(product=self.product).available
         try:
             order = make_order({self.sku: quantity}, payment_method=method)
-        except InsufficientStock:
+        except OutOfStock:
             assert quantity > available
             return ""
         assert quantity <= available

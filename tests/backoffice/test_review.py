@@ -7,7 +7,8 @@ from django.utils import timezone
 from accounts.models import User
 from audit.services import audit_orders
 from orders.models import Order
-from orders.services import cancel_order, claim_stuck_orders, finalize_order, mark_reviewed
+from orders.services import cancel_order, finalize_order, mark_reviewed
+from orders.sweep import claim_stuck_orders
 from payments.gateway import GatewayUnavailable, get_gateway
 from payments.services import cancel_payment, charge_payment
 from tests.builders import make_order, make_product, stock_of

@@ -16,11 +16,11 @@ from orders import limits, services
 from orders.checkout import TooManyUnpaid, place_order
 from orders.limits import TooManyCheckouts, limit_checkout
 from orders.models import Order, OrderEvent
-from orders.pricing import BasketLine
-from orders.services import cancel_order, claim_stuck_orders, finalize_order
+from orders.services import cancel_order, finalize_order
+from orders.sweep import claim_stuck_orders
 from payments.models import Payment
 from rate_limit import take_turn
-from tests.builders import answer_payment, make_order, make_product, stock_of
+from tests.builders import answer_payment, make_checkout, make_order, make_product, stock_of
 from tests.concurrency.race import race
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -35,15 +35,8 @@ def make_due_orders(count: int) -> list[Order]:
 
 def test_one_checkout_key_twenty_times_at_once_places_one_order() -> None:
     make_product("MUG", stock=100)
-    ask: Any = partial(
-        place_order,
-        checkout_key="once",
-        email="ann@example.com",
-        lines=[BasketLine("MUG", 2)],
-        payment_method="pm_card_visa",
-    )
 
-    results = race([ask] * 20)
+    results = race([partial(place_order, make_checkout({"MUG": 2}, key="once"))] * 20)
 
     assert Counter(created for _, created in results) == {True: 1, False: 19}
     assert len({order.code for order, _ in results}) == 1
@@ -53,13 +46,13 @@ def test_one_checkout_key_twenty_times_at_once_places_one_order() -> None:
 
 def test_a_key_whose_first_order_was_refused_can_be_used_by_another_at_the_same_time() -> None:
     make_product("MUG", stock=1)
-    baskets = [{"MUG": 2}, {"MUG": 1}] * 5
+    quantities = [{"MUG": 2}, {"MUG": 1}] * 5
 
-    results = race([partial(make_order, basket, checkout_key="once") for basket in baskets])
+    results = race([partial(make_order, asked, key="once") for asked in quantities])
 
     assert Order.objects.count() == 1
     assert stock_of("MUG") == (1, 1)
-    assert {type(result).__name__ for result in results} <= {"Order", "InsufficientStock", "CheckoutKeyReused"}
+    assert {type(result).__name__ for result in results} <= {"Order", "OutOfStock", "CheckoutKeyReused"}
 
 
 def test_finalize_order_many_times_at_once_ends_the_order_once() -> None:
@@ -157,15 +150,7 @@ def test_the_database_refuses_a_second_end() -> None:
 
 def place_five_unpaid_at_once(**customer: Any) -> list[Any]:
     make_product("MUG", stock=100)
-    ask: Any = partial(
-        place_order,
-        email="ann@example.com",
-        lines=[BasketLine("MUG", 2)],
-        payment_method="pm_card_visa",
-        limited=True,
-        **customer,
-    )
-    return race([partial(ask, checkout_key=str(number)) for number in range(5)])
+    return race([partial(place_order, make_checkout({"MUG": 2}, **customer)) for _ in range(5)])
 
 
 @pytest.mark.parametrize("has_account", [False, True])
@@ -201,7 +186,7 @@ def try_cards(settings: LazySettings, ip: str) -> int:
 
     def check_out(key: str) -> Order:
         with limit_checkout(checkout_key=key, ip=ip):
-            return make_order(checkout_key=key)
+            return make_order(key=key)
 
     results = race([partial(check_out, f"{ip} {number}") for number in range(12)])
     assert {type(result) for result in results} <= {Order, TooManyCheckouts}

@@ -37,7 +37,7 @@ def test_fifty_buyers_of_ten_units_get_ten_orders() -> None:
 
     results = race([partial(make_order, {"MUG": 1})] * 50)
 
-    assert outcomes(results) == {"Order": 10, "InsufficientStock": 40}
+    assert outcomes(results) == {"Order": 10, "OutOfStock": 40}
     assert stock_of("MUG") == (10, 10)
     assert Order.objects.count() == 10
 
@@ -72,9 +72,9 @@ def test_control_without_the_constraint_either_one_unit_is_sold_twice(monkeypatc
 def test_buyers_of_the_same_products_in_opposite_order_do_not_deadlock() -> None:
     make_product("MUG", stock=100)
     make_product("CUP", stock=100)
-    baskets = [{"MUG": 1, "CUP": 1}, {"CUP": 1, "MUG": 1}] * 10
+    wanted = [{"MUG": 1, "CUP": 1}, {"CUP": 1, "MUG": 1}] * 10
 
-    results = race([partial(make_order, basket) for basket in baskets])
+    results = race([partial(make_order, quantities) for quantities in wanted])
 
     assert outcomes(results) == {"Order": 20}
 

@@ -39,7 +39,7 @@ GUARDS = [
     Guard(
         name="sweep",
         words="stuck orders are swept",
-        target="orders.services.claim_stuck_orders",
+        target="orders.sweep.claim_stuck_orders",
         wrong="an order whose message was lost never ends",
         broken=frozenset({"A5"}),
     ),

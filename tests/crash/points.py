@@ -218,7 +218,7 @@ POINTS = [
     Point(
         name="sweep.claiming",
         words="orders are claimed, not committed",
-        target="orders.services._claim_order",
+        target="orders.sweep._claim_order",
         moment="after",
         process="orders",
         left=PLACED,
@@ -229,7 +229,7 @@ POINTS = [
     Point(
         name="sweep.claimed",
         words="the claim is committed, nothing published",
-        target="orders.services.claim_stuck_orders",
+        target="orders.sweep.claim_stuck_orders",
         moment="after",
         process="orders",
         left=PLACED,

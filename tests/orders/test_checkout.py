@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -8,12 +9,11 @@ from django.utils import timezone
 
 from accounts.models import User
 from catalog.models import Product
-from catalog.services import InsufficientStock
 from orders import checkout
-from orders.checkout import CheckoutKeyReused, TooManyUnpaid, place_order
+from orders.checkout import CheckoutKeyReused, OutOfStock, TooManyUnpaid, place_order
 from orders.models import CROCKFORD, Order, OrderEvent, make_code
 from orders.pricing import (
-    BasketLine,
+    CheckoutLine,
     CheckoutRefused,
     NotForSale,
     PriceChanged,
@@ -23,7 +23,7 @@ from orders.pricing import (
 )
 from orders.services import cancel_order
 from payments.models import Payment
-from tests.builders import answer_payment, everything, make_order, make_product, stock_of
+from tests.builders import answer_payment, everything, make_checkout, make_order, make_product, stock_of
 
 pytestmark = pytest.mark.django_db
 
@@ -46,9 +46,9 @@ def test_place_order_writes_a_pending_order_with_lines_payment_and_reserved_stoc
 
 def test_place_order_merges_the_same_sku() -> None:
     make_product("MUG", stock=5)
-    lines = [BasketLine("MUG", 2), BasketLine("MUG", 3)]
+    lines = [CheckoutLine("MUG", 2), CheckoutLine("MUG", 3)]
 
-    order, _ = place_order(checkout_key="k", email="a@example.com", lines=lines, payment_method="pm_card_visa")
+    order, _ = place_order(replace(make_checkout(), lines=lines))
 
     assert [line.quantity for line in order.lines.all()] == [5]
     assert stock_of("MUG") == (5, 5)
@@ -63,13 +63,11 @@ def test_place_order_keeps_the_name_and_price_as_sold() -> None:
 
 
 def test_place_order_with_the_same_key_returns_the_first_order_and_changes_nothing() -> None:
-    first = make_order({"MUG": 2}, checkout_key="once")
+    first = make_order({"MUG": 2}, key="once")
     Product.objects.update(price=999, active=False)  # what has changed since has no say
     before = everything()
 
-    again, created = place_order(
-        checkout_key="once", email="ann@example.com", lines=[BasketLine("MUG", 2)], payment_method="pm_card_visa"
-    )
+    again, created = place_order(make_checkout({"MUG": 2}, key="once"))
 
     assert (again.pk, created) == (first.pk, False)
     assert everything() == before
@@ -78,7 +76,7 @@ def test_place_order_with_the_same_key_returns_the_first_order_and_changes_nothi
 @pytest.mark.parametrize(
     "other",
     [
-        {"basket": {"MUG": 3}},
+        {"quantities": {"MUG": 3}},
         {"email": "bob@example.com"},
         {"payment_method": "pm_card_mastercard"},
         {"expected_total": 500},
@@ -86,11 +84,11 @@ def test_place_order_with_the_same_key_returns_the_first_order_and_changes_nothi
     ],
 )
 def test_place_order_refuses_the_same_key_with_another_body(other: dict[str, Any]) -> None:
-    make_order(checkout_key="once")
+    make_order(key="once")
     before = everything()
 
     with pytest.raises(CheckoutKeyReused):
-        make_order(checkout_key="once", **other)
+        make_order(key="once", **other)
 
     assert everything() == before
 
@@ -100,15 +98,15 @@ def test_place_order_leaves_nothing_behind_when_stock_is_short() -> None:
     make_product("CUP", stock=1)
     before = everything()
 
-    with pytest.raises(InsufficientStock) as refusal:
+    with pytest.raises(OutOfStock) as refusal:
         make_order({"MUG": 1, "CUP": 2})
 
-    assert refusal.value.available == {"CUP": 1}
+    assert refusal.value.lines == [{"sku": "CUP", "available": 1}]
     assert everything() == before
 
 
 @pytest.mark.parametrize(
-    ("refusal", "basket", "asked"),
+    ("refusal", "quantities", "asked"),
     [
         (UnknownProduct, {"MUG": 1, "GHOST": 1}, {}),
         (NotForSale, {"MUG": 1, "GONE": 1}, {}),
@@ -124,7 +122,7 @@ def test_place_order_leaves_nothing_behind_when_stock_is_short() -> None:
     ],
 )
 def test_place_order_refuses_and_leaves_nothing_behind(
-    refusal: type[CheckoutRefused], basket: dict[str, int], asked: dict[str, Any]
+    refusal: type[CheckoutRefused], quantities: dict[str, int], asked: dict[str, Any]
 ) -> None:
     make_product("MUG", price=500)
     make_product("GONE", active=False)
@@ -134,10 +132,9 @@ def test_place_order_refuses_and_leaves_nothing_behind(
     make_product("DATES", price=5_124, currency="KWD")
     make_product("SKYR", price=550, currency="ISK")
     before = everything()
-    lines = [BasketLine(sku, quantity) for sku, quantity in basket.items()]
 
     with pytest.raises(refusal):
-        place_order(checkout_key="k", email="a@example.com", lines=lines, payment_method="pm_card_visa", **asked)
+        place_order(make_checkout(quantities, **asked))
 
     assert everything() == before
 
@@ -196,14 +193,7 @@ def _two_unpaid(settings: LazySettings) -> None:
 
 
 def place_limited(*, key: str | None = None, email: str = "ann@example.com", **fields: Any) -> Order:
-    order, _ = place_order(
-        checkout_key=key or uuid4().hex,
-        email=email,
-        lines=[BasketLine("MUG", 1)],
-        payment_method="pm_card_visa",
-        limited=True,
-        **fields,
-    )
+    order, _ = place_order(make_checkout(key=key or uuid4().hex, email=email, **fields))
     return order
 
 

@@ -66,7 +66,7 @@ def check_out(ip: str, *, answer: Payment.Status = Payment.Status.SUCCEEDED, **v
     """Place an order as a view does, and let its payment be answered."""
     key = uuid4().hex
     with limit_checkout(checkout_key=key, ip=ip, **visitor):
-        order = make_order(checkout_key=key)
+        order = make_order(key=key)
     answer_payment(order, answer)
     return order
 
@@ -112,7 +112,7 @@ def test_a_repeat_of_a_checkout_is_counted_once_and_never_refused(ip: str) -> No
 
     for order in orders:
         with limit_checkout(checkout_key=order.checkout_key, ip=ip):
-            make_order(checkout_key=order.checkout_key)
+            make_order(key=order.checkout_key)
 
     assert count_turns(ip) == Order.objects.count() == 4
 
@@ -123,7 +123,7 @@ def test_a_placed_order_is_not_refused_although_redis_forgot_it_and_the_window_i
         check_out(ip)
 
     with limit_checkout(checkout_key=order.checkout_key, ip=ip):
-        make_order(checkout_key=order.checkout_key)
+        make_order(key=order.checkout_key)
 
     assert count_turns(ip) == 4
 
@@ -248,7 +248,7 @@ def test_a_repeat_of_a_checkout_that_waits_is_not_refused(ip: str) -> None:
 
     for order in orders:
         with limit_checkout(checkout_key=order.checkout_key, ip=ip):
-            make_order(checkout_key=order.checkout_key)
+            make_order(key=order.checkout_key)
 
     assert count_turns(ip) == Order.objects.count() == 2
 
@@ -280,8 +280,8 @@ def test_a_checkout_that_finds_another_order_under_its_key_stays_counted(ip: str
     key = uuid4().hex
 
     def find_another() -> None:
-        make_order(checkout_key=key)  # by another request, at the same time
-        make_order(checkout_key=key, email="bob@example.com")
+        make_order(key=key)  # by another request, at the same time
+        make_order(key=key, email="bob@example.com")
 
     with pytest.raises(CheckoutKeyReused), limit_checkout(checkout_key=key, ip=ip):
         find_another()
@@ -292,7 +292,7 @@ def test_a_checkout_that_finds_another_order_under_its_key_stays_counted(ip: str
 def refuse(key: str, ip: str) -> None:
     """Send a checkout whose price has changed."""
     with pytest.raises(PriceChanged), limit_checkout(checkout_key=key, ip=ip):
-        make_order(checkout_key=key, expected_total=1)
+        make_order(key=key, expected_total=1)
 
 
 def test_a_refusal_leaves_the_order_counted_that_is_placed_at_the_same_time(ip: str) -> None:
@@ -303,7 +303,7 @@ def test_a_refusal_leaves_the_order_counted_that_is_placed_at_the_same_time(ip: 
         refuse(key, ip)
         with limit_checkout(checkout_key=key, ip=ip):
             refuse(key, ip)
-            make_order(checkout_key=key)
+            make_order(key=key)
 
     assert count_turns(ip) == Order.objects.count() == 4
     before = everything()
@@ -317,9 +317,9 @@ def test_a_refusal_that_began_before_the_order_leaves_it_counted(ip: str) -> Non
 
     def place_another_and_refuse() -> None:
         with limit_checkout(checkout_key=ip, ip=ip):
-            order = make_order(checkout_key=f"{ip} placed")
+            order = make_order(key=f"{ip} placed")
         assert order.status == Order.Status.PENDING
-        make_order(checkout_key=ip, expected_total=1)
+        make_order(key=ip, expected_total=1)
 
     with pytest.raises(PriceChanged), limit_checkout(checkout_key=ip, ip=ip):
         place_another_and_refuse()
@@ -333,7 +333,7 @@ def test_a_refusal_that_redis_did_not_count_gives_nobody_elses_turn_back(ip: str
 
     def come_back_and_refuse() -> None:
         settings.CACHES = caches
-        make_order(checkout_key=ip, expected_total=1)
+        make_order(key=ip, expected_total=1)
 
     with limit_checkout(checkout_key=ip, ip=ip):
         stop_redis(settings)

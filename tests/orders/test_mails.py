@@ -18,7 +18,7 @@ from tests.concurrency.race import race
 Answer = Payment.Status
 
 
-def end_order(answer: Payment.Status = Answer.SUCCEEDED, **fields: str) -> Order:
+def end_order(answer: Payment.Status = Answer.SUCCEEDED, **fields: Any) -> Order:
     order = make_order({"MUG": 2}, **fields)
     answer_payment(order, answer)
     return finalize_order(code=order.code)

@@ -11,11 +11,11 @@ from orders.services import (
     NothingToReview,
     OrderIsFinal,
     cancel_order,
-    claim_stuck_orders,
     finalize_order,
     mark_reviewed,
     resume_order,
 )
+from orders.sweep import claim_stuck_orders
 from payments.gateway import RequestRefused
 from payments.models import Payment
 from payments.services import cancel_payment, charge_payment

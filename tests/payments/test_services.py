@@ -15,7 +15,7 @@ from payments.models import Payment
 from payments.services import (
     IN_FLIGHT_MARGIN,
     cancel_payment,
-    cancel_unsent_payment,
+    cancel_pending_payment,
     charge_payment,
     create_payment,
     request_cancel,
@@ -205,26 +205,26 @@ def test_an_unknown_outcome_has_no_time_of_its_answer_until_it_is_known(referenc
     assert row(reference)["answered_at"] > row(reference)["sent_at"]
 
 
-def test_cancel_unsent_payment_cancels_one_that_was_never_sent_alone(reference: str) -> None:
+def test_cancel_pending_payment_cancels_one_that_was_never_sent_alone(reference: str) -> None:
     make_payment(reference=reference)
     before = read_clock()
 
-    assert cancel_unsent_payment(reference=reference)
+    assert cancel_pending_payment(reference=reference)
 
     cancelled = row(reference)
     assert (cancelled["status"], cancelled["sent_at"]) == ("CANCELLED", None)
     assert before < cancelled["answered_at"] < read_clock()
-    assert not cancel_unsent_payment(reference=reference)
+    assert not cancel_pending_payment(reference=reference)
     assert row(reference) == cancelled
 
 
-def test_cancel_unsent_payment_leaves_one_that_was_sent(reference: str) -> None:
+def test_cancel_pending_payment_leaves_one_that_was_sent(reference: str) -> None:
     make_payment("pm_sandbox_drop", reference=reference)
     with pytest.raises(GatewayUnavailable):
         charge_payment(reference=reference)
     before = row(reference)
 
-    assert not cancel_unsent_payment(reference=reference)
+    assert not cancel_pending_payment(reference=reference)
 
     assert row(reference) == before
 

@@ -202,7 +202,7 @@ def test_finish_checkout_takes_out_what_was_ordered_and_nothing_else(session: Se
     add_to_cart(session, sku="MUG", quantity=2)
     add_to_cart(session, sku="CUP", quantity=1)
     key = get_checkout_key(session)
-    order = make_order({"MUG": 2, "CUP": 1}, checkout_key=key)
+    order = make_order({"MUG": 2, "CUP": 1}, key=key)
     add_to_cart(session, sku="MUG", quantity=1)
     add_to_cart(session, sku="POT", quantity=1)
 
@@ -265,7 +265,7 @@ def test_refill_cart_puts_back_what_was_ordered_however_often(session: SessionBa
     make_product("MUG", price=500)
     add_to_cart(session, sku="MUG", quantity=2)
     key = get_checkout_key(session)
-    order = make_order({"MUG": 2}, checkout_key=key)  # and the session was not saved
+    order = make_order({"MUG": 2}, key=key)  # and the session was not saved
     Product.objects.update(price=600)
 
     refill_cart(session, order=order)

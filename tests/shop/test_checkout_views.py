@@ -12,7 +12,7 @@ from django.test import Client
 from accounts.models import User
 from catalog.models import Product
 from catalog.services import adjust_stock
-from orders.checkout import place_order
+from orders.checkout import Checkout, place_order
 from orders.models import Order
 from payments.models import Payment
 from shop.cart import Cart, add_to_cart, read_cart
@@ -200,7 +200,7 @@ def test_a_click_whose_last_unit_the_first_click_has_reserved_ends_in_its_order(
 
     def read_after_the_first_click(session: SessionBase) -> Cart:
         if not Order.objects.exists():
-            make_order({"MUG": 1}, checkout_key=form["checkout_key"])
+            make_order({"MUG": 1}, key=form["checkout_key"])
         return read_cart(session)
 
     with patch("shop.cart.read_cart", read_after_the_first_click):
@@ -214,8 +214,8 @@ def test_a_click_whose_last_unit_the_first_click_has_reserved_ends_in_its_order(
 def test_a_commit_whose_answer_is_lost_ends_in_the_order(client: Client) -> None:
     fill_cart(client, MUG=1)
 
-    def lose_the_answer(**asked: Any) -> tuple[Order, bool]:
-        place_order(**asked)
+    def lose_the_answer(asked: Checkout) -> tuple[Order, bool]:
+        place_order(asked)
         raise OperationalError("the connection is closed")
 
     with patch("shop.checkout_views.place_order", lose_the_answer):
@@ -235,9 +235,9 @@ def test_who_logs_in_or_out_in_another_tab_while_the_order_is_placed_sees_the_or
     other_tab = Client()
     other_tab.cookies.load(client.cookies.output(header="", sep=";"))
 
-    def log_in_or_out_first(**asked: Any) -> tuple[Order, bool]:
+    def log_in_or_out_first(asked: Checkout) -> tuple[Order, bool]:
         other_tab.post(path, {"username": "ann@example.com", "password": "secret"})
-        return place_order(**asked)
+        return place_order(asked)
 
     with patch("shop.checkout_views.place_order", log_in_or_out_first):
         answer = client.post("/checkout/", form)
@@ -253,8 +253,8 @@ def test_a_database_connection_that_is_lost_after_the_commit_is_not_the_customer
     fill_cart(client, MUG=1)
     form = open_checkout(client)
 
-    def lose_the_connection(**asked: Any) -> tuple[Order, bool]:
-        placed = place_order(**asked)
+    def lose_the_connection(asked: Checkout) -> tuple[Order, bool]:
+        placed = place_order(asked)
         with suppress(OperationalError), connection.cursor() as cursor:
             cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
         return placed
@@ -327,7 +327,7 @@ def test_a_key_that_is_not_this_carts_places_nothing(client: Client) -> None:
 
 
 def test_a_key_of_the_api_leads_to_nobodys_order(client: Client) -> None:
-    order = make_order(checkout_key="536365")  # as guessable as an invoice number
+    order = make_order(key="536365")  # as guessable as an invoice number
     fill_cart(client, CUP=1)
 
     answer = client.post("/checkout/", open_checkout(client, checkout_key="536365"))
@@ -365,9 +365,9 @@ def test_a_price_that_changes_while_the_order_is_placed_places_nothing(
     fill_cart(client, MUG=2)
     form = open_checkout(client)
 
-    def change_first(**asked: Any) -> tuple[Order, bool]:
+    def change_first(asked: Checkout) -> tuple[Order, bool]:
         Product.objects.update(**change)
-        return place_order(**asked)
+        return place_order(asked)
 
     with patch("shop.checkout_views.place_order", change_first):
         answer = client.post("/checkout/", form)

@@ -20,7 +20,7 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 def make_final_order(key: str, *, expires_at: datetime = NOON, finalized_at: datetime = NOON) -> Order:
-    order = make_order(checkout_key=key)
+    order = make_order(key=key)
     answer_payment(order, Payment.Status.SUCCEEDED)
     finalize_order(code=order.code)
     times = "UPDATE orders_order SET expires_at = %s, finalized_at = %s WHERE id = %s"
@@ -39,7 +39,7 @@ def test_lateness_is_counted_from_the_deadline_and_from_the_last_strike_whicheve
 
 
 def test_an_order_that_is_not_final_is_as_late_as_now() -> None:
-    order = make_order(checkout_key="run-1")
+    order = make_order(key="run-1")
     Order.objects.filter(pk=order.pk).update(expires_at=Now() - timedelta(seconds=300), needs_review=True)
 
     lateness = measure_lateness("run", NOON)

@@ -173,7 +173,7 @@ def test_replay_counts_what_the_shop_refuses_and_nothing_of_it_is_placed(
 ) -> None:
     make_product("MUG", stock=10)
     make_product("BON", currency="EUR")
-    make_order({"CUP": 1}, checkout_key="taken")
+    make_order({"CUP": 1}, key="taken")
     before = everything()
 
     report = replay(live_server, write_file(file, invoice))

@@ -174,7 +174,7 @@ def test_a_locked_row_is_one_of_the_run_and_free_at_the_end(
 ) -> None:
     for name in ("other-1", "run-1"):
         make_product(name)
-        make_order({name: 1}, checkout_key=name)
+        make_order({name: 1}, key=name)
     url = with_database(os.environ["DATABASE_URL"], str(connection.settings_dict["NAME"]))
     stack = describe_stack(run="run", urls={"database": url})
     table = "catalog_stock" if kind == "stock" else "orders_order"
