@@ -1,12 +1,13 @@
 """How stock moves: rows locked in product id order, then the ledger and the stock written in one statement."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 
 from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
 from accounts.models import User
-from catalog.models import Product, Stock, StockMovement
+from catalog.models import Product, StockMovement
 
 Kind = StockMovement.Kind
 
@@ -20,12 +21,34 @@ EFFECTS = {
     Kind.RETURNED: (1, 0),
 }
 
-# The ledger decides: what it has already, the ON CONFLICT skips, and the stock follows only what was written.
+# Locks rows in product id order, so that buyers of the same products can't deadlock.
+LOCK = """
+SELECT product_id, on_hand - reserved FROM catalog_stock
+WHERE product_id = ANY(%(products)s) ORDER BY product_id FOR UPDATE
+"""
+
+# The ledger decides: ON CONFLICT skips what it has already, and the stock follows only what was written.
 MOVE = """
 WITH moved AS (
     INSERT INTO catalog_stockmovement (stock_id, quantity, kind, reference, reason, actor_id)
-    SELECT stock_id, quantity, %(kind)s, %(reference)s, %(reason)s, %(actor)s
+    SELECT stock_id, quantity, %(kind)s, %(reference)s, %(reason)s, %(actor)s::bigint
     FROM unnest(%(products)s::bigint[], %(quantities)s::bigint[]) AS wanted (stock_id, quantity)
+    ON CONFLICT (stock_id, reference, kind) DO NOTHING
+    RETURNING stock_id, quantity
+)
+UPDATE catalog_stock SET on_hand = on_hand + quantity * %(on_hand)s, reserved = reserved + quantity * %(reserved)s
+FROM moved WHERE catalog_stock.product_id = moved.stock_id
+"""
+
+# The same three steps for what a reference has reserved, in one statement: find it, lock the stock, move it.
+END_RESERVATION = """
+WITH locked AS MATERIALIZED (
+    SELECT stock_id, quantity FROM catalog_stockmovement JOIN catalog_stock ON product_id = stock_id
+    WHERE reference = %(reference)s AND kind = 'RESERVED'
+    ORDER BY product_id FOR UPDATE OF catalog_stock
+), moved AS (
+    INSERT INTO catalog_stockmovement (stock_id, quantity, kind, reference, reason)
+    SELECT stock_id, quantity, %(kind)s, %(reference)s, '' FROM locked
     ON CONFLICT (stock_id, reference, kind) DO NOTHING
     RETURNING stock_id, quantity
 )
@@ -51,14 +74,15 @@ def reserve_stock(*, reference: str, quantities: Mapping[int, int]) -> None:
 
     Runs in the caller's transaction, which should do it last: the rows stay locked until it ends.
     """
-    with transaction.atomic():
+    with _transaction():
         available = _lock_stock(quantities)
-        reserved = _find_quantities(reference=reference, kind=Kind.RESERVED)
-        missing = {product: units for product, units in quantities.items() if product not in reserved}
-        if short := [product for product, units in missing.items() if units > available.get(product, 0)]:
+        short = {product for product, units in quantities.items() if units > available.get(product, 0)}
+        if short:  # a repeat has its units already, also when no others are left
+            short -= _find_quantities(reference=reference, kind=Kind.RESERVED).keys()
+        if short:
             skus = Product.objects.filter(pk__in=short).values_list("pk", "sku")
             raise InsufficientStock({sku: available.get(product, 0) for product, sku in skus})
-        _move_stock(kind=Kind.RESERVED, reference=reference, quantities=missing)
+        _move_stock(kind=Kind.RESERVED, reference=reference, quantities=quantities)
 
 
 def deduct_stock(*, reference: str) -> int:
@@ -104,10 +128,18 @@ def adjust_stock(*, reference: str, product_id: int, quantity: int, reason: str,
 
 
 def _end_reservation(*, kind: StockMovement.Kind, reference: str) -> int:
-    with transaction.atomic():
-        quantities = _find_quantities(reference=reference, kind=Kind.RESERVED)
-        _lock_stock(quantities)
-        return _move_stock(kind=kind, reference=reference, quantities=quantities)
+    on_hand, reserved = EFFECTS[kind]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            END_RESERVATION, {"kind": kind.value, "reference": reference, "on_hand": on_hand, "reserved": reserved}
+        )
+        moved: int = cursor.rowcount
+        return moved
+
+
+def _transaction() -> AbstractContextManager[object]:
+    """The caller's transaction, or a new one. No savepoint: a refusal comes before anything is written."""
+    return nullcontext() if connection.in_atomic_block else transaction.atomic()
 
 
 def _find_quantities(*, reference: str, kind: StockMovement.Kind) -> dict[int, int]:
@@ -116,8 +148,9 @@ def _find_quantities(*, reference: str, kind: StockMovement.Kind) -> dict[int, i
 
 def _lock_stock(products: Iterable[int]) -> dict[int, int]:
     """Available units by product id; nobody else can move them until the transaction ends."""
-    stocks = Stock.objects.select_for_update().filter(pk__in=list(products)).order_by("pk")
-    return {stock.pk: stock.available for stock in stocks}
+    with connection.cursor() as cursor:
+        cursor.execute(LOCK, {"products": list(products)})
+        return dict(cursor.fetchall())
 
 
 def _move_stock(

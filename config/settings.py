@@ -121,6 +121,8 @@ DATABASES["default"] |= {
     "OPTIONS": {
         **DATABASES["default"].get("OPTIONS", {}),  # such as sslmode
         "connect_timeout": 5,
+        "server_side_binding": True,
+        "prepare_threshold": 3,
         # A server that vanishes says nothing, and Linux would wait a quarter of an hour for its answer to a query, and
         # two hours where it had taken the query before.
         "tcp_user_timeout": 20_000,  # milliseconds

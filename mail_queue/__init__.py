@@ -27,7 +27,7 @@ class QueuedMail(models.Model):
 
     created_at = models.DateTimeField(_("created at"), db_default=Now())
     send_after = models.DateTimeField(_("send after"), db_default=Now())
-    tries = models.PositiveIntegerField(_("tries"), default=0)
+    tries = models.PositiveIntegerField(_("tries"), default=0, db_default=0)
     sent_at = models.DateTimeField(pgettext_lazy("mail", "sent at"), null=True, blank=True)
 
     class Meta:

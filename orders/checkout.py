@@ -8,19 +8,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
+from typing import Any
 
 from django.conf import settings
-from django.db import IntegrityError, connection, transaction
+from django.db import connection, transaction
 from django.db.models import Q
-from django.db.models.functions import Now
 from kombu.exceptions import OperationalError
 
 from accounts.models import User
 from catalog.services import InsufficientStock, reserve_stock
-from orders.models import Order, OrderEvent, OrderLine, make_code
-from orders.pricing import CheckoutLine, CheckoutRefused, price_lines
+from orders.models import Order, OrderLine, current_language, make_code
+from orders.pricing import CheckoutLine, CheckoutRefused, OutOfStock, price_lines
 from orders.tasks import process_order
-from payments.models import Payment
 from payments.services import create_payment
 
 logger = logging.getLogger(__name__)
@@ -28,16 +27,37 @@ logger = logging.getLogger(__name__)
 LOCKED_CUSTOMERS = 1  # the first key of our advisory locks
 
 
+LINE_COLUMNS = ("product_id", "sku", "name", "price", "quantity")
+
+# One statement, because each round trip costs as much as all of its work. Where the key is taken it writes nothing:
+# the insert waits for the transaction that took it, so that its order can be read afterwards.
+INSERT_ORDER = """
+WITH placed AS (
+    INSERT INTO orders_order (
+        code, checkout_key, checkout_hash, user_id, email, language, currency, total, payment_id,
+        expires_at, sweep_after
+    ) VALUES (
+        %(code)s, %(checkout_key)s, %(checkout_hash)s, %(user)s, %(email)s, %(language)s, %(currency)s, %(total)s,
+        %(payment)s, statement_timestamp() + %(expires_after)s, statement_timestamp() + %(sweep_after)s
+    ) ON CONFLICT (checkout_key) DO NOTHING
+    RETURNING *
+), lines AS (
+    INSERT INTO orders_orderline (order_id, product_id, sku, name, price, quantity)
+    SELECT placed.id, line.* FROM placed, unnest(
+        %(product_id)s::bigint[], %(sku)s::text[], %(name)s::text[], %(price)s::bigint[], %(quantity)s::int[]
+    ) AS line
+), event AS (
+    INSERT INTO orders_orderevent (order_id, kind, data)
+    SELECT id, 'placed', jsonb_build_object('total', total) FROM placed
+)
+SELECT * FROM placed
+"""
+
+
 class CheckoutKeyReused(CheckoutRefused):
     """Another order was asked for under the same checkout key."""
 
     code = "idempotency_key_reused"
-
-
-class OutOfStock(CheckoutRefused):
-    """Fewer units are available than were asked for; `lines` says how many, where it is too few."""
-
-    code = "insufficient_stock"
 
 
 class TooManyUnpaid(CheckoutRefused):
@@ -85,79 +105,65 @@ def place_order(checkout: Checkout, *, limited: bool = True) -> tuple[Order, boo
     unpaid orders than one customer may have. Raises a CheckoutRefused.
     """
     try:
-        return _find_order(checkout), False
-    except Order.DoesNotExist:
-        pass
-    try:
-        with transaction.atomic(durable=True):
-            order = _write_order(checkout, limited=limited)
-            _process_on_commit(order.code)
-    except _KeyTaken:
-        return _find_order(checkout), False
-    except InsufficientStock as short:
-        available = [{"sku": sku, "available": units} for sku, units in short.available.items()]
-        raise OutOfStock("Fewer units are available than were asked for.", available) from short
-    return order, True
-
-
-def _find_order(checkout: Checkout) -> Order:
-    order = Order.objects.get(checkout_key=checkout.key)
+        return _place_order(checkout, limited=limited), True
+    except (CheckoutRefused, _KeyTaken):
+        # Only now: a new checkout, which is the rule, need not ask whether its key was used.
+        order = Order.objects.filter(checkout_key=checkout.key).first()
+        if order is None:
+            raise
     if order.checkout_hash != checkout.hash:
         raise CheckoutKeyReused("Another order was placed under this key.")
-    return order
+    return order, False
 
 
-def _write_order(checkout: Checkout, *, limited: bool) -> Order:
+def _place_order(checkout: Checkout, *, limited: bool) -> Order:
     lines = price_lines(
         checkout.quantities,
         expected_total=checkout.expected_total,
         expected_currency=checkout.expected_currency,
         limited=limited,
     )
-    order = _insert_order(checkout, lines)
-    if limited:
-        _limit_unpaid(order)
-    # The contended rows come last: other buyers of these products wait from here to the commit only.
-    reserve_stock(reference=order.code, quantities={line.product_id: line.quantity for line in lines})
+    try:
+        with transaction.atomic(durable=True):
+            order = _insert_order(checkout, lines)
+            if limited:
+                _limit_unpaid(order)
+            # The contended rows come last: other buyers of these products wait from here to the commit only.
+            reserve_stock(reference=order.code, quantities={line.product_id: line.quantity for line in lines})
+            _process_on_commit(order.code)
+    except InsufficientStock as short:
+        raise OutOfStock(short.available) from short
     return order
 
 
-def _insert_order(checkout: Checkout, lines: list[OrderLine]) -> Order:
-    total = sum(line.price * line.quantity for line in lines)
-    currency = lines[0].product.currency
+def _insert_order(checkout: Checkout, lines: Sequence[OrderLine]) -> Order:
+    total, currency = sum(line.price * line.quantity for line in lines), lines[0].product.currency
+    code, payment = _create_payment(amount=total, currency=currency, payment_method=checkout.payment_method)
+    columns = {name: [getattr(line, name) for line in lines] for name in LINE_COLUMNS}
+    order = {
+        "code": code,
+        "checkout_key": checkout.key,
+        "checkout_hash": checkout.hash,
+        "user": checkout.user and checkout.user.pk,
+        "email": checkout.email,
+        "language": current_language(),
+        "currency": currency,
+        "total": total,
+        "payment": payment,
+        "expires_after": timedelta(seconds=settings.ORDER_EXPIRES_AFTER),
+        "sweep_after": timedelta(seconds=settings.SWEEP_AFTER),
+    }
+    for placed in Order.objects.raw(INSERT_ORDER, order | columns):
+        return placed
+    raise _KeyTaken
+
+
+def _create_payment(**asked: Any) -> tuple[str, int]:
     for _ in range(3):
         code = make_code()
-        try:
-            with transaction.atomic():
-                order = Order.objects.create(
-                    code=code,
-                    checkout_key=checkout.key,
-                    checkout_hash=checkout.hash,
-                    email=checkout.email,
-                    user=checkout.user,
-                    currency=currency,
-                    total=total,
-                    payment=create_payment(
-                        reference=code, amount=total, currency=currency, payment_method=checkout.payment_method
-                    ),
-                    expires_at=Now() + timedelta(seconds=settings.ORDER_EXPIRES_AFTER),
-                    sweep_after=Now() + timedelta(seconds=settings.SWEEP_AFTER),
-                )
-                break
-        except IntegrityError as error:
-            # The insert waited for the transaction that took the key: its order can be read now.
-            if Order.objects.filter(checkout_key=checkout.key).exists():
-                raise _KeyTaken from error
-            if not Payment.objects.filter(reference=code).exists():
-                raise  # the code is not the reason
-    else:
-        raise RuntimeError("three new order codes in a row were taken")
-    order.refresh_from_db(fields=["created_at", "expires_at", "sweep_after"])
-    for line in lines:
-        line.order = order
-    OrderLine.objects.bulk_create(lines)
-    order.add_event(OrderEvent.Kind.PLACED, total=total)
-    return order
+        if payment := create_payment(reference=code, **asked):
+            return code, payment
+    raise RuntimeError("three new order codes in a row were taken")
 
 
 def _limit_unpaid(order: Order) -> None:

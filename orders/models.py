@@ -106,12 +106,15 @@ class Order(models.Model):
     language = models.CharField(
         _("language"), max_length=16, default=current_language, help_text=_("Of the mails to the customer.")
     )
-    status = models.CharField(_("status"), max_length=9, choices=Status, default=Status.PENDING)
+    status = models.CharField(
+        _("status"), max_length=9, choices=Status, default=Status.PENDING, db_default=Status.PENDING
+    )
     cancel_reason = models.CharField(
         _("cancel reason"),
         max_length=13,
         choices=CancelReason,
         blank=True,
+        db_default="",
         help_text=_("While the order is pending: who asked to cancel it."),
     )
     currency = models.CharField(_("currency"), max_length=3)
@@ -126,12 +129,12 @@ class Order(models.Model):
         blank=True,
         help_text=_("When the sweep takes it up, unless it is final by then. Empty: it gave up."),
     )
-    sweeps = models.PositiveIntegerField(_("sweeps"), default=0, help_text=_("How often it was swept."))
+    sweeps = models.PositiveIntegerField(_("sweeps"), default=0, db_default=0, help_text=_("How often it was swept."))
     finalize_attempts = models.PositiveIntegerField(
-        _("finalize attempts"), default=0, help_text=_("How often with its payment's answer known.")
+        _("finalize attempts"), default=0, db_default=0, help_text=_("How often with its payment's answer known.")
     )
-    needs_review = models.BooleanField(_("needs review"), default=False)
-    review_reason = models.TextField(_("review reason"), blank=True)
+    needs_review = models.BooleanField(_("needs review"), default=False, db_default=False)
+    review_reason = models.TextField(_("review reason"), blank=True, db_default="")
 
     objects = OrderQuerySet.as_manager()
 

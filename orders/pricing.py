@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from django.conf import settings
+from django.db.models import F
+from django.db.models.functions import Coalesce
 
 from catalog.models import Product
 from money import LARGEST_AMOUNT, get_step
@@ -76,6 +78,16 @@ class TotalTooLarge(CheckoutRefused):
     code = "total_too_large"
 
 
+class OutOfStock(CheckoutRefused):
+    """Fewer units are available than were asked for; `lines` says how many, where it is too few."""
+
+    code = "insufficient_stock"
+
+    def __init__(self, available: Mapping[str, int]) -> None:
+        short = [{"sku": sku, "available": units} for sku, units in available.items()]
+        super().__init__("Fewer units are available than were asked for.", short)
+
+
 def price_lines(
     quantities: Mapping[str, int],
     *,
@@ -85,11 +97,35 @@ def price_lines(
 ) -> list[OrderLine]:
     """Return unsaved order lines at today's prices, in product id order, for these quantities by SKU.
 
-    `limited` refuses more products, or more units of one, than an order may have. Raises a CheckoutRefused.
+    `limited` refuses more products, or more units of one, than an order may have. Raises a CheckoutRefused; also
+    OutOfStock, without a lock, so that a product that is sold out costs next to nothing.
     """
     if limited and len(quantities) > settings.SHOP_MAX_LINES:
         raise TooManyLines(f"One order may have {settings.SHOP_MAX_LINES} products.")
-    products = {product.sku: product for product in Product.objects.filter(sku__in=quantities).order_by("pk")}
+    products, available = _find_products(quantities)
+    if limited:
+        _check_quantities(products, quantities)
+    lines = [
+        OrderLine(product=product, sku=sku, name=product.name, price=product.price, quantity=quantities[sku])
+        for sku, product in products.items()
+        if product.price
+    ]
+    total, currency = sum(line.price * line.quantity for line in lines), lines[0].product.currency
+    if expected_total not in (None, total) or expected_currency not in (None, currency):
+        prices = [{"sku": line.sku, "price": line.price, "quantity": line.quantity} for line in lines]
+        expected = f"{expected_total or total} {expected_currency or currency}"
+        raise PriceChanged(f"The total is {total} {currency}, not {expected}.", prices)
+    _check_amounts(lines, total, currency)
+    if short := {sku: units for sku, units in available.items() if units < quantities[sku]}:
+        raise OutOfStock(short)
+    return lines
+
+
+def _find_products(quantities: Mapping[str, int]) -> tuple[dict[str, Product], dict[str, int]]:
+    """The products and their available units, by SKU, in id order. Raises UnknownProduct and NotForSale."""
+    available = Coalesce(F("stock__on_hand") - F("stock__reserved"), 0)
+    found = list(Product.objects.annotate(available=available).filter(sku__in=quantities).order_by("pk"))
+    products: dict[str, Product] = {product.sku: product for product in found}
     if unknown := [{"sku": sku} for sku in quantities if sku not in products]:
         raise UnknownProduct("There is no such product.", unknown)
     currency = next(iter(products.values())).currency
@@ -97,26 +133,17 @@ def price_lines(
         {"sku": p.sku} for p in products.values() if not p.active or p.price is None or p.currency != currency
     ]:
         raise NotForSale("Not for sale now, or not in this currency.", unsold)
-    if limited and (
-        excessive := [
-            {"sku": sku, "max_quantity": product.max_per_order}
-            for sku, product in products.items()
-            if quantities[sku] > product.max_per_order
-        ]
-    ):
-        raise TooManyUnits("More units than one order may have.", excessive)
-    lines = [
-        OrderLine(product=product, sku=sku, name=product.name, price=product.price, quantity=quantities[sku])
+    return products, {product.sku: product.available for product in found}
+
+
+def _check_quantities(products: Mapping[str, Product], quantities: Mapping[str, int]) -> None:
+    """Raises TooManyUnits."""
+    if excessive := [
+        {"sku": sku, "max_quantity": product.max_per_order}
         for sku, product in products.items()
-        if product.price
-    ]
-    total = sum(line.price * line.quantity for line in lines)
-    if expected_total not in (None, total) or expected_currency not in (None, currency):
-        prices = [{"sku": line.sku, "price": line.price, "quantity": line.quantity} for line in lines]
-        expected = f"{expected_total or total} {expected_currency or currency}"
-        raise PriceChanged(f"The total is {total} {currency}, not {expected}.", prices)
-    _check_amounts(lines, total, currency)
-    return lines
+        if quantities[sku] > product.max_per_order
+    ]:
+        raise TooManyUnits("More units than one order may have.", excessive)
 
 
 def _check_amounts(lines: Iterable[OrderLine], total: int, currency: str) -> None:

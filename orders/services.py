@@ -9,13 +9,32 @@ from django.db.models.functions import Coalesce, Least, Now
 from accounts.models import User
 from catalog.services import deduct_stock, release_stock
 from database_errors import is_lock_held, limit_lock_wait
-from orders.models import Order, OrderEvent, OrderMail
+from orders.models import Order, OrderEvent
 from payments.models import Payment
-from payments.services import request_cancel, resume_payment
+from payments.services import read_status, request_cancel, resume_payment
 
 Status = Order.Status
 Reason = Order.CancelReason
 Kind = OrderEvent.Kind
+
+
+# One statement, because each round trip costs as much as all of its work. The event and the mail are named after the
+# status. The clock is the database's: these times are compared with each other, and the clocks of servers differ.
+FINISH_ORDER = """
+WITH finished AS (
+    UPDATE orders_order
+    SET status = %(status)s, cancel_reason = %(reason)s, needs_review = FALSE, finalized_at = statement_timestamp()
+    WHERE id = %(order)s
+    RETURNING *
+), event AS (
+    INSERT INTO orders_orderevent (order_id, kind, data)
+    SELECT id, lower(status), jsonb_build_object('reason', cancel_reason) FROM finished
+), mail AS (
+    INSERT INTO orders_ordermail (order_id, kind)
+    SELECT id, lower(status) FROM finished
+)
+SELECT * FROM finished
+"""
 
 
 class OrderIsFinal(Exception):
@@ -33,6 +52,15 @@ def finalize_order(*, code: str) -> Order:
     Raises OperationalError where somebody holds a lock on one of the rows: nobody waits behind it, and it counts as no
     attempt.
     """
+    with transaction.atomic(durable=True):
+        limit_lock_wait()
+        order = _lock_order(code)
+        if not order.sweeps:
+            return _finalize(order)
+    return _finalize_swept_order(code)
+
+
+def _finalize_swept_order(code: str) -> Order:
     _count_attempt(code)
     try:
         with transaction.atomic(durable=True):
@@ -94,28 +122,26 @@ def _finalize(order: Order) -> Order:
     if order.status != Status.PENDING:
         return order
     # Read after the lock is held: a join would return the payment as it was before the wait.
-    match Payment.objects.get(pk=order.payment_id).status:
+    match read_status(payment_id=order.payment_id):
         case Payment.Status.SUCCEEDED:
             deduct_stock(reference=order.code)
-            _finish_order(order, Status.CONFIRMED, reason="")
+            return _finish_order(order, Status.CONFIRMED, reason="")
         case Payment.Status.DECLINED:
             release_stock(reference=order.code)
-            _finish_order(order, Status.CANCELLED, reason=Reason.CARD_DECLINED)
+            return _finish_order(order, Status.CANCELLED, reason=Reason.CARD_DECLINED)
         case Payment.Status.CANCELLED:
             release_stock(reference=order.code)
-            _finish_order(order, Status.CANCELLED, reason=order.cancel_reason or Reason.EXPIRED)
-    return order
+            return _finish_order(order, Status.CANCELLED, reason=order.cancel_reason or Reason.EXPIRED)
+        case _unanswered:
+            return order
 
 
 def _count_attempt(code: str) -> None:
-    # Only once the order was swept: the live path is never counted. And in a transaction of its own: if finalizing
-    # fails, or kills the worker, the count survives, and the sweep gives up in the end.
-    attempts = Order.objects.answered().filter(code=code, sweeps__gt=0)
-    if not attempts.exists():
-        return
+    # In a transaction of its own: if finalizing fails, or kills the worker, the count survives, and the sweep gives up
+    # in the end.
     with transaction.atomic():
         limit_lock_wait()
-        attempts.update(finalize_attempts=F("finalize_attempts") + 1)
+        Order.objects.answered().filter(code=code).update(finalize_attempts=F("finalize_attempts") + 1)
 
 
 def _forget_attempt(code: str) -> None:
@@ -127,7 +153,9 @@ def _forget_attempt(code: str) -> None:
 
 
 def _lock_order(code: str) -> Order:
-    return Order.objects.select_for_update().get(code=code)
+    for order in Order.objects.raw("SELECT * FROM orders_order WHERE code = %s FOR UPDATE", [code]):
+        return order
+    raise Order.DoesNotExist(code)
 
 
 def _lock_pending_order(code: str) -> Order:
@@ -137,12 +165,8 @@ def _lock_pending_order(code: str) -> Order:
     return order
 
 
-def _finish_order(order: Order, status: Order.Status, *, reason: str) -> None:
-    # The database's clock: these times are compared with each other, and the clocks of servers differ.
-    _update_order(order, status=status, cancel_reason=reason, needs_review=False, finalized_at=Now())
-    confirmed = status == Status.CONFIRMED
-    order.add_event(Kind.CONFIRMED if confirmed else Kind.CANCELLED, reason=reason)
-    OrderMail.objects.create(order=order, kind=OrderMail.Kind.CONFIRMED if confirmed else OrderMail.Kind.CANCELLED)
+def _finish_order(order: Order, status: Order.Status, *, reason: str) -> Order:
+    return Order.objects.raw(FINISH_ORDER, {"order": order.pk, "status": status.value, "reason": str(reason)})[0]
 
 
 def _end_review(order: Order, **values: object) -> None:

@@ -38,15 +38,19 @@ class Payment(models.Model):
     amount = models.PositiveBigIntegerField(_("amount"), help_text=_("In minor units."))
     currency = models.CharField(_("currency"), max_length=3)
     payment_method = models.CharField(_("payment method"), max_length=64)
-    status = models.CharField(_("status"), max_length=9, choices=Status, default=Status.PENDING)
-    requests = models.PositiveIntegerField(_("requests"), default=0, help_text=_("How often the provider was asked."))
+    status = models.CharField(
+        _("status"), max_length=9, choices=Status, default=Status.PENDING, db_default=Status.PENDING
+    )
+    requests = models.PositiveIntegerField(
+        _("requests"), default=0, db_default=0, help_text=_("How often the provider was asked.")
+    )
     provider_id = models.CharField(_("id at the provider"), max_length=255, unique=True, null=True, blank=True)
     only_refused = models.BooleanField(
         _("only refused"), db_default=False, help_text=_("The provider did nothing at all: it refused every request.")
     )
-    decline_code = models.CharField(_("decline code"), max_length=64, blank=True)
+    decline_code = models.CharField(_("decline code"), max_length=64, blank=True, db_default="")
     last_error = models.TextField(
-        _("last error"), blank=True, help_text=_("What went wrong when the provider was last asked.")
+        _("last error"), blank=True, db_default="", help_text=_("What went wrong when the provider was last asked.")
     )
     created_at = models.DateTimeField(_("created at"), db_default=Now())
     sent_at = models.DateTimeField(_("sent at"), null=True, blank=True)

@@ -27,9 +27,37 @@ ONLY_REFUSED = Case(
 )
 
 
-def create_payment(*, reference: str, amount: int, currency: str, payment_method: str) -> Payment:
-    """Write down a PENDING payment of `amount` minor units. Nothing is sent."""
-    return Payment.objects.create(reference=reference, amount=amount, currency=currency, payment_method=payment_method)
+CREATE = """
+INSERT INTO payments_payment (reference, amount, currency, payment_method)
+VALUES (%(reference)s, %(amount)s, %(currency)s, %(payment_method)s)
+ON CONFLICT (reference) DO NOTHING
+RETURNING id
+"""
+
+
+def create_payment(*, reference: str, amount: int, currency: str, payment_method: str) -> int | None:
+    """Write down a PENDING payment of `amount` minor units; return its id, or None if the reference has a payment.
+
+    Nothing is sent.
+    """
+    asked: dict[str, str | int] = {
+        "reference": reference,
+        "amount": amount,
+        "currency": currency,
+        "payment_method": payment_method,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(CREATE, asked)
+        created = cursor.fetchone()
+        return created and int(created[0])
+
+
+def read_status(*, payment_id: int) -> str:
+    """Return what is known of the payment now, whatever the transaction has read before."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT status FROM payments_payment WHERE id = %s", [payment_id])
+        (status,) = cursor.fetchone()
+        return str(status)
 
 
 def charge_payment(*, reference: str) -> None:

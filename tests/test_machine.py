@@ -17,8 +17,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, rule, run_state_m
 from audit.services import audit_orders
 from catalog.models import Stock
 from catalog.services import AdjustmentRefused, adjust_stock
-from orders.checkout import OutOfStock
 from orders.models import Order
+from orders.pricing import OutOfStock
 from orders.services import OrderIsFinal, cancel_order, finalize_order, resume_order
 from orders.sweep import claim_stuck_orders
 from payments.gateway import GatewayUnavailable

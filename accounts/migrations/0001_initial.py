@@ -19,7 +19,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name='created at')),
                 ('send_after', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name='send after')),
-                ('tries', models.PositiveIntegerField(default=0, verbose_name='tries')),
+                ('tries', models.PositiveIntegerField(db_default=0, default=0, verbose_name='tries')),
                 ('sent_at', models.DateTimeField(blank=True, null=True, verbose_name='sent at')),
                 ('kind', models.CharField(choices=[('sign_up', 'Create an account'), ('reset', 'Reset a password'), ('verify', 'Confirm an address')], max_length=7, verbose_name='kind')),
                 ('email', models.EmailField(max_length=254, verbose_name='email address')),

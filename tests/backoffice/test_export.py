@@ -186,18 +186,24 @@ def test_an_export_of_many_orders_takes_no_more_memory_than_one_of_few(monkeypat
 def make_many_orders(count: int) -> None:
     first = Order.objects.count()
     payments = Payment.objects.bulk_create(
-        Payment(reference=f"P{first + number}", amount=500, currency="GBP", payment_method="pm_card_visa")
-        for number in range(count)
+        (
+            Payment(reference=f"P{first + number}", amount=500, currency="GBP", payment_method="pm_card_visa")
+            for number in range(count)
+        ),
+        batch_size=1000,
     )
     Order.objects.bulk_create(
-        Order(
-            checkout_key=payment.reference,
-            email="ann@example.com",
-            currency="GBP",
-            total=500,
-            payment=payment,
-            expires_at="2026-01-01T00:00:00Z",
-            sweep_after="2026-01-01T00:00:00Z",
-        )
-        for payment in payments
+        (
+            Order(
+                checkout_key=payment.reference,
+                email="ann@example.com",
+                currency="GBP",
+                total=500,
+                payment=payment,
+                expires_at="2026-01-01T00:00:00Z",
+                sweep_after="2026-01-01T00:00:00Z",
+            )
+            for payment in payments
+        ),
+        batch_size=1000,
     )

@@ -85,7 +85,7 @@ def test_a_reservation_ends_once() -> None:
         end(reference=reference)
         before = everything()
 
-        with pytest.raises(IntegrityError):
+        with pytest.raises(IntegrityError), transaction.atomic():
             other(reference=reference)
 
         assert everything() == before

@@ -10,12 +10,13 @@ from django.utils import timezone
 from accounts.models import User
 from catalog.models import Product
 from orders import checkout
-from orders.checkout import CheckoutKeyReused, OutOfStock, TooManyUnpaid, place_order
+from orders.checkout import CheckoutKeyReused, TooManyUnpaid, place_order
 from orders.models import CROCKFORD, Order, OrderEvent, make_code
 from orders.pricing import (
     CheckoutLine,
     CheckoutRefused,
     NotForSale,
+    OutOfStock,
     PriceChanged,
     PriceNotChargeable,
     TotalTooLarge,
