@@ -2,6 +2,7 @@
 
 import secrets
 from datetime import timedelta
+from typing import Self
 
 from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
@@ -29,6 +30,28 @@ def make_code() -> str:
 def current_language() -> str:
     """The reader's language; the shop's own where there is no reader."""
     return get_language() or settings.LANGUAGE_CODE
+
+
+class OrderQuerySet(models.QuerySet["Order"]):
+    """The questions that are asked of orders in more than one place."""
+
+    def pending(self) -> Self:
+        return self.filter(status=Order.Status.PENDING)
+
+    def stuck(self) -> Self:
+        """Due for a sweep."""
+        return self.pending().filter(sweep_after__lte=Now())
+
+    def in_review(self) -> Self:
+        return self.pending().filter(needs_review=True)
+
+    def given_up(self) -> Self:
+        """Left to a person: the sweep takes them up no more."""
+        return self.pending().filter(sweep_after=None)
+
+    def answered(self) -> Self:
+        """Pending, and the provider has said yes or no: only finalizing is left."""
+        return self.pending().exclude(payment__status__in=Payment.UNANSWERED)
 
 
 class Order(models.Model):
@@ -93,6 +116,8 @@ class Order(models.Model):
     )
     needs_review = models.BooleanField(_("needs review"), default=False)
     review_reason = models.TextField(_("review reason"), blank=True)
+
+    objects = OrderQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("order")

@@ -128,7 +128,7 @@ def claim_stuck_orders(*, limit: int = 100) -> list[Claim]:
         limit_lock_wait()
         due = Order.objects.filter(status=Status.PENDING, sweep_after__lte=Now()).annotate(now=Now())
         orders = due.order_by("sweep_after").select_for_update(skip_locked=True, of=("self",)).select_related("payment")
-        return [claim for order in orders[:limit] if (claim := _claim_order(order, order.now))]
+        return [claim for order in orders[:limit] if (claim := _claim_order(order, order.now))]  # type: ignore[attr-defined]
 
 
 def _claim_order(order: Order, now: datetime) -> Claim | None:

@@ -1,9 +1,19 @@
 """One payment for one reference, and what is known of it."""
 
+from typing import Self
+
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
+
+
+class PaymentQuerySet(models.QuerySet["Payment"]):
+    """The questions that are asked of payments in more than one place."""
+
+    def unknown(self) -> Self:
+        """The provider was asked, and nobody knows yet what it did."""
+        return self.filter(status=Payment.Status.SENT)
 
 
 class Payment(models.Model):
@@ -58,6 +68,8 @@ class Payment(models.Model):
     )
 
     NOT_IN_FLIGHT = {"in_flight_until": None, "in_flight_by": ""}
+
+    objects = PaymentQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("payment")
