@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.addresses import read_address
 from backoffice.dashboard import read_dashboard
 from backoffice.export import export_orders
-from backoffice.order_actions import OrderActionsAdmin
+from backoffice.order_action_admin import OrderActionAdmin
 from backoffice.plans import describe_plans
 from backoffice.timeline import describe_payment, read_timeline
 from money import format_money
@@ -46,7 +46,7 @@ class AttentionFilter(admin.SimpleListFilter):
 
 
 @admin.register(Order)
-class OrderAdmin(OrderActionsAdmin):
+class OrderAdmin(OrderActionAdmin):
     list_display = ["code", "email", "status", "money", "payment_status", "created_at", "review"]
     list_filter = [AttentionFilter, "status", "cancel_reason", "created_at"]
     list_select_related = ["payment"]
