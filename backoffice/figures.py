@@ -6,13 +6,12 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db.models import Count, Q
-from django.db.models.functions import Now
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from audit.invariants import CHECKS
-from audit.liveness import check_liveness
+from audit.liveness import MISSED_TICKS, check_liveness
 from audit.models import AuditRun
 from orders.models import Order, OrderEvent
 from payments.models import Payment
@@ -33,19 +32,13 @@ class Figure:
 
 
 def count_waiting() -> Iterator[Figure]:
-    counts = Order.objects.filter(status=Order.Status.PENDING).aggregate(
-        pending=Count("pk"),
-        stuck=Count("pk", filter=Q(sweep_after__lte=Now())),
-        review=Count("pk", filter=Q(needs_review=True)),
-        given_up=Count("pk", filter=Q(sweep_after=None)),
-    )
-    unknown = Payment.objects.filter(status=Payment.Status.SENT).count()
-    yield Figure(title=_("Pending"), value=format_count(counts["pending"]), filter="status__exact=PENDING")
-    yield Figure(title=_("Stuck"), value=format_count(counts["stuck"]), filter="attention=stuck")
-    yield Figure(title=_("Payment unknown"), value=format_count(unknown), filter="attention=unknown")
-    for title, name in [(_("Needs review"), "review"), (_("Given up"), "given_up")]:
-        count = counts[name]
-        yield Figure(title=title, value=format_count(count), filter=f"attention={name}", alarm=count > 0)
+    pending, stuck, unknown = Order.objects.pending(), Order.objects.stuck(), Payment.objects.unknown()
+    yield Figure(title=_("Pending"), value=format_count(pending.count()), filter="status__exact=PENDING")
+    yield Figure(title=_("Stuck"), value=format_count(stuck.count()), filter="attention=stuck")
+    yield Figure(title=_("Payment unknown"), value=format_count(unknown.count()), filter="attention=unknown")
+    in_review, given_up = Order.objects.in_review().count(), Order.objects.given_up().count()
+    yield Figure(title=_("Needs review"), value=format_count(in_review), filter="attention=review", alarm=in_review > 0)
+    yield Figure(title=_("Given up"), value=format_count(given_up), filter="attention=given_up", alarm=given_up > 0)
 
 
 def count_repairs(now: datetime) -> Figure:
@@ -68,7 +61,7 @@ def describe_audit(run: AuditRun | None, now: datetime) -> Figure:
         return Figure(title=_("Last audit"), value=_("never"))  # if it is overdue, the liveness says so
     age = (now - run.created_at).total_seconds()
     value = (_("clean, %(age)s ago") if run.ok else _("NOT clean, %(age)s ago")) % {"age": format_seconds(age)}
-    late = age > 3 * settings.AUDIT_EVERY
+    late = age > MISSED_TICKS * settings.AUDIT_EVERY
     return Figure(title=_("Last audit"), value=value, audit=run.pk, alarm=late or not run.ok)
 
 
