@@ -1,4 +1,4 @@
-"""Registers every page of the back office: Django imports this module, and each module named here registers its own."""
+"""Registers the pages of the back office. Django imports this module; each module named here registers its own."""
 
 from django.contrib import admin
 

@@ -41,7 +41,7 @@ def read_dashboard() -> Dashboard:
         figures=[
             describe_liveness(),
             *count_waiting(),
-            *describe_times(times),
+            *describe_times(p50=times.p50, p95=times.p95),
             count_repairs(now),
             describe_audit(audit, now),
             describe_reconciliation(audit),
@@ -55,5 +55,5 @@ def read_dashboard() -> Dashboard:
 
 def find_low_stock() -> QuerySet[Stock]:
     """Products for sale of which SHOP_LOW_STOCK units or fewer are available, those with the fewest first."""
-    low = Stock.objects.low(settings.SHOP_LOW_STOCK).filter(product__active=True)
+    low = Stock.objects.low(units=settings.SHOP_LOW_STOCK).filter(product__active=True)
     return low.select_related("product").order_by(F("on_hand") - F("reserved"), "pk")

@@ -1,4 +1,4 @@
-"""The numbers on the dashboard, each with its words."""
+"""The figures of the dashboard: a number with its words, and whether somebody has to look at it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ from orders.models import Order, OrderEvent
 from payments.models import Payment
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400  # in seconds
-RECONCILED = {check.detail for check in CHECKS if check.ledger}
+LEDGER_DETAILS = {check.detail for check in CHECKS if check.ledger}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """A number with its words, and what it links to: the order list with a `filter`, or the run of an `audit`."""
+    """A number with its words. It links to the order list with that `filter`, or to the `audit` of that id."""
 
     title: str
     value: str
@@ -58,7 +58,7 @@ def describe_liveness() -> Figure:
 
 def describe_audit(run: AuditRun | None, now: datetime) -> Figure:
     if run is None:
-        return Figure(title=_("Last audit"), value=_("never"))  # if it is overdue, the liveness says so
+        return Figure(title=_("Last audit"), value=_("never"))  # the liveness check says so if one is overdue
     age = (now - run.created_at).total_seconds()
     value = (_("clean, %(age)s ago") if run.ok else _("NOT clean, %(age)s ago")) % {"age": format_seconds(age)}
     late = age > MISSED_TICKS * settings.AUDIT_EVERY
@@ -66,13 +66,13 @@ def describe_audit(run: AuditRun | None, now: datetime) -> Figure:
 
 
 def describe_reconciliation(run: AuditRun | None) -> Figure:
-    """What the last audit found when it held the orders against the provider's ledger."""
+    """How many charges the last audit compared with the orders, and how many codes differed."""
     title = _("Reconciled with the provider")
     if run is None:
         return Figure(title=title, value=_("never"))
     if "error" in run.report:
         return Figure(title=title, value=_("the provider could not be asked"), audit=run.pk, alarm=True)
-    wrong = [found for found in run.report["violations"] if found["detail"] in RECONCILED]
+    wrong = [found for found in run.report["violations"] if found["detail"] in LEDGER_DETAILS]
     differences = len({code for found in wrong for code in found["codes"]})
     charges = run.report["checked"]["charges"]
     compared = ngettext("%(count)s charge", "%(count)s charges", charges) % {"count": format_count(charges)}
@@ -82,9 +82,8 @@ def describe_reconciliation(run: AuditRun | None) -> Figure:
     return Figure(title=title, value=f"{compared}, {differ}", audit=run.pk, alarm=differences > 0)
 
 
-def describe_times(times: dict[datetime | None, list[float]]) -> Iterator[Figure]:
-    for number, title in enumerate([_("Time to confirm, p50"), _("Time to confirm, p95")]):
-        seconds = times[None][number] if None in times else None
+def describe_times(*, p50: float | None, p95: float | None) -> Iterator[Figure]:
+    for title, seconds in [(_("Time to confirm, p50"), p50), (_("Time to confirm, p95"), p95)]:
         yield Figure(title=title, value="-" if seconds is None else format_seconds(seconds))
 
 
@@ -93,7 +92,7 @@ def format_count(count: float) -> str:
 
 
 def format_seconds(seconds: float) -> str:
-    """As short as it can be read: 0.4 s, 12 s, 3 min, 2 h, 5 days."""
+    """The time in the largest unit of which it has at least two: 0.4 s, 12 s, 3 min, 2 h, 5 days."""
     if seconds >= 2 * DAY:
         days = round(seconds / DAY)
         return ngettext("%(days)s day", "%(days)s days", days) % {"days": format_count(days)}

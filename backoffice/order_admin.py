@@ -116,7 +116,7 @@ class OrderAdmin(OrderActionAdmin):
             (line, format_money(line.price, order.currency), format_money(line.total, order.currency))
             for line in order.lines.all()
         ]
-        context["payment_stands"] = describe_payment(order.payment)
+        context["payment_state"] = describe_payment(order.payment)
         context["is_unknown"] = order.payment.status == Payment.Status.SENT
         context["timeline"] = read_timeline(order)
         context["plans"] = describe_plans(order)
@@ -127,4 +127,4 @@ def _read_email(term: str) -> str:
     try:
         return read_address(term)
     except ValidationError:
-        return term.lower()  # no address that an order of today could have
+        return term.lower()  # not an address that orders are placed with today

@@ -32,9 +32,9 @@ class AvailableFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         match self.value():
             case "low":
-                return queryset.low(settings.SHOP_LOW_STOCK)
+                return queryset.low(units=settings.SHOP_LOW_STOCK)
             case "none":
-                return queryset.low(0)
+                return queryset.low(units=0)
         return None
 
 
