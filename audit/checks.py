@@ -1,4 +1,4 @@
-"""What `manage.py check --database default` says of this machine."""
+"""What `manage.py check --database default` says about this machine's clock."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from audit.ticks import measure_clock_skew
 
 @register(Tags.database)
 def check_clock(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
-    """Deadlines are by the database's clock; messages expire by two machines' own, within CLOCK_SKEW."""
+    """Warn of a clock that is far off: a message expires by its receiver's clock, so a worker ahead would drop it."""
     if not databases or abs(skew := measure_clock_skew()) <= settings.CLOCK_SKEW / 2:
         return []
     hint = f"Let both follow the same time server. More than {settings.CLOCK_SKEW} seconds make workers drop messages."

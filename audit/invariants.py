@@ -1,11 +1,14 @@
-"""What must always hold, A1 to A9: each a set-based query for the codes (or SKUs) where it does not."""
+"""What must always hold, A1 to A9. Each check is one query: it finds the orders or products where it does not."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Check:
-    """An invariant, and what it means that the query finds something; `ledger`: it reads the provider's ledger too."""
+    """One query of an invariant: `sql` finds order codes or SKUs, and `detail` says what is wrong with them.
+
+    `ledger`: the query also reads audit_charge, the copy of the provider's own ledger.
+    """
 
     invariant: str
     detail: str
@@ -14,7 +17,7 @@ class Check:
 
 
 def match_movements(kind: str, orders: str) -> str:
-    """The query for the codes where the movements of the kind are not, one for one, the lines of these orders."""
+    """The query for codes where the movements of that kind are not, one for one, the lines of those orders."""
     return f"""
         SELECT DISTINCT COALESCE(wanted.code, moved.reference) FROM (
             SELECT o.code, line.product_id, line.quantity FROM orders_order o
@@ -23,22 +26,41 @@ def match_movements(kind: str, orders: str) -> str:
         FULL JOIN (SELECT * FROM catalog_stockmovement WHERE kind = '{kind}') moved
             ON moved.reference = wanted.code AND moved.stock_id = wanted.product_id
         WHERE wanted.quantity IS DISTINCT FROM moved.quantity
-        """  # noqa: S608 - both are written below
+        """
 
+
+def check_stock(invariant: str, status: str, kind: str) -> Check:
+    """Each line of an order that ended so was moved once, by a movement of that kind; no other order has one."""
+    ended, moved = status.lower(), kind.lower()
+    detail = f"{ended}, but not every line was {moved} once; or {moved}, but not {ended}"
+    return Check(invariant, detail, match_movements(kind, f"o.status = '{status}'"))
+
+
+def check_payment(invariant: str, status: str, payments: str, detail: str) -> Check:
+    """The payment of an order that ended so has one of those statuses."""
+    sql = f"""
+        SELECT o.code FROM orders_order o JOIN payments_payment payment ON payment.id = o.payment_id
+        WHERE o.status = '{status}' AND payment.status NOT IN ({payments})
+        """
+    return Check(invariant, detail, sql)
+
+
+ON_HAND = """
+                SUM(CASE WHEN kind IN ('RECEIVED', 'ADJUSTED', 'RETURNED') THEN quantity
+                         WHEN kind = 'DEDUCTED' THEN -quantity ELSE 0 END)"""
+RESERVED = """
+                SUM(CASE WHEN kind = 'RESERVED' THEN quantity
+                         WHEN kind IN ('RELEASED', 'DEDUCTED') THEN -quantity ELSE 0 END)"""
 
 CHECKS = [
     Check(
         "A1",
         "on_hand or reserved is not the sum of the movements",
-        """
+        f"""
         SELECT product.sku FROM catalog_stock stock
         JOIN catalog_product product ON product.id = stock.product_id
         LEFT JOIN (
-            SELECT stock_id,
-                SUM(CASE WHEN kind IN ('RECEIVED', 'ADJUSTED', 'RETURNED') THEN quantity
-                         WHEN kind = 'DEDUCTED' THEN -quantity ELSE 0 END) AS on_hand,
-                SUM(CASE WHEN kind = 'RESERVED' THEN quantity
-                         WHEN kind IN ('RELEASED', 'DEDUCTED') THEN -quantity ELSE 0 END) AS reserved
+            SELECT stock_id, {ON_HAND} AS on_hand, {RESERVED} AS reserved
             FROM catalog_stockmovement GROUP BY stock_id
         ) moved ON moved.stock_id = stock.product_id
         WHERE (stock.on_hand, stock.reserved) IS DISTINCT FROM (COALESCE(moved.on_hand, 0), COALESCE(moved.reserved, 0))
@@ -82,19 +104,8 @@ CHECKS = [
         """,
         ledger=True,
     ),
-    Check(
-        "A3",
-        "confirmed, but not every line was deducted once; or deducted, but not confirmed",
-        match_movements("DEDUCTED", "o.status = 'CONFIRMED'"),
-    ),
-    Check(
-        "A3",
-        "confirmed, but its payment has not succeeded",
-        """
-        SELECT o.code FROM orders_order o JOIN payments_payment payment ON payment.id = o.payment_id
-        WHERE o.status = 'CONFIRMED' AND payment.status <> 'SUCCEEDED'
-        """,
-    ),
+    check_stock("A3", "CONFIRMED", "DEDUCTED"),
+    check_payment("A3", "CONFIRMED", "'SUCCEEDED'", "confirmed, but its payment has not succeeded"),
     Check(
         "A4",
         "cancelled, but the provider keeps money",
@@ -105,20 +116,14 @@ CHECKS = [
         """,
         ledger=True,
     ),
-    Check(
+    check_stock("A4", "CANCELLED", "RELEASED"),
+    check_payment(
         "A4",
-        "cancelled, but not every line was released once; or released, but not cancelled",
-        match_movements("RELEASED", "o.status = 'CANCELLED'"),
-    ),
-    Check(
-        "A4",
+        "CANCELLED",
+        "'DECLINED', 'CANCELLED'",
         "cancelled, but its payment is neither declined nor cancelled",
-        """
-        SELECT o.code FROM orders_order o JOIN payments_payment payment ON payment.id = o.payment_id
-        WHERE o.status = 'CANCELLED' AND payment.status NOT IN ('DECLINED', 'CANCELLED')
-        """,
     ),
-    # An order claimed between now() and the snapshot is only less overdue in it than in truth.
+    # now() is read a moment before the snapshot: an order that a sweep claims in between only looks less overdue.
     Check(
         "A5",
         "pending, and its sweep is overdue, or it has none and no review",
@@ -128,7 +133,7 @@ CHECKS = [
             sweep_after < now() - make_interval(secs => %(sweep_grace)s), NOT needs_review)
         """,
     ),
-    # Each claim moves sweep_after, so it proves no progress. The deadline counts from created_at, which never changes.
+    # A sweep_after ahead proves no progress: each claim moves it on. So count from created_at, which never changes.
     Check(
         "A5",
         "pending far beyond its deadline, whatever is planned next",
@@ -163,8 +168,8 @@ CHECKS = [
             END, FALSE)
         """,
     ),
-    # The ledger checks leave out what became final after the ledger was read, or was placed before it begins: an order
-    # with wrong times could hide there. Its events were written within a minute or so, and are append-only.
+    # The ledger checks leave out orders that ended after the ledger was read, or were placed before it begins. An order
+    # with wrong times could hide there. Its events tell the truth: they are append-only, and written at the same time.
     Check(
         "A7",
         "placed or finalized at another time than its events, or in the future",
@@ -187,12 +192,11 @@ CHECKS = [
     Check(
         "A8",
         "more was sold than ever received, or more came back than was sold",
-        """
+        f"""
         SELECT product.sku FROM catalog_stockmovement movement
         JOIN catalog_product product ON product.id = movement.stock_id
         GROUP BY product.sku
-        HAVING SUM(CASE WHEN kind IN ('RECEIVED', 'ADJUSTED', 'RETURNED') THEN quantity
-                        WHEN kind = 'DEDUCTED' THEN -quantity ELSE 0 END) < 0
+        HAVING {ON_HAND} < 0
             OR SUM(CASE kind WHEN 'RETURNED' THEN quantity WHEN 'DEDUCTED' THEN -quantity ELSE 0 END) > 0
         """,
     ),

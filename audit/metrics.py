@@ -1,9 +1,8 @@
-"""Figures for Prometheus: what waits, what is stuck, and what the last audit said. All from the database, all cheap."""
+"""Figures for Prometheus: how many orders wait or are stuck, what the last audit said, whether anybody is at work."""
 
 from collections.abc import Iterable
 
 from django.conf import settings
-from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse, HttpResponseForbidden
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -18,15 +17,11 @@ from payments.models import Payment
 
 class OrderCollector(Collector):
     def collect(self) -> Iterable[Metric]:
-        pending = Order.objects.filter(status=Order.Status.PENDING)
-        unknown = Payment.objects.filter(status=Payment.Status.SENT)
+        pending, stuck, in_review = Order.objects.pending(), Order.objects.stuck(), Order.objects.in_review()
+        unknown = Payment.objects.unknown()
         yield GaugeMetricFamily("orderly_orders_pending", "Orders without an end yet.", pending.count())
-        yield GaugeMetricFamily(
-            "orderly_orders_stuck", "Pending orders due for a sweep.", pending.filter(sweep_after__lte=Now()).count()
-        )
-        yield GaugeMetricFamily(
-            "orderly_orders_needs_review", "Orders that wait for a person.", pending.filter(needs_review=True).count()
-        )
+        yield GaugeMetricFamily("orderly_orders_stuck", "Pending orders due for a sweep.", stuck.count())
+        yield GaugeMetricFamily("orderly_orders_needs_review", "Orders that wait for a person.", in_review.count())
         yield GaugeMetricFamily("orderly_payments_unknown", "Payments sent, and not answered yet.", unknown.count())
         if run := AuditRun.objects.annotate(age=measure_age("created_at")).first():
             age = run.age.total_seconds()
@@ -35,19 +30,21 @@ class OrderCollector(Collector):
         yield from describe_liveness(check_liveness())
 
 
-def describe_liveness(found: Liveness) -> Iterable[Metric]:
+def describe_liveness(liveness: Liveness) -> Iterable[Metric]:
     yield GaugeMetricFamily(
-        "orderly_alive", "Whether orders are charged and finalized and every scheduled task runs.", not found.troubles
+        "orderly_alive",
+        "Whether orders are charged and finalized and every scheduled task runs.",
+        not liveness.troubles,
     )
     yield GaugeMetricFamily(
-        "orderly_oldest_uncharged_seconds", "The oldest order nobody has asked the provider about.", found.uncharged
+        "orderly_oldest_uncharged_seconds", "The oldest order nobody has asked the provider about.", liveness.uncharged
     )
     yield GaugeMetricFamily(
-        "orderly_oldest_unfinalized_seconds", "The oldest answer whose order is still pending.", found.unfinalized
+        "orderly_oldest_unfinalized_seconds", "The oldest answer whose order is still pending.", liveness.unfinalized
     )
-    yield label_tasks("orderly_tick_age_seconds", "How long ago a scheduled task came to its end.", found.ticks)
+    yield label_tasks("orderly_tick_age_seconds", "How long ago a scheduled task came to its end.", liveness.ticks)
     yield label_tasks(
-        "orderly_clock_skew_seconds", "How far its worker's clock was ahead of the database's.", found.clock_skews
+        "orderly_clock_skew_seconds", "How far its worker's clock was ahead of the database's.", liveness.clock_skews
     )
 
 

@@ -1,4 +1,4 @@
-"""What the audit found, and when each scheduled task last ended."""
+"""What the audits found, and when each scheduled task last ended."""
 
 from django.db import models
 from django.db.models.functions import Now
@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class AuditRun(models.Model):
-    """What the audit found at one time."""
+    """What one audit found."""
 
     ok = models.BooleanField(_("clean"))
     report = models.JSONField(_("report"))
@@ -24,7 +24,7 @@ class AuditRun(models.Model):
 
 
 class Tick(models.Model):
-    """When a scheduled task last came to its end; at first, when it was scheduled."""
+    """When a scheduled task last ended. Until it has ended once: when it was first scheduled."""
 
     task = models.CharField(_("task"), max_length=255, primary_key=True)
     ended_at = models.DateTimeField(_("ended at"), db_default=Now())

@@ -1,4 +1,4 @@
-"""Does everything hold? The rows are held against each other, and against the provider's own ledger."""
+"""The audit: it compares the rows with each other, and with the provider's own ledger."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,11 +16,11 @@ from audit.invariants import CHECKS
 from audit.models import AuditRun
 from payments.gateway import GatewayUnavailable, get_gateway
 
-MAX_CODES = 1000  # of one violation
+MAX_CODES = 1000  # in one violation: a report stays readable
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
-MARGIN = timedelta(hours=1)  # between the provider's clock and ours, at most
-AUDITS = 2  # the first key of our advisory locks: see orders.checkout
-LIST_WITHIN = 20 * 60.0  # seconds: less than the task's limit, which ends its worker and the charges in it
+MAX_CLOCK_DIFFERENCE = timedelta(hours=1)  # between the provider's clock and ours
+AUDIT_LOCK = 2  # the first key of an advisory lock; orders.checkout has another
+LEDGER_TIMEOUT = 20 * 60.0  # seconds: at the task's time limit its worker would end, and the charges in it
 
 
 class Violation(TypedDict):
@@ -47,15 +47,15 @@ SELECT (SELECT COUNT(*) FROM orders_order), (SELECT COUNT(*) FROM orders_orderli
 
 
 class AuditIsRunning(Exception):
-    """Another one, which is not over: a second would only take one more thread from the charges."""
+    """Another audit is not over yet. A second one would only take one more thread from the charges."""
 
 
 def audit_orders(*, since: datetime = BEGINNING, within: float = inf) -> Report:
-    """Check A1 to A9 on one snapshot of the database; change nothing. The provider is asked about orders since `since`.
+    """Check A1 to A9 on one snapshot of the database; change nothing.
 
-    Safe while orders flow: the ledger is read before the snapshot is taken, and is not held against an order that
-    became final in between. Raises GatewayUnavailable where the provider can't be asked, or its list takes longer than
-    `within` seconds.
+    The provider's ledger is compared for the orders placed since `since`. It is read before the snapshot is taken, so
+    an order that ended in between is not compared with it: the audit is right while orders flow.
+    Raises GatewayUnavailable if the provider can't be asked, or if its list takes longer than `within` seconds.
     """
     with connection.cursor() as cursor:
         cursor.execute(CHARGES)
@@ -75,12 +75,13 @@ def audit_orders(*, since: datetime = BEGINNING, within: float = inf) -> Report:
 
 
 def _copy_charges(since: datetime, within: float) -> datetime:
-    """Fill audit_charge; return the database's time before the first charge was read."""
+    """Fill audit_charge, and return the database's time from before the first charge was read."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT statement_timestamp()")
         started: datetime = cursor.fetchone()[0]
-        charges = get_gateway().list_charges(since=since - MARGIN, within=within)
-        while page := list(islice(charges, 1000)):  # read first: no statement waits for the provider
+        charges = get_gateway().list_charges(since=since - MAX_CLOCK_DIFFERENCE, within=within)
+        # Read each page before its COPY begins, so that no statement waits for the provider.
+        while page := list(islice(charges, 1000)):
             with cursor.copy("COPY audit_charge FROM STDIN") as copy:
                 for charge in page:
                     copy.write_row(
@@ -107,32 +108,28 @@ def _find_violations(started: datetime, since: datetime) -> Iterator[Violation]:
 
 
 def record_audit() -> AuditRun:
-    """Audit the last AUDIT_DAYS, and keep the report for a month. It is not ok if the provider can't be asked.
+    """Audit the orders of the last AUDIT_DAYS, and keep the report for a month.
 
-    Raises AuditIsRunning, having done nothing.
+    The run is not ok if the provider can't be asked. Raises AuditIsRunning, having done nothing.
     """
-    with _only_audit():
-        return _record_audit()
+    since = timezone.now() - timedelta(days=settings.AUDIT_DAYS)
+    with _lock_audit():
+        try:
+            report: dict[str, Any] = {**audit_orders(since=since, within=LEDGER_TIMEOUT)}
+        except GatewayUnavailable as error:
+            report = {"ok": False, "error": str(error)}
+        AuditRun.objects.filter(created_at__lt=Now() - timedelta(days=30)).delete()
+        return AuditRun.objects.create(ok=report["ok"], report=report)
 
 
 @contextmanager
-def _only_audit() -> Iterator[None]:
+def _lock_audit() -> Iterator[None]:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s, 0)", [AUDITS])  # it ends with the session, however that ends
+        # The lock belongs to the session: if this process is killed, PostgreSQL gives it back.
+        cursor.execute("SELECT pg_try_advisory_lock(%s, 0)", [AUDIT_LOCK])
         if not cursor.fetchone()[0]:
             raise AuditIsRunning
         try:
             yield
         finally:
-            cursor.execute("SELECT pg_advisory_unlock(%s, 0)", [AUDITS])
-
-
-def _record_audit() -> AuditRun:
-    now = timezone.now()
-    since = now - timedelta(days=settings.AUDIT_DAYS)
-    try:
-        report: dict[str, Any] = {**audit_orders(since=since, within=LIST_WITHIN)}
-    except GatewayUnavailable as error:
-        report = {"ok": False, "error": str(error)}
-    AuditRun.objects.filter(created_at__lt=Now() - timedelta(days=30)).delete()
-    return AuditRun.objects.create(ok=report["ok"], report=report)
+            cursor.execute("SELECT pg_advisory_unlock(%s, 0)", [AUDIT_LOCK])

@@ -1,4 +1,4 @@
-"""What beat asks for between the audits that people ask for: both jobs tell the log what is wrong."""
+"""The tasks by which beat audits the shop and looks whether anybody is at work. Both log what is wrong."""
 
 import logging
 
@@ -21,6 +21,6 @@ def record_audit() -> None:
     try:
         run = services.record_audit()
     except services.AuditIsRunning:
-        raise Ignore from None  # no success, so that an audit that never ends is seen to be overdue
+        raise Ignore from None  # not a success: if the running audit never ends, the liveness check has to see that
     if not run.ok:
         logger.error("the audit is not clean: %s", run.report)

@@ -1,4 +1,4 @@
-"""Notes each end of a scheduled task, by the database's clock: so it can be seen that beat and its workers work."""
+"""Records when each scheduled task ends, by the database's clock: this shows whether beat and its workers work."""
 
 import logging
 import time
@@ -19,13 +19,13 @@ logger = logging.getLogger(__name__)
 
 
 def read_schedule() -> dict[str, float]:
-    """The scheduled tasks, each with the seconds from one to the next."""
+    """The scheduled tasks, each with the seconds from one run to the next."""
     schedule: dict[str, dict[str, Any]] = settings.CELERY_BEAT_SCHEDULE
     return {entry["task"]: entry["schedule"] for entry in schedule.values()}
 
 
 def record_tick(*, task: str) -> None:
-    """Note that the task came to its end just now, and how far this machine's clock is from the database's."""
+    """Record that the task ended just now, and how far this machine's clock is from the database's."""
     tick = Tick(task=task, ended_at=Now(), clock_skew=measure_clock_skew())
     Tick.objects.bulk_create(
         [tick], update_conflicts=True, unique_fields=["task"], update_fields=["ended_at", "clock_skew"]
@@ -33,7 +33,7 @@ def record_tick(*, task: str) -> None:
 
 
 def measure_clock_skew() -> float:
-    """Seconds that this machine's clock is ahead of the database's, within the time of one query."""
+    """The seconds that this machine's clock is ahead of the database's. The error is at most the time of one query."""
     with connection.cursor() as cursor:
         before = time.time()
         cursor.execute("SELECT extract(epoch FROM clock_timestamp())::float8")
@@ -43,17 +43,17 @@ def measure_clock_skew() -> float:
 
 
 @task_success.connect
-def note_end(sender: "Task[..., object]", **_: object) -> None:
+def record_end(sender: "Task[..., object]", **_: object) -> None:
     if sender.name in read_schedule():
         try:
             record_tick(task=sender.name)
-        except Error as error:  # the task did its work; its next end is noted again
-            logger.warning("the end of %s is not noted: %s", sender.name, error)
+        except Error as error:  # the task did its work; its next end will be recorded
+            logger.warning("the end of %s was not recorded: %s", sender.name, error)
 
 
 @receiver(post_migrate)
 def begin_ticks(sender: AppConfig, using: str = DEFAULT_DB_ALIAS, **_: object) -> None:
-    """Count the time of a task that has never ended from when it was scheduled."""
-    # Django tells of every app; the table is there unless its migration was undone.
+    """Begin to count for a task that has never ended: from its first migration on, it can be late."""
+    # The signal comes once for each app. The table is missing if its migration was just undone.
     if sender.label == Tick._meta.app_label and Tick._meta.db_table in connections[using].introspection.table_names():
         Tick.objects.using(using).bulk_create([Tick(task=task) for task in read_schedule()], ignore_conflicts=True)

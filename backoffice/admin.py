@@ -1,12 +1,12 @@
-"""Where Django looks for the pages of the back office: each of these modules registers its own."""
+"""Registers the pages of the back office. Django imports this module; each module named here registers its own."""
 
 from django.contrib import admin
 
 from accounts.forms import StaffLogInForm
-from backoffice import audit_admin, catalog_admin, order_admin, payment_admin, user_admin
+from backoffice import audit_admin, order_admin, payment_admin, product_admin, stock_admin, user_admin
 
-__all__ = ["audit_admin", "catalog_admin", "order_admin", "payment_admin", "user_admin"]
+__all__ = ["audit_admin", "order_admin", "payment_admin", "product_admin", "stock_admin", "user_admin"]
 
 admin.site.site_header = admin.site.site_title = "Orderly"
 admin.site.login_form = StaffLogInForm
-admin.site.enable_nav_sidebar = False  # the lists need its room
+admin.site.enable_nav_sidebar = False  # the lists need its width

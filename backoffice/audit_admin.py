@@ -1,4 +1,4 @@
-"""What staff see of the audits."""
+"""The admin's pages of audits: the runs of the last month, and what each found."""
 
 from django.contrib import admin
 from django.utils.timesince import timesince

@@ -1,4 +1,4 @@
-"""Bar charts as plain figures that a template draws as SVG: no scripts, and every value is there as text too."""
+"""Bar charts that a template draws as SVG. They need no script, and every value stands in a table too."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from django.utils.translation import gettext as _
 
 WIDTH, HEIGHT = 720, 160  # of the bars, in the SVG's own units
-GAP = 0.25  # of a bar's place
+GAP = 0.25  # the part of a column that stays empty
 
 
 @dataclass(frozen=True)
 class Box:
-    """Where a bar is; as text, because a localized decimal comma is not SVG."""
+    """Where a bar is. The numbers are text, because a template would write them with the reader's decimal comma."""
 
     x: str
     y: str
@@ -28,16 +28,16 @@ class Bar:
 
 @dataclass(frozen=True, kw_only=True)
 class Chart:
-    """`rows` are what the bars show: a label, and a text for each of the `series`."""
+    """A chart, ready to be drawn. `rows` is its table: a label, and a text for each of the `series`."""
 
     name: str
     title: str
     description: str
-    series: list[tuple[str, str]]  # the kind, and its label
+    series: list[tuple[str, str]]  # a kind, and what it is called
     bars: list[Bar]
     rows: list[tuple[str, list[str]]]
-    ticks: list[tuple[str, str]]  # where under the bars, and the label there
-    top: str
+    ticks: list[tuple[str, str]]  # a place under the bars, and the label there
+    top: str  # the value that the height of the chart stands for
 
 
 def draw_chart(
@@ -50,54 +50,49 @@ def draw_chart(
     stacked: bool = True,
     format_value: Callable[[float], str] = str,
 ) -> Chart:
-    """A bar for each label and series: on top of each other, or side by side. The highest fills the chart.
+    """Draw a column of bars for each label: stacked, or side by side. The highest column is as high as the chart.
 
-    `series` has the values of each kind, `names` what the kinds are called.
+    `series` has the values of each kind of bar, in the order of the labels; `names` says what the kinds are called.
     """
-    columns = list(zip(*series.values(), strict=True))
-    highest = max((sum(column) if stacked else max(column) for column in columns), default=0)
-    place = WIDTH / max(len(labels), 1)
+    columns = [dict(zip(series, values, strict=True)) for values in zip(*series.values(), strict=True)]
+    highest = max((sum(column.values()) if stacked else max(column.values()) for column in columns), default=0)
+    width = WIDTH / max(len(labels), 1)
     bars = [
-        Bar(box=box, series=f"{name}-{kind}", title=f"{label}, {names[kind]}: {format_value(value)}")
+        Bar(box=box, series=f"{name}-{kind}", title=f"{label}, {names[kind]}: {format_value(column[kind])}")
         for number, (label, column) in enumerate(zip(labels, columns, strict=True))
-        for kind, value, box in _place_column(series, column, number * place, place, highest, stacked=stacked)
+        for kind, box in _place_bars(column, left=number * width, width=width, highest=highest, stacked=stacked)
     ]
+    description = _("Bars from %(first)s to %(last)s, at most %(highest)s. The values are in the table below.")
     return Chart(
         name=name,
         title=title,
-        description=_("Bars from %(first)s to %(last)s, at most %(most)s. The values are in the table below.")
-        % {"first": labels[0], "last": labels[-1], "most": format_value(highest)},
+        description=description % {"first": labels[0], "last": labels[-1], "highest": format_value(highest)},
         series=[(kind, names[kind]) for kind in series],
         bars=bars,
         rows=[
-            (label, [format_value(value) for value in column]) for label, column in zip(labels, columns, strict=True)
+            (label, [format_value(value) for value in column.values()])
+            for label, column in zip(labels, columns, strict=True)
         ],
-        ticks=[(_number((number + 0.5) * place), label) for number, label in enumerate(labels) if number % 4 == 0],
+        ticks=[(_to_svg((number + 0.5) * width), labels[number]) for number in range(0, len(labels), 4)],
         top=format_value(highest),
     )
 
 
-def _place_column(
-    series: Mapping[str, Sequence[float]],
-    column: Sequence[float],
-    left: float,
-    place: float,
-    highest: float,
-    *,
-    stacked: bool,
-) -> Iterator[tuple[str, float, Box]]:
-    """(series, value, box) of the bars that have a height."""
-    width = place * (1 - GAP) / (1 if stacked else len(column))
-    x, bottom = left + place * GAP / 2, float(HEIGHT)
-    for kind, value in zip(series, column, strict=True):
+def _place_bars(
+    column: Mapping[str, float], *, left: float, width: float, highest: float, stacked: bool
+) -> Iterator[tuple[str, Box]]:
+    """The box of each kind of bar in a column. A value of 0 has none."""
+    bar_width = width * (1 - GAP) / (1 if stacked else len(column))
+    x, bottom = left + width * GAP / 2, float(HEIGHT)
+    for kind, value in column.items():
         height = value / highest * HEIGHT if highest else 0
         if height:
-            yield kind, value, Box(_number(x), _number(bottom - height), _number(width), _number(height))
+            yield kind, Box(_to_svg(x), _to_svg(bottom - height), _to_svg(bar_width), _to_svg(height))
         if stacked:
             bottom -= height
         else:
-            x += width
+            x += bar_width
 
 
-def _number(value: float) -> str:
-    return f"{value:.2f}"
+def _to_svg(number: float) -> str:
+    return f"{number:.2f}"

@@ -1,4 +1,4 @@
-"""Orders as CSV for a spreadsheet: written while they are read, so that a million take no more memory than one."""
+"""Orders as CSV for a spreadsheet. They are sent while they are read, so a million take no more memory than a few."""
 
 import csv
 import re
@@ -27,28 +27,28 @@ COLUMNS = {
     "created_at": "created_at",
     "finalized_at": "finalized_at",
 }
-BATCH = 2_000  # rows read at once, and sent at once
-# What makes a spreadsheet take a cell for a formula: https://owasp.org/www-community/attacks/CSV_Injection
-# The delimiter is the reader's, not ours: with another one a cell begins in the middle of ours, and quotes are read
-# otherwise. Spaces and marks without a width may be dropped; full-width signs are signs in Excel.
+BATCH = 2_000  # rows that are read at once, and sent at once
+# A cell that begins with one of these signs is a formula: https://owasp.org/www-community/attacks/CSV_Injection
+# A reader's spreadsheet may take another delimiter than ours: then a cell begins in the middle of one of ours, and our
+# quotes are no quotes. It may drop spaces and marks without a width; Excel takes full-width signs for signs.
 CELL_START = re.compile(r"(\A|[,;|\t\r\n])(?=[\"\s\u200b-\u200f\u2060\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20])")
 
 
 class _Echo:
-    """A file that hands back what is written to it."""
+    """A file for csv.writer: it returns each line instead of keeping it."""
 
     def write(self, text: str) -> str:
         return text
 
 
 def export_orders(orders: QuerySet[Order]) -> StreamingHttpResponse:
-    """The orders in the order in which they were placed; totals in units of their currency, times in UTC.
+    """Answer with the orders, the oldest first; totals are in units of their currency, times in UTC.
 
-    A format for programs: its columns and statuses are the same in every language. It begins with a byte order mark,
-    without which Excel takes UTF-8 for the reader's old code page.
+    Programs read it too, so its columns and statuses are the same in every language. It begins with a byte order mark:
+    without one, Excel takes UTF-8 for the reader's old code page.
     """
     batches = _write_batches(orders)
-    # The first is read here, where an error is an answer yet; later ones can only cut the file off.
+    # Read the first batch here: an error can still become an answer. Later, it can only cut the file off.
     content = chain([BOM_UTF8, next(batches)], batches)
     answer = StreamingHttpResponse(content, content_type="text/csv; charset=utf-8")
     answer.headers["Content-Disposition"] = f'attachment; filename="orders-{timezone.now():%Y%m%d-%H%M%S}.csv"'
@@ -56,9 +56,9 @@ def export_orders(orders: QuerySet[Order]) -> StreamingHttpResponse:
 
 
 def quote_cell(text: str) -> str:
-    """The text, never a formula, whether a comma, a semicolon or a tab is taken for the delimiter.
+    """Keep a spreadsheet from taking the text for a formula, whichever delimiter it takes: comma, semicolon or tab.
 
-    An apostrophe stands wherever a cell would begin with a sign that makes it a formula.
+    An apostrophe is put wherever a cell could begin with a sign that makes it a formula.
     """
     text = CELL_START.sub(r"\1'", text)
     return f"'{text}" if text.startswith(("\t", "\r", "\n")) else text

@@ -1,4 +1,4 @@
-"""The numbers on the dashboard, each with its words."""
+"""The figures of the dashboard: a number with its words, and whether somebody has to look at it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,24 +6,23 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db.models import Count, Q
-from django.db.models.functions import Now
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from audit.invariants import CHECKS
-from audit.liveness import check_liveness
+from audit.liveness import MISSED_TICKS, check_liveness
 from audit.models import AuditRun
 from orders.models import Order, OrderEvent
 from payments.models import Payment
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400  # in seconds
-RECONCILED = {check.detail for check in CHECKS if check.ledger}
+LEDGER_DETAILS = {check.detail for check in CHECKS if check.ledger}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """A number with its words, and what it links to: the order list with a `filter`, or the run of an `audit`."""
+    """A number with its words. It links to the order list with that `filter`, or to the `audit` of that id."""
 
     title: str
     value: str
@@ -33,19 +32,13 @@ class Figure:
 
 
 def count_waiting() -> Iterator[Figure]:
-    counts = Order.objects.filter(status=Order.Status.PENDING).aggregate(
-        pending=Count("pk"),
-        stuck=Count("pk", filter=Q(sweep_after__lte=Now())),
-        review=Count("pk", filter=Q(needs_review=True)),
-        given_up=Count("pk", filter=Q(sweep_after=None)),
-    )
-    unknown = Payment.objects.filter(status=Payment.Status.SENT).count()
-    yield Figure(title=_("Pending"), value=format_count(counts["pending"]), filter="status__exact=PENDING")
-    yield Figure(title=_("Stuck"), value=format_count(counts["stuck"]), filter="attention=stuck")
-    yield Figure(title=_("Payment unknown"), value=format_count(unknown), filter="attention=unknown")
-    for title, name in [(_("Needs review"), "review"), (_("Given up"), "given_up")]:
-        count = counts[name]
-        yield Figure(title=title, value=format_count(count), filter=f"attention={name}", alarm=count > 0)
+    pending, stuck, unknown = Order.objects.pending(), Order.objects.stuck(), Payment.objects.unknown()
+    yield Figure(title=_("Pending"), value=format_count(pending.count()), filter="status__exact=PENDING")
+    yield Figure(title=_("Stuck"), value=format_count(stuck.count()), filter="attention=stuck")
+    yield Figure(title=_("Payment unknown"), value=format_count(unknown.count()), filter="attention=unknown")
+    in_review, given_up = Order.objects.in_review().count(), Order.objects.given_up().count()
+    yield Figure(title=_("Needs review"), value=format_count(in_review), filter="attention=review", alarm=in_review > 0)
+    yield Figure(title=_("Given up"), value=format_count(given_up), filter="attention=given_up", alarm=given_up > 0)
 
 
 def count_repairs(now: datetime) -> Figure:
@@ -65,21 +58,21 @@ def describe_liveness() -> Figure:
 
 def describe_audit(run: AuditRun | None, now: datetime) -> Figure:
     if run is None:
-        return Figure(title=_("Last audit"), value=_("never"))  # if it is overdue, the liveness says so
+        return Figure(title=_("Last audit"), value=_("never"))  # the liveness check says so if one is overdue
     age = (now - run.created_at).total_seconds()
     value = (_("clean, %(age)s ago") if run.ok else _("NOT clean, %(age)s ago")) % {"age": format_seconds(age)}
-    late = age > 3 * settings.AUDIT_EVERY
+    late = age > MISSED_TICKS * settings.AUDIT_EVERY
     return Figure(title=_("Last audit"), value=value, audit=run.pk, alarm=late or not run.ok)
 
 
 def describe_reconciliation(run: AuditRun | None) -> Figure:
-    """What the last audit found when it held the orders against the provider's ledger."""
+    """How many charges the last audit compared with the orders, and how many codes differed."""
     title = _("Reconciled with the provider")
     if run is None:
         return Figure(title=title, value=_("never"))
     if "error" in run.report:
         return Figure(title=title, value=_("the provider could not be asked"), audit=run.pk, alarm=True)
-    wrong = [found for found in run.report["violations"] if found["detail"] in RECONCILED]
+    wrong = [found for found in run.report["violations"] if found["detail"] in LEDGER_DETAILS]
     differences = len({code for found in wrong for code in found["codes"]})
     charges = run.report["checked"]["charges"]
     compared = ngettext("%(count)s charge", "%(count)s charges", charges) % {"count": format_count(charges)}
@@ -89,9 +82,8 @@ def describe_reconciliation(run: AuditRun | None) -> Figure:
     return Figure(title=title, value=f"{compared}, {differ}", audit=run.pk, alarm=differences > 0)
 
 
-def describe_times(times: dict[datetime | None, list[float]]) -> Iterator[Figure]:
-    for number, title in enumerate([_("Time to confirm, p50"), _("Time to confirm, p95")]):
-        seconds = times[None][number] if None in times else None
+def describe_times(*, p50: float | None, p95: float | None) -> Iterator[Figure]:
+    for title, seconds in [(_("Time to confirm, p50"), p50), (_("Time to confirm, p95"), p95)]:
         yield Figure(title=title, value="-" if seconds is None else format_seconds(seconds))
 
 
@@ -100,7 +92,7 @@ def format_count(count: float) -> str:
 
 
 def format_seconds(seconds: float) -> str:
-    """As short as it can be read: 0.4 s, 12 s, 3 min, 2 h, 5 days."""
+    """The time in the largest unit of which it has at least two: 0.4 s, 12 s, 3 min, 2 h, 5 days."""
     if seconds >= 2 * DAY:
         days = round(seconds / DAY)
         return ngettext("%(days)s day", "%(days)s days", days) % {"days": format_count(days)}

@@ -1,196 +1,140 @@
-"""What staff do to orders: each action asks for a note, does one order after the other and says what became of each."""
+"""What staff can do to orders: an action has its words, changes an order, and tells what became of it."""
 
 import logging
-from collections import defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
-from typing import Any, cast
+from typing import NamedTuple
 
-from django import forms
-from django.contrib import admin, messages
+from django.contrib import messages
 from django.db import Error
-from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
-from django.template.response import TemplateResponse
 from django.utils.functional import Promise
-from django.utils.translation import gettext, gettext_noop, ngettext
+from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext_lazy as _
 from kombu.exceptions import OperationalError
 
 from accounts.models import User
-from backoffice.read_only import ReadOnlyAdmin
-from catalog.texts import NormalizedField
 from database_errors import describe, is_passing
-from money import format_money
 from orders.models import Order
 from orders.services import NothingToReview, OrderIsFinal, cancel_order, mark_reviewed, resume_order
 from orders.tasks import sweep_stuck_orders
 
 logger = logging.getLogger(__name__)
 
-MOST_ORDERS = 500  # in one action: a request has to be answered within seconds
-Operation = Callable[..., Order]
+
+class Outcome(NamedTuple):
+    """What became of orders: the level of the message that says so, and its text, a msgid with their %(codes)s."""
+
+    level: int
+    text: str
 
 
-class NoteForm(forms.Form):
-    note = NormalizedField(
-        label=_("Note"),
-        max_length=500,
-        widget=forms.Textarea(attrs={"rows": 3, "class": "vLargeTextField"}),
-        help_text=_("Why you do this. Kept in the order's timeline, with your name; the customer does not see it."),
-        error_messages={"required": _("Write a note: it is kept in the order's timeline.")},
-    )
-
-    def __init__(self, *args: Any, required: bool, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["note"].required = required
+CONFIRMED = Outcome(messages.SUCCESS, gettext_noop("Confirmed: %(codes)s."))
+CANCELLED = Outcome(messages.SUCCESS, gettext_noop("Cancelled: %(codes)s."))
+ALREADY_CONFIRMED = Outcome(messages.WARNING, gettext_noop("Not changed, already confirmed: %(codes)s."))
+ALREADY_CANCELLED = Outcome(messages.WARNING, gettext_noop("Not changed, already cancelled: %(codes)s."))
+NEEDS_NO_REVIEW = Outcome(messages.WARNING, gettext_noop("Not changed, no review needed: %(codes)s."))
+BUSY = Outcome(messages.ERROR, gettext_noop("Not changed, the database is busy: %(codes)s. Try again in a minute."))
+FAILED = Outcome(messages.ERROR, gettext_noop("Not changed, it failed: %(codes)s. The log says why."))
 
 
-@dataclass(frozen=True, kw_only=True)
 class OrderAction:
-    """An action by its name, with what it says before it is done, and afterwards of orders that are still pending."""
+    """Something that staff do to pending orders. A subclass has the words, and changes one order."""
 
     name: str
-    title: Promise
-    text: Promise
+    choice: Promise  # in the menu above the list of orders
+    title: Promise  # on the button of an order's page, and above the question
+    text: Promise  # the question: what will happen
     button: Promise
-    pending: str  # a msgid
-    needs_note: bool = True
+    still_pending: str  # the msgid of the outcome for an order that has no end yet
+    needs_note = True
+
+    def is_offered(self, order: Order) -> bool:
+        """Whether the page of the order has a button for this action."""
+        return order.status == Order.Status.PENDING
+
+    def change(self, *, code: str, actor: User, note: str) -> Order:
+        raise NotImplementedError
+
+    def act_on(self, order: Order, *, actor: User, note: str) -> Outcome:
+        """Change the order and return what became of it. A refusal is an outcome too: it stops no other order."""
+        try:
+            changed = self.change(code=order.code, actor=actor, note=note)
+        except OrderIsFinal as final:
+            return ALREADY_CONFIRMED if str(final) == Order.Status.CONFIRMED else ALREADY_CANCELLED
+        except NothingToReview:
+            return NEEDS_NO_REVIEW
+        except Error as error:  # the very error that brought the order into review may happen again here
+            passing = is_passing(error)
+            logger.error("%s of %s failed: %s", self.name, order.code, describe(error), exc_info=not passing)
+            return BUSY if passing else FAILED
+        match changed.status:
+            case Order.Status.CONFIRMED:
+                return CONFIRMED
+            case Order.Status.CANCELLED:
+                return CANCELLED
+        return Outcome(messages.SUCCESS, self.still_pending)
+
+    def finish(self) -> str:
+        """Called once, after at least one order was changed. Returns a warning for staff, or an empty text."""
+        return ""
 
 
-CANCEL = OrderAction(
-    name="cancel_orders",
-    title=_("Cancel"),
-    text=_(
+class Cancel(OrderAction):
+    name = "cancel_orders"
+    choice = _("Cancel selected orders")
+    title = _("Cancel")
+    text = _(
         "An order whose payment was never sent is cancelled at once. For any other order the payment provider is "
         "asked first: if the money was taken already, the order is confirmed instead."
-    ),
-    button=_("Yes, cancel"),
-    pending=gettext_noop("To be cancelled, unless the provider says it is paid: %(codes)s."),
-)
-PROCESS = OrderAction(
-    name="process_orders",
-    title=_("Process now: ask the provider again"),
-    text=_(
+    )
+    button = _("Yes, cancel")
+    still_pending = gettext_noop("To be cancelled, unless the provider says it is paid: %(codes)s.")
+
+    def change(self, *, code: str, actor: User, note: str) -> Order:
+        return cancel_order(code=code, reason=Order.CancelReason.STAFF, actor=actor, note=note)
+
+
+class ProcessNow(OrderAction):
+    name = "process_orders"
+    choice = _("Process selected orders now: ask the provider again")
+    title = _("Process now: ask the provider again")
+    text = _(
         "The payment provider is asked again, with the same key: nothing is taken twice. Then the order is confirmed "
         "or cancelled as the provider says. Its review ends, and its sweeps are counted from zero."
-    ),
-    button=_("Yes, process now"),
-    pending=gettext_noop("Taken up again: %(codes)s."),
-    needs_note=False,
-)
-REVIEWED = OrderAction(
-    name="mark_orders_reviewed",
-    title=_("Mark reviewed"),
-    text=_(
+    )
+    button = _("Yes, process now")
+    still_pending = gettext_noop("Taken up again: %(codes)s.")
+    needs_note = False
+
+    def change(self, *, code: str, actor: User, note: str) -> Order:
+        return resume_order(code=code, actor=actor, note=note)
+
+    def finish(self) -> str:
+        """Wake the sweep, which takes the orders up: beat wakes it only every few seconds."""
+        try:
+            sweep_stuck_orders.delay()
+        except OperationalError:
+            return gettext("The task queue is down: the next sweep takes them up.")
+        return ""
+
+
+class MarkReviewed(OrderAction):
+    name = "mark_orders_reviewed"
+    choice = _("Mark selected orders reviewed")
+    title = _("Mark reviewed")
+    text = _(
         "Marks the order as looked at; its processing goes on. It needs review again only after as many sweeps as "
         "before. If the sweep had given up, it starts again."
-    ),
-    button=_("Yes, mark reviewed"),
-    pending=gettext_noop("Marked reviewed: %(codes)s."),
-)
-ENDED = {
-    Order.Status.CONFIRMED: gettext_noop("Confirmed: %(codes)s."),
-    Order.Status.CANCELLED: gettext_noop("Cancelled: %(codes)s."),
-}
-ENDED_BEFORE = {
-    Order.Status.CONFIRMED: gettext_noop("Not changed, already confirmed: %(codes)s."),
-    Order.Status.CANCELLED: gettext_noop("Not changed, already cancelled: %(codes)s."),
-}
-BUSY = gettext_noop("Not changed, the database is busy: %(codes)s. Try again in a minute.")
-FAILED = gettext_noop("Not changed, it failed: %(codes)s. The log says why.")
-NEEDS_NO_REVIEW = gettext_noop("Not changed, no review needed: %(codes)s.")
+    )
+    button = _("Yes, mark reviewed")
+    still_pending = gettext_noop("Marked reviewed: %(codes)s.")
+
+    def is_offered(self, order: Order) -> bool:
+        return super().is_offered(order) and order.needs_review
+
+    def change(self, *, code: str, actor: User, note: str) -> Order:
+        return mark_reviewed(code=code, actor=actor, note=note)
 
 
-class OrderActionsAdmin(ReadOnlyAdmin):
-    """The actions that change orders, for those who may."""
-
-    def has_steer_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("orders.change_order")
-
-    @admin.action(description=_("Cancel selected orders"), permissions=["steer"])
-    def cancel_orders(self, request: HttpRequest, queryset: QuerySet[Order]) -> HttpResponse | None:
-        return self._steer(request, queryset, CANCEL, partial(cancel_order, reason=Order.CancelReason.STAFF))
-
-    @admin.action(description=_("Process selected orders now: ask the provider again"), permissions=["steer"])
-    def process_orders(self, request: HttpRequest, queryset: QuerySet[Order]) -> HttpResponse | None:
-        return self._steer(request, queryset, PROCESS, resume_order, then=self._sweep)
-
-    @admin.action(description=_("Mark selected orders reviewed"), permissions=["steer"])
-    def mark_orders_reviewed(self, request: HttpRequest, queryset: QuerySet[Order]) -> HttpResponse | None:
-        return self._steer(request, queryset, REVIEWED, mark_reviewed)
-
-    def list_actions(self, request: HttpRequest, order: Order) -> list[OrderAction]:
-        """What the reader may do to the order as it is."""
-        if order.status != Order.Status.PENDING or not self.has_steer_permission(request):
-            return []
-        return [PROCESS, *([REVIEWED] if order.needs_review else []), CANCEL]
-
-    def _steer(
-        self,
-        request: HttpRequest,
-        queryset: QuerySet[Order],
-        action: OrderAction,
-        operation: Operation,
-        then: Callable[[HttpRequest], None] | None = None,
-    ) -> HttpResponse | None:
-        orders = list(queryset.select_related("payment").order_by("pk")[: MOST_ORDERS + 1])
-        if len(orders) > MOST_ORDERS:
-            refusal = gettext("Nothing was done: select %(most)s orders at most.") % {"most": MOST_ORDERS}
-            self.message_user(request, refusal, messages.ERROR)
-            return None
-        form = NoteForm(request.POST if "confirmed" in request.POST else None, required=action.needs_note)
-        if not form.is_valid():
-            return self._ask(request, orders, action, form)
-        done = self._apply(
-            request, orders, action, partial(operation, actor=cast(User, request.user), note=form.cleaned_data["note"])
-        )
-        if then and done:
-            then(request)
-        return redirect("admin:orders_order_change", orders[0].pk) if len(orders) == 1 else None
-
-    def _ask(self, request: HttpRequest, orders: list[Order], action: OrderAction, form: NoteForm) -> HttpResponse:
-        context = {
-            **self.admin_site.each_context(request),
-            "title": action.title,
-            "subtitle": ngettext("%(count)s order", "%(count)s orders", len(orders)) % {"count": len(orders)},
-            "original": action.title,  # where the admin's own breadcrumbs end
-            "opts": self.opts,
-            "media": self.media,
-            "has_view_permission": True,
-            "action": action,
-            "form": form,
-            "orders": [(order, format_money(order.total, order.currency)) for order in orders],
-        }
-        return TemplateResponse(request, "admin/orders/order/confirmation.html", context)
-
-    def _apply(
-        self, request: HttpRequest, orders: list[Order], action: OrderAction, operation: Operation
-    ) -> list[Order]:
-        """Do it to each order on its own, so that one's refusal is not the others'; return those it was done to."""
-        done: list[Order] = []
-        outcomes = defaultdict(list)
-        for order in orders:
-            try:
-                done.append(operation(code=order.code))
-                outcomes[messages.SUCCESS, ENDED.get(Order.Status(done[-1].status), action.pending)].append(order.code)
-            except OrderIsFinal as final:
-                outcomes[messages.WARNING, ENDED_BEFORE[Order.Status(str(final))]].append(order.code)
-            except NothingToReview:
-                outcomes[messages.WARNING, NEEDS_NO_REVIEW].append(order.code)
-            except Error as error:  # what brings an order into review may be just that
-                passing = is_passing(error)
-                logger.error("%s of %s failed: %s", action.name, order.code, describe(error), exc_info=not passing)
-                outcomes[messages.ERROR, BUSY if passing else FAILED].append(order.code)
-        for (level, outcome), codes in outcomes.items():
-            self.message_user(request, gettext(outcome) % {"codes": ", ".join(codes)}, level)
-        return done
-
-    def _sweep(self, request: HttpRequest) -> None:
-        try:
-            sweep_stuck_orders.delay()  # not to wait for beat's
-        except OperationalError:
-            text = gettext("The task queue is down: the next sweep takes them up.")
-            self.message_user(request, text, messages.WARNING)
+CANCEL = Cancel()
+PROCESS_NOW = ProcessNow()
+MARK_REVIEWED = MarkReviewed()
+ORDER_ACTIONS = [PROCESS_NOW, MARK_REVIEWED, CANCEL]  # as their buttons stand on the page of an order

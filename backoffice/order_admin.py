@@ -1,11 +1,10 @@
-"""What staff see of orders."""
+"""The admin's pages of orders: the list and its filters, the page of one order, the dashboard, the export."""
 
 from typing import Any
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Q, QuerySet
-from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
@@ -15,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.addresses import read_address
 from backoffice.dashboard import read_dashboard
 from backoffice.export import export_orders
-from backoffice.order_actions import OrderActionsAdmin
+from backoffice.order_action_admin import OrderActionAdmin
 from backoffice.plans import describe_plans
 from backoffice.timeline import describe_payment, read_timeline
 from money import format_money
@@ -24,34 +23,39 @@ from payments.models import Payment
 
 
 class AttentionFilter(admin.SimpleListFilter):
-    """Orders that a person may have to look at. Each choice is a few rows of a partial index."""
+    """Pending orders that a person may have to look at: each choice reads a few rows of a partial index."""
 
     title = _("attention")
     parameter_name = "attention"
-    CHOICES = {
-        "stuck": (_("Stuck: due for a sweep"), Q(sweep_after__lte=Now())),
-        "review": (_("Needs review"), Q(needs_review=True)),
-        "unknown": (_("Payment unknown"), Q(payment__status=Payment.Status.SENT)),
-        "given_up": (_("Given up by the sweep"), Q(sweep_after=None)),
-    }
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(name, str(title)) for name, (title, _condition) in self.CHOICES.items()]
+        return [
+            ("stuck", gettext("Stuck: due for a sweep")),
+            ("review", gettext("Needs review")),
+            ("unknown", gettext("Payment unknown")),
+            ("given_up", gettext("Given up by the sweep")),
+        ]
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Order]) -> QuerySet[Order]:
-        if self.value() not in self.CHOICES:
-            return queryset
-        _title, condition = self.CHOICES[str(self.value())]
-        return queryset.filter(condition, status=Order.Status.PENDING)
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        match self.value():
+            case "stuck":
+                return queryset.stuck()
+            case "review":
+                return queryset.in_review()
+            case "unknown":
+                return queryset.pending().filter(payment__in=Payment.objects.unknown())
+            case "given_up":
+                return queryset.given_up()
+        return None  # all orders
 
 
 @admin.register(Order)
-class OrderAdmin(OrderActionsAdmin):
+class OrderAdmin(OrderActionAdmin):
     list_display = ["code", "email", "status", "money", "payment_status", "created_at", "review"]
     list_filter = [AttentionFilter, "status", "cancel_reason", "created_at"]
     list_select_related = ["payment"]
-    sortable_by = ["code", "email", "created_at"]  # what has an index: the others take seconds on a million orders
-    search_fields = ["code", "email"]  # how: get_search_results
+    sortable_by = ["code", "email", "created_at"]  # these have an index: others take seconds on a million orders
+    search_fields = ["code", "email"]  # the box is shown for them; get_search_results does the search
     search_help_text = _("The code, from its beginning, or the whole email.")
     actions = ["process_orders", "mark_orders_reviewed", "cancel_orders", "export_orders"]
     fieldsets = [
@@ -93,7 +97,7 @@ class OrderAdmin(OrderActionsAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Order], search_term: str
     ) -> tuple[QuerySet[Order], bool]:
-        # Both conditions have an index; the admin's own icontains would read a million rows.
+        # Both conditions have an index. The admin's own icontains has none: it would read every order.
         if term := search_term.strip():
             queryset = queryset.filter(Q(code__startswith=term.upper()) | Q(email=_read_email(term)))
         return queryset, False
@@ -112,7 +116,7 @@ class OrderAdmin(OrderActionsAdmin):
             (line, format_money(line.price, order.currency), format_money(line.total, order.currency))
             for line in order.lines.all()
         ]
-        context["payment_stands"] = describe_payment(order.payment)
+        context["payment_state"] = describe_payment(order.payment)
         context["is_unknown"] = order.payment.status == Payment.Status.SENT
         context["timeline"] = read_timeline(order)
         context["plans"] = describe_plans(order)
@@ -123,4 +127,4 @@ def _read_email(term: str) -> str:
     try:
         return read_address(term)
     except ValidationError:
-        return term.lower()  # of an order of old, or none
+        return term.lower()  # not an address that orders are placed with today

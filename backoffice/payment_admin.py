@@ -1,4 +1,4 @@
-"""What staff see of payments: everything, and nothing to change. Only the provider's answer changes a payment."""
+"""The admin's pages of payments. Staff change nothing here: only the provider's answer changes a payment."""
 
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
@@ -24,7 +24,7 @@ ANSWER = [
 class PaymentAdmin(ReadOnlyAdmin):
     list_display = ["reference", "money", "status", "requests", "provider_id", "sent_at", "last_error"]
     list_filter = ["status", "created_at"]
-    sortable_by = ["reference", "provider_id"]  # what has an index
+    sortable_by = ["reference", "provider_id"]  # these have an index
     search_fields = ["reference__startswith", "provider_id__exact"]
     search_help_text = _("The reference, from its beginning, or the whole id at the provider.")
     ordering = ["-created_at"]
@@ -32,9 +32,6 @@ class PaymentAdmin(ReadOnlyAdmin):
         (None, {"fields": ["reference", "money", "status", "created_at"]}),
         (_("Provider"), {"fields": ["payment_method", "requests", *ANSWER]}),
     ]
-
-    class Media:
-        css = {"all": ["backoffice/payments.css"]}
 
     @admin.display(description=_("amount"))
     def money(self, payment: Payment) -> str:

@@ -1,34 +1,41 @@
-"""What happens next to an order, as staff read it."""
+"""What happens next to an order, in words for staff."""
 
 from datetime import datetime
+from typing import NamedTuple
 
 from django.utils import timezone
 from django.utils.formats import date_format
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from orders.models import Order, OrderMail
 from payments.models import Payment
 
-# What the sweep does with the order when it takes it up: now, or later.
-SWEEPS = {
-    "finalize": (
-        gettext_lazy("The sweep takes it up now and finalizes it."),
-        gettext_lazy("The sweep takes it up at %(time)s and finalizes it."),
-    ),
-    "charge": (
-        gettext_lazy("The sweep takes it up now and asks for its payment."),
-        gettext_lazy("The sweep takes it up at %(time)s and asks for its payment."),
-    ),
-    "cancel": (
-        gettext_lazy("The sweep takes it up now and asks the provider to cancel its payment."),
-        gettext_lazy("The sweep takes it up at %(time)s and asks the provider to cancel its payment."),
-    ),
-    "cancel unsent": (
-        gettext_lazy("The sweep takes it up now and cancels it, unpaid."),
-        gettext_lazy("The sweep takes it up at %(time)s and cancels it, unpaid."),
-    ),
-}
+
+class Sweep(NamedTuple):
+    """What the sweep does with an order when it takes it up: now, or at a %(time)s."""
+
+    now: Promise
+    later: Promise
+
+
+FINALIZE = Sweep(
+    gettext_lazy("The sweep takes it up now and finalizes it."),
+    gettext_lazy("The sweep takes it up at %(time)s and finalizes it."),
+)
+CHARGE = Sweep(
+    gettext_lazy("The sweep takes it up now and asks for its payment."),
+    gettext_lazy("The sweep takes it up at %(time)s and asks for its payment."),
+)
+CANCEL_AT_PROVIDER = Sweep(
+    gettext_lazy("The sweep takes it up now and asks the provider to cancel its payment."),
+    gettext_lazy("The sweep takes it up at %(time)s and asks the provider to cancel its payment."),
+)
+CANCEL_UNSENT = Sweep(
+    gettext_lazy("The sweep takes it up now and cancels it, unpaid."),
+    gettext_lazy("The sweep takes it up at %(time)s and cancels it, unpaid."),
+)
 MAILS = {
     OrderMail.Kind.CONFIRMED: gettext_lazy("The mail that it is confirmed goes out at %(time)s."),
     OrderMail.Kind.CANCELLED: gettext_lazy("The mail that it is cancelled goes out at %(time)s."),
@@ -36,7 +43,7 @@ MAILS = {
 
 
 def describe_plans(order: Order) -> list[str]:
-    """What will be done next, by whom or when; nothing for an order that is final and told of."""
+    """What will be done next, by whom or when. The list is empty once the order is final and its customer was told."""
     plans = [_describe_next_sweep(order)] if order.status == Order.Status.PENDING else []
     for mail in order.mails.filter(sent_at=None):
         plan = MAILS[OrderMail.Kind(mail.kind)] % {"time": format_time(mail.send_after)}
@@ -46,7 +53,7 @@ def describe_plans(order: Order) -> list[str]:
 
 
 def format_time(when: datetime) -> str:
-    """The time of today, or the day and the time."""
+    """The time alone if it is today, else the day and the time."""
     local = timezone.localtime(when)
     return date_format(local, "H:i:s" if local.date() == timezone.localdate() else "Y-m-d H:i:s")
 
@@ -55,13 +62,13 @@ def _describe_next_sweep(order: Order) -> str:
     if order.sweep_after is None:
         return _("Waits for a person: the sweep has given up. Process it now, mark it reviewed, or cancel it.")
     now = timezone.now()
-    at_once, later = SWEEPS[_choose_sweep(order, max(order.sweep_after, now))]
-    return str(at_once) if order.sweep_after <= now else later % {"time": format_time(order.sweep_after)}
+    sweep = _foresee_sweep(order, max(order.sweep_after, now))
+    return str(sweep.now) if order.sweep_after <= now else str(sweep.later) % {"time": format_time(order.sweep_after)}
 
 
-def _choose_sweep(order: Order, when: datetime) -> str:
+def _foresee_sweep(order: Order, when: datetime) -> Sweep:
     if order.payment.is_answered:
-        return "finalize"
+        return FINALIZE
     if order.expires_at > when:
-        return "charge"
-    return "cancel unsent" if order.payment.status == Payment.Status.PENDING else "cancel"
+        return CHARGE
+    return CANCEL_UNSENT if order.payment.status == Payment.Status.PENDING else CANCEL_AT_PROVIDER

@@ -1,4 +1,4 @@
-"""What every page of the back office has in common: how it searches, and that most of it changes nothing."""
+"""What the pages of the admin have in common: all search alike, and most of them change nothing."""
 
 from typing import Any
 
@@ -10,11 +10,15 @@ from catalog.texts import normalize
 
 
 class SearchAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's own is not generic
+    """Finds a text however it was typed: names and SKUs are stored in one form of Unicode."""
+
     def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], search_term: str) -> Any:
         return super().get_search_results(request, queryset, normalize(search_term))
 
 
 class ReadOnlyAdmin(SearchAdmin):
+    """Shows rows that nobody adds, edits or deletes by hand."""
+
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
 

@@ -13,10 +13,10 @@ from money import format_money
 from orders.models import Order, OrderEvent, OrderMail
 from payments.models import Payment
 
-MOST_PRODUCTS = 5  # named in one entry; the ledger has them all
-NOTE = "note"  # of an event: what its actor wrote
+MAX_PRODUCTS = 5  # that one entry names; the ledger has them all
+NOTE = "note"  # the key of what an event's actor wrote
 
-PAYMENT_STANDS = {
+PAYMENT_STATES = {
     Payment.Status.PENDING: gettext_lazy("Never sent to the provider."),
     Payment.Status.SENT: gettext_lazy("Sent, and not known yet: the provider may have taken the money or not."),
     Payment.Status.SUCCEEDED: gettext_lazy("The money was taken."),
@@ -34,7 +34,7 @@ DETAILS = {
     "reason": gettext_lazy("reason: %(value)s"),
     "sweep": gettext_lazy("sweep: %(value)s"),
 }
-TOLD = {
+MAILS = {
     OrderMail.Kind.CONFIRMED: gettext_lazy("%(email)s was told that the order is confirmed."),
     OrderMail.Kind.CANCELLED: gettext_lazy("%(email)s was told that the order is cancelled."),
 }
@@ -42,7 +42,7 @@ TOLD = {
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """Something that happened. `note`: why, in the actor's own words."""
+    """Something that happened. `note` says why, in the actor's own words."""
 
     when: datetime
     source: str
@@ -54,15 +54,15 @@ class Entry:
 def read_timeline(order: Order) -> list[Entry]:
     """The order's events, its payment, stock movements and mails, oldest first."""
     entries = [*_read_events(order), *_read_payment(order.payment), *_read_movements(order), *_read_mails(order)]
-    return sorted(entries, key=lambda entry: entry.when)  # stable: what has one time stays in the order above
+    return sorted(entries, key=lambda entry: entry.when)  # entries of the same time stay in the order above
 
 
 def describe_payment(payment: Payment) -> str:
-    """How it stands; while that is unknown also how often the provider was asked, and the last error."""
-    stands = [str(PAYMENT_STANDS[Payment.Status(payment.status)])]
+    """What is known of the payment. If it is not known yet: how often the provider was asked, and the last error."""
+    sentences = [str(PAYMENT_STATES[Payment.Status(payment.status)])]
     if payment.status == Payment.Status.SENT:
-        stands += [*_count_requests(payment), *_tell_error(payment)]
-    return " ".join(stands)
+        sentences += [*_count_requests(payment), *_describe_error(payment)]
+    return " ".join(sentences)
 
 
 def describe_event(event: OrderEvent) -> str:
@@ -100,11 +100,11 @@ def _describe_answer(payment: Payment) -> str:
         return _("Cancelled before it was sent to the provider.")
     answer = ANSWERS[Payment.Status(payment.status)]
     names = {"provider_id": payment.provider_id, "decline_code": payment.decline_code}
-    return " ".join([answer % names, *_count_requests(payment), *_tell_error(payment)])
+    return " ".join([answer % names, *_count_requests(payment), *_describe_error(payment)])
 
 
 def _count_requests(payment: Payment) -> list[str]:
-    if not payment.requests:  # counted from zero since somebody let it be asked again
+    if not payment.requests:  # staff have let the order go on, which counts them from zero
         return []
     text = ngettext(
         "The provider was asked %(count)s time.", "The provider was asked %(count)s times.", payment.requests
@@ -112,32 +112,34 @@ def _count_requests(payment: Payment) -> list[str]:
     return [text % {"count": payment.requests}]
 
 
-def _tell_error(payment: Payment) -> list[str]:
+def _describe_error(payment: Payment) -> list[str]:
     return [_("Last error: %(error)s") % {"error": payment.last_error}] if payment.last_error else []
 
 
 def _read_movements(order: Order) -> Iterator[Entry]:
     movements = StockMovement.objects.filter(reference=order.code).select_related("stock__product", "actor")
-    for (kind, actor), group in groupby(movements.order_by("pk"), lambda movement: (movement.kind, movement.actor)):
+    for (_kind, actor), group in groupby(movements.order_by("pk"), lambda movement: (movement.kind, movement.actor)):
         moved = list(group)
-        names = {
-            "kind": StockMovement.Kind(kind).label,
-            "products": ", ".join(f"{item.quantity} x {item.stock.product.sku}" for item in moved[:MOST_PRODUCTS]),
-            "more": len(moved) - MOST_PRODUCTS,
-        }
-        what = _("%(kind)s: %(products)s")
-        if len(moved) > MOST_PRODUCTS:
-            what = ngettext(
-                "%(kind)s: %(products)s and %(more)s more product",
-                "%(kind)s: %(products)s and %(more)s more products",
-                len(moved) - MOST_PRODUCTS,
-            )
-        yield Entry(when=moved[0].created_at, source=_("Stock"), what=what % names, actor=str(actor or ""))
+        what = _describe_movements(moved)
+        yield Entry(when=moved[0].created_at, source=_("Stock"), what=what, actor=str(actor or ""))
+
+
+def _describe_movements(moved: list[StockMovement]) -> str:
+    more = len(moved) - MAX_PRODUCTS
+    text = _("%(kind)s: %(products)s")
+    if more > 0:
+        text = ngettext(
+            "%(kind)s: %(products)s and %(more)s more product",
+            "%(kind)s: %(products)s and %(more)s more products",
+            more,
+        )
+    products = ", ".join(f"{movement.quantity} x {movement.stock.product.sku}" for movement in moved[:MAX_PRODUCTS])
+    return text % {"kind": moved[0].get_kind_display(), "products": products, "more": more}
 
 
 def _read_mails(order: Order) -> Iterator[Entry]:
     for mail in order.mails.exclude(sent_at=None):
-        told = TOLD[OrderMail.Kind(mail.kind)] % {"email": order.email}
+        text = MAILS[OrderMail.Kind(mail.kind)] % {"email": order.email}
         tries = ngettext("It took %(count)s try.", "It took %(count)s tries.", mail.tries) % {"count": mail.tries}
-        what = f"{told} {tries}" if mail.tries > 1 else told
+        what = f"{text} {tries}" if mail.tries > 1 else text
         yield Entry(when=mail.sent_at or mail.created_at, source=_("Mail"), what=what)

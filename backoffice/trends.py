@@ -1,7 +1,8 @@
-"""The charts on the dashboard: what was placed, confirmed and earned, by the hour or the day."""
+"""The charts of the dashboard: orders placed, money confirmed, and the time from one to the other."""
 
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from django.db import connection
@@ -27,11 +28,21 @@ FROM orders_order WHERE status = 'CONFIRMED' AND finalized_at >= %s GROUP BY GRO
 """
 
 
-def read_times_to_confirm(now: datetime) -> dict[datetime | None, list[float]]:
-    """p50 and p95 in seconds, by the hour of the confirmation; under None, of the 24 hours together."""
+@dataclass(frozen=True, kw_only=True)
+class TimesToConfirm:
+    """The seconds from placed to confirmed: of the last 24 hours together, and by the hour of the confirmation."""
+
+    p50: float | None
+    p95: float | None
+    by_hour: dict[datetime, tuple[float, float]]  # (p50, p95)
+
+
+def read_times_to_confirm(now: datetime) -> TimesToConfirm:
     with connection.cursor() as cursor:
         cursor.execute(PERCENTILES, [_first_hour(now)])
-        return {hour: seconds for hour, seconds in cursor.fetchall() if seconds and seconds[0] is not None}
+        by_hour = dict(cursor.fetchall())
+    p50, p95 = by_hour.pop(None) or (None, None)  # the row of no hour has all of them; no order, no percentile
+    return TimesToConfirm(p50=p50, p95=p95, by_hour=by_hour)
 
 
 def draw_orders(now: datetime) -> Chart:
@@ -69,8 +80,8 @@ def draw_money(now: datetime) -> Iterator[Chart]:
         )
 
 
-def draw_times(now: datetime, times: dict[datetime | None, list[float]]) -> Chart:
-    hours = [times.get(hour, [0.0, 0.0]) for hour in _hours(now)]
+def draw_times(now: datetime, times: TimesToConfirm) -> Chart:
+    hours = [times.by_hour.get(hour, (0.0, 0.0)) for hour in _hours(now)]
     return draw_chart(
         name="times",
         title=_("Time from placed to confirmed by hour, UTC"),

@@ -1,4 +1,4 @@
-"""What staff see of the people who log in. Nobody is deleted: orders and movements name them. They are deactivated."""
+"""The admin's pages of users. They are deactivated, never deleted, because orders and movements name them."""
 
 from contextlib import suppress
 
@@ -39,7 +39,7 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]  # Django's own is n
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[User], search_term: str
     ) -> tuple[QuerySet[User], bool]:
-        """Find an account under every spelling of its address."""
+        """Find an account by any spelling of its address."""
         with suppress(ValidationError):
             search_term = read_address(search_term)
         return super().get_search_results(request, queryset, search_term)

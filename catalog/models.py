@@ -1,5 +1,7 @@
 """What is sold, how much of it there is, and the ledger that proves it."""
 
+from typing import Self
+
 from django.conf import settings
 from django.contrib.postgres.indexes import GinIndex
 from django.core.exceptions import ValidationError
@@ -104,12 +106,22 @@ class Product(models.Model):
         return most if self.max_quantity is None else self.max_quantity
 
 
+class StockQuerySet(models.QuerySet["Stock"]):
+    """The questions that are asked of stocks in more than one place."""
+
+    def low(self, units: int) -> Self:
+        """At most so many units are available."""
+        return self.filter(on_hand__lte=F("reserved") + units)
+
+
 class Stock(models.Model):
     """How many units of a product there are. A row of its own: saving a product can't overwrite it."""
 
     product = models.OneToOneField(Product, on_delete=models.PROTECT, primary_key=True, verbose_name=_("product"))
     on_hand = models.PositiveBigIntegerField(_("on hand"), default=0)
     reserved = models.PositiveBigIntegerField(_("reserved"), default=0)
+
+    objects = StockQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("stock")

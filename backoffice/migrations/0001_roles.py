@@ -27,7 +27,7 @@ ROLES = {
 
 
 def make_roles(apps, schema_editor):
-    """Once: what an administrator changes afterwards stays changed. A group of that name that exists is only added to."""
+    """It runs once: what an administrator changes afterwards stays. A group that exists only gets permissions added."""
     database = schema_editor.connection.alias
     groups = apps.get_model("auth", "Group").objects.using(database)
     for role, names in ROLES.items():
@@ -36,7 +36,7 @@ def make_roles(apps, schema_editor):
 
 
 def get_permission(apps, database, name):
-    # Django makes these rows after the last migration, too late for a new database; it leaves those it finds.
+    # Django makes permissions after the last migration, which is too late for a new database. It keeps those it finds.
     app_label, codename = name.split(".")
     action, model = codename.split("_")
     types = apps.get_model("contenttypes", "ContentType").objects.using(database)

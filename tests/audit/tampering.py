@@ -1,25 +1,37 @@
-"""What somebody could do by hand to the rows, or at the provider: what refuses it, and what the audit says."""
+"""What somebody could do to the rows by hand, or at the provider; what refuses it, and what the audit says of it."""
 
 from dataclasses import dataclass
 
 GHOST = "261124-GH0ST-GH0ST"  # the code of no order
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Tampering:
-    """Done to the one order there is, of two MUGs, in its status; the shop has CUPs as well.
+    """One thing that is done to a shop with one order, of two MUGs, in that status. The shop has CUPs as well.
 
-    `refused_by` names the constraint or trigger, empty where nothing refuses it. `found` has the invariants that the
-    audit then reports: for a trigger, once it is switched off; empty for a constraint. `charge`: money taken at the
-    provider, past the shop, for this reference; "" is the order's.
+    `refused_by` names the constraint or trigger that refuses it, if any does. `found` has the invariants that the audit
+    reports afterwards. A trigger is switched off for that; a constraint can't be, so its `found` is empty.
+    `charge`: instead of SQL, the provider takes money for this reference, past the shop. "" is the order's own.
     """
 
-    words: str
     status: str
+    words: str
     sql: str = ""
     charge: str | None = None
     refused_by: str = ""
     found: tuple[str, ...] = ()
+
+
+def change_order(changes: str) -> str:
+    return f"UPDATE orders_order SET {changes}"
+
+
+def change_payment(changes: str) -> str:
+    return f"UPDATE payments_payment SET {changes}"
+
+
+def add_event(kind: str) -> str:
+    return f"INSERT INTO orders_orderevent (order_id, kind, data) SELECT id, '{kind}', '{{}}' FROM orders_order"
 
 
 def move(kind: str, quantity: int, sku: str, reference: str, stock: str) -> str:
@@ -50,343 +62,308 @@ GROW_OLD = """
 TAMPERINGS = [
     # The order
     Tampering(
-        words="finalized_at in the future: the ledger checks would leave the order out",
-        status="CONFIRMED",
-        sql="UPDATE orders_order SET finalized_at = now() + interval '1 day'",
+        "CONFIRMED",
+        "finalized_at in the future: the ledger checks would leave the order out",
+        change_order("finalized_at = now() + interval '1 day'"),
         refused_by="order_ends_once",
         found=("A7",),
     ),
     Tampering(
-        words="the same for an order that was paid, and whose unit is back on the shelf",
-        status="CANCELLED",
-        sql="UPDATE orders_order SET finalized_at = now() + interval '1 day'",
+        "CANCELLED",
+        "the same for an order that was paid, and whose unit is back on the shelf",
+        change_order("finalized_at = now() + interval '1 day'"),
         refused_by="order_ends_once",
         found=("A7",),
     ),
     Tampering(
-        words="cancelled by hand, in the future",
-        status="PENDING",
-        sql="UPDATE orders_order SET status = 'CANCELLED', cancel_reason = 'staff', "
+        "PENDING",
+        "cancelled by hand, in the future",
+        "UPDATE orders_order SET status = 'CANCELLED', cancel_reason = 'staff', "
         "finalized_at = now() + interval '1 day'",
         refused_by="order_is_finalized_now",
         found=("A4", "A7"),
     ),
     Tampering(
-        words="cancelled by hand: neither its payment nor its stock knows",
-        status="PENDING",
-        sql="UPDATE orders_order SET status = 'CANCELLED', cancel_reason = 'staff', finalized_at = now()",
+        "PENDING",
+        "cancelled by hand: neither its payment nor its stock knows",
+        change_order("status = 'CANCELLED', cancel_reason = 'staff', finalized_at = now()"),
         found=("A4", "A7"),
     ),
     Tampering(
-        words="confirmed by hand, unpaid",
-        status="PENDING",
-        sql="UPDATE orders_order SET status = 'CONFIRMED', finalized_at = now()",
+        "PENDING",
+        "confirmed by hand, unpaid",
+        change_order("status = 'CONFIRMED', finalized_at = now()"),
         found=("A3", "A7"),
     ),
     Tampering(
-        words="cancelled after it was confirmed",
-        status="CONFIRMED",
-        sql="UPDATE orders_order SET status = 'CANCELLED', cancel_reason = 'staff'",
+        "CONFIRMED",
+        "cancelled after it was confirmed",
+        change_order("status = 'CANCELLED', cancel_reason = 'staff'"),
         refused_by="order_ends_once",
         found=("A3", "A4", "A7"),
     ),
     Tampering(
-        words="pending again",
-        status="CONFIRMED",
-        sql="UPDATE orders_order SET status = 'PENDING', finalized_at = NULL",
+        "CONFIRMED",
+        "pending again",
+        change_order("status = 'PENDING', finalized_at = NULL"),
         refused_by="order_ends_once",
         found=("A3", "A7"),
     ),
     Tampering(
-        words="created_at in the past: the scheduled audit asks the provider for the last days only",
-        status="CONFIRMED",
-        sql="UPDATE orders_order SET created_at = created_at - interval '9 days'",
+        "CONFIRMED",
+        "created_at in the past: the scheduled audit asks the provider for the last days only",
+        change_order("created_at = created_at - interval '9 days'"),
         refused_by="order_keeps_what_was_agreed",
         found=("A7",),
     ),
     Tampering(
-        words="created_at in the future",
-        status="CONFIRMED",
-        sql="UPDATE orders_order SET created_at = created_at + interval '9 days'",
+        "CONFIRMED",
+        "created_at in the future",
+        change_order("created_at = created_at + interval '9 days'"),
         refused_by="order_keeps_what_was_agreed",
         found=("A7",),
     ),
     Tampering(
-        words="another total",
-        status="PENDING",
-        sql="UPDATE orders_order SET total = total + 1",
+        "PENDING",
+        "another total",
+        change_order("total = total + 1"),
         refused_by="order_keeps_what_was_agreed",
         found=("A2",),
     ),
     Tampering(
-        words="another currency, of the order and of its payment",
-        status="CONFIRMED",
-        sql="UPDATE orders_order SET currency = 'EUR'; UPDATE payments_payment SET currency = 'EUR'",
+        "CONFIRMED",
+        "another currency, of the order and of its payment",
+        "UPDATE orders_order SET currency = 'EUR'; UPDATE payments_payment SET currency = 'EUR'",
         refused_by="order_keeps_what_was_agreed",
         found=("A3",),
     ),
     Tampering(
-        words="another code",
-        status="PENDING",
-        sql=f"UPDATE orders_order SET code = '{GHOST}'",
+        "PENDING",
+        "another code",
+        change_order(f"code = '{GHOST}'"),
         refused_by="order_keeps_what_was_agreed",
         found=("A2", "A9"),
     ),
     Tampering(
-        words="another payment",
-        status="PENDING",
-        sql=f"WITH ghost AS ({NEW_PAYMENT} RETURNING id) UPDATE orders_order SET payment_id = ghost.id FROM ghost",
+        "PENDING",
+        "another payment",
+        f"WITH ghost AS ({NEW_PAYMENT} RETURNING id) UPDATE orders_order SET payment_id = ghost.id FROM ghost",
         found=("A2",),
     ),
     Tampering(
-        words="another payment, after its end",
-        status="CONFIRMED",
-        sql=f"WITH ghost AS ({NEW_PAYMENT} RETURNING id) UPDATE orders_order SET payment_id = ghost.id FROM ghost",
+        "CONFIRMED",
+        "another payment, after its end",
+        f"WITH ghost AS ({NEW_PAYMENT} RETURNING id) UPDATE orders_order SET payment_id = ghost.id FROM ghost",
         refused_by="order_ends_once",
         found=("A2", "A3"),
     ),
     # Its next sweep and its deadline
     Tampering(
-        words="a sweep long overdue",
-        status="PENDING",
-        sql="UPDATE orders_order SET sweep_after = now() - interval '2 minutes'",
-        found=("A5",),
+        "PENDING", "a sweep long overdue", change_order("sweep_after = now() - interval '2 minutes'"), found=("A5",)
     ),
     Tampering(
-        words="no next sweep, and no review",
-        status="PENDING",
-        sql="UPDATE orders_order SET sweep_after = NULL",
+        "PENDING",
+        "no next sweep, and no review",
+        change_order("sweep_after = NULL"),
         refused_by="order_pending_is_swept_or_reviewed",
     ),
     Tampering(
-        words="far past its deadline, its next sweep always ahead",
-        status="PENDING",
-        sql="UPDATE orders_order SET expires_at = now() - interval '1 hour', sweep_after = now() + interval '1 hour'",
+        "PENDING",
+        "far past its deadline, its next sweep always ahead",
+        change_order("expires_at = now() - interval '1 hour', sweep_after = now() + interval '1 hour'"),
         found=("A5",),
     ),
     Tampering(
-        words="needs review for days",
-        status="PENDING",
-        sql="UPDATE orders_order SET expires_at = now() - interval '2 days', needs_review = true, sweep_after = NULL",
+        "PENDING",
+        "needs review for days",
+        change_order("expires_at = now() - interval '2 days', needs_review = true, sweep_after = NULL"),
         found=("A5",),
     ),
     Tampering(
-        words="a deadline put off, while the order grows old",
-        status="PENDING",
-        sql=GROW_OLD,
+        "PENDING",
+        "a deadline put off, while the order grows old",
+        GROW_OLD,
         refused_by="order_keeps_what_was_agreed",
         found=("A5",),
     ),
     Tampering(
-        words="a deadline in a year or never",
-        status="PENDING",
-        sql="UPDATE orders_order SET expires_at = 'infinity'",
+        "PENDING",
+        "a deadline in a year or never",
+        change_order("expires_at = 'infinity'"),
         refused_by="order_expires_within_a_year",
     ),
     # Its lines
+    Tampering("PENDING", "no lines", "DELETE FROM orders_orderline", refused_by="append-only", found=("A2", "A9")),
     Tampering(
-        words="no lines",
-        status="PENDING",
-        sql="DELETE FROM orders_orderline",
+        "PENDING",
+        "more units on a line",
+        "UPDATE orders_orderline SET quantity = quantity + 1",
         refused_by="append-only",
         found=("A2", "A9"),
     ),
     Tampering(
-        words="more units on a line",
-        status="PENDING",
-        sql="UPDATE orders_orderline SET quantity = quantity + 1",
-        refused_by="append-only",
-        found=("A2", "A9"),
-    ),
-    Tampering(
-        words="another product on a line, at the same price",
-        status="CONFIRMED",
-        sql="UPDATE orders_orderline SET product_id = (SELECT id FROM catalog_product WHERE sku = 'CUP')",
+        "CONFIRMED",
+        "another product on a line, at the same price",
+        "UPDATE orders_orderline SET product_id = (SELECT id FROM catalog_product WHERE sku = 'CUP')",
         refused_by="append-only",
         found=("A3", "A9"),
     ),
-    Tampering(words="a line added afterwards", status="PENDING", sql=NEW_LINE, found=("A2", "A9")),
+    Tampering("PENDING", "a line added afterwards", NEW_LINE, found=("A2", "A9")),
     # Its payment
     Tampering(
-        words="another amount",
-        status="PENDING",
-        sql="UPDATE payments_payment SET amount = amount + 1",
+        "PENDING",
+        "another amount",
+        change_payment("amount = amount + 1"),
         refused_by="payment_keeps_what_is_asked",
         found=("A2",),
     ),
     Tampering(
-        words="the reference of another order",
-        status="PENDING",
-        sql=f"UPDATE payments_payment SET reference = '{GHOST}'",
+        "PENDING",
+        "the reference of another order",
+        change_payment(f"reference = '{GHOST}'"),
         refused_by="payment_keeps_what_is_asked",
         found=("A2",),
     ),
     Tampering(
-        words="confirmed, and its payment asked for again",
-        status="CONFIRMED",
-        sql="UPDATE payments_payment SET status = 'SENT', provider_id = NULL",
+        "CONFIRMED",
+        "confirmed, and its payment asked for again",
+        change_payment("status = 'SENT', provider_id = NULL"),
         refused_by="payment_is_answered_once",
         found=("A3",),
     ),
     *(
         Tampering(
-            words=f"cancelled, and its payment {status}",
-            status="CANCELLED",
-            sql=f"UPDATE payments_payment SET status = '{status}', decline_code = '', provider_id = {provider_id}",
+            "CANCELLED",
+            f"cancelled, and its payment {status}",
+            change_payment(f"status = '{status}', decline_code = '', provider_id = {provider_id}"),
             refused_by="payment_is_answered_once",
             found=("A4",),
         )
         for status, provider_id in [("SUCCEEDED", "'pi_other'"), ("SENT", "NULL"), ("PENDING", "NULL")]
     ),
     Tampering(
-        words="the id of another charge",
-        status="CONFIRMED",
-        sql="UPDATE payments_payment SET provider_id = 'pi_other'",
+        "CONFIRMED",
+        "the id of another charge",
+        change_payment("provider_id = 'pi_other'"),
         refused_by="payment_is_answered_once",
         found=("A3",),
     ),
-    Tampering(words="a payment of no order", status="PENDING", sql=NEW_PAYMENT, found=("A2",)),
+    Tampering("PENDING", "a payment of no order", NEW_PAYMENT, found=("A2",)),
     # The provider's ledger
-    Tampering(words="charged a second time", status="CONFIRMED", charge="", found=("A3",)),
-    Tampering(words="cancelled, and charged", status="CANCELLED", charge="", found=("A4",)),
-    Tampering(words="money without an order", status="PENDING", charge=GHOST, found=("A6",)),
+    Tampering("CONFIRMED", "charged a second time", charge="", found=("A3",)),
+    Tampering("CANCELLED", "cancelled, and charged", charge="", found=("A4",)),
+    Tampering("PENDING", "money without an order", charge=GHOST, found=("A6",)),
     # Stock
     Tampering(
-        words="a unit that no movement explains",
-        status="CONFIRMED",
-        sql="UPDATE catalog_stock SET on_hand = on_hand + 1",
-        found=("A1",),
+        "CONFIRMED", "a unit that no movement explains", "UPDATE catalog_stock SET on_hand = on_hand + 1", found=("A1",)
     ),
     Tampering(
-        words="more reserved than there is",
-        status="PENDING",
-        sql="UPDATE catalog_stock SET reserved = on_hand + 1",
+        "PENDING",
+        "more reserved than there is",
+        "UPDATE catalog_stock SET reserved = on_hand + 1",
         refused_by="stock_reserved_is_on_hand",
     ),
     Tampering(
-        words="a movement changed; A8 too, as then more was sold than received",
-        status="CONFIRMED",
-        sql="UPDATE catalog_stockmovement SET quantity = 1 WHERE kind = 'RECEIVED'",
+        "CONFIRMED",
+        "a movement changed; A8 too, as then more was sold than received",
+        "UPDATE catalog_stockmovement SET quantity = 1 WHERE kind = 'RECEIVED'",
         refused_by="append-only",
         found=("A1", "A8"),
     ),
     Tampering(
-        words="reserved for no order, and the stock to match: lost for ever",
-        status="PENDING",
-        sql=move("RESERVED", 1, "MUG", f"'{GHOST}'", "reserved = reserved + 1"),
+        "PENDING",
+        "reserved for no order, and the stock to match: lost for ever",
+        move("RESERVED", 1, "MUG", f"'{GHOST}'", "reserved = reserved + 1"),
         found=("A9",),
     ),
     Tampering(
-        words="reserved for the order, a product that it has not",
-        status="PENDING",
-        sql=move("RESERVED", 1, "CUP", THE_ORDER, "reserved = reserved + 1"),
+        "PENDING",
+        "reserved for the order, a product that it has not",
+        move("RESERVED", 1, "CUP", THE_ORDER, "reserved = reserved + 1"),
         found=("A9",),
     ),
     Tampering(
-        words="pending without its reservation",
-        status="PENDING",
-        sql="DELETE FROM catalog_stockmovement WHERE kind = 'RESERVED'; UPDATE catalog_stock SET reserved = 0",
+        "PENDING",
+        "pending without its reservation",
+        "DELETE FROM catalog_stockmovement WHERE kind = 'RESERVED'; UPDATE catalog_stock SET reserved = 0",
         refused_by="append-only",
         found=("A9",),
     ),
     Tampering(
-        words="pending, and fewer units reserved than ordered",
-        status="PENDING",
-        sql="UPDATE catalog_stockmovement SET quantity = 1 WHERE kind = 'RESERVED'; "
+        "PENDING",
+        "pending, and fewer units reserved than ordered",
+        "UPDATE catalog_stockmovement SET quantity = 1 WHERE kind = 'RESERVED'; "
         "UPDATE catalog_stock SET reserved = 1 WHERE reserved = 2",
         refused_by="append-only",
         found=("A9",),
     ),
     Tampering(
-        words="deducted for the order before it is confirmed",
-        status="PENDING",
-        sql=move("DEDUCTED", 2, "MUG", THE_ORDER, "on_hand = on_hand - 2, reserved = reserved - 2"),
+        "PENDING",
+        "deducted for the order before it is confirmed",
+        move("DEDUCTED", 2, "MUG", THE_ORDER, "on_hand = on_hand - 2, reserved = reserved - 2"),
         found=("A3",),
     ),
     Tampering(
-        words="released for the order before it is cancelled",
-        status="PENDING",
-        sql=move("RELEASED", 2, "MUG", THE_ORDER, "reserved = reserved - 2"),
+        "PENDING",
+        "released for the order before it is cancelled",
+        move("RELEASED", 2, "MUG", THE_ORDER, "reserved = reserved - 2"),
         found=("A4",),
     ),
     Tampering(
-        words="released though it was deducted",
-        status="CONFIRMED",
-        sql=move("RELEASED", 2, "MUG", THE_ORDER, "on_hand = on_hand"),
+        "CONFIRMED",
+        "released though it was deducted",
+        move("RELEASED", 2, "MUG", THE_ORDER, "on_hand = on_hand"),
         refused_by="movement_reservation_ends_once",
     ),
     Tampering(
-        words="deducted, and never reserved",
-        status="PENDING",
-        sql=move("DEDUCTED", 1, "CUP", f"'{GHOST}'", "on_hand = on_hand - 1"),
+        "PENDING",
+        "deducted, and never reserved",
+        move("DEDUCTED", 1, "CUP", f"'{GHOST}'", "on_hand = on_hand - 1"),
         refused_by="movement_ends_a_reservation",
         found=("A1", "A3"),
     ),
     Tampering(
-        words="confirmed, and never deducted",
-        status="CONFIRMED",
-        sql="DELETE FROM catalog_stockmovement WHERE kind = 'DEDUCTED'; "
+        "CONFIRMED",
+        "confirmed, and never deducted",
+        "DELETE FROM catalog_stockmovement WHERE kind = 'DEDUCTED'; "
         "UPDATE catalog_stock SET on_hand = on_hand + 2, reserved = 2 WHERE on_hand = 8",
         refused_by="append-only",
         found=("A3",),
     ),
     Tampering(
-        words="cancelled, and never released",
-        status="CANCELLED",
-        sql="DELETE FROM catalog_stockmovement WHERE kind = 'RELEASED'; "
+        "CANCELLED",
+        "cancelled, and never released",
+        "DELETE FROM catalog_stockmovement WHERE kind = 'RELEASED'; "
         "UPDATE catalog_stock SET reserved = 2 WHERE product_id = (SELECT product_id FROM orders_orderline)",
         refused_by="append-only",
         found=("A4",),
     ),
     Tampering(
-        words="units that came back and were never sold",
-        status="CANCELLED",
-        sql=move("RETURNED", 1, "MUG", THE_ORDER, "on_hand = on_hand + 1"),
+        "CANCELLED",
+        "units that came back and were never sold",
+        move("RETURNED", 1, "MUG", THE_ORDER, "on_hand = on_hand + 1"),
         found=("A8",),
     ),
     # Its events and its mail
     Tampering(
-        words="no event of its end",
-        status="CONFIRMED",
-        sql="DELETE FROM orders_orderevent WHERE kind = 'confirmed'",
+        "CONFIRMED",
+        "no event of its end",
+        "DELETE FROM orders_orderevent WHERE kind = 'confirmed'",
         refused_by="append-only",
         found=("A7",),
     ),
+    Tampering("CONFIRMED", "an event after its end", add_event("swept"), found=("A7",)),
+    Tampering("PENDING", "placed twice", add_event("placed"), refused_by="event_order_begins_once"),
+    Tampering("CONFIRMED", "ended twice", add_event("cancelled"), refused_by="event_order_ends_once"),
+    Tampering("PENDING", "an event of no known kind", add_event("lost"), refused_by="event_kind_is_known"),
+    Tampering("CONFIRMED", "no mail", "DELETE FROM orders_ordermail", found=("A7",)),
     Tampering(
-        words="an event after its end",
-        status="CONFIRMED",
-        sql="INSERT INTO orders_orderevent (order_id, kind, data) SELECT id, 'swept', '{}' FROM orders_order",
-        found=("A7",),
+        "CONFIRMED", "a mail that says the contrary", "UPDATE orders_ordermail SET kind = 'cancelled'", found=("A7",)
     ),
     Tampering(
-        words="placed twice",
-        status="PENDING",
-        sql="INSERT INTO orders_orderevent (order_id, kind, data) SELECT id, 'placed', '{}' FROM orders_order",
-        refused_by="event_order_begins_once",
-    ),
-    Tampering(
-        words="ended twice",
-        status="CONFIRMED",
-        sql="INSERT INTO orders_orderevent (order_id, kind, data) SELECT id, 'cancelled', '{}' FROM orders_order",
-        refused_by="event_order_ends_once",
-    ),
-    Tampering(
-        words="an event of no known kind",
-        status="PENDING",
-        sql="INSERT INTO orders_orderevent (order_id, kind, data) SELECT id, 'lost', '{}' FROM orders_order",
-        refused_by="event_kind_is_known",
-    ),
-    Tampering(words="no mail", status="CONFIRMED", sql="DELETE FROM orders_ordermail", found=("A7",)),
-    Tampering(
-        words="a mail that says the contrary",
-        status="CONFIRMED",
-        sql="UPDATE orders_ordermail SET kind = 'cancelled'",
-        found=("A7",),
-    ),
-    Tampering(
-        words="a mail of an end that is not there",
-        status="PENDING",
-        sql="INSERT INTO orders_ordermail (order_id, kind, tries) SELECT id, 'confirmed', 0 FROM orders_order",
+        "PENDING",
+        "a mail of an end that is not there",
+        "INSERT INTO orders_ordermail (order_id, kind, tries) SELECT id, 'confirmed', 0 FROM orders_order",
         found=("A7",),
     ),
 ]

@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from audit.models import AuditRun
-from audit.services import AUDITS, AuditIsRunning, audit_orders, record_audit
+from audit.services import AUDIT_LOCK, AuditIsRunning, audit_orders, record_audit
 from audit.tasks import record_audit as audit_task
 from orders.models import Order
 from orders.services import finalize_order
@@ -208,12 +208,12 @@ def test_record_audit_asks_the_provider_about_the_last_days_only(empty_ledger: N
 
 def test_record_audit_runs_once_at_a_time() -> None:
     with psycopg.connect(os.environ["DATABASE_URL"], dbname=connection.settings_dict["NAME"]) as another:
-        another.execute("SELECT pg_advisory_lock(%s, 0)", [AUDITS])
+        another.execute("SELECT pg_advisory_lock(%s, 0)", [AUDIT_LOCK])
         for refused in (record_audit, audit_task):
             with pytest.raises((AuditIsRunning, Ignore)):
                 refused()
         assert not AuditRun.objects.exists()
-        another.execute("SELECT pg_advisory_unlock(%s, 0)", [AUDITS])
+        another.execute("SELECT pg_advisory_unlock(%s, 0)", [AUDIT_LOCK])
 
     assert record_audit().ok
     assert record_audit().ok
@@ -221,7 +221,7 @@ def test_record_audit_runs_once_at_a_time() -> None:
 
 def test_record_audit_ends_though_the_providers_list_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
     end_order()
-    monkeypatch.setattr("audit.services.LIST_WITHIN", 0)
+    monkeypatch.setattr("audit.services.LEDGER_TIMEOUT", 0)
 
     run = record_audit()
 

@@ -45,18 +45,18 @@ def make_confirmed_order() -> Order:
     return finalize_order(code=order.code)
 
 
-def steer(client: Client, action: str, *orders: Order, **asked: str) -> str:
+def act_on(client: Client, action: str, *orders: Order, **asked: str) -> str:
     asked = {"confirmed": "yes", "note": "She phoned.", **asked}
     chosen = {"action": action, "_selected_action": [order.pk for order in orders]}
     return client.post(LIST, {**chosen, **asked}, follow=True).text
 
 
 def cancel(client: Client, *orders: Order) -> str:
-    return steer(client, "cancel_orders", *orders)
+    return act_on(client, "cancel_orders", *orders)
 
 
 def process(client: Client, *orders: Order) -> str:
-    return steer(client, "process_orders", *orders)
+    return act_on(client, "process_orders", *orders)
 
 
 def make_order_in_review() -> Order:
@@ -142,7 +142,7 @@ def test_an_action_without_a_good_reason_is_asked_again_and_changes_nothing(
     order = make_order_in_review()
     before = everything()
 
-    text = steer(admin_client, action, order, note=note)
+    text = act_on(admin_client, action, order, note=note)
 
     assert error in text
     assert 'name="note"' in text
@@ -155,7 +155,7 @@ def test_the_reason_is_kept_in_the_event_with_its_actor_and_shown(
 ) -> None:
     order = make_order_in_review()
 
-    text = steer(admin_client, action, order, note=" She <phoned>. ")
+    text = act_on(admin_client, action, order, note=" She <phoned>. ")
 
     event = order.events.get(kind__in=["cancel_requested", "resumed", "reviewed"])
     assert (event.data["note"], event.actor) == ("She <phoned>.", admin_user)
@@ -165,7 +165,7 @@ def test_the_reason_is_kept_in_the_event_with_its_actor_and_shown(
 def test_processing_now_needs_no_reason_and_keeps_none(admin_client: Client) -> None:
     order = make_order()
 
-    steer(admin_client, "process_orders", order, note="")
+    act_on(admin_client, "process_orders", order, note="")
 
     assert order.events.get(kind=OrderEvent.Kind.RESUMED).data == {}
 
@@ -173,14 +173,14 @@ def test_processing_now_needs_no_reason_and_keeps_none(admin_client: Client) -> 
 def test_an_order_is_marked_reviewed_once(admin_client: Client) -> None:
     order, other, confirmed = make_order_in_review(), make_order(), make_confirmed_order()
 
-    text = steer(admin_client, "mark_orders_reviewed", order, other, confirmed)
+    text = act_on(admin_client, "mark_orders_reviewed", order, other, confirmed)
 
     assert f"Marked reviewed: {order.code}." in text
     assert f"Not changed, no review needed: {other.code}." in text
     assert f"Not changed, already confirmed: {confirmed.code}." in text
     assert not Order.objects.filter(needs_review=True).exists()
     before = everything()
-    steer(admin_client, "mark_orders_reviewed", order, other, confirmed)
+    act_on(admin_client, "mark_orders_reviewed", order, other, confirmed)
     assert everything() == before
 
 
@@ -282,7 +282,7 @@ def test_processing_now_is_left_to_the_sweep_while_the_queue_is_down(admin_clien
 
 def test_too_many_orders_at_once_are_refused(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     orders = [make_order(), make_order(), make_order()]
-    monkeypatch.setattr("backoffice.order_actions.MOST_ORDERS", 2)
+    monkeypatch.setattr("backoffice.order_action_admin.MAX_ORDERS", 2)
     before = everything()
 
     assert "Nothing was done: select 2 orders at most." in cancel(admin_client, *orders)

@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 
 from accounts.models import User
-from backoffice.catalog_admin import ProductAdmin
+from backoffice.product_admin import ProductAdmin
 from catalog.models import Product
 from tests.builders import make_product
 from tests.concurrency.race import race

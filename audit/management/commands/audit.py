@@ -1,9 +1,10 @@
-"""Say whether everything holds; exit 1 if anything does not, 2 if the database or the provider can't be asked."""
+"""Says whether everything holds. Exits 1 if anything does not, and 2 if the database or the provider can't be asked."""
 
 import json
 import sys
 from argparse import ArgumentParser
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import Error
@@ -20,23 +21,20 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--json", action="store_true", help="Print one JSON object.")
 
-    def handle(self, *, json: bool, **_: object) -> None:
+    def handle(self, **options: Any) -> None:
         try:
             report, troubles = audit_orders(), check_liveness().troubles
         except (GatewayUnavailable, Error) as error:
             if isinstance(error, Error) and not is_passing(error):
                 raise
             raise CommandError(f"Nothing is known: {describe(error)}", returncode=2) from error
-        self.stdout.write(to_json({**report, "troubles": troubles}) if json else to_text(report, troubles))
+        as_json = json.dumps({**report, "troubles": troubles})
+        self.stdout.write(as_json if options["json"] else describe_report(report, troubles))
         if not report["ok"]:
             sys.exit(1)
 
 
-def to_json(report: Mapping[str, object]) -> str:
-    return json.dumps(report)
-
-
-def to_text(report: Report, troubles: Sequence[str]) -> str:
+def describe_report(report: Report, troubles: Sequence[str]) -> str:
     lines = ["Checked " + ", ".join(f"{count:,} {name}" for name, count in report["checked"].items()) + "."]
     lines += [f"{v['invariant']}: {v['detail']}: {', '.join(v['codes'])}" for v in report["violations"]]
     lines += [f"Trouble now: {trouble}" for trouble in troubles]

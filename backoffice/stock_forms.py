@@ -1,11 +1,8 @@
-"""How staff change products, and move stock: a delivery, an adjustment with its reason, or a file of both."""
+"""The forms that move stock: by a delivery, by an adjustment with its reason, or by a file of both."""
 
-import hashlib
-from typing import Any
 from uuid import uuid4
 
 from django import forms
-from django.forms.models import model_to_dict
 from django.utils.formats import number_format
 from django.utils.functional import Promise, lazy
 from django.utils.text import format_lazy
@@ -24,32 +21,13 @@ from catalog.stock_file import (
     move_stock,
     read_stock_file,
 )
-from catalog.texts import NormalizedField, normalize
+from catalog.texts import NormalizedField
 
-MOST_BYTES = 1_000_000  # of a file
-
-
-class ProductForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's own is not generic
-    """A product as its reader saw it: what somebody else has changed meanwhile is not overwritten."""
-
-    seen = forms.CharField(label="", widget=forms.HiddenInput, required=False)
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if self.instance.pk:
-            self.initial["seen"] = hashlib.sha256(repr(model_to_dict(self.instance)).encode()).hexdigest()
-
-    def clean_description(self) -> str:
-        return normalize(self.cleaned_data["description"])
-
-    def clean(self) -> None:
-        super().clean()
-        if self.cleaned_data.get("seen", "") != self.initial.get("seen", ""):
-            self.add_error(None, gettext("Somebody else has changed this product. Nothing was saved: open it again."))
+MAX_FILE_SIZE = 1_000_000  # bytes
 
 
 class MovementForm(forms.Form):
-    """One movement of one stock, known to the ledger by the form's token."""
+    """Moves one stock. The form's token is the movement's reference, so that a form sent twice moves once."""
 
     title: Promise
     token = forms.UUIDField(widget=forms.HiddenInput, initial=uuid4)
@@ -59,7 +37,7 @@ class MovementForm(forms.Form):
         return f"staff-{self.cleaned_data['token']}"
 
     def save(self, *, stock: Stock, actor: User) -> StockMovement | None:
-        """Move the stock and return the movement; or None, nothing was moved, and the form's errors say why."""
+        """Move the stock and return the movement. None: nothing was moved, and the form's errors say why."""
         try:
             self.move_stock(stock=stock, actor=actor)
         except AdjustmentRefused as error:
@@ -67,7 +45,8 @@ class MovementForm(forms.Form):
             return None
         movement = stock.movements.get(reference=self.reference)
         asked = self.cleaned_data["quantity"], self.cleaned_data.get("reason", "")
-        if asked != (movement.quantity, movement.reason):  # sent, and then filled in again with the back button
+        # They differ after somebody went back to a form that was sent already, and filled it in anew.
+        if asked != (movement.quantity, movement.reason):
             text = gettext("This form has already moved %(quantity)s. Open a new one to move more.")
             self.add_error(None, text % {"quantity": f"{movement.quantity:+}"})
             return None
@@ -114,7 +93,7 @@ class AdjustForm(MovementForm):
 
 
 class StockFileForm(forms.Form):
-    """A file of movements, known to the ledger by the form's token: all of it is moved, once, or nothing."""
+    """Moves stock by a file: all of its rows or none. The form's token is their reference, so that they move once."""
 
     token = forms.UUIDField(widget=forms.HiddenInput, initial=uuid4)
     file = forms.FileField(
@@ -131,17 +110,16 @@ class StockFileForm(forms.Form):
 
     def clean_file(self) -> list[Move]:
         file = self.cleaned_data["file"]
-        if file.size > MOST_BYTES:
-            raise forms.ValidationError(
-                gettext("The file is larger than %(most)s MB.") % {"most": MOST_BYTES // 1_000_000}
-            )
+        if file.size > MAX_FILE_SIZE:
+            text = gettext("The file is larger than %(max)s MB.")
+            raise forms.ValidationError(text % {"max": MAX_FILE_SIZE // 1_000_000})
         try:
             return read_stock_file(file.file)
         except StockFileRefused as refused:
             raise forms.ValidationError(_list_bad_rows(refused)) from refused
 
     def save(self, *, actor: User) -> int:
-        """Move the stock and return the number of rows; or 0, nothing was moved, and the form's errors say why."""
+        """Move the stock and return the number of rows. 0: nothing was moved, and the form's errors say why."""
         reference = f"staff-{self.cleaned_data['token']}"
         try:
             return move_stock(reference=reference, moves=self.cleaned_data["file"], actor=actor)
@@ -154,6 +132,5 @@ class StockFileForm(forms.Form):
 
 def _list_bad_rows(refused: StockFileRefused) -> list[str]:
     text = gettext("Line %(line)s: %(reason)s.")
-    return [
-        text % {"line": row.line, "reason": row.reason} for row in sorted(refused.bad_rows, key=lambda row: row.line)
-    ]
+    rows = sorted(refused.bad_rows, key=lambda row: row.line)
+    return [text % {"line": row.line, "reason": row.reason} for row in rows]

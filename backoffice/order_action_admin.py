@@ -1,0 +1,99 @@
+"""How the admin runs an action: it asks first, acts on each selected order, and says what became of them."""
+
+from collections import defaultdict
+from typing import Any, cast
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import User
+from backoffice.order_actions import CANCEL, MARK_REVIEWED, ORDER_ACTIONS, PROCESS_NOW, OrderAction, Outcome
+from backoffice.read_only import ReadOnlyAdmin
+from catalog.texts import NormalizedField
+from money import format_money
+from orders.models import Order
+
+MAX_ORDERS = 500  # in one action: a request has to be answered within seconds
+
+
+class NoteForm(forms.Form):
+    note = NormalizedField(
+        label=_("Note"),
+        max_length=500,
+        widget=forms.Textarea(attrs={"rows": 3, "class": "vLargeTextField"}),
+        help_text=_("Why you do this. Kept in the order's timeline, with your name; the customer does not see it."),
+        error_messages={"required": _("Write a note: it is kept in the order's timeline.")},
+    )
+
+    def __init__(self, *args: Any, required: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["note"].required = required
+
+
+class OrderActionAdmin(ReadOnlyAdmin):
+    """An order has no field to edit. Staff who may change orders act on them instead."""
+
+    def has_act_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("orders.change_order")
+
+    @admin.action(description=CANCEL.choice, permissions=["act"])
+    def cancel_orders(self, request: HttpRequest, queryset: QuerySet[Order]) -> HttpResponse | None:
+        return self._ask_and_act(request, queryset, CANCEL)
+
+    @admin.action(description=PROCESS_NOW.choice, permissions=["act"])
+    def process_orders(self, request: HttpRequest, queryset: QuerySet[Order]) -> HttpResponse | None:
+        return self._ask_and_act(request, queryset, PROCESS_NOW)
+
+    @admin.action(description=MARK_REVIEWED.choice, permissions=["act"])
+    def mark_orders_reviewed(self, request: HttpRequest, queryset: QuerySet[Order]) -> HttpResponse | None:
+        return self._ask_and_act(request, queryset, MARK_REVIEWED)
+
+    def list_actions(self, request: HttpRequest, order: Order) -> list[OrderAction]:
+        """The actions whose buttons the page of the order has for this reader."""
+        if not self.has_act_permission(request):
+            return []
+        return [action for action in ORDER_ACTIONS if action.is_offered(order)]
+
+    def _ask_and_act(self, request: HttpRequest, queryset: QuerySet[Order], action: OrderAction) -> HttpResponse | None:
+        orders = list(queryset.select_related("payment").order_by("pk")[: MAX_ORDERS + 1])
+        if len(orders) > MAX_ORDERS:
+            refusal = gettext("Nothing was done: select %(max)s orders at most.") % {"max": MAX_ORDERS}
+            self.message_user(request, refusal, messages.ERROR)
+            return None
+        form = NoteForm(request.POST if "confirmed" in request.POST else None, required=action.needs_note)
+        if not form.is_valid():
+            return self._ask(request, orders, action, form)
+        self._act(request, orders, action, note=form.cleaned_data["note"])
+        return redirect("admin:orders_order_change", orders[0].pk) if len(orders) == 1 else None
+
+    def _ask(self, request: HttpRequest, orders: list[Order], action: OrderAction, form: NoteForm) -> HttpResponse:
+        context = {
+            **self.admin_site.each_context(request),
+            "title": action.title,
+            "subtitle": ngettext("%(count)s order", "%(count)s orders", len(orders)) % {"count": len(orders)},
+            "original": action.title,  # the last of the admin's breadcrumbs
+            "opts": self.opts,
+            "media": self.media,
+            "has_view_permission": True,
+            "action": action,
+            "form": form,
+            "orders": [(order, format_money(order.total, order.currency)) for order in orders],
+        }
+        return TemplateResponse(request, "admin/orders/order/confirmation.html", context)
+
+    def _act(self, request: HttpRequest, orders: list[Order], action: OrderAction, *, note: str) -> None:
+        outcomes: defaultdict[Outcome, list[str]] = defaultdict(list)
+        for order in orders:
+            outcome = action.act_on(order, actor=cast(User, request.user), note=note)
+            outcomes[outcome].append(order.code)
+        for outcome, codes in outcomes.items():
+            self.message_user(request, gettext(outcome.text) % {"codes": ", ".join(codes)}, outcome.level)
+        changed = any(outcome.level == messages.SUCCESS for outcome in outcomes)
+        if changed and (warning := action.finish()):
+            self.message_user(request, warning, messages.WARNING)
