@@ -8,13 +8,13 @@ from django.contrib.auth.forms import AuthenticationForm
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from accounts.addresses import AddressField
+from accounts.email_addresses import EmailAddressField
 from accounts.limits import limit_log_in
 from rate_limit import LimitReached, count_minutes
 
 
 class LogInForm(AuthenticationForm):
-    username = AddressField(
+    username = EmailAddressField(
         label=_("Email"),
         widget=forms.EmailInput(attrs={"autofocus": True, "autocapitalize": "none", "autocomplete": "username"}),
     )
@@ -46,7 +46,7 @@ def explain_limit(limit: LimitReached) -> str:
     return text % {"count": minutes}
 
 
-class AddressForm(forms.Form):
+class EmailAddressForm(forms.Form):
     """An address that a link is asked for; whether it has an account is nobody else's business."""
 
-    email = AddressField(label=_("Email"), widget=forms.EmailInput(attrs={"autocomplete": "email"}))
+    email = EmailAddressField(label=_("Email"), widget=forms.EmailInput(attrs={"autocomplete": "email"}))

@@ -17,7 +17,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accounts.forms import AddressForm, explain_limit
+from accounts.forms import EmailAddressForm, explain_limit
 from accounts.mails import request_mail
 from accounts.models import AccountMail, User
 from accounts.services import LinkInvalid, read_sign_up_token, verify_email
@@ -29,7 +29,7 @@ Kind = AccountMail.Kind
 @require_http_methods(["GET", "HEAD", "POST"])
 def sign_up(request: HttpRequest) -> HttpResponse:
     if request.user.is_authenticated:
-        return redirect("order-history")
+        return redirect(settings.LOGIN_REDIRECT_URL)
     return _ask_for_link(request, kind=Kind.SIGN_UP, template="accounts/sign_up.html", sent="sign-up-sent")
 
 
@@ -67,7 +67,7 @@ def create_account(request: HttpRequest, *, token: str) -> HttpResponse:
     except IntegrityError:  # a double click was quicker
         return _send_to_log_in(request)
     login(request, user)
-    return redirect("order-history")
+    return redirect(settings.LOGIN_REDIRECT_URL)
 
 
 @login_required
@@ -80,7 +80,7 @@ def send_verification(request: HttpRequest) -> HttpResponse:
         messages.error(request, explain_limit(limit))
     else:
         messages.info(request, _("We sent a link to %(email)s. Open it to confirm the address.") % {"email": email})
-    return redirect("order-history")
+    return redirect(settings.LOGIN_REDIRECT_URL)
 
 
 @login_required
@@ -92,12 +92,12 @@ def verify(request: HttpRequest, *, token: str) -> HttpResponse:
         messages.error(request, _("That link is too old, or for another account. Ask for a new one here."))
     else:
         messages.success(request, _("Your email address is confirmed."))
-    return redirect("order-history")
+    return redirect(settings.LOGIN_REDIRECT_URL)
 
 
 def _ask_for_link(request: HttpRequest, *, kind: AccountMail.Kind, template: str, sent: str) -> HttpResponse:
     # Whether the address has an account is not looked up here: neither the answer nor its time may tell.
-    form = AddressForm(request.POST or None)
+    form = EmailAddressForm(request.POST or None)
     if form.is_valid():
         try:
             _request_mail(request, kind=kind, email=form.cleaned_data["email"])

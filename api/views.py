@@ -12,7 +12,7 @@ from django.db import Error
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
-from accounts.addresses import read_address
+from accounts.email_addresses import read_email_address
 from accounts.tokens import shows_token
 from catalog.services import InsufficientStock
 from catalog.texts import MAX_SKU, read_sku
@@ -142,7 +142,7 @@ def _read_body(request: HttpRequest) -> dict[str, Any]:
 
 def _read_email(value: object) -> str:
     try:
-        return read_address(value if isinstance(value, str) else "")
+        return read_email_address(value if isinstance(value, str) else "")
     except ValidationError as error:
         raise BadRequest("bad_field", "email: not an email address that a mail can be sent to.") from error
 

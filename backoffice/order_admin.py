@@ -12,7 +12,7 @@ from django.urls import URLPattern, path
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from accounts.addresses import read_address
+from accounts.email_addresses import read_email_address
 from backoffice.dashboard import read_dashboard
 from backoffice.export import export_orders
 from backoffice.order_actions import OrderActionsAdmin
@@ -121,6 +121,6 @@ class OrderAdmin(OrderActionsAdmin):
 
 def _read_email(term: str) -> str:
     try:
-        return read_address(term)
+        return read_email_address(term)
     except ValidationError:
         return term.lower()  # of an order of old, or none

@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
-from accounts.addresses import ASCII_LOWER
+from accounts.email_addresses import ASCII_LOWER
 from catalog.models import Product
 from mail_queue import QueuedMail
 from payments.models import Payment

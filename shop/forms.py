@@ -7,7 +7,7 @@ from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.utils.translation import gettext_lazy as _
 
-from accounts.addresses import AddressField
+from accounts.email_addresses import EmailAddressField
 from accounts.models import User
 from catalog.texts import MAX_SKU, NormalizedField, validate_sku
 
@@ -25,7 +25,7 @@ class CheckoutForm(forms.Form):
     The method is one of SHOP_PAYMENT_METHODS; where there are none, a hidden token from the provider's own form.
     """
 
-    email = AddressField(
+    email = EmailAddressField(
         label=_("Email"),
         help_text=_("For the confirmation, and to find your order again."),
         widget=forms.EmailInput(attrs={"autocomplete": "email"}),

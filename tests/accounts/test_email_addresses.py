@@ -13,7 +13,7 @@ from django.db import IntegrityError, transaction
 from django.test import Client
 from django.urls import reverse
 
-from accounts.addresses import AddressField, read_address
+from accounts.email_addresses import EmailAddressField, read_email_address
 from accounts.mails import send_due_mails
 from accounts.models import AccountMail, User
 from accounts.services import make_sign_up_token
@@ -162,15 +162,15 @@ doors = pytest.mark.parametrize(
 
 @accepted
 def test_an_address_has_one_form(address: str, one_form: str) -> None:
-    assert read_address(address) == AddressField().clean(address) == one_form
-    assert read_address(one_form) == one_form
+    assert read_email_address(address) == EmailAddressField().clean(address) == one_form
+    assert read_email_address(one_form) == one_form
     assert one_form.encode("ascii").decode("idna").encode("idna")  # Django's mail sends it as it is
 
 
 @refused
 def test_an_address_that_has_no_form_that_can_be_mailed_to_is_refused(address: str) -> None:
     with pytest.raises(ValidationError, match="Enter a valid email address"):
-        read_address(address)
+        read_email_address(address)
 
 
 @doors
