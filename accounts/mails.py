@@ -11,13 +11,13 @@ from django.urls import reverse
 from django.utils import translation
 from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
-from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from accounts.limits import limit_mail
 from accounts.models import AccountMail, User
 from accounts.services import make_sign_up_token, make_verification_token
-from mail_queue import find_language, send_mails
+from languages import current_language, find_language
+from mail_queue import send_mails
 
 Kind = AccountMail.Kind
 SUBJECTS = {
@@ -34,9 +34,7 @@ def request_mail(*, kind: AccountMail.Kind, email: str, ip: str, shop_url: str) 
     `shop_url` is where the visitor found the shop: for the link, where SHOP_URL is not set.
     """
     limit_mail(kind=kind, email=email, ip=ip)
-    AccountMail.objects.create(
-        kind=kind, email=email, shop_url=shop_url, language=get_language() or settings.LANGUAGE_CODE
-    )
+    AccountMail.objects.create(kind=kind, email=email, shop_url=shop_url, language=current_language())
 
 
 def send_due_mails(*, limit: int = 100) -> int:

@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import User
 from backoffice.catalog_forms import AdjustForm, MovementForm, ProductForm, ReceiveForm, StockFileForm
 from backoffice.read_only import ReadOnlyAdmin, SearchAdmin
-from catalog.models import Product, Stock, StockMovement
+from catalog.models import Product, Stock, StockMovement, StockQuerySet
 from money import format_money
 
 LEDGER_LENGTH = 50  # movements on the page of a stock
@@ -79,8 +79,8 @@ class LeftFilter(admin.SimpleListFilter):
         return [("low", low), ("none", gettext("None available"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Stock]) -> QuerySet[Stock]:
-        most = {"low": settings.SHOP_LOW_STOCK, "none": 0}.get(str(self.value()))
-        return queryset if most is None else queryset.filter(on_hand__lte=F("reserved") + most)
+        units = {"low": settings.SHOP_LOW_STOCK, "none": 0}.get(str(self.value()))
+        return queryset if units is None else cast(StockQuerySet, queryset).low(units=units)
 
 
 @admin.register(Stock)

@@ -56,5 +56,5 @@ def read_dashboard() -> Dashboard:
 def find_low_stock() -> QuerySet[Stock]:
     """What is for sale and has SHOP_LOW_STOCK units left or fewer, the least first."""
     left = F("on_hand") - F("reserved")
-    low = Stock.objects.alias(left=left).filter(product__active=True, left__lte=settings.SHOP_LOW_STOCK)
-    return low.select_related("product").order_by("left", "pk")
+    low = Stock.objects.low(units=settings.SHOP_LOW_STOCK).filter(product__active=True)
+    return low.select_related("product").order_by(left, "pk")

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from catalog.models import Product
 from catalog.text_file import find_delimiter, trim_row
 from catalog.texts import MAX_SKU, normalize, validate_name, validate_sku
-from money import DECIMALS, LARGEST_AMOUNT, format_money, get_step
+from money import LARGEST_AMOUNT, format_money, get_step, to_minor_units
 
 REQUIRED = ("sku", "name")
 PRICE_COLUMNS = {"price": "", "modal_unit_price_gbp": "GBP"}  # and the currency that the column is in, where it says so
@@ -156,7 +156,7 @@ def read_price(text: str, currency: str, *, decimal_comma: bool) -> int:
     """Minor units: 255 for 2.55 GBP, 2550 for 2.55 KWD."""
     if not NUMBERS[decimal_comma].fullmatch(text):
         raise _BadField(f"price {text!r} is not a number")
-    price = Decimal(text.replace(",", ".")).scaleb(DECIMALS.get(currency, 2))
+    price = to_minor_units(Decimal(text.replace(",", ".")), currency)
     if price <= 0:
         raise _BadField(f"price {text} is not positive")
     if price > LARGEST_AMOUNT:

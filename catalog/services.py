@@ -116,8 +116,7 @@ def _find_quantities(*, reference: str, kind: StockMovement.Kind) -> dict[int, i
 
 def _lock_stock(products: Iterable[int]) -> dict[int, int]:
     """Available units by product id; nobody else can move them until the transaction ends."""
-    stocks = Stock.objects.select_for_update().filter(pk__in=list(products)).order_by("pk")
-    return {stock.pk: stock.available for stock in stocks}
+    return {stock.pk: stock.available for stock in Stock.objects.lock(products)}
 
 
 def _move_stock(

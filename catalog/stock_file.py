@@ -136,9 +136,9 @@ def _find_products(skus: Iterable[str]) -> dict[str, int]:
     return dict(Stock.objects.filter(product__sku__in=list(skus)).values_list("product__sku", "pk"))
 
 
-def _lock_stock(products: Iterable[int]) -> None:
-    # All of them first, in product id order, as orders lock them: afterwards each is taken in the file's order.
-    list(Stock.objects.select_for_update().filter(pk__in=list(products)).order_by("pk"))
+def _lock_stock(product_ids: Iterable[int]) -> None:
+    # All of them first, in product id order, as orders lock them. The file may move them in another order.
+    list(Stock.objects.lock(product_ids))
 
 
 def _check_repeat(reference: str, moves: Sequence[Move], ids: dict[str, int]) -> None:

@@ -9,11 +9,11 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
-from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from accounts.email_addresses import ASCII_LOWER
 from catalog.models import Product
+from languages import current_language
 from mail_queue import QueuedMail
 from payments.models import Payment
 
@@ -24,11 +24,6 @@ def make_code() -> str:
     """A new order code such as 261124-7K3QM-9XZ2F: the day, then 50 random bits."""
     random = "".join(secrets.choice(CROCKFORD) for _ in range(10))
     return f"{timezone.now():%y%m%d}-{random[:5]}-{random[5:]}"
-
-
-def current_language() -> str:
-    """The reader's language; the shop's own where there is no reader."""
-    return get_language() or settings.LANGUAGE_CODE
 
 
 class Order(models.Model):
