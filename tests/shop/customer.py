@@ -19,10 +19,10 @@ def fill_cart(client: Client, **basket: int) -> None:
 
 def open_checkout(client: Client, **changes: str) -> dict[str, str]:
     """What the form of the checkout page sends."""
-    context = client.get("/checkout/").context
+    cart = client.get("/checkout/").context["cart"]
     return {
-        "checkout_key": context["checkout_key"],
-        "fingerprint": context["cart"].fingerprint,
+        "checkout_key": cart.key,
+        "fingerprint": cart.fingerprint,
         "email": "ann@example.com",
         "payment_method": "pm_card_visa",
         **changes,

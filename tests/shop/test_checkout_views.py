@@ -203,7 +203,7 @@ def test_a_click_whose_last_unit_the_first_click_has_reserved_ends_in_its_order(
             make_order({"MUG": 1}, checkout_key=form["checkout_key"])
         return read_cart(session)
 
-    with patch("shop.cart.read_cart", read_after_the_first_click):
+    with patch("shop.checkout_views.read_cart", read_after_the_first_click):
         answer = client.post("/checkout/", form) if method == "post" else client.get("/checkout/")
 
     assert_sent_to(answer, Order.objects.get())
