@@ -1,4 +1,4 @@
-"""Logging in and asking for links by email, in whatever case it is typed."""
+"""Forms to log in and to ask for a link. They read an email address into its one form, however it is typed."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ class LogInForm(AuthenticationForm):
 
 
 class StaffLogInForm(LogInForm, AdminAuthenticationForm):
-    """The admin's."""
+    """The log-in form of the admin."""
 
 
 def explain_limit(limit: LimitReached) -> str:
@@ -47,6 +47,6 @@ def explain_limit(limit: LimitReached) -> str:
 
 
 class EmailAddressForm(forms.Form):
-    """An address that a link is asked for; whether it has an account is nobody else's business."""
+    """The address to mail a link to. The form does not tell whether the address has an account."""
 
     email = EmailAddressField(label=_("Email"), widget=forms.EmailInput(attrs={"autocomplete": "email"}))

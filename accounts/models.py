@@ -1,4 +1,4 @@
-"""The people who log in: customers and staff, known by their email; and the mails that they ask for."""
+"""Users, who log in by their email: customers and staff. And the mails with links that they ask for."""
 
 from typing import Any, ClassVar
 
@@ -32,7 +32,7 @@ class EmailUserManager(UserManager["User"]):
 class User(AbstractUser):
     username = None  # type: ignore[assignment]
     email = EmailAddressModelField(_("email address"), unique=True)
-    # The email, not a yes: when it is changed, the new one is not verified.
+    # Not a boolean: a new email differs from this one, so it is not verified.
     verified_email = models.EmailField(_("verified email"), blank=True, editable=False)
 
     USERNAME_FIELD = "email"
@@ -52,7 +52,7 @@ class User(AbstractUser):
 
 
 class AccountMail(QueuedMail):
-    """A link that somebody asked for. It is made when it is sent, and goes to the address alone."""
+    """A mail with a link that somebody asked for. The link is made when the mail is sent, and is stored nowhere."""
 
     class Kind(models.TextChoices):
         SIGN_UP = "sign_up", _("Create an account")

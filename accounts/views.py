@@ -1,4 +1,4 @@
-"""Signing up, and asking for links by mail. Log-in and log-out are Django's views: see urls."""
+"""Pages to sign up and to ask for links by mail. The pages to log in and out are Django's own views: see urls."""
 
 from typing import cast
 
@@ -51,7 +51,7 @@ class ChoosePasswordView(PasswordResetConfirmView):
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def create_account(request: HttpRequest, *, token: str) -> HttpResponse:
-    """Who has the link reads the address's mails: so the account is theirs, and its email is verified."""
+    """Create the account of a link's address. Whoever has the link reads its mails, so the email is verified."""
     try:
         email = read_sign_up_token(token)
     except LinkInvalid:
@@ -64,7 +64,7 @@ def create_account(request: HttpRequest, *, token: str) -> HttpResponse:
     try:
         with transaction.atomic():
             user = form.save()
-    except IntegrityError:  # a double click was quicker
+    except IntegrityError:  # another click has created it
         return _send_to_log_in(request)
     login(request, user)
     return redirect(settings.LOGIN_REDIRECT_URL)
@@ -96,7 +96,7 @@ def verify(request: HttpRequest, *, token: str) -> HttpResponse:
 
 
 def _ask_for_link(request: HttpRequest, *, kind: AccountMail.Kind, template: str, sent: str) -> HttpResponse:
-    # Whether the address has an account is not looked up here: neither the answer nor its time may tell.
+    # Nothing here depends on whether the address has an account: neither the answer nor its time may tell.
     form = EmailAddressForm(request.POST or None)
     if form.is_valid():
         try:
@@ -109,7 +109,7 @@ def _ask_for_link(request: HttpRequest, *, kind: AccountMail.Kind, template: str
 
 
 def _request_mail(request: HttpRequest, *, kind: AccountMail.Kind, email: str) -> None:
-    # The Host header is the visitor's own word: nothing of it is kept where the shop knows its address.
+    # The visitor writes the Host header, so it is used only if the shop does not know its own URL.
     shop_url = "" if settings.SHOP_URL else request.build_absolute_uri("/").rstrip("/")
     request_mail(kind=kind, email=email, ip=request.META["REMOTE_ADDR"], shop_url=shop_url)
 

@@ -1,4 +1,4 @@
-"""A customer's orders: an account's own, and those that were placed as a guest with its email."""
+"""Finds a customer's orders: those of the account, and those that a guest placed with its email."""
 
 from django.db.models import Q, QuerySet
 
@@ -7,9 +7,11 @@ from orders.models import Order
 
 
 def find_orders(*, user: User) -> QuerySet[Order]:
-    """Newest first. A guest's are among them only where the email is verified: anybody can sign up with another's.
+    """Find the user's orders, newest first.
 
-    They stay nobody's: the limits of an account don't count what others order in its name.
+    The orders of guests with the user's email are among them only if the email is verified, since anybody can sign up
+    with somebody else's. They don't become the user's own: the limits of an account don't count what others order in
+    its name.
     """
     theirs = Q(user=user)
     if user.is_email_verified:

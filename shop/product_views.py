@@ -1,4 +1,4 @@
-"""The shop window: the list of products with its search, and each product's page."""
+"""The list of products with its search, and each product's page."""
 
 from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse

@@ -1,4 +1,4 @@
-"""One mailbox has one form, whatever door its address comes in by and however it is spelled."""
+"""The address of a mailbox is stored in one form, however it is spelled and wherever it comes in."""
 
 from collections.abc import Callable
 from uuid import uuid4
@@ -90,7 +90,7 @@ def _quick_passwords(settings: LazySettings) -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
-Door = Callable[[str], str | None]  # takes what is typed, and answers with what is stored; None: refused
+Entry = Callable[[str], str | None]  # takes what is typed, and answers with what is stored; None: refused
 
 
 def check_out(address: str) -> str | None:
@@ -153,10 +153,10 @@ def read_only_user() -> str | None:
     return user.email if user else None
 
 
-doors = pytest.mark.parametrize(
-    "door",
+entries = pytest.mark.parametrize(
+    "entry",
     [check_out, call_api, sign_up, add_as_staff, change_as_staff, create_superuser],
-    ids=lambda door: door.__name__,
+    ids=lambda entry: entry.__name__,
 )
 
 
@@ -173,17 +173,17 @@ def test_an_address_that_has_no_form_that_can_be_mailed_to_is_refused(address: s
         read_email_address(address)
 
 
-@doors
+@entries
 @accepted
 @pytest.mark.django_db
-def test_every_door_stores_the_same_form(door: Door, address: str, one_form: str) -> None:
-    assert door(address) == one_form
+def test_every_entry_stores_the_same_form(entry: Entry, address: str, one_form: str) -> None:
+    assert entry(address) == one_form
 
 
-@doors
+@entries
 @pytest.mark.django_db
-def test_every_door_refuses_the_same(door: Door) -> None:
-    assert {name: taken for name, address in NO_FORM.items() if (taken := door(address))} == {}
+def test_every_entry_refuses_the_same(entry: Entry) -> None:
+    assert {name: taken for name, address in NO_FORM.items() if (taken := entry(address))} == {}
 
 
 @pytest.mark.django_db

@@ -111,7 +111,7 @@ def test_two_tabs_place_one_order(client: Client) -> None:
 
 
 def add_in_a_slow_worker(client: Client, sku: str) -> SessionBase:
-    """The session as a request read and changed it that is held up before it is saved."""
+    """Add a product in a request that is held up before it saves the session; return that session."""
     late = client.session
     add_to_cart(late, sku=sku, quantity=1)
     return late
