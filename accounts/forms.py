@@ -1,4 +1,4 @@
-"""Logging in and asking for links by email, in whatever case it is typed."""
+"""Forms to log in and to ask for a link. They read an email address into its one form, however it is typed."""
 
 from typing import Any
 
@@ -8,13 +8,13 @@ from django.contrib.auth.forms import AuthenticationForm
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from accounts.addresses import AddressField
+from accounts.email_addresses import EmailAddressField
 from accounts.limits import limit_log_in
 from rate_limit import LimitReached, count_minutes
 
 
 class LogInForm(AuthenticationForm):
-    username = AddressField(
+    username = EmailAddressField(
         label=_("Email"),
         widget=forms.EmailInput(attrs={"autofocus": True, "autocapitalize": "none", "autocomplete": "username"}),
     )
@@ -33,7 +33,7 @@ class LogInForm(AuthenticationForm):
 
 
 class StaffLogInForm(LogInForm, AdminAuthenticationForm):
-    """The admin's."""
+    """The log-in form of the admin."""
 
 
 def explain_limit(limit: LimitReached) -> str:
@@ -46,7 +46,7 @@ def explain_limit(limit: LimitReached) -> str:
     return text % {"count": minutes}
 
 
-class AddressForm(forms.Form):
-    """An address that a link is asked for; whether it has an account is nobody else's business."""
+class EmailAddressForm(forms.Form):
+    """The address to mail a link to. The form does not tell whether the address has an account."""
 
-    email = AddressField(label=_("Email"), widget=forms.EmailInput(attrs={"autocomplete": "email"}))
+    email = EmailAddressField(label=_("Email"), widget=forms.EmailInput(attrs={"autocomplete": "email"}))

@@ -1,4 +1,4 @@
-"""How often one visitor may try passwords and have mails sent: guessing is cheap, and so is filling a mailbox."""
+"""Limits how often a visitor may try passwords, which could be guessed, and ask for mails, which fill a mailbox."""
 
 import logging
 from uuid import uuid4
@@ -12,23 +12,23 @@ logger = logging.getLogger(__name__)
 
 
 def limit_log_in(*, email: str, ip: str) -> None:
-    """Count a try to log in. Raises LimitReached; where Redis is down, everybody may try.
+    """Count a try to log in. Raises LimitReached. While Redis is down, everybody may try.
 
-    An account's tries are counted by IP address, so that nobody can lock out its owner.
+    The tries on an account are counted for each IP address, so that a stranger can't lock out its owner.
     """
     if ip:
         _count("log-in", settings.LOG_IN_LIMITS, account=f"{email}:{find_network(ip)}", ip=ip)
 
 
 def limit_mail(*, kind: str, email: str, ip: str) -> None:
-    """Count a mail that a visitor asks for. Raises LimitReached; where Redis is down, all are sent."""
+    """Count a mail that a visitor asks for. Raises LimitReached. While Redis is down, all mails are sent."""
     _count(f"mail:{kind}", settings.MAIL_LIMITS, account=email, ip=ip)
 
 
-def _count(what: str, most: dict[str, int], *, account: str, ip: str) -> None:
-    limits = [Limit(f"{what}:account:{account}", most["account"])]
+def _count(what: str, max_counts: dict[str, int], *, account: str, ip: str) -> None:
+    limits = [Limit(f"{what}:account:{account}", max_counts["account"])]
     if ip:
-        limits.append(Limit(f"{what}:ip:{find_network(ip)}", most["ip"]))
+        limits.append(Limit(f"{what}:ip:{find_network(ip)}", max_counts["ip"]))
     try:
         take_turn(limits, thing=uuid4().hex, seconds=settings.LIMIT_WINDOW)
     except RedisError as error:

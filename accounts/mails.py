@@ -1,4 +1,4 @@
-"""The links that people ask for by mail. A row is written whoever asks: only the mail tells who has an account."""
+"""Mails with links to sign up, reset a password or verify an address. Only they tell whether an account exists."""
 
 from datetime import timedelta
 
@@ -11,13 +11,13 @@ from django.urls import reverse
 from django.utils import translation
 from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
-from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from accounts.limits import limit_mail
 from accounts.models import AccountMail, User
 from accounts.services import make_sign_up_token, make_verification_token
-from mail_queue import find_language, send_mails
+from languages import current_language, find_language
+from mail_queue import send_mails
 
 Kind = AccountMail.Kind
 SUBJECTS = {
@@ -29,31 +29,29 @@ SUBJECTS = {
 
 
 def request_mail(*, kind: AccountMail.Kind, email: str, ip: str, shop_url: str) -> None:
-    """Write down that a mail is asked for, whether the address has an account or not. Raises LimitReached.
+    """Queue a mail to the address, whether or not the address has an account. Raises LimitReached.
 
-    `shop_url` is where the visitor found the shop: for the link, where SHOP_URL is not set.
+    `shop_url` is the URL at which the visitor found the shop. The link uses it if SHOP_URL is not set.
     """
     limit_mail(kind=kind, email=email, ip=ip)
-    AccountMail.objects.create(
-        kind=kind, email=email, shop_url=shop_url, language=get_language() or settings.LANGUAGE_CODE
-    )
+    AccountMail.objects.create(kind=kind, email=email, shop_url=shop_url, language=current_language())
 
 
 def send_due_mails(*, limit: int = 100) -> int:
-    """Send those that are due, as mail_queue.send_mails does; return how many went out."""
+    """Send the account mails that are due, as mail_queue.send_mails does, and return how many were sent."""
     return send_mails(AccountMail.objects.all(), make_message=make_message, limit=limit)
 
 
 def delete_old_mails() -> None:
-    """Forget the mails, and the addresses in them, that nobody needs any more: sent or not, a link would be too old."""
+    """Delete the mails whose links are too old, sent or not, and with them the addresses."""
     age = timedelta(seconds=settings.VERIFICATION_LINK_AGE)
     AccountMail.objects.filter(created_at__lt=Now() - age).delete()
 
 
 def make_message(mail: AccountMail) -> EmailMessage | None:
-    """The mail in its language, with a new link; None where the address has no account that could use one.
+    """Make the mail in its language, with a new link, or return None if the address has no account that could use one.
 
-    Its Message-ID is the same each time it is made.
+    The Message-ID of a mail is the same each time it is made.
     """
     name, path = _choose_link(mail)
     if not path:
@@ -70,7 +68,7 @@ def make_message(mail: AccountMail) -> EmailMessage | None:
 
 
 def _choose_link(mail: AccountMail) -> tuple[str, str]:
-    """The name of the template, and the path of the link, empty where there is none to send."""
+    """Return the template's name and the link's path; both are empty if there is nothing to send."""
     user = User.objects.filter(email=mail.email).first()
     is_active = user is not None and user.is_active
     match mail.kind:

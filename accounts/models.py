@@ -1,4 +1,4 @@
-"""The people who log in: customers and staff, known by their email; and the mails that they ask for."""
+"""Users, who log in by their email: customers and staff. And the mails with links that they ask for."""
 
 from typing import Any, ClassVar
 
@@ -8,13 +8,13 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from accounts.addresses import ASCII_LOWER, ModelAddressField, read_address
+from accounts.email_addresses import ASCII_LOWER, EmailAddressModelField, read_email_address
 from mail_queue import QueuedMail
 
 
 class EmailUserManager(UserManager["User"]):
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":  # type: ignore[override]
-        user = self.model(email=read_address(email), **fields)
+        user = self.model(email=read_email_address(email), **fields)
         user.set_password(password)
         user.save(using=self._db)
         return user
@@ -24,15 +24,15 @@ class EmailUserManager(UserManager["User"]):
 
     def get_by_natural_key(self, username: str | None) -> "User":
         try:
-            return self.get(email=read_address(username or ""))
+            return self.get(email=read_email_address(username or ""))
         except ValidationError as error:
             raise self.model.DoesNotExist from error
 
 
 class User(AbstractUser):
     username = None  # type: ignore[assignment]
-    email = ModelAddressField(_("email address"), unique=True)
-    # The email, not a yes: when it is changed, the new one is not verified.
+    email = EmailAddressModelField(_("email address"), unique=True)
+    # Not a boolean: a new email differs from this one, so it is not verified.
     verified_email = models.EmailField(_("verified email"), blank=True, editable=False)
 
     USERNAME_FIELD = "email"
@@ -42,7 +42,7 @@ class User(AbstractUser):
 
     class Meta(AbstractUser.Meta):
         constraints = [
-            # The part of read_address that a pattern can hold; enough to keep two spellings from being two accounts.
+            # A pattern can't hold all of read_email_address. This part is enough: one mailbox can't have two accounts.
             models.CheckConstraint(condition=Q(email__regex=ASCII_LOWER), name="user_email_is_ascii_lower")
         ]
 
@@ -52,7 +52,7 @@ class User(AbstractUser):
 
 
 class AccountMail(QueuedMail):
-    """A link that somebody asked for. It is made when it is sent, and goes to the address alone."""
+    """A mail with a link that somebody asked for. The link is made when the mail is sent, and is stored nowhere."""
 
     class Kind(models.TextChoices):
         SIGN_UP = "sign_up", _("Create an account")

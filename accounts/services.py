@@ -1,4 +1,4 @@
-"""How an email address is shown to be somebody's: by a signed link, mailed to it."""
+"""Proves by a signed link, mailed to an address, that the address belongs to whoever opens the link."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ SIGN_UP_SALT = "accounts.sign_up"
 
 
 class LinkInvalid(Exception):
-    """The link is too old, or another account's, or none of ours."""
+    """The link is too old, belongs to another account, or is not from this shop."""
 
 
 def make_sign_up_token(email: str) -> str:
@@ -20,7 +20,7 @@ def make_sign_up_token(email: str) -> str:
 
 
 def read_sign_up_token(token: str) -> str:
-    """The address that the token was mailed to: whoever has it may open an account with it. Raises LinkInvalid."""
+    """Return the address that the token was mailed to. Its reader may open an account with it. Raises LinkInvalid."""
     return str(_read(token, salt=SIGN_UP_SALT))
 
 
@@ -29,10 +29,10 @@ def make_verification_token(user: User) -> str:
 
 
 def verify_email(*, user: User, token: str) -> None:
-    """Note that the email is the user's. A repeat does it again. Raises LinkInvalid.
+    """Mark the user's email as verified. A repeat changes nothing. Raises LinkInvalid.
 
-    The user is who is logged in. Otherwise the owner of an address that staff typed wrong would open the link, and the
-    account of somebody else would show the owner's orders.
+    `user` must be the one who is logged in. Staff may mistype a user's address: its owner would then open the link, and
+    somebody else's account would show the owner's orders.
     """
     if _read(token, salt=VERIFY_SALT) != [user.pk, user.email]:
         raise LinkInvalid

@@ -1,4 +1,4 @@
-"""What is cleaned up behind the people who came by."""
+"""Tasks that delete what visitors leave behind: expired sessions and old mails."""
 
 from celery import shared_task
 from django.core.management import call_command

@@ -1,4 +1,4 @@
-"""Programs, known by a bearer token."""
+"""Recognizes programs by their bearer token."""
 
 import secrets
 from collections.abc import Sequence

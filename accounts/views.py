@@ -1,4 +1,4 @@
-"""Signing up, and asking for links by mail. Log-in and log-out are Django's views: see urls."""
+"""Pages to sign up and to ask for links by mail. The pages to log in and out are Django's own views: see urls."""
 
 from typing import cast
 
@@ -17,7 +17,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accounts.forms import AddressForm, explain_limit
+from accounts.forms import EmailAddressForm, explain_limit
 from accounts.mails import request_mail
 from accounts.models import AccountMail, User
 from accounts.services import LinkInvalid, read_sign_up_token, verify_email
@@ -29,7 +29,7 @@ Kind = AccountMail.Kind
 @require_http_methods(["GET", "HEAD", "POST"])
 def sign_up(request: HttpRequest) -> HttpResponse:
     if request.user.is_authenticated:
-        return redirect("order-history")
+        return redirect(settings.LOGIN_REDIRECT_URL)
     return _ask_for_link(request, kind=Kind.SIGN_UP, template="accounts/sign_up.html", sent="sign-up-sent")
 
 
@@ -51,7 +51,7 @@ class ChoosePasswordView(PasswordResetConfirmView):
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def create_account(request: HttpRequest, *, token: str) -> HttpResponse:
-    """Who has the link reads the address's mails: so the account is theirs, and its email is verified."""
+    """Create the account of a link's address. Whoever has the link reads its mails, so the email is verified."""
     try:
         email = read_sign_up_token(token)
     except LinkInvalid:
@@ -64,10 +64,10 @@ def create_account(request: HttpRequest, *, token: str) -> HttpResponse:
     try:
         with transaction.atomic():
             user = form.save()
-    except IntegrityError:  # a double click was quicker
+    except IntegrityError:  # another click has created it
         return _send_to_log_in(request)
     login(request, user)
-    return redirect("order-history")
+    return redirect(settings.LOGIN_REDIRECT_URL)
 
 
 @login_required
@@ -80,7 +80,7 @@ def send_verification(request: HttpRequest) -> HttpResponse:
         messages.error(request, explain_limit(limit))
     else:
         messages.info(request, _("We sent a link to %(email)s. Open it to confirm the address.") % {"email": email})
-    return redirect("order-history")
+    return redirect(settings.LOGIN_REDIRECT_URL)
 
 
 @login_required
@@ -92,12 +92,12 @@ def verify(request: HttpRequest, *, token: str) -> HttpResponse:
         messages.error(request, _("That link is too old, or for another account. Ask for a new one here."))
     else:
         messages.success(request, _("Your email address is confirmed."))
-    return redirect("order-history")
+    return redirect(settings.LOGIN_REDIRECT_URL)
 
 
 def _ask_for_link(request: HttpRequest, *, kind: AccountMail.Kind, template: str, sent: str) -> HttpResponse:
-    # Whether the address has an account is not looked up here: neither the answer nor its time may tell.
-    form = AddressForm(request.POST or None)
+    # Nothing here depends on whether the address has an account: neither the answer nor its time may tell.
+    form = EmailAddressForm(request.POST or None)
     if form.is_valid():
         try:
             _request_mail(request, kind=kind, email=form.cleaned_data["email"])
@@ -109,7 +109,7 @@ def _ask_for_link(request: HttpRequest, *, kind: AccountMail.Kind, template: str
 
 
 def _request_mail(request: HttpRequest, *, kind: AccountMail.Kind, email: str) -> None:
-    # The Host header is the visitor's own word: nothing of it is kept where the shop knows its address.
+    # The visitor writes the Host header, so it is used only if the shop does not know its own URL.
     shop_url = "" if settings.SHOP_URL else request.build_absolute_uri("/").rstrip("/")
     request_mail(kind=kind, email=email, ip=request.META["REMOTE_ADDR"], shop_url=shop_url)
 

@@ -5,14 +5,13 @@ import re
 from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from decimal import Decimal
 from itertools import chain
 
 from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
 from django.utils import timezone
 
-from money import DECIMALS
+from money import to_decimal
 from orders.models import Order
 
 COLUMNS = {
@@ -92,4 +91,4 @@ def _write_cell(cell: object) -> str:
 
 def format_amount(amount: int, currency: str) -> str:
     """Minor units as a plain number: 123456 of GBP is 1234.56."""
-    return str(Decimal(amount).scaleb(-DECIMALS.get(currency, 2)))
+    return str(to_decimal(amount, currency))

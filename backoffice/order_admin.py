@@ -11,7 +11,7 @@ from django.urls import URLPattern, path
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from accounts.addresses import read_address
+from accounts.email_addresses import read_email_address
 from backoffice.dashboard import read_dashboard
 from backoffice.export import export_orders
 from backoffice.order_action_admin import OrderActionAdmin
@@ -125,6 +125,6 @@ class OrderAdmin(OrderActionAdmin):
 
 def _read_email(term: str) -> str:
     try:
-        return read_address(term)
+        return read_email_address(term)
     except ValidationError:
         return term.lower()  # not an address that orders are placed with today

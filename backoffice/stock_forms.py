@@ -13,8 +13,8 @@ from accounts.models import User
 from catalog.models import Stock, StockMovement
 from catalog.services import AdjustmentRefused, adjust_stock, receive_stock
 from catalog.stock_file import (
-    MOST_ROWS,
-    MOST_UNITS,
+    MAX_ROWS,
+    MAX_UNITS,
     Move,
     ReferenceReused,
     StockFileRefused,
@@ -59,7 +59,7 @@ class MovementForm(forms.Form):
 class ReceiveForm(MovementForm):
     title = _("Receive a delivery")
     quantity = forms.IntegerField(
-        label=_("Quantity"), min_value=1, max_value=MOST_UNITS, help_text=_("Units delivered.")
+        label=_("Quantity"), min_value=1, max_value=MAX_UNITS, help_text=_("Units delivered.")
     )
 
     def move_stock(self, *, stock: Stock, actor: User) -> None:
@@ -70,8 +70,8 @@ class AdjustForm(MovementForm):
     title = _("Adjust stock")
     quantity = forms.IntegerField(
         label=_("Change"),
-        min_value=-MOST_UNITS,
-        max_value=MOST_UNITS,
+        min_value=-MAX_UNITS,
+        max_value=MAX_UNITS,
         help_text=_("Units to add or, with a minus, to remove."),
     )
     reason = NormalizedField(label=_("Reason"), max_length=200, widget=forms.TextInput(attrs={"class": "vTextField"}))
@@ -104,7 +104,7 @@ class StockFileForm(forms.Form):
                 "CSV UTF-8 or Unicode text, at most {most} rows under the first line sku,quantity,reason. "
                 "A row without a reason is a delivery; one with a reason is an adjustment, and may remove units."
             ),
-            most=lazy(number_format, str)(MOST_ROWS, force_grouping=True),
+            most=lazy(number_format, str)(MAX_ROWS, force_grouping=True),
         ),
     )
 

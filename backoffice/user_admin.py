@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from accounts.addresses import read_address
+from accounts.email_addresses import read_email_address
 from accounts.models import User
 
 
@@ -41,7 +41,7 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]  # Django's own is n
     ) -> tuple[QuerySet[User], bool]:
         """Find an account by any spelling of its address."""
         with suppress(ValidationError):
-            search_term = read_address(search_term)
+            search_term = read_email_address(search_term)
         return super().get_search_results(request, queryset, search_term)
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:

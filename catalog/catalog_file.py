@@ -1,4 +1,4 @@
-"""Reads a catalogue from CSV: the products of the good rows, and what is wrong with the others."""
+"""Reads a catalogue from CSV: the products of the good rows, and what is wrong with the bad ones."""
 
 import csv
 import re
@@ -13,14 +13,14 @@ from django.utils.translation import gettext as _
 from catalog.models import Product
 from catalog.text_file import find_delimiter, trim_row
 from catalog.texts import MAX_SKU, normalize, validate_name, validate_sku
-from money import DECIMALS, LARGEST_AMOUNT, format_money, get_step
+from money import LARGEST_AMOUNT, format_money, get_step, to_minor_units
 
 REQUIRED = ("sku", "name")
-PRICE_COLUMNS = {"price": "", "modal_unit_price_gbp": "GBP"}  # and the currency that the column is in, where it says so
+PRICE_COLUMNS = {"price": "", "modal_unit_price_gbp": "GBP"}  # with the currency that the column's name says, if any
 MAX_NAME = 200
 CURRENCY = re.compile(r"[A-Z]{3}")
-# A comma is the decimal sign where it separates no columns and stands before one or two digits; before three it may
-# stand for thousands as well.
+# True: a comma may be the decimal sign, since it does not separate the columns. It is one only before one or two
+# digits: before three it might separate the thousands.
 NUMBERS = {
     False: re.compile(r"-?\d+(\.\d+)?", re.ASCII),
     True: re.compile(r"-?\d+(\.\d+|,\d{1,2})?", re.ASCII),
@@ -28,11 +28,11 @@ NUMBERS = {
 
 
 class CatalogUnreadable(Exception):
-    """It isn't a catalogue: empty, or a column is missing."""
+    """The file is no catalogue: it is empty, or a column is missing."""
 
 
 class _BadField(Exception):
-    """The row can't be loaded."""
+    """A field of the row is wrong, so the row can't be loaded."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class BadRow:
 
 @dataclass(kw_only=True)
 class Catalog:
-    """What a file says. The products are not saved; one without a price is not active."""
+    """The content of a file. Its products are not saved. A product without a price is not active."""
 
     columns: list[str] = field(default_factory=list)
     products: list[Product] = field(default_factory=list)
@@ -51,10 +51,10 @@ class Catalog:
 
 
 def read_catalog(lines: Iterable[str], *, currency: str) -> Catalog:
-    """Read every row; one with anything wrong is in `bad_rows` with its line number, and none of it in `products`.
+    """Read every row. A good row becomes a product; a bad one is listed in `bad_rows`, with its line number.
 
-    The delimiter is the one of the first line: a comma, a semicolon or a tab. Beside the latter two 5,00 is a price.
-    `currency` is for the rows that don't name their own. Raises CatalogUnreadable.
+    The first line tells the delimiter: a comma, a semicolon or a tab. With a semicolon or a tab, 5,00 is a price.
+    `currency` applies to the rows that don't name one. Raises CatalogUnreadable.
     """
     catalog = Catalog()
     delimiter, lines = find_delimiter(lines)
@@ -78,7 +78,7 @@ def read_catalog(lines: Iterable[str], *, currency: str) -> Catalog:
 
 
 def read_rows(lines: Iterable[str], bad_rows: list[BadRow], *, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Each row with the number of its first line; rows without any text left out."""
+    """Yield each row with the number of its first line. Rows without any text are left out."""
     reader = csv.reader(lines, strict=True, delimiter=delimiter)
     while True:
         line = reader.line_num + 1
@@ -153,10 +153,10 @@ def _read_text(text: str, what: str, longest: int, validate: Callable[[str], Non
 
 
 def read_price(text: str, currency: str, *, decimal_comma: bool) -> int:
-    """Minor units: 255 for 2.55 GBP, 2550 for 2.55 KWD."""
+    """Read a price into minor units: 255 for 2.55 GBP, 2550 for 2.55 KWD."""
     if not NUMBERS[decimal_comma].fullmatch(text):
         raise _BadField(f"price {text!r} is not a number")
-    price = Decimal(text.replace(",", ".")).scaleb(DECIMALS.get(currency, 2))
+    price = to_minor_units(Decimal(text.replace(",", ".")), currency)
     if price <= 0:
         raise _BadField(f"price {text} is not positive")
     if price > LARGEST_AMOUNT:

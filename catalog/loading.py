@@ -1,4 +1,4 @@
-"""Loads the products of a catalogue: inserted or updated in bulk, and given their first stock once."""
+"""Loads the products of a catalogue in bulk, and gives each product its first stock once."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from django.db import transaction
 from catalog.models import Product, Stock, StockMovement
 from catalog.services import receive_stock
 
-REFERENCE = "load_catalog"  # of the first stock, so that a product gets it once
+REFERENCE = "load_catalog"  # of the movements of the first stock, which happen once
 BATCH = 2_000
 
 T = TypeVar("T")
@@ -30,14 +30,14 @@ def load_products(
     with_description: bool = False,
     on_progress: Callable[[int], object] = lambda count: None,
 ) -> Loaded:
-    """Insert the products, or update those with the same SKU, and give each `stock` units; all in one transaction.
+    """Insert the products, or update those with the same SKU, and give each `stock` units, all in one transaction.
 
-    A product that was given its units is given none by a repeat. One that staff switched off stays off; one without a
-    price goes off sale, and comes back when it has one. Its slug stays, and so does its URL. `on_progress` hears of
-    each product twice: saved, and stocked.
+    A repeat gives no units to a product that had them. A product that staff made inactive stays inactive. A product
+    without a price is made inactive, and active again when it has a price. An existing product keeps its slug, and so
+    its URL. `on_progress` is called with the number of products saved, and again with the number stocked.
     """
     loaded = Loaded(not_for_sale=sum(not product.active for product in products))
-    # By SKU, so that two loads at once wait for each other instead of deadlocking.
+    # In the order of SKUs, so that two loads at once wait for each other and don't deadlock.
     ordered = sorted(products, key=lambda product: product.sku)
     with transaction.atomic():
         for batch in _batches(ordered):
@@ -52,7 +52,7 @@ def load_products(
 
 def _save_products(batch: Sequence[Product], *, with_description: bool) -> int:
     known = Product.objects.filter(sku__in=[product.sku for product in batch]).order_by("sku")
-    # Locked until the commit: staff who switch a product off meanwhile wait, and are not overruled.
+    # Locked until the commit. Staff who make a product inactive meanwhile wait, and are not overruled.
     before = {product.sku: product for product in known.select_for_update(no_key=True)}
     for product in batch:
         old = before.get(product.sku)
@@ -76,7 +76,7 @@ def _give_stock(product_ids: Sequence[int], *, units: int) -> int:
     received = StockMovement.objects.filter(
         stock__in=product_ids, reference=REFERENCE, kind=StockMovement.Kind.RECEIVED
     ).values_list("stock", flat=True)
-    # Not asked for again: receive_stock would lock the stock of a running shop to write nothing.
+    # Products that had their units are left out: receive_stock would lock their stock and write nothing.
     missing = sorted(set(product_ids) - set(received))
     return receive_stock(reference=REFERENCE, quantities=dict.fromkeys(missing, units))
 

@@ -1,5 +1,6 @@
-"""What is sold, how much of it there is, and the ledger that proves it."""
+"""The products, their stock, and the ledger of each stock's movements."""
 
+from collections.abc import Iterable
 from typing import Self
 
 from django.conf import settings
@@ -21,8 +22,18 @@ def is_nfc(column: str) -> models.Func:
     return models.Func(F(column), template="%(expressions)s IS NFC NORMALIZED", output_field=models.BooleanField())
 
 
+class ProductQuerySet(models.QuerySet["Product"]):
+    def for_sale(self) -> Self:
+        """Products that a customer can see and, while units are left, buy."""
+        return self.filter(active=True, stock__isnull=False)
+
+    def with_stock(self) -> Self:
+        """The products together with their stock rows, in one query."""
+        return self.select_related("stock")
+
+
 class Product(models.Model):
-    """An article of the shop. One without a price is known but not for sale."""
+    """An article of the shop. A product without a price is known but not for sale."""
 
     sku: "models.CharField[str, str]" = NormalizedCharField(
         _("SKU"), max_length=MAX_SKU, unique=True, validators=[validate_sku]
@@ -44,6 +55,8 @@ class Product(models.Model):
     search_text = models.GeneratedField(
         expression=fold(Concat("sku", Value(" "), "name")), output_field=models.TextField(), db_persist=True
     )
+
+    objects = ProductQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("product")
@@ -89,10 +102,10 @@ class Product(models.Model):
         return reverse("product", args=[self.slug or "-", self.sku])
 
     def clean(self) -> None:
-        """Refuse a price that the provider can't charge."""
+        """Raise ValidationError for a price that the provider can't charge."""
         if self.price and self.price > LARGEST_AMOUNT:
-            most = format_money(LARGEST_AMOUNT, self.currency)
-            raise ValidationError({"price": gettext("At most %(most)s can be charged.") % {"most": most}})
+            largest = format_money(LARGEST_AMOUNT, self.currency)
+            raise ValidationError({"price": gettext("At most %(most)s can be charged.") % {"most": largest}})
         if self.price and self.price % get_step(self.currency):
             step = format_money(get_step(self.currency), self.currency)
             raise ValidationError(
@@ -101,21 +114,31 @@ class Product(models.Model):
 
     @property
     def max_per_order(self) -> int:
-        """Units of it that one customer's order may have."""
-        most: int = settings.SHOP_MAX_QUANTITY
-        return most if self.max_quantity is None else self.max_quantity
+        """How many units of the product one customer's order may have."""
+        shop_limit: int = settings.SHOP_MAX_QUANTITY
+        return shop_limit if self.max_quantity is None else self.max_quantity
+
+    @property
+    def buyable_units(self) -> int:
+        """How many units of the product one order can have now: what is left, up to the limit of an order."""
+        return min(self.stock.available, self.max_per_order)
 
 
 class StockQuerySet(models.QuerySet["Stock"]):
-    """The questions that are asked of stocks in more than one place."""
-
-    def low(self, units: int) -> Self:
-        """At most so many units are available."""
+    def low(self, *, units: int) -> Self:
+        """Stocks of which at most so many units are available."""
         return self.filter(on_hand__lte=F("reserved") + units)
+
+    def lock(self, product_ids: Iterable[int]) -> Self:
+        """The stocks of these products, locked until the transaction ends.
+
+        They are locked in product id order, as everybody locks them: so no two transactions deadlock.
+        """
+        return self.select_for_update().filter(pk__in=list(product_ids)).order_by("pk")
 
 
 class Stock(models.Model):
-    """How many units of a product there are. A row of its own: saving a product can't overwrite it."""
+    """How many units of a product there are. The row is separate, so that saving a product can't overwrite it."""
 
     product = models.OneToOneField(Product, on_delete=models.PROTECT, primary_key=True, verbose_name=_("product"))
     on_hand = models.PositiveBigIntegerField(_("on hand"), default=0)
@@ -141,7 +164,7 @@ class Stock(models.Model):
 
 
 class StockMovement(models.Model):
-    """One change of a stock, for one reason. The ledger is append-only: a trigger refuses updates and deletes."""
+    """One change of one stock, for one reason. A trigger refuses updates and deletes, so the ledger only grows."""
 
     class Kind(models.TextChoices):
         RECEIVED = "RECEIVED", _("Received")

@@ -1,4 +1,4 @@
-"""How stock moves: rows locked in product id order, then the ledger and the stock written in one statement."""
+"""Moves stock: locks the rows in product id order, then writes the ledger and the stock in one statement."""
 
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -11,7 +11,7 @@ from catalog.models import Product, StockMovement
 
 Kind = StockMovement.Kind
 
-# What a movement of one unit does to (on_hand, reserved).
+# By how much a movement of one unit changes on_hand and reserved.
 EFFECTS = {
     Kind.RECEIVED: (1, 0),
     Kind.ADJUSTED: (1, 0),
@@ -21,13 +21,19 @@ EFFECTS = {
     Kind.RETURNED: (1, 0),
 }
 
+FIND_PRODUCTS = """
+SELECT id, sku, name, price, currency, active, max_quantity, COALESCE(on_hand - reserved, 0)
+FROM catalog_product LEFT JOIN catalog_stock ON product_id = id
+WHERE sku = ANY(%(skus)s) ORDER BY id
+"""
+
 # Locks rows in product id order, so that buyers of the same products can't deadlock.
 LOCK = """
 SELECT product_id, on_hand - reserved FROM catalog_stock
 WHERE product_id = ANY(%(products)s) ORDER BY product_id FOR UPDATE
 """
 
-# The ledger decides: ON CONFLICT skips what it has already, and the stock follows only what was written.
+# The ledger decides: ON CONFLICT skips the movements that it has, and the stock changes only by the new ones.
 MOVE = """
 WITH moved AS (
     INSERT INTO catalog_stockmovement (stock_id, quantity, kind, reference, reason, actor_id)
@@ -58,7 +64,7 @@ FROM moved WHERE catalog_stock.product_id = moved.stock_id
 
 
 class InsufficientStock(Exception):
-    """Fewer units are available than were asked for; `available` says how many, by SKU, where it is too few."""
+    """Fewer units are available than were asked for. `available` says how many, by SKU, if there are too few."""
 
     def __init__(self, available: dict[str, int]) -> None:
         super().__init__(available)
@@ -66,13 +72,24 @@ class InsufficientStock(Exception):
 
 
 class AdjustmentRefused(Exception):
-    """The adjustment has no reason, or would leave less on hand than is reserved; its text is for staff."""
+    """The adjustment has no reason, or would leave less on hand than is reserved. Its text is for staff."""
+
+
+def find_products(skus: Iterable[str]) -> list[tuple[Product, int]]:
+    """Return the products of these SKUs, each with its available units, in product id order.
+
+    Only what a checkout needs is read of them, in one statement that PostgreSQL has planned before.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(FIND_PRODUCTS, {"skus": list(skus)})
+        fields = [column.name for column in cursor.description[:-1]]
+        return [(Product.from_db(connection.alias, fields, row[:-1]), row[-1]) for row in cursor.fetchall()]
 
 
 def reserve_stock(*, reference: str, quantities: Mapping[int, int]) -> None:
-    """Reserve units by product id for a reference: all of them, or none and InsufficientStock. A repeat does nothing.
+    """Reserve units, by product id, for a reference. Raises InsufficientStock and reserves none if any are missing.
 
-    Runs in the caller's transaction, which should do it last: the rows stay locked until it ends.
+    A repeat changes nothing. The rows stay locked until the caller's transaction ends, so call this last in it.
     """
     with _transaction():
         available = _lock_stock(quantities)
@@ -86,7 +103,7 @@ def reserve_stock(*, reference: str, quantities: Mapping[int, int]) -> None:
 
 
 def deduct_stock(*, reference: str) -> int:
-    """Take what was reserved for the reference from stock; return the number of products moved, 0 for a repeat.
+    """Take what was reserved for the reference out of stock. Return the number of products moved: 0 for a repeat.
 
     Raises IntegrityError if any of it was released.
     """
@@ -94,7 +111,7 @@ def deduct_stock(*, reference: str) -> int:
 
 
 def release_stock(*, reference: str) -> int:
-    """Give back what was reserved for the reference; return the number of products moved, 0 for a repeat.
+    """Give back what was reserved for the reference. Return the number of products moved: 0 for a repeat.
 
     Raises IntegrityError if any of it was deducted.
     """
@@ -102,16 +119,16 @@ def release_stock(*, reference: str) -> int:
 
 
 def receive_stock(*, reference: str, quantities: Mapping[int, int], actor: User | None = None) -> int:
-    """Add delivered units by product id; return the number of products moved, 0 for a repeat of the reference."""
+    """Add delivered units, by product id. Return the number of products moved: 0 for a repeat of the reference."""
     with transaction.atomic():
         _lock_stock(quantities)
         return _move_stock(kind=Kind.RECEIVED, reference=reference, quantities=quantities, actor=actor)
 
 
 def adjust_stock(*, reference: str, product_id: int, quantity: int, reason: str, actor: User | None = None) -> None:
-    """Add (or, negative, remove) units that were counted otherwise than recorded. A repeat changes nothing.
+    """Correct the stock of a product by some units, more or fewer, after a count. A repeat changes nothing.
 
-    Raises AdjustmentRefused where there is no reason, or it would leave less on hand than is reserved.
+    Raises AdjustmentRefused if there is no reason, or if less would be left on hand than is reserved.
     """
     with transaction.atomic():
         available = _lock_stock([product_id])

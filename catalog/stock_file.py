@@ -1,4 +1,4 @@
-"""Stock moved by a CSV file: a delivery or a count of many products at once, the whole file or none of it."""
+"""Moves the stock of many products by a CSV file, as a delivery or after a count: the whole file or none of it."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,14 +18,14 @@ from catalog.text_file import TextUnreadable, find_delimiter, read_text, trim_ro
 from catalog.texts import normalize
 
 HEADER = ["sku", "quantity", "reason"]
-MOST_ROWS = 1_000  # their stock is locked while they are written, and orders wait
-MOST_UNITS = 1_000_000  # in one row; more is a typing error
-LONGEST_REASON = 200
-NUMBER = re.compile(r"[+-]?\d{1,12}", re.ASCII)  # not 1_000, which Python would take
+MAX_ROWS = 1_000  # while they are written, their stock is locked and orders wait
+MAX_UNITS = 1_000_000  # in one row; more must be a typing error
+MAX_REASON = 200
+NUMBER = re.compile(r"[+-]?\d{1,12}", re.ASCII)  # 1_000 is no number here, although Python reads it
 
 
 class StockFileRefused(Exception):
-    """Something in the file is wrong, and nothing was moved; `bad_rows` says what, by line."""
+    """Something in the file is wrong, and nothing was moved. `bad_rows` says what is wrong in which line."""
 
     def __init__(self, bad_rows: list[BadRow]) -> None:
         super().__init__(bad_rows)
@@ -33,12 +33,12 @@ class StockFileRefused(Exception):
 
 
 class ReferenceReused(Exception):
-    """The reference has moved something else before. Nothing was moved now."""
+    """Another file has used the reference before. Nothing was moved now."""
 
 
 @dataclass(frozen=True)
 class Move:
-    """A line of the file: a delivery, or with a reason an adjustment."""
+    """A line of the file: an adjustment if it has a reason, otherwise a delivery."""
 
     line: int
     sku: str
@@ -47,7 +47,7 @@ class Move:
 
 
 def read_stock_file(file: BinaryIO) -> list[Move]:
-    """The moves of the file, whose first line is sku, quantity, reason, separated by commas, semicolons or tabs.
+    """Read the moves of the file. Its first line is sku, quantity, reason, separated by commas, semicolons or tabs.
 
     Raises StockFileRefused with every bad row.
     """
@@ -58,12 +58,12 @@ def read_stock_file(file: BinaryIO) -> list[Move]:
         rows = read_rows(lines, bad_rows, delimiter=delimiter)
         _check_header(next(rows, (1, [])))
         for line, cells in rows:
-            if len(moves) + len(bad_rows) >= MOST_ROWS:
+            if len(moves) + len(bad_rows) >= MAX_ROWS:
                 bad_rows.append(
                     BadRow(
                         line,
                         _("more than %(most)s rows: split it into two files")
-                        % {"most": number_format(MOST_ROWS, force_grouping=True)},
+                        % {"most": number_format(MAX_ROWS, force_grouping=True)},
                     )
                 )
                 break
@@ -88,9 +88,9 @@ def read_stock_file(file: BinaryIO) -> list[Move]:
 
 
 def move_stock(*, reference: str, moves: Sequence[Move], actor: User) -> int:
-    """Receive and adjust as the moves say, all in one transaction; return their number. A repeat moves nothing.
+    """Make all moves in one transaction, and return their number. A repeat moves nothing.
 
-    Raises StockFileRefused (where less would be left than is reserved) and ReferenceReused.
+    Raises StockFileRefused if less would be left than is reserved, and ReferenceReused.
     """
     with transaction.atomic():
         ids = _find_products(move.sku for move in moves)
@@ -110,7 +110,7 @@ def _check_header(header: tuple[int, list[str]]) -> None:
 
 
 def _read_move(line: int, cells: list[str]) -> tuple[str, Move]:
-    """What is wrong with the row, if anything, and its move."""
+    """Return what is wrong with the row, or an empty text, and its move."""
     cells = trim_row(cells, columns=len(HEADER))
     sku, quantity, reason = (normalize(cell.strip()) for cell in (*cells, "", "", "")[:3])
     if not NUMBER.fullmatch(quantity):
@@ -118,16 +118,16 @@ def _read_move(line: int, cells: list[str]) -> tuple[str, Move]:
         return wrong, Move(line, sku, 0, reason)
     move = Move(line, sku, int(quantity), reason)
     columns = ngettext("%(count)s column, not %(wanted)s", "%(count)s columns, not %(wanted)s", len(cells))
-    most = {"most": number_format(MOST_UNITS, force_grouping=True)}
-    longest = {"longest": LONGEST_REASON}
+    most = {"most": number_format(MAX_UNITS, force_grouping=True)}
+    longest = {"longest": MAX_REASON}
     checks = {
         columns % {"count": len(cells), "wanted": len(HEADER)}: len(cells) != len(HEADER),
         _("no SKU"): not sku,
         _("a NUL character"): "\0" in sku + reason,
         _("the quantity is 0"): move.quantity == 0,
-        _("more than %(most)s units") % most: abs(move.quantity) > MOST_UNITS,
+        _("more than %(most)s units") % most: abs(move.quantity) > MAX_UNITS,
         _("units are removed without a reason"): move.quantity < 0 and not reason,
-        _("the reason is longer than %(longest)s characters") % longest: len(reason) > LONGEST_REASON,
+        _("the reason is longer than %(longest)s characters") % longest: len(reason) > MAX_REASON,
     }
     return next((words for words, wrong in checks.items() if wrong), ""), move
 
@@ -136,9 +136,9 @@ def _find_products(skus: Iterable[str]) -> dict[str, int]:
     return dict(Stock.objects.filter(product__sku__in=list(skus)).values_list("product__sku", "pk"))
 
 
-def _lock_stock(products: Iterable[int]) -> None:
-    # All of them first, in product id order, as orders lock them: afterwards each is taken in the file's order.
-    list(Stock.objects.select_for_update().filter(pk__in=list(products)).order_by("pk"))
+def _lock_stock(product_ids: Iterable[int]) -> None:
+    # All of them first, in product id order, as orders lock them. The file may move them in another order.
+    list(Stock.objects.lock(product_ids))
 
 
 def _check_repeat(reference: str, moves: Sequence[Move], ids: dict[str, int]) -> None:

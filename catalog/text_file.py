@@ -1,4 +1,4 @@
-"""Opens the text that a spreadsheet or an editor wrote, whichever way it encodes text and separates columns."""
+"""Opens text that a spreadsheet or an editor wrote, and finds out its encoding and its delimiter."""
 
 import io
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_BE, BOM_UTF32_LE
@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import BinaryIO, TextIO
 
-DELIMITERS = ",;\t"  # the semicolon where the comma is the decimal sign, the tab in Excel's "Unicode text"
-UTF32 = (BOM_UTF32_LE, BOM_UTF32_BE)  # before UTF-16: its mark begins with the same two bytes
+DELIMITERS = ",;\t"  # a semicolon if the comma is the decimal sign; a tab in Excel's "Unicode text"
+UTF32 = (BOM_UTF32_LE, BOM_UTF32_BE)  # compared before UTF-16, whose mark begins with the same two bytes
 UTF16 = (BOM_UTF16_LE, BOM_UTF16_BE)
 
 
 class TextUnreadable(Exception):
-    """The file is no text that we read; `line` is the first one that isn't. Its words are for people."""
+    """The file is not in an encoding that we read. `line` is the first line that isn't. The text is for people."""
 
     def __init__(self, line: int) -> None:
         super().__init__("neither UTF-8 nor UTF-16 with a byte order mark: save it as CSV UTF-8")
@@ -20,11 +20,11 @@ class TextUnreadable(Exception):
 
 
 def open_text(file: BinaryIO | io.BufferedIOBase, *, newline: str = "") -> TextIO:
-    """The file as text: UTF-8 with or without a byte order mark, or UTF-16 with one. Line ends stay as they are.
+    """Open the file as text: UTF-8 with or without a byte order mark, or UTF-16 with one. Line ends stay as they are.
 
-    Other bytes are kept as lone surrogates (see surrogateescape). No other encoding is guessed: Windows-1252 can't be
-    told from its neighbours, and a wrong guess would be sold under a wrong name. Closing it closes the file.
-    Raises TextUnreadable.
+    Bytes that don't fit become lone surrogates (see surrogateescape). No other encoding is guessed: nobody can tell
+    Windows-1252 from its neighbours, and after a wrong guess a product would have a wrong name. Closing the text closes
+    the file. Raises TextUnreadable.
     """
     buffered = io.BufferedReader(file)  # type: ignore[type-var]  # an upload, or an .xz file, is read in the same way
     start = buffered.peek(4)[:4]
@@ -35,7 +35,7 @@ def open_text(file: BinaryIO | io.BufferedIOBase, *, newline: str = "") -> TextI
 
 
 def read_text(file: BinaryIO) -> Iterator[str]:
-    """The lines of the file with their ends, as open_text reads them. Raises TextUnreadable at one that is no text."""
+    """Yield the lines of the file with their ends, as open_text reads them. Raises TextUnreadable at a bad line."""
     line = 1
     try:
         with open_text(file) as lines:
@@ -48,7 +48,7 @@ def read_text(file: BinaryIO) -> Iterator[str]:
 
 
 def find_delimiter(lines: Iterable[str]) -> tuple[str, Iterator[str]]:
-    """The delimiter that stands most often in the first line with any text, and all of the lines."""
+    """Return the most frequent delimiter of the first line that has any text, and all of the lines."""
     rest = iter(lines)
     begun: list[str] = []
     for line in rest:
@@ -59,7 +59,7 @@ def find_delimiter(lines: Iterable[str]) -> tuple[str, Iterator[str]]:
 
 
 def trim_row(cells: list[str], *, columns: int) -> list[str]:
-    """The cells without the empty ones that a spreadsheet writes beyond the last column."""
+    """Return the cells without the empty ones that a spreadsheet writes beyond the last column."""
     end = len(cells)
     while end > columns and not cells[end - 1].strip():
         end -= 1

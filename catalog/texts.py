@@ -1,4 +1,4 @@
-"""What the texts of a product may contain, and how they are compared: the same for file, admin, page and API."""
+"""What a product's texts may contain, and how they are compared: one rule for files, admin, pages and API."""
 
 import unicodedata
 from typing import Any
@@ -11,17 +11,17 @@ from django.db.models.functions import Lower, Replace
 from django.utils.translation import gettext_lazy as _
 
 MAX_SKU = 64
-LINE_BREAKS = {"Cc", "Cs", "Zl", "Zp"}  # Unicode's categories: control characters and half letters, too
+LINE_BREAKS = {"Cc", "Cs", "Zl", "Zp"}  # Unicode's categories; control characters and surrogates are among them
 UNSEEN = LINE_BREAKS | {"Cf", "Zs"}
 
 
 def normalize(text: str) -> str:
-    """The text in NFC: an é is one character, however it was typed."""
+    """Return the text in NFC: an é is one character, however it was typed."""
     return unicodedata.normalize("NFC", text)
 
 
 def read_sku(text: str) -> str:
-    """The SKU that is typed, in a URL or by a client of the API, without blanks around it. Raises ValidationError."""
+    """Read a SKU from a URL or from a client of the API, without the blanks around it. Raises ValidationError."""
     sku = normalize(text.strip())
     if not 0 < len(sku) <= MAX_SKU:
         raise ValidationError(_("A SKU has 1 to %(most)s characters.") % {"most": MAX_SKU})
@@ -30,27 +30,31 @@ def read_sku(text: str) -> str:
 
 
 def validate_sku(sku: str) -> None:
-    """Refuse what can't be seen, and so not be typed again: of the blanks a SKU has the space only."""
+    """Refuse invisible characters, since nobody could type the SKU again. The only blank in a SKU is the space."""
     if any(unicodedata.category(character) in UNSEEN for character in sku.replace(" ", "")):
         raise ValidationError(_("A SKU has no invisible characters, and no blanks but spaces."))
 
 
 def validate_name(name: str) -> None:
-    """Refuse more than one line. No-break spaces, and what joins letters and emoji, belong to the spelling of names."""
+    """Refuse line breaks and control characters.
+
+    Names are spelled with no-break spaces and with the characters that join letters or emoji, so these are allowed.
+    """
     if any(unicodedata.category(character) in LINE_BREAKS for character in name):
         raise ValidationError(_("A name has no line breaks and no control characters."))
 
 
 def fold(text: Any) -> Replace:
-    """The text as a search compares it; of both sides by the database, as Python's lower() gives other letters.
+    """Return the expression by which a search compares a text. Both sides are folded by the database.
 
-    A sigma at the end of a word is one as elsewhere, as some of PostgreSQL's locales tell them apart and some don't.
+    Python's lower() gives other letters. And some of PostgreSQL's locales write a sigma at the end of a word in another
+    way: here both sigmas are equal.
     """
     return Replace(Lower(text), Value("\u03c2"), Value("\u03c3"))
 
 
 class NormalizedField(forms.CharField):
-    """A text, read into NFC."""
+    """A field of a form that reads its text into NFC."""
 
     def to_python(self, value: Any) -> Any:
         text = super().to_python(value)
@@ -58,7 +62,7 @@ class NormalizedField(forms.CharField):
 
 
 class NormalizedCharField(models.CharField):  # type: ignore[type-arg]  # Django's own is not generic
-    """A column of texts in NFC: what is written to it and what it is compared with."""
+    """A column of texts in NFC. It reads what is written to it, and what it is compared with, into NFC."""
 
     def to_python(self, value: Any) -> Any:
         text = super().to_python(value)
@@ -69,4 +73,5 @@ class NormalizedCharField(models.CharField):  # type: ignore[type-arg]  # Django
 
     def deconstruct(self) -> Any:
         name, _path, args, kwargs = super().deconstruct()
-        return name, "django.db.models.CharField", args, kwargs  # the same column: no migration knows this class
+        # Migrations name Django's own class: the column is the same.
+        return name, "django.db.models.CharField", args, kwargs

@@ -1,4 +1,4 @@
-"""Which errors of the database pass by themselves, so that a repeat can succeed, and how long tasks wait for locks."""
+"""Says which database errors pass, so that a repeat can succeed, and limits how long a task waits for a lock."""
 
 from collections.abc import Iterator
 
@@ -7,10 +7,10 @@ from django.contrib.sessions.backends.base import UpdateError
 from django.contrib.sessions.exceptions import SessionInterrupted
 from django.db import Error, InterfaceError, OperationalError, connection
 
-RETRY_AFTER = 5  # seconds: what clients are told to wait
-LOCK_TIMEOUT = 500  # milliseconds: longer than buyers of one product wait for each other
+RETRY_AFTER = 5  # seconds that clients are told to wait
+LOCK_TIMEOUT = 500  # milliseconds; buyers of the same product wait for each other for less
 
-# Classes, and single codes of other classes: https://www.postgresql.org/docs/current/errcodes-appendix.html
+# Two digits are a class, five a single code: https://www.postgresql.org/docs/current/errcodes-appendix.html
 PASSING = (
     "08",  # the connection broke, or there is none
     "25006",  # read-only: a primary that was demoted
@@ -24,7 +24,7 @@ LOCK_NOT_AVAILABLE = "55P03"
 
 
 def is_passing(error: BaseException) -> bool:
-    """Whether a repeat can succeed. What has no SQLSTATE, such as a refused connection, counts as class 08."""
+    """Whether a repeat can succeed. An error without an SQLSTATE, as of a refused connection, counts as class 08."""
     for reason in _find_reasons(error):
         if isinstance(reason, psycopg.Error) and reason.sqlstate:
             return reason.sqlstate.startswith(PASSING)
@@ -39,18 +39,18 @@ def is_lock_held(error: BaseException) -> bool:
 
 
 def describe(error: BaseException) -> str:
-    """The database's words for a log, in one line."""
+    """Return the database's words in one line, for a log."""
     return " ".join(str(next(_find_reasons(error), error)).split())
 
 
 def limit_lock_wait() -> None:
-    """Until the end of the transaction, give up a lock that somebody holds for long: other orders wait behind us."""
+    """Until the end of the transaction, wait for a lock only for LOCK_TIMEOUT: other orders wait for us meanwhile."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT set_config('lock_timeout', %s, true)", [str(LOCK_TIMEOUT)])
 
 
 def _find_reasons(error: BaseException | None) -> Iterator[BaseException]:
-    """psycopg's error first, then Django's; Django hides a session that could not be saved behind errors of its own."""
+    """Yield psycopg's error, then Django's. If a session can't be saved, Django hides both behind errors of its own."""
     if isinstance(error, SessionInterrupted | UpdateError):
         yield from _find_reasons(error.__context__)
     elif isinstance(error, Error | psycopg.Error):

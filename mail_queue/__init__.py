@@ -1,4 +1,4 @@
-"""Mails that are owed: rows that are claimed one at a time, sent within a time limit, and tried again later."""
+"""A queue of mails in the database: each row is claimed, sent within a time limit, and tried again if that fails."""
 
 import logging
 import signal
@@ -15,7 +15,6 @@ from django.conf import settings
 from django.core.mail import EmailMessage
 from django.db import models, transaction
 from django.db.models.functions import Now
-from django.utils import translation
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
@@ -23,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 class QueuedMail(models.Model):
-    """A mail that is owed to somebody: written with what it tells of, sent afterwards."""
+    """A mail to send. Its row is written in the transaction of what it tells about, and the mail is sent afterwards."""
 
     created_at = models.DateTimeField(_("created at"), db_default=Now())
     send_after = models.DateTimeField(_("send after"), db_default=Now())
@@ -38,19 +37,23 @@ Mail = TypeVar("Mail", bound=QueuedMail)
 
 
 class MailTimeout(OSError):
-    """The mail was not sent within MAIL_TIMEOUT. An OSError, so that smtplib closes its connection."""
+    """The mail was not sent within MAIL_TIMEOUT. It is an OSError, so that smtplib closes its connection."""
 
 
 def send_mails(
     owed: models.QuerySet[Mail], *, make_message: Callable[[Mail], EmailMessage | None], limit: int = 100
 ) -> int:
-    """Send those that are due, oldest first; return how many went out. One that fails is tried again, ever later.
+    """Send the mails that are due, the longest due first, and return how many were sent.
 
-    No two callers send the same mail: a claim ends (MAIL_AFTER) after the time that its sender has (MAIL_TIMEOUT). So
-    any number of workers may send at the same time, each one mail at a time. No transaction is open while it is sent.
-    One whose sender dies between the server's answer and our note of it is sent again: give it the same Message-ID each
-    time, by which a server can tell. One that has no message any more is done. Ends after MAIL_EVERY, with what it then
-    has in hand: other mails have their turn, and the next call goes on.
+    A mail that fails is tried again later, with growing pauses. If `make_message` returns None, nobody needs the mail
+    any more: its row is closed, and nothing is sent. No transaction is open while a mail is sent.
+
+    Any number of workers may send at the same time. A claim lasts for MAIL_AFTER, which is longer than sending may take
+    (MAIL_TIMEOUT), so no two workers send the same mail. But if a worker dies after the server took a mail and before
+    its row says so, the mail is sent again. Give it the same Message-ID each time, so that a server can tell.
+
+    The call ends at the first mail that is over after MAIL_EVERY. So other kinds of mails have their turn, and the next
+    call goes on.
     """
     end = monotonic() + settings.MAIL_EVERY
     sent = 0
@@ -63,31 +66,23 @@ def send_mails(
 
 @contextmanager
 def limit_time(seconds: float) -> Iterator[None]:
-    """Raise MailTimeout in what is done within once the seconds are over, and each second from then on.
+    """Raise MailTimeout inside the block when the seconds are over, and again each second from then on.
 
-    A socket's timeout limits one read or write: a server that is slow each time can hold a mail for minutes. Only the
-    main thread can be interrupted so, which the solo pool of the mails worker works in; elsewhere a warning says that
-    there is no limit. A look-up of the server's name ends by the resolver's own timeout.
+    A socket's timeout limits only one read or write, so a server that is slow each time could hold a mail for minutes.
+    A signal can interrupt only the main thread. The solo pool of the mails worker runs tasks there; in any other thread
+    there is no limit, and a warning says so. The look-up of the server's name ends by the resolver's own timeout.
     """
     if current_thread() is not main_thread():
         logger.warning("MAIL_TIMEOUT holds in the main thread only: send mails in a worker with --pool solo")
         yield
         return
     before = signal.signal(signal.SIGALRM, _raise_timeout)
-    signal.setitimer(signal.ITIMER_REAL, seconds, 1)  # again: socket.create_connection catches the first, and goes on
+    signal.setitimer(signal.ITIMER_REAL, seconds, 1)  # each second: socket.create_connection may catch the first
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-
-
-def find_language(language: str) -> str:
-    """That language, or the shop's own where the shop does not offer it any more."""
-    try:
-        return translation.get_supported_language_variant(language)
-    except LookupError:
-        return settings.LANGUAGE_CODE
 
 
 def _raise_timeout(_signal: int, _frame: FrameType | None) -> NoReturn:
@@ -101,7 +96,7 @@ def _claim_mail(owed: models.QuerySet[Mail]) -> Mail | None:
         if mail:
             mail.tries += 1
             pause = min(settings.MAIL_AFTER * 2 ** min(mail.tries - 1, 30), settings.MAIL_AFTER_MAX)
-            mail.send_after = Now() + timedelta(seconds=pause)  # the clock that it is compared with, not ours
+            mail.send_after = Now() + timedelta(seconds=pause)  # by the database's clock, which it is compared with
             mail.save(update_fields=["tries", "send_after"])
         return mail
 
@@ -112,10 +107,10 @@ def _send_mail(mail: Mail, make_message: Callable[[Mail], EmailMessage | None]) 
         if message:
             with limit_time(settings.MAIL_TIMEOUT):
                 message.send()
-    except OSError as error:  # smtplib's errors are of this kind, and so is a server that can't be reached
+    except OSError as error:  # all errors of smtplib are, and those of a server that can't be reached
         logger.warning("mail %s did not go out: %s", mail, error)
         return False
-    except Exception:  # whatever is wrong with one mail must not hold up the others
+    except Exception:  # one bad mail must not hold up the others
         logger.exception("mail %s can't be made or sent", mail)
         return False
     type(mail)._default_manager.filter(pk=mail.pk).update(sent_at=Now())

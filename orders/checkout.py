@@ -17,7 +17,8 @@ from kombu.exceptions import OperationalError
 
 from accounts.models import User
 from catalog.services import InsufficientStock, reserve_stock
-from orders.models import Order, OrderLine, current_language, make_code
+from languages import current_language
+from orders.models import Order, OrderLine, make_code
 from orders.pricing import CheckoutLine, CheckoutRefused, OutOfStock, price_lines
 from orders.tasks import process_order
 from payments.services import create_payment

@@ -6,7 +6,8 @@ from django.template.loader import render_to_string
 from django.utils import translation
 from django.utils.translation import gettext_lazy as _
 
-from mail_queue import find_language, send_mails
+from languages import find_language
+from mail_queue import send_mails
 from money import format_money
 from orders.models import OrderMail
 

@@ -2,7 +2,6 @@
 
 import secrets
 from datetime import timedelta
-from typing import Self
 
 from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
@@ -10,13 +9,14 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
-from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
-from accounts.addresses import ASCII_LOWER
+from accounts.email_addresses import ASCII_LOWER
 from accounts.models import User
 from catalog.models import Product
+from languages import current_language
 from mail_queue import QueuedMail
+from orders.querysets import OrderQuerySet
 from payments.models import Payment
 
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # no I, L, O or U: nobody misreads a code on the phone
@@ -26,48 +26,6 @@ def make_code() -> str:
     """A new order code such as 261124-7K3QM-9XZ2F: the day, then 50 random bits."""
     random = "".join(secrets.choice(CROCKFORD) for _ in range(10))
     return f"{timezone.now():%y%m%d}-{random[:5]}-{random[5:]}"
-
-
-def current_language() -> str:
-    """The reader's language; the shop's own where there is no reader."""
-    return get_language() or settings.LANGUAGE_CODE
-
-
-class OrderQuerySet(models.QuerySet["Order"]):
-    """The questions that are asked of orders in more than one place."""
-
-    def pending(self) -> Self:
-        return self.filter(status=Order.Status.PENDING)
-
-    def stuck(self) -> Self:
-        """Due for a sweep."""
-        return self.pending().filter(sweep_after__lte=Now())
-
-    def in_review(self) -> Self:
-        return self.pending().filter(needs_review=True)
-
-    def given_up(self) -> Self:
-        """Left to a person: the sweep takes them up no more."""
-        return self.pending().filter(sweep_after=None)
-
-    def unpaid(self) -> Self:
-        """Pending, and their money was not taken yet."""
-        return self.pending().exclude(payment__status=Payment.Status.SUCCEEDED)
-
-    def answered(self) -> Self:
-        """Pending, and the provider has said yes or no: only finalizing is left."""
-        return self.pending().exclude(payment__status__in=Payment.UNANSWERED)
-
-    def of_customer(self, user: User) -> Self:
-        """An account's own, and those that somebody placed as a guest with its email, if that is verified.
-
-        Anybody can sign up with another's email. A guest's order stays nobody's: the limits of an account don't count
-        what others order in its name.
-        """
-        theirs = Q(user=user)
-        if user.is_email_verified:
-            theirs |= Q(user=None, email=user.email)
-        return self.filter(theirs)
 
 
 class Order(models.Model):

@@ -5,10 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from django.conf import settings
-from django.db.models import F
-from django.db.models.functions import Coalesce
 
 from catalog.models import Product
+from catalog.services import find_products
 from money import LARGEST_AMOUNT, get_step
 from orders.models import OrderLine
 
@@ -123,9 +122,8 @@ def price_lines(
 
 def _find_products(quantities: Mapping[str, int]) -> tuple[dict[str, Product], dict[str, int]]:
     """The products and their available units, by SKU, in id order. Raises UnknownProduct and NotForSale."""
-    available = Coalesce(F("stock__on_hand") - F("stock__reserved"), 0)
-    found = list(Product.objects.annotate(available=available).filter(sku__in=quantities).order_by("pk"))
-    products: dict[str, Product] = {product.sku: product for product in found}
+    found = find_products(quantities)
+    products = {product.sku: product for product, _available in found}
     if unknown := [{"sku": sku} for sku in quantities if sku not in products]:
         raise UnknownProduct("There is no such product.", unknown)
     currency = next(iter(products.values())).currency
@@ -133,7 +131,7 @@ def _find_products(quantities: Mapping[str, int]) -> tuple[dict[str, Product], d
         {"sku": p.sku} for p in products.values() if not p.active or p.price is None or p.currency != currency
     ]:
         raise NotForSale("Not for sale now, or not in this currency.", unsold)
-    return products, {product.sku: product.available for product in found}
+    return products, {product.sku: available for product, available in found}
 
 
 def _check_quantities(products: Mapping[str, Product], quantities: Mapping[str, int]) -> None:

@@ -1,4 +1,4 @@
-"""How often somebody did something lately: sliding windows in Redis, each a sorted set of what was done and when."""
+"""Counts how often somebody did something lately, in sliding windows: sorted sets in Redis, of things by their time."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -8,18 +8,19 @@ from typing import Any
 from django.conf import settings
 from django_redis import get_redis_connection
 
-# All windows or none: what the second refuses must not use up the first. The clock is Redis's own: of several web
-# servers none is ahead. Answers with the seconds until the fullest window has room again, 0 if all have. Who finds the
-# thing counted already holds it too: those are counted in a key of their own, which lives at least as long.
+# Counts the thing in all windows or in none: if the second window is full, the first must not lose room. The clock is
+# Redis's own, so that no web server's clock is ahead. Answers with the seconds until every window has room again, or 0.
+# The thing may be counted already. Then this caller holds it, too. Another key, which lives at least as long, counts
+# such callers.
 TAKE = """
 local time, seconds, wait = redis.call('TIME'), tonumber(ARGV[2]), 0
 local now = time[1] + time[2] / 1000000
 for i, key in ipairs(KEYS) do
-    local most = tonumber(ARGV[i + 2])
+    local max_count = tonumber(ARGV[i + 2])
     redis.call('ZREMRANGEBYSCORE', key, '-inf', now - seconds)
     local done = redis.call('ZCARD', key)
-    if most > 0 and done >= most and not redis.call('ZSCORE', key, ARGV[1]) then
-        local first = redis.call('ZRANGE', key, done - most, done - most, 'WITHSCORES')[2]
+    if max_count > 0 and done >= max_count and not redis.call('ZSCORE', key, ARGV[1]) then
+        local first = redis.call('ZRANGE', key, done - max_count, done - max_count, 'WITHSCORES')[2]
         wait = math.max(wait, 1, math.ceil(first + seconds - now))
     end
 end
@@ -36,7 +37,7 @@ end
 return wait
 """
 
-# Below zero: nobody else holds it.
+# Uncounts the thing once nobody else holds it, which is when the number of other holders falls below zero.
 GIVE_BACK = """
 for _, key in ipairs(KEYS) do
     local others = key .. ':others:' .. ARGV[1]
@@ -49,14 +50,14 @@ end
 
 @dataclass(frozen=True)
 class Limit:
-    """Who may do so many things within the window; 0: any number."""
+    """How many things a subject may do within the window; 0: any number."""
 
     subject: str
-    most: int
+    max_count: int
 
 
 class LimitReached(Exception):
-    """Too often for now; after `retry_after` seconds there is room again."""
+    """The subject has done as much as it may. After `retry_after` seconds there is room again."""
 
     def __init__(self, retry_after: int) -> None:
         super().__init__(f"again in {retry_after} seconds")
@@ -64,30 +65,30 @@ class LimitReached(Exception):
 
 
 def count_minutes(seconds: int) -> int:
-    """As people are told to wait: whole minutes, rounded up."""
+    """How long people are told to wait: whole minutes, rounded up."""
     return -(-seconds // 60)
 
 
 def take_turn(limits: Sequence[Limit], *, thing: str, seconds: int) -> None:
-    """Count a thing under every limit, or under none and raise LimitReached.
+    """Count a thing under every limit. If one of them is reached, count it under none and raise LimitReached.
 
-    The same thing again counts once and is never refused, but is another turn to give back. Raises RedisError where
-    Redis does not answer.
+    A thing that is counted already is not counted again and never refused, but its new turn has to be given back, too.
+    Raises RedisError if Redis does not answer.
     """
     keys = [_key(limit.subject) for limit in limits]
-    wait = _redis().eval(TAKE, len(keys), *keys, thing, seconds, *(limit.most for limit in limits))
+    wait = _redis().eval(TAKE, len(keys), *keys, thing, seconds, *(limit.max_count for limit in limits))
     if wait:
         raise LimitReached(wait)
 
 
 def give_turn_back(subjects: Iterable[str], *, thing: str) -> None:
-    """Give back one of the turns that were taken for the thing; without any it counts no longer. Raises RedisError."""
+    """Give back one turn of the thing. Once all its turns are given back, it is not counted. Raises RedisError."""
     keys = [_key(subject) for subject in subjects]
     _redis().eval(GIVE_BACK, len(keys), *keys, thing)
 
 
 def read_turns(subjects: Iterable[str], *, seconds: int) -> dict[str, dict[str, float]]:
-    """For each subject the things of its window, each with the seconds until it leaves. Raises RedisError."""
+    """Return, for each subject, the things in its window with the seconds until each leaves it. Raises RedisError."""
     subjects = list(subjects)
     pipeline = _redis().pipeline(transaction=False)
     pipeline.time()
@@ -102,7 +103,9 @@ def read_turns(subjects: Iterable[str], *, seconds: int) -> dict[str, dict[str, 
 
 
 def find_network(ip: str) -> str:
-    """Who is behind an IP address: of IPv4 itself; of IPv6 the /64, for one customer has at least that many.
+    """Return what stands for the customer behind an IP address: an IPv4 address itself, of an IPv6 address its /64.
+
+    A customer has at least a whole /64.
 
     https://www.ripe.net/publications/docs/ripe-690/#4-size-of-end-user-prefix-assignment
     """

@@ -1,4 +1,4 @@
-"""The cart's pages. Each change answers with the cart as it is then, and says what could not be had."""
+"""The cart's pages. Each change answers with the cart as it is then, and says what could not be done."""
 
 from http import HTTPStatus
 
@@ -13,20 +13,21 @@ from django.views.decorators.http import require_POST, require_safe
 from catalog.models import Product
 from shop import cart
 from shop.forms import QuantityForm
+from shop.session_orders import LAST_ORDER, remove_ordered
 
 
 @require_safe
 @cache_control(private=True, no_cache=True)
 def show_cart(request: HttpRequest) -> HttpResponse:
-    cart.drop_ordered(request.session)
-    context = {"cart": cart.read_cart(request.session), "last_order": request.session.get(cart.LAST_ORDER)}
+    remove_ordered(request.session)
+    context = {"cart": cart.read_cart(request.session), "last_order": request.session.get(LAST_ORDER)}
     return render(request, "shop/cart.html", context)
 
 
 @require_POST
 def add_to_cart(request: HttpRequest) -> HttpResponse:
-    """Answers htmx with a line for the product's page, and everybody else with the cart."""
-    cart.drop_ordered(request.session)  # or what is put in now would count as ordered, too
+    """Answer htmx with a line for the product's page, and everybody else with the cart."""
+    remove_ordered(request.session)  # first: otherwise the units that are added now would be removed as ordered
     form = QuantityForm(request.POST)
     added, text = _add(request, form)
     if request.headers.get("HX-Request"):
@@ -38,8 +39,8 @@ def add_to_cart(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def change_cart(request: HttpRequest) -> HttpResponse:
-    """Saves what is typed in every line, whichever button sent it. The checkout begins only if all of it can be had."""
-    cart.drop_ordered(request.session)
+    """Save what is typed in every line, whichever button sent it. Checkout begins only if all of it can be bought."""
+    remove_ordered(request.session)
     is_saved = _save_quantities(request)
     if "remove" in request.POST:
         cart.remove_from_cart(request.session, sku=request.POST["remove"])
@@ -52,14 +53,14 @@ def change_cart(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def fit_cart(request: HttpRequest) -> HttpResponse:
-    cart.drop_ordered(request.session)
+    remove_ordered(request.session)
     _save_quantities(request)
     cart.fit_cart(request.session)
     return redirect("cart")
 
 
 def _save_quantities(request: HttpRequest) -> bool:
-    """Whether the cart has what is typed in each line; what it has not is said."""
+    """Save what is typed in each line; say what was not saved, and return whether everything was."""
     quantities, wrong = {}, []
     for sku, quantity in zip(request.POST.getlist("sku"), request.POST.getlist("quantity"), strict=False):
         form = QuantityForm({"sku": sku, "quantity": quantity})
@@ -72,10 +73,9 @@ def _save_quantities(request: HttpRequest) -> bool:
         messages.warning(request, _("Your cart has changed meanwhile: this is what is in it now."))
     for line in cart.read_cart(request.session).lines if wrong else []:
         if line.sku in wrong:
-            text = _("%(name)s: choose a whole number from 1 to %(most)d. The quantity is as it was.")
-            messages.warning(
-                request, text % {"name": line.product.name if line.product else line.sku, "most": line.most}
-            )
+            text = _("%(name)s: choose a whole number from 1 to %(units)d. The quantity is as it was.")
+            name = line.product.name if line.product else line.sku
+            messages.warning(request, text % {"name": name, "units": line.buyable_units})
     return not gone and not wrong
 
 

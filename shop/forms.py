@@ -1,4 +1,4 @@
-"""What a customer fills in: how many, by which email, and how to pay."""
+"""The customer's forms: how many units, the email and the payment method."""
 
 from typing import Any
 
@@ -7,25 +7,26 @@ from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.utils.translation import gettext_lazy as _
 
-from accounts.addresses import AddressField
+from accounts.email_addresses import EmailAddressField
 from accounts.models import User
 from catalog.texts import MAX_SKU, NormalizedField, validate_sku
 
 
 class QuantityForm(forms.Form):
-    """Units of a product; more than can be bought is lowered later, and said."""
+    """Units of a product. Whether so many can be bought, the cart says later."""
 
     sku = NormalizedField(max_length=MAX_SKU, validators=[validate_sku])
     quantity = forms.IntegerField(min_value=1, max_value=1_000_000)
 
 
 class CheckoutForm(forms.Form):
-    """A guest's email, and the payment method.
+    """The email and the payment method. A guest types the email; a user's is the account's.
 
-    The method is one of SHOP_PAYMENT_METHODS; where there are none, a hidden token from the provider's own form.
+    The method is one of SHOP_PAYMENT_METHODS. If there are none, it is a token that the provider's own form writes into
+    a hidden field.
     """
 
-    email = AddressField(
+    email = EmailAddressField(
         label=_("Email"),
         help_text=_("For the confirmation, and to find your order again."),
         widget=forms.EmailInput(attrs={"autocomplete": "email"}),
@@ -48,7 +49,7 @@ class CheckoutForm(forms.Form):
                 r"^pm_\w+$", max_length=64, label=_("Pay with"), widget=forms.HiddenInput
             )
 
-    @property
-    def email_address(self) -> str:
-        email: str = self.user.email if self.user else self.cleaned_data["email"]
-        return email
+    def clean(self) -> dict[str, Any]:
+        if self.user:
+            self.cleaned_data["email"] = self.user.email
+        return self.cleaned_data

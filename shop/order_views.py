@@ -1,4 +1,4 @@
-"""The order's page, which tells how it stands until it ends, and a customer's orders."""
+"""An order's page, which follows the order until it ends, and the list of a customer's orders."""
 
 import logging
 from http import HTTPStatus
@@ -19,7 +19,7 @@ from accounts.models import User
 from database_errors import describe, is_passing
 from orders.models import Order
 from orders.services import OrderIsFinal, cancel_order
-from shop import cart
+from shop.session_orders import find_replacement, refill_cart
 from shop.status import describe_order
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ def show_order(request: HttpRequest, *, code: str) -> HttpResponse:
 
 @require_safe
 def show_status(request: HttpRequest, *, code: str) -> HttpResponse:
-    """The part of the order's page that changes, for htmx to poll: 304 until it does, and no poll once it is final."""
+    """The part of the order's page that changes. htmx polls it until the order is final: 304 while nothing changes."""
     order = _get_order(code)
     context = _describe(request, order)
     response = _keep_private(render(request, "shop/_status.html", context))
@@ -52,45 +52,45 @@ def cancel(request: HttpRequest, *, code: str) -> HttpResponse:
         cancel_order(code=order.code, reason=Order.CancelReason.CUSTOMER, actor=actor)
     except OrderIsFinal:
         messages.info(request, _("It was too late to cancel: this order had already ended."))
-    except Error as error:  # a row is busy, or the order's end fails: nothing was changed
+    except Error as error:  # somebody holds its row, or cancelling fails: nothing has changed
         logger.error("%s could not be cancelled: %s", order.code, describe(error), exc_info=not is_passing(error))
         messages.error(request, _("We could not cancel it just now. Try again in a minute."))
-    return see_order(order)
+    return _see_order(order)
 
 
 @require_POST
 def order_again(request: HttpRequest, *, code: str) -> HttpResponse:
-    """Refill the cart with what a cancelled order asked for and go to the checkout; once it is placed, to its order."""
+    """Put a cancelled order's products back in the cart and go to the checkout, or go to the order that replaced it."""
     order = _get_order(code)
-    if again := cart.find_again(request.session, order=order):  # from an old tab: it would be bought twice
-        return see_order(again)
+    if replacement := find_replacement(request.session, order=order):  # an old tab would buy it a second time
+        return _see_order(replacement)
     if order.status == Order.Status.CANCELLED:
-        cart.refill_cart(request.session, order=order)
+        refill_cart(request.session, order=order)
         return redirect("checkout")
-    return see_order(order)
+    return _see_order(order)
 
 
 @login_required
 @require_safe
 def list_orders(request: HttpRequest) -> HttpResponse:
-    orders = (
-        Order.objects.of_customer(cast(User, request.user)).select_related("payment").order_by("-created_at", "-pk")
-    )
+    theirs = Order.objects.of_customer(cast(User, request.user))
+    orders = theirs.select_related("payment").order_by("-created_at", "-pk")
     page = Paginator(orders, ORDERS_PER_PAGE).get_page(request.GET.get("page"))
     rows = [(order, describe_order(order)) for order in page]
     return _keep_private(render(request, "shop/order_list.html", {"page": page, "rows": rows}))
 
 
 def _describe(request: HttpRequest, order: Order) -> dict[str, Any]:
-    return {"order": order, "status": describe_order(order), "again": cart.find_again(request.session, order=order)}
+    replacement = find_replacement(request.session, order=order)
+    return {"order": order, "status": describe_order(order), "replacement": replacement}
 
 
 def _get_order(code: str) -> Order:
     return get_object_or_404(Order.objects.select_related("payment"), code=code)
 
 
-def see_order(order: Order) -> HttpResponse:
-    # 303: the browser asks with GET, also after a reload, and posts nothing again.
+def _see_order(order: Order) -> HttpResponse:
+    # 303: the browser asks for the order with GET, and a reload sends nothing a second time.
     return HttpResponseRedirect(reverse("order", args=[order.code]), status=HTTPStatus.SEE_OTHER)
 
 

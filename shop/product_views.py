@@ -1,4 +1,4 @@
-"""The shop window: the list of products with its search, and each product's page."""
+"""The list of products with its search, and each product's page."""
 
 from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
@@ -27,13 +27,12 @@ def show_product(request: HttpRequest, *, slug: str, sku: str) -> HttpResponse:
         known = read_sku(sku)
     except ValidationError as error:
         raise Http404 from error
-    product = Product.objects.select_related("stock").filter(sku=known, active=True, stock__isnull=False).first()
+    product = Product.objects.for_sale().with_stock().filter(sku=known).first()
     if product is None:
         raise Http404
     if (slug, sku) != (product.slug or "-", product.sku):
         return redirect(product, permanent=True)
-    most = min(product.stock.available, product.max_per_order)
-    return render(request, "shop/product_detail.html", {"product": product, "most": most})
+    return render(request, "shop/product_detail.html", {"product": product})
 
 
 def _read_id(request: HttpRequest, name: str) -> int | None:

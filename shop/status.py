@@ -1,4 +1,4 @@
-"""What a customer is told of an order: nothing that its rows don't say."""
+"""What a customer is told about an order. It says nothing that the order's and the payment's rows don't say."""
 
 import hashlib
 import json
@@ -18,15 +18,28 @@ Reason = Order.CancelReason
 
 @dataclass(frozen=True, kw_only=True)
 class OrderStatus:
-    """`tone` is wait, good, bad or care. `step` of the way: 1 reserved, 2 paying, 3 at the end. `poll` in seconds."""
+    """How an order stands.
+
+    `tone` is wait, good, bad or care. `step` is 1 (reserved), 2 (paying) or 3 (at the end). `poll` is in seconds.
+    """
 
     title: str
     text: str
     tone: str
     step: int
-    poll: int = 0  # 0: it stays as it is
+    poll: int = 0  # 0: it will not change
     may_cancel: bool = False
     may_retry: bool = False
+
+    @property
+    def steps(self) -> list[tuple[str, str]]:
+        """The steps of the order's way, each with its state: done, now, failed, or empty if it is still to come."""
+        if self.step < 3:
+            states = ["now", "", ""] if self.step == 1 else ["done", "now", ""]
+            return list(zip([_("Reserved"), _("Payment"), _("Confirmed")], states, strict=True))
+        if self.tone == "good":
+            return [(_("Reserved"), "done"), (_("Payment"), "done"), (_("Confirmed"), "done")]
+        return [(_("Reserved"), "done"), (_("Payment"), "failed"), (_("Cancelled"), "failed")]
 
     @property
     def etag(self) -> str:
@@ -35,12 +48,12 @@ class OrderStatus:
 
     @property
     def etag_header(self) -> str:
-        """For hx-headers: asked for with this, a status that has not changed is not swapped in and read out again."""
+        """For hx-headers: an unchanged status is answered with 304, so that no screen reader reads it out again."""
         return json.dumps({"If-None-Match": self.etag})
 
 
 def describe_order(order: Order) -> OrderStatus:
-    """The order as its row and its payment's stand; read both in one query, or they tell of two moments."""
+    """Describe the order by its row and its payment's. Read both in one query, or they may be of two moments."""
     match order.status:
         case Order.Status.CONFIRMED:
             text = _("Your payment went through and your order is confirmed.")
@@ -110,9 +123,9 @@ def _describe_pending(order: Order) -> OrderStatus:
 
 
 def explain_decline(code: str) -> str:
-    """The provider's decline code in words that help; a stolen card is not told what it is.
+    """Put the provider's decline code into words that help a customer.
 
-    https://docs.stripe.com/declines/codes
+    Nobody is told that a card is reported as stolen, as https://docs.stripe.com/declines/codes asks.
     """
     words = {
         "insufficient_funds": _("Your card was declined: there is not enough money on it."),

@@ -15,7 +15,7 @@ class CodeConverter(StringConverter):
 register_converter(CodeConverter, "code")
 
 urlpatterns = [
-    path("favicon.ico", RedirectView.as_view(url=static("shop/icon.svg"))),  # asked for by pages that name none
+    path("favicon.ico", RedirectView.as_view(url=static("shop/icon.svg"))),  # asked for if a page names no icon
     path("", product_views.list_products, name="product-list"),
     path("products/<slug:slug>/<path:sku>/", product_views.show_product, name="product"),
     path("cart/", cart_views.show_cart, name="cart"),

@@ -1,7 +1,9 @@
+from decimal import Decimal
+
 import pytest
 from django.utils import translation
 
-from money import format_money, get_step
+from money import format_money, get_step, to_decimal, to_minor_units
 
 MOST = 2**63 - 1  # what the database holds
 
@@ -63,3 +65,16 @@ def test_format_money_knows_the_languages_a_shop_may_add(language: str, text: st
 )
 def test_get_step_is_what_the_provider_asks_of_an_amount(currency: str, step: int) -> None:
     assert get_step(currency) == step
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "value"),
+    [(255, "GBP", "2.55"), (255, "JPY", "255"), (2550, "KWD", "2.550"), (100, "ISK", "1.00"), (0, "EUR", "0.00")],
+)
+def test_minor_units_and_decimals_are_converted_into_each_other(amount: int, currency: str, value: str) -> None:
+    assert str(to_decimal(amount, currency)) == value
+    assert to_minor_units(Decimal(value), currency) == amount
+
+
+def test_to_minor_units_rounds_nothing() -> None:
+    assert to_minor_units(Decimal("2.555"), "GBP") == Decimal("255.5")

@@ -6,7 +6,7 @@ import pytest
 
 from rate_limit import Limit, LimitReached, find_network, give_turn_back, read_turns, take_turn
 from tests.concurrency.race import race
-from tests.windows import find_keys, key_of, move_back, read_lifetime, read_time
+from tests.redis_windows import find_keys, key_of, move_back, read_lifetime, read_time
 
 HOUR = 3600
 

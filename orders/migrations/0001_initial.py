@@ -3,6 +3,7 @@ import django.core.serializers.json
 import django.db.models.deletion
 import django.db.models.expressions
 import django.db.models.functions.datetime
+import languages
 import orders.models
 from django.conf import settings
 from django.db import migrations, models
@@ -27,7 +28,7 @@ class Migration(migrations.Migration):
                 ('checkout_key', models.CharField(help_text="The client's idempotency key.", max_length=255, unique=True, verbose_name='checkout key')),
                 ('checkout_hash', models.CharField(help_text='SHA-256 of what was asked for under that key.', max_length=64, verbose_name='checkout hash')),
                 ('email', models.EmailField(max_length=254, verbose_name='email')),
-                ('language', models.CharField(default=orders.models.current_language, help_text='Of the mails to the customer.', max_length=16, verbose_name='language')),
+                ('language', models.CharField(default=languages.current_language, help_text='Of the mails to the customer.', max_length=16, verbose_name='language')),
                 ('status', models.CharField(choices=[('PENDING', 'Pending'), ('CONFIRMED', 'Confirmed'), ('CANCELLED', 'Cancelled')], db_default='PENDING', default='PENDING', max_length=9, verbose_name='status')),
                 ('cancel_reason', models.CharField(blank=True, choices=[('card_declined', 'Card declined'), ('expired', 'Expired'), ('customer', 'Customer'), ('staff', 'Staff')], db_default='', help_text='While the order is pending: who asked to cancel it.', max_length=13, verbose_name='cancel reason')),
                 ('currency', models.CharField(max_length=3, verbose_name='currency')),

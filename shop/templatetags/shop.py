@@ -1,4 +1,4 @@
-"""How templates write prices and availability."""
+"""Template filters that write prices and availability."""
 
 from django import template
 from django.utils.formats import number_format
@@ -15,13 +15,13 @@ register = template.Library()
 
 @register.filter
 def money(amount: int, currency: str) -> str:
-    """Minor units as a price: {{ product.price|money:product.currency }}"""
+    """Write minor units as a price: {{ product.price|money:product.currency }}"""
     return format_money(amount, currency)
 
 
 @register.filter
 def availability(stock: Stock) -> str:
-    """What can be bought now, in words."""
+    """Say in words how many units are available."""
     available = stock.available
     if available <= 0:
         return _("Sold out")
@@ -32,7 +32,7 @@ def availability(stock: Stock) -> str:
 
 @register.filter
 def availability_level(stock: Stock) -> str:
-    """none, low or good: the class that colours it."""
+    """Return the class that colours the availability: none, low or good."""
     if stock.available <= 0:
         return "none"
     return "low" if stock.available <= LOW_STOCK else "good"

@@ -255,7 +255,7 @@ def test_a_file_of_another_kind_is_refused(admin_client: Client, content: bytes,
 
 
 def test_a_file_with_too_many_rows_is_refused(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("catalog.stock_file.MOST_ROWS", 2)
+    monkeypatch.setattr("catalog.stock_file.MAX_ROWS", 2)
 
     before = everything()
 

@@ -1,4 +1,4 @@
-"""Debian's Chromium: Playwright drives it, and brings no browser of its own."""
+"""Starts Debian's Chromium, which Playwright drives in place of a browser of its own."""
 
 import shutil
 from typing import Literal

@@ -1,4 +1,4 @@
-"""A real Chromium before the whole shop in its own processes."""
+"""Runs a real Chromium against the whole shop, which runs in its own processes."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A wire to the shop that can be cut after a POST has arrived, and before its answer is read."""
+"""A proxy before the shop that can drop the answer to a POST after the shop has received the POST."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress

@@ -1,4 +1,4 @@
-"""What customers do in the browser, and what became of it in the database."""
+"""Does in the browser what customers do, and reads from the database what became of it."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""A table as spreadsheets save it: every way in which the importers must read it."""
+"""Saves a table in every way in which spreadsheets do, since the importers must read all of them."""
 
 import csv
 from collections.abc import Sequence

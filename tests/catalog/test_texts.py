@@ -1,4 +1,4 @@
-"""A text is one text, however it was typed and whatever door it comes in by; and a name finds itself."""
+"""A text is stored in one form, however it was typed and wherever it comes in; and a search for a name finds it."""
 
 import json
 import unicodedata
@@ -163,7 +163,9 @@ def test_a_sku_that_can_not_be_is_not_found(find: Callable[[str], str | None], t
 
 @pytest.mark.parametrize("name", NAMES)
 @ways_in
-def test_a_name_is_taken_at_every_door_and_finds_itself(save: Callable[[str, str], None], name: str) -> None:
+def test_a_name_is_stored_wherever_it_comes_in_and_a_search_for_it_finds_it(
+    save: Callable[[str, str], None], name: str
+) -> None:
     make_product("OTHER", name="Something else")
     save("MUG", name)
 

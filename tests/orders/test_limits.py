@@ -15,8 +15,8 @@ from orders.pricing import PriceChanged
 from payments.models import Payment
 from rate_limit import read_turns
 from tests.builders import answer_payment, everything, make_order, make_product, stock_of
+from tests.redis_windows import move_back
 from tests.shop.customer import fill_cart, open_checkout
-from tests.windows import move_back
 
 pytestmark = pytest.mark.django_db
 HOUR = 3600

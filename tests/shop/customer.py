@@ -1,4 +1,4 @@
-"""What a customer does in the shop, without a browser."""
+"""Does what a customer does in the shop, without a browser."""
 
 from http import HTTPStatus
 from typing import Any
@@ -18,11 +18,11 @@ def fill_cart(client: Client, **basket: int) -> None:
 
 
 def open_checkout(client: Client, **changes: str) -> dict[str, str]:
-    """What the form of the checkout page sends."""
-    context = client.get("/checkout/").context
+    """Open the checkout page and return what its form would send."""
+    cart = client.get("/checkout/").context["cart"]
     return {
-        "checkout_key": context["checkout_key"],
-        "fingerprint": context["cart"].fingerprint,
+        "checkout_key": cart.key,
+        "fingerprint": cart.fingerprint,
         "email": "ann@example.com",
         "payment_method": "pm_card_visa",
         **changes,

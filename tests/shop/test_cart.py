@@ -16,14 +16,12 @@ from shop.cart import (
     CartFull,
     SoldOut,
     add_to_cart,
-    finish_checkout,
     fit_cart,
-    get_checkout_key,
     read_cart,
-    refill_cart,
     remove_from_cart,
     set_quantities,
 )
+from shop.session_orders import finish_checkout, refill_cart
 from tests.builders import make_order, make_product
 from tests.shop.customer import cart_of, fill_cart, open_checkout
 
@@ -100,7 +98,7 @@ def test_a_line_says_what_has_changed_since_it_was_put_in(session: SessionBase) 
 
     lines = {line.sku: line for line in cart.lines}
     assert (lines["MUG"].old_price, lines["MUG"].price, lines["MUG"].is_buyable) == (500, 600, True)
-    assert (lines["CUP"].old_price, lines["CUP"].most, lines["CUP"].is_buyable) == (None, 2, False)
+    assert (lines["CUP"].old_price, lines["CUP"].buyable_units, lines["CUP"].is_buyable) == (None, 2, False)
     assert (lines["POT"].product, lines["POT"].is_buyable) == (None, False)
     assert not cart.is_buyable
 
@@ -201,7 +199,7 @@ def test_finish_checkout_takes_out_what_was_ordered_and_nothing_else(session: Se
         make_product(sku)
     add_to_cart(session, sku="MUG", quantity=2)
     add_to_cart(session, sku="CUP", quantity=1)
-    key = get_checkout_key(session)
+    key = read_cart(session).key
     order = make_order({"MUG": 2, "CUP": 1}, key=key)
     add_to_cart(session, sku="MUG", quantity=1)
     add_to_cart(session, sku="POT", quantity=1)
@@ -211,18 +209,18 @@ def test_finish_checkout_takes_out_what_was_ordered_and_nothing_else(session: Se
 
     assert quantities(read_cart(session)) == {"MUG": 1, "POT": 1}
     assert session[KEY] != key
-    assert get_checkout_key(session) != key
+    assert read_cart(session).key != key
 
 
 def test_an_order_of_another_key_leaves_the_cart_alone(session: SessionBase) -> None:
     make_product("MUG")
     add_to_cart(session, sku="MUG", quantity=2)
-    key = get_checkout_key(session)
+    key = read_cart(session).key
 
     finish_checkout(session, order=make_order({"MUG": 2}))
 
     assert quantities(read_cart(session)) == {"MUG": 2}
-    assert get_checkout_key(session) == key
+    assert read_cart(session).key == key
 
 
 def test_a_cart_has_its_key_from_the_first_product_until_its_order_is_placed(session: SessionBase) -> None:
@@ -240,16 +238,16 @@ def test_a_cart_has_its_key_from_the_first_product_until_its_order_is_placed(ses
     assert read_cart(session).lines == []
     add_to_cart(session, sku="MUG", quantity=1)  # a late write could still bring the two back, under the same key
 
-    assert session[KEY] == get_checkout_key(session) == key
+    assert session[KEY] == read_cart(session).key == key
 
 
 def test_a_cart_from_before_there_was_a_key_gets_one_at_the_checkout(session: SessionBase) -> None:
     make_product("MUG")
     session["cart"] = {"MUG": 1}
 
-    key = get_checkout_key(session)
+    key = read_cart(session).key
 
-    assert get_checkout_key(session) == session[KEY] == key
+    assert read_cart(session).key == session[KEY] == key
 
 
 def test_a_refilled_cart_has_a_key_that_no_order_has(session: SessionBase) -> None:
@@ -264,7 +262,7 @@ def test_a_refilled_cart_has_a_key_that_no_order_has(session: SessionBase) -> No
 def test_refill_cart_puts_back_what_was_ordered_however_often(session: SessionBase) -> None:
     make_product("MUG", price=500)
     add_to_cart(session, sku="MUG", quantity=2)
-    key = get_checkout_key(session)
+    key = read_cart(session).key
     order = make_order({"MUG": 2}, key=key)  # and the session was not saved
     Product.objects.update(price=600)
 
@@ -274,7 +272,7 @@ def test_refill_cart_puts_back_what_was_ordered_however_often(session: SessionBa
     cart = read_cart(session)
     assert quantities(cart) == {"MUG": 2}
     assert cart.lines[0].old_price == 500
-    assert get_checkout_key(session) != key
+    assert read_cart(session).key != key
 
 
 def test_a_cart_survives_a_flush_of_redis(client: Client) -> None:

@@ -111,7 +111,7 @@ def test_two_tabs_place_one_order(client: Client) -> None:
 
 
 def add_in_a_slow_worker(client: Client, sku: str) -> SessionBase:
-    """The session as a request read and changed it that is held up before it is saved."""
+    """Add a product in a request that is held up before it saves the session; return that session."""
     late = client.session
     add_to_cart(late, sku=sku, quantity=1)
     return late
@@ -203,7 +203,7 @@ def test_a_click_whose_last_unit_the_first_click_has_reserved_ends_in_its_order(
             make_order({"MUG": 1}, key=form["checkout_key"])
         return read_cart(session)
 
-    with patch("shop.cart.read_cart", read_after_the_first_click):
+    with patch("shop.checkout_views.read_cart", read_after_the_first_click):
         answer = client.post("/checkout/", form) if method == "post" else client.get("/checkout/")
 
     assert_sent_to(answer, Order.objects.get())

@@ -1,4 +1,4 @@
-"""The windows of rate_limit.py as they stand in Redis: to look into them, and to make what is in them older."""
+"""Reads the windows that rate_limit keeps in Redis, and makes what is counted there older."""
 
 from django.conf import settings
 from django_redis import get_redis_connection
@@ -9,7 +9,7 @@ def key_of(subject: str) -> str:
 
 
 def move_back(subject: str, thing: str, *, seconds: float) -> None:
-    """As if it had been counted so long ago."""
+    """Make the thing look as if it had been counted that many seconds earlier."""
     get_redis_connection().zincrby(key_of(subject), -seconds, thing)
 
 
@@ -20,11 +20,11 @@ def read_time(subject: str, thing: str) -> float | None:
 
 
 def find_keys(subject: str) -> set[str]:
-    """All that Redis keeps for a subject."""
+    """All keys that Redis keeps for a subject."""
     return {key.decode() for key in get_redis_connection().scan_iter(f"{key_of(subject)}*")}
 
 
 def read_lifetime(subject: str) -> int:
-    """The seconds until Redis forgets it all; negative: never."""
+    """The seconds until Redis forgets the subject; below zero: it never does."""
     seconds: int = get_redis_connection().ttl(key_of(subject))
     return seconds

@@ -9,19 +9,20 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import models
 
-MAX_LENGTH = 254  # RFC 5321, 4.5.3.1.3: a path of 256 characters, its angle brackets among them
+MAX_LENGTH = 254  # RFC 5321, 4.5.3.1.3: a path has at most 256 characters, with its two angle brackets
 ASCII_LOWER = r"^[ -@\[-~]+$"  # in PostgreSQL: printable, and no capital
 SECOND_SPELLINGS = '"['  # quoted local parts and IP addresses: each can be written in several ways
 
 
-def read_address(text: str) -> str:
-    """The address in its one form: ASCII in lower case, the domain by IDNA 2008 (RFC 5891). Raises ValidationError.
+def read_email_address(text: str) -> str:
+    """Return the address in its one form: ASCII in lower case, the domain by IDNA 2008 (RFC 5891).
 
-    Blanks around it are left out. Refused is what has no such form: a local part beyond ASCII needs a mail server with
-    SMTPUTF8 (RFC 6531). Nothing is turned into a letter that it only looks like.
+    Blanks around the address are removed. No character is replaced by one that only looks like it.
+    Raises ValidationError for an address without such a form: a local part that is not ASCII, for example, needs a mail
+    server with SMTPUTF8 (RFC 6531).
     """
     local, at, domain = text.strip().rpartition("@")
-    if len(text.strip()) > MAX_LENGTH or not local.isascii():  # before lower(), which makes a k of a Kelvin sign
+    if len(text.strip()) > MAX_LENGTH or not local.isascii():  # before lower(), which turns a Kelvin sign into a k
         raise _refuse()
     try:
         address = local.lower() + at + _encode_domain(domain)
@@ -35,7 +36,7 @@ def read_address(text: str) -> str:
 
 def _encode_domain(domain: str) -> str:
     labels = unicodedata.normalize("NFC", domain.lower()).split(".")
-    # What is ASCII stays as it is: IDNA would refuse "ab--cd", which exists.
+    # An ASCII label stays as it is: IDNA would refuse "ab--cd", and such domains exist.
     return ".".join(
         label if label.isascii() and not label.startswith("xn--") else idna.alabel(label).decode() for label in labels
     )
@@ -45,31 +46,32 @@ def _refuse() -> ValidationError:
     return ValidationError(validate_email.message, code=validate_email.code)
 
 
-class AddressField(forms.EmailField):
-    """An email address, read into its one form."""
+class EmailAddressField(forms.EmailField):
+    """A field of a form that reads an email address into its one form."""
 
-    default_validators = []  # read_address has asked them
+    default_validators = []  # read_email_address calls them
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"max_length": MAX_LENGTH, **kwargs})
 
     def to_python(self, value: Any) -> str:
         text = super().to_python(value) or ""
-        return read_address(text) if text else ""
+        return read_email_address(text) if text else ""
 
 
-class ModelAddressField(models.EmailField):  # type: ignore[type-arg]  # Django's own is not generic
-    """A column of addresses: what a form or a command writes to it is read into its one form."""
+class EmailAddressModelField(models.EmailField):  # type: ignore[type-arg]  # Django's own is not generic
+    """A column of email addresses. Forms and commands write each address in its one form."""
 
     default_validators = []
 
     def clean(self, value: Any, model_instance: models.Model | None) -> Any:
         text = super().clean(value, model_instance)
-        return read_address(text) if text else text
+        return read_email_address(text) if text else text
 
     def formfield(self, **kwargs: Any) -> Any:
-        return super().formfield(**{"form_class": AddressField, **kwargs})
+        return super().formfield(**{"form_class": EmailAddressField, **kwargs})
 
     def deconstruct(self) -> Any:
         name, _path, args, kwargs = super().deconstruct()
-        return name, "django.db.models.EmailField", args, kwargs  # the same column: no migration knows this class
+        # Migrations name Django's own class: the column is the same.
+        return name, "django.db.models.EmailField", args, kwargs

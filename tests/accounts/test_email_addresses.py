@@ -1,4 +1,4 @@
-"""One mailbox has one form, whatever door its address comes in by and however it is spelled."""
+"""The address of a mailbox is stored in one form, however it is spelled and wherever it comes in."""
 
 from collections.abc import Callable
 from uuid import uuid4
@@ -13,7 +13,7 @@ from django.db import IntegrityError, transaction
 from django.test import Client
 from django.urls import reverse
 
-from accounts.addresses import AddressField, read_address
+from accounts.email_addresses import EmailAddressField, read_email_address
 from accounts.mails import send_due_mails
 from accounts.models import AccountMail, User
 from accounts.services import make_sign_up_token
@@ -90,7 +90,7 @@ def _quick_passwords(settings: LazySettings) -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
-Door = Callable[[str], str | None]  # takes what is typed, and answers with what is stored; None: refused
+Entry = Callable[[str], str | None]  # takes what is typed, and answers with what is stored; None: refused
 
 
 def check_out(address: str) -> str | None:
@@ -153,37 +153,37 @@ def read_only_user() -> str | None:
     return user.email if user else None
 
 
-doors = pytest.mark.parametrize(
-    "door",
+entries = pytest.mark.parametrize(
+    "entry",
     [check_out, call_api, sign_up, add_as_staff, change_as_staff, create_superuser],
-    ids=lambda door: door.__name__,
+    ids=lambda entry: entry.__name__,
 )
 
 
 @accepted
 def test_an_address_has_one_form(address: str, one_form: str) -> None:
-    assert read_address(address) == AddressField().clean(address) == one_form
-    assert read_address(one_form) == one_form
+    assert read_email_address(address) == EmailAddressField().clean(address) == one_form
+    assert read_email_address(one_form) == one_form
     assert one_form.encode("ascii").decode("idna").encode("idna")  # Django's mail sends it as it is
 
 
 @refused
 def test_an_address_that_has_no_form_that_can_be_mailed_to_is_refused(address: str) -> None:
     with pytest.raises(ValidationError, match="Enter a valid email address"):
-        read_address(address)
+        read_email_address(address)
 
 
-@doors
+@entries
 @accepted
 @pytest.mark.django_db
-def test_every_door_stores_the_same_form(door: Door, address: str, one_form: str) -> None:
-    assert door(address) == one_form
+def test_every_entry_stores_the_same_form(entry: Entry, address: str, one_form: str) -> None:
+    assert entry(address) == one_form
 
 
-@doors
+@entries
 @pytest.mark.django_db
-def test_every_door_refuses_the_same(door: Door) -> None:
-    assert {name: taken for name, address in NO_FORM.items() if (taken := door(address))} == {}
+def test_every_entry_refuses_the_same(entry: Entry) -> None:
+    assert {name: taken for name, address in NO_FORM.items() if (taken := entry(address))} == {}
 
 
 @pytest.mark.django_db

@@ -1,0 +1,83 @@
+"""Answers in JSON: an order, or a refusal with its status and stable code."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+
+from django.db import Error
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
+
+from api.reading import BadRequest
+from database_errors import RETRY_AFTER, describe, is_passing
+from orders.models import Order
+from orders.pricing import CheckoutRefused
+
+logger = logging.getLogger(__name__)
+
+View = Callable[..., JsonResponse]
+STATUSES = {  # of the refusals; all others are a 409
+    "idempotency_key_reused": 422,
+    "total_too_large": 400,
+    "too_many_checkouts": 429,
+    "too_many_declines": 429,
+    "too_many_lines": 400,
+    "unknown_product": 400,
+}
+
+
+def api_view(method: str = "") -> Callable[[View], View]:
+    """Make a view of the API: it accepts one method, or any, and each refusal is answered in JSON."""
+
+    def decorate(view: View) -> View:
+        @csrf_exempt  # the API reads no cookie
+        @wraps(view)
+        def answer(request: HttpRequest, **kwargs: str) -> JsonResponse:
+            try:
+                if method and request.method != method:
+                    raise BadRequest("method_not_allowed", f"Use {method}.", status=405, Allow=method)
+                return view(request, **kwargs)
+            except (BadRequest, CheckoutRefused) as refusal:
+                return _refuse(refusal)
+            except Error as error:
+                if not is_passing(error):
+                    raise
+                logger.warning("%s %s can't be answered now: %s", request.method, request.path, describe(error))
+                detail = "The shop is busy. Try again with the same Idempotency-Key."
+                return _make_refusal(503, "try_again", detail, headers={"Retry-After": str(RETRY_AFTER)})
+
+        return answer
+
+    return decorate
+
+
+def answer_order(order: Order, *, status: int = 200) -> JsonResponse:
+    """Answer with the order as it stands."""
+    body = {
+        "code": order.code,
+        "status": order.status,
+        "reason": order.cancel_reason,
+        "currency": order.currency,
+        "total": order.total,
+        "lines": list(order.lines.values("sku", "name", "quantity", "price", "total")),
+    }
+    return JsonResponse(body, status=status)
+
+
+def _refuse(refusal: BadRequest | CheckoutRefused) -> JsonResponse:
+    if isinstance(refusal, BadRequest):
+        return _make_refusal(refusal.status, refusal.code, refusal.detail, headers=refusal.headers)
+    headers = {"Retry-After": str(refusal.retry_after)} if refusal.retry_after else {}
+    status = STATUSES.get(refusal.code, 409)
+    return _make_refusal(status, refusal.code, refusal.detail, refusal.lines, headers=headers)
+
+
+def _make_refusal(
+    status: int,
+    code: str,
+    detail: str,
+    lines: Sequence[Mapping[str, object]] = (),
+    *,
+    headers: Mapping[str, str] | None = None,
+) -> JsonResponse:
+    return JsonResponse({"error": code, "detail": detail, "lines": list(lines)}, status=status, headers=headers)

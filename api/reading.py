@@ -1,0 +1,122 @@
+"""Reads a request: its token, its key and its body. What it can't read is a BadRequest."""
+
+import json
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig, ValidationError
+from django.http import HttpRequest
+
+from accounts.email_addresses import read_email_address
+from accounts.tokens import shows_token
+from catalog.texts import MAX_SKU, read_sku
+from orders.pricing import CheckoutLine
+
+MAX_LINES = 5_000
+MAX_QUANTITY = 1_000_000
+FIELDS = {"email", "lines", "payment_method", "expected_total", "expected_currency"}
+
+
+class BadRequest(Exception):
+    """The request can't be understood. `code` is stable, so that programs can rely on it."""
+
+    def __init__(self, code: str, detail: str, *, status: int = 400, **headers: str) -> None:
+        super().__init__(detail)
+        self.code, self.detail, self.status = code, detail, status
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+
+
+def is_trusted(request: HttpRequest) -> bool:
+    """Whether the client sends one of API_TOKENS. Without a token it is a visitor; a wrong one raises BadRequest."""
+    if "Authorization" not in request.headers:
+        return False
+    if not shows_token(request, settings.API_TOKENS):
+        raise BadRequest(
+            "bad_token", "Authorization: not one of this shop's API tokens.", status=401, WWW_Authenticate="Bearer"
+        )
+    return True
+
+
+def read_key(request: HttpRequest) -> str:
+    """Read the checkout key from the Idempotency-Key header. Raises BadRequest."""
+    key = request.headers.get("Idempotency-Key", "")
+    if not (0 < len(key) <= 255 and key.isascii() and key.isprintable()):
+        raise BadRequest(
+            "bad_idempotency_key", "Send an Idempotency-Key header of 1 to 255 printable ASCII characters."
+        )
+    return key
+
+
+def read_body(request: HttpRequest) -> dict[str, Any]:
+    """Read the fields of a Checkout. Raises BadRequest, which names the field that is wrong."""
+    body = _read_json(request)
+    return {
+        "email": _read_email(body.get("email")),
+        "lines": _read_lines(body.get("lines")),
+        "payment_method": _read_text(body.get("payment_method"), "payment_method", 64),
+        "expected_total": _read_expected_total(body.get("expected_total")),
+        "expected_currency": _read_expected_currency(body.get("expected_currency")),
+    }
+
+
+def _read_json(request: HttpRequest) -> dict[str, object]:
+    if request.content_type != "application/json":
+        raise BadRequest("unsupported_media_type", "Send application/json.", status=415)
+    try:
+        body = json.loads(request.body)
+    except RequestDataTooBig as error:
+        raise BadRequest("body_too_large", "The body is too large.", status=413) from error
+    except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, or nested too deep
+        raise BadRequest("malformed_json", "The body is not JSON.") from error
+    if not isinstance(body, dict) or not body.keys() <= FIELDS:
+        raise BadRequest("bad_field", f"Send an object of {', '.join(sorted(FIELDS))}.")
+    return body
+
+
+def _read_email(value: object) -> str:
+    try:
+        return read_email_address(value if isinstance(value, str) else "")
+    except ValidationError as error:
+        raise BadRequest("bad_field", "email: not an email address that a mail can be sent to.") from error
+
+
+def _read_lines(value: object) -> list[CheckoutLine]:
+    if not isinstance(value, list) or not 0 < len(value) <= MAX_LINES:
+        raise BadRequest("bad_field", f"lines: send 1 to {MAX_LINES}.")
+    return [_read_line(line, f"lines[{number}]") for number, line in enumerate(value)]
+
+
+def _read_line(value: object, where: str) -> CheckoutLine:
+    if not isinstance(value, dict) or value.keys() != {"sku", "quantity"}:
+        raise BadRequest("bad_field", f"{where}: send sku and quantity.")
+    return CheckoutLine(
+        sku=_read_sku(value["sku"], f"{where}.sku"),
+        quantity=_read_int(value["quantity"], f"{where}.quantity", MAX_QUANTITY),
+    )
+
+
+def _read_sku(value: object, where: str) -> str:
+    try:
+        return read_sku(value if isinstance(value, str) else "")
+    except ValidationError as error:
+        raise BadRequest("bad_field", f"{where}: send 1 to {MAX_SKU} visible characters.") from error
+
+
+def _read_expected_total(value: object) -> int | None:
+    return None if value is None else _read_int(value, "expected_total", 2**53)
+
+
+def _read_expected_currency(value: object) -> str | None:
+    return None if value is None else _read_text(value, "expected_currency", 3)
+
+
+def _read_text(value: object, where: str, longest: int) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= longest or not value.isprintable():
+        raise BadRequest("bad_field", f"{where}: send 1 to {longest} printable characters.")
+    return value
+
+
+def _read_int(value: object, where: str, largest: int) -> int:
+    if type(value) is not int or not 0 < value <= largest:  # isinstance would let True and False through
+        raise BadRequest("bad_field", f"{where}: send a whole number from 1 to {largest}.")
+    return value

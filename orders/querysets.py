@@ -1,0 +1,48 @@
+"""The questions that more than one place asks of orders."""
+
+from typing import TYPE_CHECKING, Self
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from accounts.models import User
+from payments.models import Payment
+
+if TYPE_CHECKING:
+    from orders.models import Order  # noqa: F401 - which itself needs this module
+
+
+class OrderQuerySet(models.QuerySet["Order"]):
+    def pending(self) -> Self:
+        return self.filter(status=self.model.Status.PENDING)
+
+    def stuck(self) -> Self:
+        """Due for a sweep."""
+        return self.pending().filter(sweep_after__lte=Now())
+
+    def in_review(self) -> Self:
+        return self.pending().filter(needs_review=True)
+
+    def given_up(self) -> Self:
+        """Left to a person: the sweep takes them up no more."""
+        return self.pending().filter(sweep_after=None)
+
+    def unpaid(self) -> Self:
+        """Pending, and their money was not taken yet."""
+        return self.pending().exclude(payment__status=Payment.Status.SUCCEEDED)
+
+    def answered(self) -> Self:
+        """Pending, and the provider has said yes or no: only finalizing is left."""
+        return self.pending().exclude(payment__status__in=Payment.UNANSWERED)
+
+    def of_customer(self, user: User) -> Self:
+        """An account's own, and those that somebody placed as a guest with its email, if that is verified.
+
+        Anybody can sign up with another's email. A guest's order stays nobody's: the limits of an account don't count
+        what others order in its name.
+        """
+        theirs = Q(user=user)
+        if user.is_email_verified:
+            theirs |= Q(user=None, email=user.email)
+        return self.filter(theirs)
