@@ -21,8 +21,9 @@ EFFECTS = {
     Kind.RETURNED: (1, 0),
 }
 
+# The columns stand in the model's order: Model.from_db relies on it.
 FIND_PRODUCTS = """
-SELECT id, sku, name, price, currency, active, max_quantity, COALESCE(on_hand - reserved, 0)
+SELECT id, sku, name, price, currency, max_quantity, active, COALESCE(on_hand - reserved, 0)
 FROM catalog_product LEFT JOIN catalog_stock ON product_id = id
 WHERE sku = ANY(%(skus)s) ORDER BY id
 """
