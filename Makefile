@@ -25,7 +25,8 @@ rules: .venv/ready
 	$(PY) -m ruff check .
 	$(PY) -m lab.stack exec -- sh -ec ' \
 		$(PY) -m mypy .; \
-		ORDERLY_LOCAL=0 ALLOWED_HOSTS=shop.example.com $(PY) manage.py check --deploy --fail-level WARNING; \
+		ORDERLY_LOCAL=0 ALLOWED_HOSTS=shop.example.com EMAIL_URL=smtp+tls://mail.example.com STRIPE_API_BASE= \
+			$(PY) manage.py check --deploy --fail-level WARNING; \
 		$(PY) manage.py makemigrations --check --dry-run'
 	.venv/bin/lint-imports
 
@@ -33,10 +34,10 @@ fmt: .venv/ready
 	$(PY) -m ruff format .
 	$(PY) -m ruff check --fix .
 
-# Brings locale/ up to date with the texts of the code; then translate what is new there, and do it again. Needs gettext.
+# Brings each locale/ up to date with the texts of the code; then translate what is new there, and do it again. Needs gettext.
 messages: .venv/ready
 	$(PY) -m django makemessages -l ko --add-location file --no-wrap --no-obsolete -i .venv -i var -i 'tests/*'
-	sed -i '/^"POT-Creation-Date/d' locale/*/LC_MESSAGES/django.po
+	sed -i '/^"POT-Creation-Date/d' locale/*/LC_MESSAGES/django.po lab/sandbox/locale/*/LC_MESSAGES/django.po
 	$(PY) -m django compilemessages -l ko -i .venv
 
 .venv/ready: pyproject.toml uv.lock

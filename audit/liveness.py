@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from audit.models import Tick
 from audit.ticks import read_schedule
 from orders.models import Order
+from orders.tasks import send_due_mails
 from payments.models import Payment
 
 MISSED_TICKS = 3  # so many times may a scheduled task be missing in a row
@@ -60,8 +61,7 @@ def find_late_ticks(found: Liveness) -> list[str]:
 
 def read_patience(task: str) -> float:
     """The seconds within which a scheduled task has to end again. Mails to a slow server take longer than the rest."""
-    limits: dict[str, dict[str, float]] = settings.CELERY_TASK_ANNOTATIONS
-    its_time = limits.get(task, {}).get("time_limit", 0)
+    its_time = settings.MAILS_TIME_LIMIT if task == send_due_mails.name else 0
     return max(MISSED_TICKS * read_schedule()[task], settings.LIVENESS_PATIENCE, its_time)
 
 

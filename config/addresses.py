@@ -15,6 +15,15 @@ from config.environment import read_list, read_required, read_text
 DATABASE = "postgres://user:password@host:port/name"
 REDIS = "redis://:password@host:port/0"
 EMAIL = "smtp+tls://user:password@host:587, smtp+ssl://..., smtp://... or consolemail://"
+MAILER_OPTIONS = {  # of Django's backends, by what django-environ calls them
+    "host": "EMAIL_HOST",
+    "port": "EMAIL_PORT",
+    "username": "EMAIL_HOST_USER",
+    "password": "EMAIL_HOST_PASSWORD",
+    "use_tls": "EMAIL_USE_TLS",
+    "use_ssl": "EMAIL_USE_SSL",
+    "file_path": "EMAIL_FILE_PATH",
+}
 HOST = re.compile(r"\.?[a-z0-9-]+(\.[a-z0-9-]+)*\.?|\[[0-9a-f:.]+\]|\*", re.IGNORECASE)
 SITE = re.compile(r"([a-z0-9-]+(\.[a-z0-9-]+)*|\[[0-9a-f:.]+\])(:\d+)?", re.IGNORECASE)
 
@@ -75,16 +84,18 @@ def read_hosts(name: str, *, default: Sequence[str]) -> list[str]:
     return hosts
 
 
-def read_email_url(name: str, default: str) -> dict[str, Any]:
-    """Django's settings for the mail server that the URL names."""
-    url = read_text(name, default)
+def read_mailer(name: str, default: str, *, timeout: float) -> dict[str, Any]:
+    """The mail server that the URL names, as an entry of Django's MAILERS."""
     try:
-        settings: dict[str, Any] = Env.email_url_config(url)
+        given: dict[str, Any] = Env.email_url_config(read_text(name, default))
     except (ImproperlyConfigured, ValueError, TypeError):
-        settings = {}
-    if not settings or ("smtp" in settings["EMAIL_BACKEND"] and not settings["EMAIL_HOST"]):
+        given = {}
+    if not given or ("smtp" in given["EMAIL_BACKEND"] and not given["EMAIL_HOST"]):
         raise ImproperlyConfigured(f"{name} is like {EMAIL}.")
-    return settings
+    options = {option: given[key] for option, key in MAILER_OPTIONS.items() if given.get(key)}
+    if "smtp" in given["EMAIL_BACKEND"]:
+        options["timeout"] = timeout
+    return {"BACKEND": given["EMAIL_BACKEND"], "OPTIONS": options}
 
 
 def read_sender(name: str, default: str) -> tuple[str, str]:

@@ -34,13 +34,13 @@ class RepeatedTask(Task):  # type: ignore[type-arg]  # Celery's own is not gener
 
 
 app = Celery("orderly", task_cls=RepeatedTask)
-app.config_from_object("django.conf:settings", namespace="CELERY")
+app.config_from_object("config.celery_settings")
 app.autodiscover_tasks()
 worker_init.connect(start_watchdog)
 
 
-# CELERY_DB_REUSE_MAX stops Celery from reconnecting for every task. Django's own rule (CONN_MAX_AGE and a health check)
-# takes its place: without it a worker would keep a dead connection for ever after PostgreSQL restarts.
+# CELERY_DB_REUSE_MAX stops Celery from reconnecting for every task. Django's own rule takes its place (CONN_MAX_AGE and
+# a health check): without it a worker would keep a dead connection for ever after PostgreSQL restarts.
 @task_postrun.connect
 def drop_dead_connections(**_: Any) -> None:
     close_old_connections()

@@ -9,6 +9,8 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from babel.core import get_global
 from babel.numbers import get_territory_currencies
 from django.core.exceptions import ImproperlyConfigured
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy
 
 YES, NO = {"1", "true", "yes", "on"}, {"", "0", "false", "no", "off"}
 MOST = 1_000_000_000  # a number that PostgreSQL and timedelta can take, and longer than anybody waits
@@ -91,11 +93,15 @@ def read_seconds(name: str, default: float, *, most: float = MOST) -> float:
 
 
 def read_currency(name: str, default: str) -> str:
-    """A currency that is legal tender somewhere today, by the Unicode CLDR: ISO 4217 has codes for gold too."""
     value = read_text(name, default)
-    if not any(value in get_territory_currencies(territory) for territory in get_global("territory_currencies")):
+    if not is_currency(value):
         raise ImproperlyConfigured(f"{name} is the ISO 4217 code of a currency, such as GBP or KRW; not {value!r}.")
     return value
+
+
+def is_currency(code: str) -> bool:
+    """Whether it is legal tender somewhere today, by the Unicode CLDR: ISO 4217 has codes for gold too."""
+    return any(code in get_territory_currencies(territory) for territory in get_global("territory_currencies"))
 
 
 def read_class(name: str, default: str) -> str:
@@ -120,6 +126,15 @@ def read_networks(name: str) -> list[IPv4Network | IPv6Network]:
         return [ip_network(network) for network in read_list(name)]
     except ValueError as error:
         raise ImproperlyConfigured(f"{name} has networks such as 10.0.0.0/8: {error}.") from None
+
+
+def read_titles(name: str) -> list[tuple[str, Promise]]:
+    """Words and their titles, such as card=By card; transfer=By bank transfer. Titles are translated where shown."""
+    pairs = [pair.partition("=") for pair in read_text(name).split(";") if pair.strip()]
+    titles = [(word.strip(), title.strip()) for word, _, title in pairs]
+    if not all(word and is_word(word) and title for word, title in titles):
+        raise ImproperlyConfigured(f"{name} is like card=By card; transfer=By bank transfer; not {read_text(name)!r}.")
+    return [(word, gettext_lazy(title)) for word, title in titles]
 
 
 def read_limits(name: str, **defaults: int) -> dict[str, int]:

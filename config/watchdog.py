@@ -61,7 +61,7 @@ pulse = Pulse()
 
 @task_prerun.connect
 def note_start(task_id: str, task: "Task[..., Any]", **_: Any) -> None:
-    pulse.start_task(task_id, task.name, task.time_limit or settings.CELERY_TASK_TIME_LIMIT)
+    pulse.start_task(task_id, task.name, task.time_limit or settings.TASK_TIME_LIMIT)
 
 
 @task_postrun.connect
