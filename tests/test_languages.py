@@ -84,7 +84,7 @@ def test_the_catalogue_has_the_texts_of_the_code_and_no_others(tmp_path: Path) -
         (pytest.fail if os.environ.get("CI") else pytest.skip)("no gettext here: apt-get install gettext")
     copy = Path(shutil.copytree(BASE_DIR, tmp_path / "copy", ignore=NOT_SOURCE))
 
-    command = ["make", "messages", "--assume-old=.venv/ready", f"PY={shlex.quote(sys.executable)}"]
+    command = ["make", "messages", "VENV=.venv", "--assume-old=.venv/ready", f"PY={shlex.quote(sys.executable)}"]
     subprocess.run(command, cwd=copy, check=True, capture_output=True)
 
     for path in CATALOGS:
