@@ -1,4 +1,4 @@
-"""Reads the settings that are addresses. Some have passwords in them, so an error says what is allowed, not what is."""
+"""Reads the settings that are addresses. Some have passwords in them, so most errors do not repeat the value."""
 
 import re
 from collections.abc import Sequence
@@ -57,7 +57,7 @@ def check_redis_url(name: str, url: str) -> str:
 
 
 def read_site_url(name: str) -> str:
-    """Where a site is, without a slash at the end; empty where it is not set."""
+    """The URL of a site, without a slash at its end. It is empty if it is not set."""
     url = read_text(name).rstrip("/")
     parts = _split(url)
     if url and not (parts and _is_site(parts)):
@@ -99,7 +99,7 @@ def read_mailer(name: str, default: str, *, timeout: float) -> dict[str, Any]:
 
 
 def read_sender(name: str, default: str) -> tuple[str, str]:
-    """Whom mails are from, with or without a name, and the domain of the address."""
+    """The sender of mails, with or without a name, and the domain of its address."""
     value = read_text(name, default)
     addresses = [address for _, address in getaddresses([value])]
     try:
@@ -114,7 +114,7 @@ def read_sender(name: str, default: str) -> tuple[str, str]:
 
 
 def _split(url: str) -> SplitResult | None:
-    """None where it names no host, or is no URL."""
+    """The parts of the URL; None if it names no host, or is no URL."""
     try:
         parts = urlsplit(url)
         port = parts.port  # raises ValueError where it is no number

@@ -26,7 +26,7 @@ class Pulse:
         self._running: dict[str, tuple[str, float]] = {}  # by id: the task's name, and the seconds it has left
 
     def beat(self) -> None:
-        """A queue was read, were it empty."""
+        """Note that a queue was read, even if it was empty."""
         self._silence = 0.0
 
     def start_task(self, task_id: str, name: str, time_limit: float) -> None:

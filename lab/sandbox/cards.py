@@ -1,4 +1,4 @@
-"""What a checkout offers that takes its money from the sandbox: test cards, each by what it does."""
+"""The test cards that a checkout offers while the sandbox takes the money. A title says what its card does."""
 
 
 def gettext_noop(title: str) -> str:

@@ -1,6 +1,6 @@
 """Where in an order's life a process can be killed, what it leaves behind, and who repairs it: points.csv.
 
-The order of the rows is that of an order's life. `after` names the point that has to kill first, to get there.
+The rows follow an order's life. `after` names a point that has to kill first, or the order would not get there.
 """
 
 import csv
@@ -22,7 +22,7 @@ PLACES = {
 
 
 class Left(NamedTuple):
-    """What everybody else sees at that moment: committed rows, and the provider's ledger."""
+    """What is left for everybody else to see when a process dies: committed rows, and the provider's ledger."""
 
     order: str | None
     payment: str | None = None
@@ -51,7 +51,7 @@ STATES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """A moment before or after a function of the product, in the process that runs it there."""
+    """The moment before or after a function of the shop, in a process that runs it."""
 
     name: str
     place: int | None  # one of PLACES
