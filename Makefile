@@ -1,49 +1,55 @@
-# Every target sets up .venv by itself from a bare python3.
+# Every target sets up .venv by itself from a bare python3. For another Python: make unit PYTHON=python3.13 VENV=.venv-3.13
 PYTHON ?= python3
-PY := .venv/bin/python
+VENV ?= .venv
+PY := $(VENV)/bin/python
 
-.PHONY: demo chaos run test check rules fmt messages clean
+.PHONY: demo chaos run test unit check rules fmt messages clean
 
-demo: .venv/ready
+demo: $(VENV)/ready
 	$(PY) -m lab.stack demo
 
 # make chaos CHAOS="--orders 2000 --seconds 220 --seed 7 --without locked-row"; CHAOS=--help lists all there is
-chaos: .venv/ready
+chaos: $(VENV)/ready
 	$(PY) -m lab.stack chaos $(CHAOS)
 
-run: .venv/ready
+run: $(VENV)/ready
 	$(PY) -m lab.stack run
 
 # Two processes, each with servers of its own: most tests wait for something.
-test: .venv/ready
+test: $(VENV)/ready
 	$(PY) -m pytest --numprocesses 2 --dist loadfile
+
+# The fast half: every test that needs no browser and starts no whole shop of its own.
+unit: $(VENV)/ready
+	$(PY) -m pytest --numprocesses 2 --dist loadfile --ignore tests/browser --ignore tests/crash --ignore tests/lab
 
 check: rules test
 
-rules: .venv/ready
+rules: $(VENV)/ready
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
 	$(PY) -m lab.stack exec -- sh -ec ' \
 		$(PY) -m mypy .; \
-		ORDERLY_LOCAL=0 ALLOWED_HOSTS=shop.example.com $(PY) manage.py check --deploy --fail-level WARNING; \
+		ORDERLY_LOCAL=0 ALLOWED_HOSTS=shop.example.com EMAIL_URL=smtp+tls://mail.example.com STRIPE_API_BASE= \
+			$(PY) manage.py check --deploy --fail-level WARNING; \
 		$(PY) manage.py makemigrations --check --dry-run'
-	.venv/bin/lint-imports
+	$(VENV)/bin/lint-imports
 
-fmt: .venv/ready
+fmt: $(VENV)/ready
 	$(PY) -m ruff format .
 	$(PY) -m ruff check --fix .
 
-# Brings locale/ up to date with the texts of the code; then translate what is new there, and do it again. Needs gettext.
-messages: .venv/ready
-	$(PY) -m django makemessages -l ko --add-location file --no-wrap --no-obsolete -i .venv -i var -i 'tests/*'
-	sed -i '/^"POT-Creation-Date/d' locale/*/LC_MESSAGES/django.po
-	$(PY) -m django compilemessages -l ko -i .venv
+# Brings each locale/ up to date with the texts of the code; then translate what is new there, and do it again. Needs gettext.
+messages: $(VENV)/ready
+	$(PY) -m django makemessages -l ko --add-location file --no-wrap --no-obsolete -i '.venv*' -i var -i 'tests/*'
+	sed -i '/^"POT-Creation-Date/d' locale/*/LC_MESSAGES/django.po lab/sandbox/locale/*/LC_MESSAGES/django.po
+	$(PY) -m django compilemessages -l ko -i '.venv*'
 
-.venv/ready: pyproject.toml uv.lock
-	test -x $(PY) || $(PYTHON) -m venv .venv
+$(VENV)/ready: pyproject.toml uv.lock
+	test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --upgrade "uv>=0.8"
-	$(PY) -m uv sync --frozen --inexact --compile-bytecode --quiet
+	UV_PROJECT_ENVIRONMENT=$(VENV) $(PY) -m uv sync --frozen --inexact --compile-bytecode --quiet
 	touch $@
 
 clean:
-	rm -rf .venv var
+	rm -rf .venv .venv-* var

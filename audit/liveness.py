@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from audit.models import Tick
 from audit.ticks import read_schedule
 from orders.models import Order
+from orders.tasks import send_due_mails
 from payments.models import Payment
 
 MISSED_TICKS = 3  # a scheduled task may miss this many of its times in a row
@@ -74,8 +75,7 @@ def find_skews(liveness: Liveness) -> list[str]:
 
 def read_patience(task: str) -> float:
     """The seconds within which a scheduled task has to end again, at least as long as one run of it may take."""
-    limits: dict[str, dict[str, float]] = settings.CELERY_TASK_ANNOTATIONS
-    time_limit = limits.get(task, {}).get("time_limit", 0)
+    time_limit = settings.MAILS_TIME_LIMIT if task == send_due_mails.name else 0
     return max(MISSED_TICKS * read_schedule()[task], settings.LIVENESS_PATIENCE, time_limit)
 
 

@@ -4,10 +4,9 @@ import logging
 import time
 from typing import Any
 
-from celery import Task
+from celery import Task, current_app
 from celery.signals import task_success
 from django.apps import AppConfig
-from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, Error, connection, connections
 from django.db.models.functions import Now
 from django.db.models.signals import post_migrate
@@ -20,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 def read_schedule() -> dict[str, float]:
     """The scheduled tasks, each with the seconds from one run to the next."""
-    schedule: dict[str, dict[str, Any]] = settings.CELERY_BEAT_SCHEDULE
+    schedule: dict[str, dict[str, Any]] = current_app.conf.beat_schedule
     return {entry["task"]: entry["schedule"] for entry in schedule.values()}
 
 

@@ -1,4 +1,4 @@
-"""Reads the settings that are addresses. Some have passwords in them, so an error says what is allowed, not what is."""
+"""Reads the settings that are addresses. Some have passwords in them, so most errors do not repeat the value."""
 
 import re
 from collections.abc import Sequence
@@ -15,6 +15,15 @@ from config.environment import read_list, read_required, read_text
 DATABASE = "postgres://user:password@host:port/name"
 REDIS = "redis://:password@host:port/0"
 EMAIL = "smtp+tls://user:password@host:587, smtp+ssl://..., smtp://... or consolemail://"
+MAILER_OPTIONS = {  # of Django's backends, by what django-environ calls them
+    "host": "EMAIL_HOST",
+    "port": "EMAIL_PORT",
+    "username": "EMAIL_HOST_USER",
+    "password": "EMAIL_HOST_PASSWORD",
+    "use_tls": "EMAIL_USE_TLS",
+    "use_ssl": "EMAIL_USE_SSL",
+    "file_path": "EMAIL_FILE_PATH",
+}
 HOST = re.compile(r"\.?[a-z0-9-]+(\.[a-z0-9-]+)*\.?|\[[0-9a-f:.]+\]|\*", re.IGNORECASE)
 SITE = re.compile(r"([a-z0-9-]+(\.[a-z0-9-]+)*|\[[0-9a-f:.]+\])(:\d+)?", re.IGNORECASE)
 
@@ -48,7 +57,7 @@ def check_redis_url(name: str, url: str) -> str:
 
 
 def read_site_url(name: str) -> str:
-    """Where a site is, without a slash at the end; empty where it is not set."""
+    """The URL of a site, without a slash at its end. It is empty if it is not set."""
     url = read_text(name).rstrip("/")
     parts = _split(url)
     if url and not (parts and _is_site(parts)):
@@ -75,20 +84,22 @@ def read_hosts(name: str, *, default: Sequence[str]) -> list[str]:
     return hosts
 
 
-def read_email_url(name: str, default: str) -> dict[str, Any]:
-    """Django's settings for the mail server that the URL names."""
-    url = read_text(name, default)
+def read_mailer(name: str, default: str, *, timeout: float) -> dict[str, Any]:
+    """The mail server that the URL names, as an entry of Django's MAILERS."""
     try:
-        settings: dict[str, Any] = Env.email_url_config(url)
+        given: dict[str, Any] = Env.email_url_config(read_text(name, default))
     except (ImproperlyConfigured, ValueError, TypeError):
-        settings = {}
-    if not settings or ("smtp" in settings["EMAIL_BACKEND"] and not settings["EMAIL_HOST"]):
+        given = {}
+    if not given or ("smtp" in given["EMAIL_BACKEND"] and not given["EMAIL_HOST"]):
         raise ImproperlyConfigured(f"{name} is like {EMAIL}.")
-    return settings
+    options = {option: given[key] for option, key in MAILER_OPTIONS.items() if given.get(key)}
+    if "smtp" in given["EMAIL_BACKEND"]:
+        options["timeout"] = timeout
+    return {"BACKEND": given["EMAIL_BACKEND"], "OPTIONS": options}
 
 
 def read_sender(name: str, default: str) -> tuple[str, str]:
-    """Whom mails are from, with or without a name, and the domain of the address."""
+    """The sender of mails, with or without a name, and the domain of its address."""
     value = read_text(name, default)
     addresses = [address for _, address in getaddresses([value])]
     try:
@@ -103,7 +114,7 @@ def read_sender(name: str, default: str) -> tuple[str, str]:
 
 
 def _split(url: str) -> SplitResult | None:
-    """None where it names no host, or is no URL."""
+    """The parts of the URL; None if it names no host, or is no URL."""
     try:
         parts = urlsplit(url)
         port = parts.port  # raises ValueError where it is no number

@@ -28,13 +28,13 @@ class Scheduler(PersistentScheduler):
             super().setup_schedule()
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
-        """Send what is due. Where the clock was ahead and was set right, Celery would wait until it is there again."""
+        """Send what is due. After a clock that was ahead is set right, Celery would wait for that time."""
         ahead = [entry for entry in self.schedule.values() if is_ahead(entry)]
         if ahead:
             logger.warning("the clock went back: its schedule begins anew")
             for entry in ahead:
                 entry.last_run_at = entry.default_now()
-            self._heap = None  # its times are those of before
+            self._heap = None  # it holds the times of before
         delay: float = super().tick(*args, **kwargs)
         return delay
 

@@ -1,4 +1,4 @@
-"""gunicorn's processes with waitress in each: a request takes a thread once it is whole, an answer keeps none."""
+"""gunicorn's processes, with waitress in each. A request takes a thread once it is whole; an answer keeps none."""
 
 import os
 import resource
@@ -28,7 +28,7 @@ LONGEST_CHUNK_LINE = 16 * 2**10  # bytes: a chunk's size with its extensions, or
 
 
 class RequestParser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
-    """waitress's own, which lets the line of a chunk grow to the size of a body and reads all of it at each packet."""
+    """waitress's parser with a limit for the line of a chunk, which waitress reads anew at each packet."""
 
     def received(self, data: bytes) -> int:
         consumed: int = super().received(data)
@@ -39,7 +39,7 @@ class RequestParser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no
         return consumed
 
     def parse_header(self, header_plus: bytes) -> None:
-        """Raises ParsingError, also where two lengths are said: a proxy may have read the other one.
+        """Raises ParsingError, also if the header states two lengths: a proxy may have read the other one.
 
         https://www.rfc-editor.org/rfc/rfc9112.html#section-6.3-2.3
         """

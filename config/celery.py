@@ -21,7 +21,7 @@ DATABASE_PATIENCE = 30.0  # seconds
 
 
 class RepeatedTask(Task):  # type: ignore[type-arg]  # Celery's own is not generic
-    """A task whose work a later tick takes up: a database that is away, read-only or locked is one line in the log."""
+    """A task that a later tick repeats. A database that is away, read-only or locked is one line in the log."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
@@ -34,13 +34,13 @@ class RepeatedTask(Task):  # type: ignore[type-arg]  # Celery's own is not gener
 
 
 app = Celery("orderly", task_cls=RepeatedTask)
-app.config_from_object("django.conf:settings", namespace="CELERY")
+app.config_from_object("config.celery_settings")
 app.autodiscover_tasks()
 worker_init.connect(start_watchdog)
 
 
-# CELERY_DB_REUSE_MAX stops Celery from reconnecting for every task. Django's own rule (CONN_MAX_AGE and a health check)
-# takes its place: without it a worker would keep a dead connection for ever after PostgreSQL restarts.
+# CELERY_DB_REUSE_MAX stops Celery from reconnecting for every task. Django's own rule takes its place (CONN_MAX_AGE and
+# a health check): without it a worker would keep a dead connection for ever after PostgreSQL restarts.
 @task_postrun.connect
 def drop_dead_connections(**_: Any) -> None:
     close_old_connections()
@@ -48,7 +48,7 @@ def drop_dead_connections(**_: Any) -> None:
 
 @task_prerun.connect
 def wait_for_database(**_: Any) -> None:
-    """Hold a worker while the database is away or read-only: failing at once, it would throw away a whole queue."""
+    """Hold a worker while the database is away or read-only. If tasks failed at once, a whole queue would be lost."""
     close_old_connections()
     deadline = time.monotonic() + DATABASE_PATIENCE
     while time.monotonic() < deadline:

@@ -11,7 +11,7 @@ from config.watchdog import pulse
 
 
 class Consumer(celery.worker.consumer.Consumer):
-    """Celery's own, with a connection that can't leak and can't stay silent unseen."""
+    """Celery's consumer, whose connection can't leak, and can't fall silent without being noticed."""
 
     opened: Any = None
 
@@ -29,13 +29,13 @@ class Consumer(celery.worker.consumer.Consumer):
         try:
             return super().connect()
         except Exception:
-            if self.opened:  # else it is the first, and could not be opened
+            if self.opened:  # if not, the first connection could not even be opened
                 self.opened.release()
             raise
 
 
 def watch_reads(transport: Any) -> None:
-    """Let each answer of a queue count as a sign of life, also that it is empty. An error is none."""
+    """Count each answer of a queue as a sign of life, even that the queue is empty. An error is no sign of life."""
     read: Callable[..., object] = transport.on_readable
 
     def read_and_beat(*arguments: Any) -> None:

@@ -1,4 +1,4 @@
-"""Reads the settings from the environment; one that is missing or wrong is an error at start that names it."""
+"""Reads settings from the environment. A value that is missing or wrong is an error at start that names the setting."""
 
 import math
 import os
@@ -9,9 +9,11 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from babel.core import get_global
 from babel.numbers import get_territory_currencies
 from django.core.exceptions import ImproperlyConfigured
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy
 
 YES, NO = {"1", "true", "yes", "on"}, {"", "0", "false", "no", "off"}
-MOST = 1_000_000_000  # a number that PostgreSQL and timedelta can take, and longer than anybody waits
+MOST = 1_000_000_000  # PostgreSQL and timedelta can take it, and nobody waits that long
 
 
 def read_text(name: str, default: str = "") -> str:
@@ -26,7 +28,7 @@ def read_required(name: str, hint: str) -> str:
 
 
 def read_secret_key(name: str, *, local: bool) -> str:
-    """What signs sessions and links; outside a LOCAL shop as long as `check --deploy` asks for (security.W009)."""
+    """The key that signs sessions and links. Only a LOCAL shop may have a weaker one than security.W009 asks for."""
     value = read_required(name, "a long random string, the same for every process")
     if not local and (len(value) < 50 or len(set(value)) < 5 or value.startswith("django-insecure-")):
         raise ImproperlyConfigured(f"{name} is a random string of 50 characters or more.")
@@ -34,7 +36,7 @@ def read_secret_key(name: str, *, local: bool) -> str:
 
 
 def read_word(name: str) -> str:
-    """A token, a key or a prefix; it may be secret, so an error does not repeat it."""
+    """A token, a key or a prefix. It may be secret, so an error does not repeat it."""
     value = read_text(name)
     if not is_word(value):
         raise ImproperlyConfigured(f"{name} is of printable ASCII characters, without spaces.")
@@ -91,11 +93,15 @@ def read_seconds(name: str, default: float, *, most: float = MOST) -> float:
 
 
 def read_currency(name: str, default: str) -> str:
-    """A currency that is legal tender somewhere today, by the Unicode CLDR: ISO 4217 has codes for gold too."""
     value = read_text(name, default)
-    if not any(value in get_territory_currencies(territory) for territory in get_global("territory_currencies")):
+    if not is_currency(value):
         raise ImproperlyConfigured(f"{name} is the ISO 4217 code of a currency, such as GBP or KRW; not {value!r}.")
     return value
+
+
+def is_currency(code: str) -> bool:
+    """Whether it is legal tender somewhere today, by the Unicode CLDR: ISO 4217 has codes for gold too."""
+    return any(code in get_territory_currencies(territory) for territory in get_global("territory_currencies"))
 
 
 def read_class(name: str, default: str) -> str:
@@ -122,8 +128,17 @@ def read_networks(name: str) -> list[IPv4Network | IPv6Network]:
         raise ImproperlyConfigured(f"{name} has networks such as 10.0.0.0/8: {error}.") from None
 
 
+def read_titles(name: str) -> list[tuple[str, Promise]]:
+    """Words and their titles, such as card=By card; transfer=By bank transfer. Titles are translated where shown."""
+    pairs = [pair.partition("=") for pair in read_text(name).split(";") if pair.strip()]
+    titles = [(word.strip(), title.strip()) for word, _, title in pairs]
+    if not all(word and is_word(word) and title for word, title in titles):
+        raise ImproperlyConfigured(f"{name} is like card=By card; transfer=By bank transfer; not {read_text(name)!r}.")
+    return [(word, gettext_lazy(title)) for word, title in titles]
+
+
 def read_limits(name: str, **defaults: int) -> dict[str, int]:
-    """How many by which kind, such as session=10,ip=60; what is left out has its default."""
+    """A number for each kind, such as session=10,ip=60. A kind that is left out keeps its default."""
     example = ",".join(f"{kind}={most}" for kind, most in defaults.items())
     try:
         pairs = [pair.split("=") for pair in read_list(name)]

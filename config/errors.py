@@ -1,4 +1,4 @@
-"""The page for an error that no view has answered: "try again" where that helps, otherwise Django's own."""
+"""The page for an error that no view has answered. It says "try again" if that helps; otherwise it is Django's own."""
 
 import logging
 import sys
@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 
 def answer_error(request: HttpRequest) -> HttpResponseBase:
-    """The handler of whatever is raised: in a view, a middleware, or while another error's page is written."""
+    """Answer an error of a view, of a middleware, or of the page of another error."""
     error = sys.exception()
     if error and is_passing(error):
         return answer_try_again(request, error)
@@ -21,14 +21,14 @@ def answer_error(request: HttpRequest) -> HttpResponseBase:
 
 
 def answer_bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:
-    """Django's page, or "try again" where the session could not be saved, which Django takes for the client's error."""
+    """Django's page, or "try again" if the session could not be saved, which Django takes for the client's error."""
     if is_passing(exception):
         return answer_try_again(request, exception)
     return defaults.bad_request(request, exception)
 
 
 def answer_try_again(request: HttpRequest, error: BaseException) -> HttpResponse:
-    """503 with words. It reads nothing from the database: neither who asks, nor the cart."""
+    """Status 503, with words for people. The page reads nothing from the database, not even the user or the cart."""
     logger.warning("%s %s can't be answered now: %s", request.method, request.path, describe(error))
     page = render_to_string("503.html", {"again": request.get_full_path() if request.method == "GET" else ""})
     response = HttpResponse(page, status=503, headers={"Retry-After": str(RETRY_AFTER), "Cache-Control": "no-store"})

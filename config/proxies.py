@@ -1,4 +1,4 @@
-"""Whom a request comes from, where proxies pass it on."""
+"""Finds out who sent a request that proxies passed on."""
 
 import re
 from collections.abc import Callable
@@ -12,9 +12,9 @@ WITH_PORT = re.compile(r"\[(?P<v6>.+)\](?::\d+)?|(?P<v4>[\d.]+):\d+")
 
 
 def find_client(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
-    """Middleware: REMOTE_ADDR is the client's, and X-Forwarded-Proto is there only if a trusted proxy set it.
+    """Put the client's address into REMOTE_ADDR, and drop X-Forwarded-Proto unless a trusted proxy set it.
 
-    It is empty where it is not known, for no proxy says whose the request is.
+    REMOTE_ADDR is empty if no proxy says whose the request is. This is a middleware.
     """
 
     def middleware(request: HttpRequest) -> HttpResponse:
@@ -30,7 +30,7 @@ def find_client(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable
 
 
 def read_client(forwarded: str) -> IPv4Address | IPv6Address | None:
-    """The nearest IP address that is no proxy of ours: what stands before it, anybody can have written there.
+    """The nearest IP address that is no proxy of ours. Anybody can have written what stands before it.
 
     https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/X-Forwarded-For#selecting_an_ip_address
     """

@@ -26,7 +26,7 @@ class Pulse:
         self._running: dict[str, tuple[str, float]] = {}  # by id: the task's name, and the seconds it has left
 
     def beat(self) -> None:
-        """A queue was read, were it empty."""
+        """Note that a queue was read, even if it was empty."""
         self._silence = 0.0
 
     def start_task(self, task_id: str, name: str, time_limit: float) -> None:
@@ -61,7 +61,7 @@ pulse = Pulse()
 
 @task_prerun.connect
 def note_start(task_id: str, task: "Task[..., Any]", **_: Any) -> None:
-    pulse.start_task(task_id, task.name, task.time_limit or settings.CELERY_TASK_TIME_LIMIT)
+    pulse.start_task(task_id, task.name, task.time_limit or settings.TASK_TIME_LIMIT)
 
 
 @task_postrun.connect

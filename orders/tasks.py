@@ -32,7 +32,7 @@ def sweep_stuck_orders() -> None:
         process_order(claim.code, expired=claim.expired, pause=claim.pause)
 
 
-@shared_task
+@shared_task(time_limit=settings.MAILS_TIME_LIMIT)
 def send_due_mails() -> None:
     # In one task, each for its time: of two tasks that wait behind a slow mail server one might never have its turn.
     account_mails.send_due_mails()

@@ -16,8 +16,10 @@ def check_gateway(**_: Any) -> list[CheckMessage]:
     try:
         gateway = import_string(settings.PAYMENT_GATEWAY)
     except ImportError as error:
-        return [Error(f"PAYMENT_GATEWAY can't be imported: {error}", id="payments.E001")]
+        hint = "Name a class by its dotted path, such as payments.stripe.StripeGateway."
+        return [Error(f"PAYMENT_GATEWAY can't be imported: {error}", hint=hint, id="orderly.E001")]
     missing = [name for name in METHODS if not callable(getattr(gateway, name, None))]
     if missing:
-        return [Error(f"PAYMENT_GATEWAY lacks {', '.join(missing)} of payments.gateway.Gateway.", id="payments.E002")]
+        hint = "A gateway has every method of payments.gateway.Gateway."
+        return [Error(f"PAYMENT_GATEWAY lacks {', '.join(missing)}.", hint=hint, id="orderly.E002")]
     return []

@@ -9,7 +9,7 @@ from email.message import EmailMessage
 from threading import Event, Lock, Thread
 from typing import Any
 
-from lab.simulation import mail_server
+from lab.simulation.strikes import mail_server
 
 
 class MailServer(mail_server.MailServer):

@@ -34,6 +34,7 @@ from tests.builders import answer_payment, make_order, make_product, tamper
 
 KOREAN = {"Accept-Language": "ko-KR,ko;q=0.9,en;q=0.5"}
 CATALOG = Path("locale/ko/LC_MESSAGES/django.po")
+CATALOGS = [CATALOG, Path("lab/sandbox") / CATALOG]
 PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|{\w*}|%[sd]")
 NOT_SOURCE = shutil.ignore_patterns(".*", "var", "data", "docs", "tests", "__pycache__", "*.mo")
 PASSWORD = "correct horse battery"
@@ -46,8 +47,8 @@ def _own_language() -> Iterator[None]:
         yield
 
 
-def read_catalog(root: Path = BASE_DIR) -> Catalog:
-    with (root / CATALOG).open("rb") as file:
+def read_catalog(path: Path, root: Path = BASE_DIR) -> Catalog:
+    with (root / path).open("rb") as file:
         return read_po(file, locale="ko")
 
 
@@ -69,8 +70,9 @@ def forms(text: str | Iterable[str] | None) -> list[str]:
 # --- the catalogue
 
 
-def test_every_text_is_translated() -> None:
-    catalog = read_catalog()
+@pytest.mark.parametrize("path", CATALOGS, ids=str)
+def test_every_text_is_translated(path: Path) -> None:
+    catalog = read_catalog(path)
 
     assert [meant for meant, said in texts(catalog).items() if not all(said)] == []
     assert [message.id for message in catalog if message.fuzzy] == []
@@ -82,21 +84,24 @@ def test_the_catalogue_has_the_texts_of_the_code_and_no_others(tmp_path: Path) -
         (pytest.fail if os.environ.get("CI") else pytest.skip)("no gettext here: apt-get install gettext")
     copy = Path(shutil.copytree(BASE_DIR, tmp_path / "copy", ignore=NOT_SOURCE))
 
-    command = ["make", "messages", "--assume-old=.venv/ready", f"PY={shlex.quote(sys.executable)}"]
+    command = ["make", "messages", "VENV=.venv", "--assume-old=.venv/ready", f"PY={shlex.quote(sys.executable)}"]
     subprocess.run(command, cwd=copy, check=True, capture_output=True)
 
-    assert texts(read_catalog(copy)).keys() == texts(read_catalog()).keys()
+    for path in CATALOGS:
+        assert texts(read_catalog(path, copy)).keys() == texts(read_catalog(path)).keys()
 
 
-def test_what_is_compiled_is_what_is_written() -> None:
-    with (BASE_DIR / CATALOG).with_suffix(".mo").open("rb") as file:
+@pytest.mark.parametrize("path", CATALOGS, ids=str)
+def test_what_is_compiled_is_what_is_written(path: Path) -> None:
+    with (BASE_DIR / path).with_suffix(".mo").open("rb") as file:
         compiled = read_mo(file)
 
-    assert texts(compiled) == texts(read_catalog())
+    assert texts(compiled) == texts(read_catalog(path))
 
 
-def test_a_translation_has_the_placeholders_of_its_text() -> None:
-    for message in read_catalog():
+@pytest.mark.parametrize("path", CATALOGS, ids=str)
+def test_a_translation_has_the_placeholders_of_its_text(path: Path) -> None:
+    for message in read_catalog(path):
         for said in forms(message.string):
             assert placeholders(said) == placeholders(forms(message.id)[-1])
 

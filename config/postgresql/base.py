@@ -4,10 +4,10 @@ from django.db.backends.postgresql import base
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """Django asks at the end of a request or task with an error, and before a session's first use in one."""
+    """Django asks is_usable() before it first uses a session in a request or task, and after one that had an error."""
 
     def is_usable(self) -> bool:
-        """Whether the session works and can write; a demoted primary's can't. Such a one is closed, for a pool, too."""
+        """Whether the session works and can write. One that can't is closed, so that a pool drops it, too."""
         if self.connection is None:
             return False
         try:

@@ -1,4 +1,4 @@
-"""What goes wrong and when: by the payment method's token, or for every request by the control endpoint."""
+"""Decides what goes wrong: a payment method's token for its own request, the control endpoint for all of them."""
 
 import os
 from dataclasses import dataclass, replace

@@ -1,0 +1,1 @@
+"""Simulated days of a shop: invoices replayed as customers, a demonstration, and chaos."""

@@ -1,4 +1,4 @@
-"""Reads a file of invoices, and makes of each sale the checkout that a customer would send."""
+"""Reads a file of invoices, and turns each sale into the checkout that a customer would send."""
 
 import json
 import lzma
@@ -24,7 +24,7 @@ class InvoicesUnreadable(Exception):
 
 
 class Skipped(Exception):
-    """The invoice is not placed, or the line is left out; the reason is stable."""
+    """The invoice is not placed, or the line is left out. The reason is a stable code."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -73,8 +73,8 @@ class InvoiceReader:
         invoice = _parse_invoice(line)
         if invoice["kind"] != "sale":
             raise Skipped(invoice["kind"])
-        basket = self._read_basket(invoice["lines"])
-        if not basket:
+        quantities = self._read_quantities(invoice["lines"])
+        if not quantities:
             raise Skipped("no_usable_line")
         self.sales += 1
         customer = invoice.get("customer")
@@ -82,22 +82,22 @@ class InvoiceReader:
             "email": f"guest-{invoice['invoice']}@example.com"
             if customer is None
             else f"customer-{customer}@example.com",
-            "lines": [{"sku": sku, "quantity": quantity} for sku, quantity in basket.items()],
+            "lines": [{"sku": sku, "quantity": quantity} for sku, quantity in quantities.items()],
             "payment_method": self._choose_payment_method(),
-            "expected_total": sum(quantity * (self.catalogue[sku].price or 0) for sku, quantity in basket.items()),
+            "expected_total": sum(quantity * (self.catalogue[sku].price or 0) for sku, quantity in quantities.items()),
         }
         return Checkout(invoice["invoice"], body)
 
-    def _read_basket(self, lines: list[Any]) -> Counter[str]:
+    def _read_quantities(self, lines: list[Any]) -> Counter[str]:
         """Quantities by SKU of the usable lines; the same SKU twice is one line."""
-        basket: Counter[str] = Counter()
+        quantities: Counter[str] = Counter()
         for line in lines:
             try:
                 sku, quantity = self._read_line(line)
-                basket[sku] += quantity
+                quantities[sku] += quantity
             except Skipped as skipped:
                 self.skipped[skipped.reason] += 1
-        return basket
+        return quantities
 
     def _read_line(self, line: Any) -> tuple[str, int]:
         match line:
@@ -138,7 +138,7 @@ def _is_key(key: str) -> bool:
 def read_lines(path: Path, bar: "tqdm[Any]") -> Iterator[bytes]:
     """The lines of a file, plain or .xz, in UTF-8, blank ones left out; the bar follows the bytes read from the disk.
 
-    One that is no text stays as it is. Holds one line at a time, whatever the size of the file.
+    Bytes that are no UTF-8 stay as they are. Holds one line at a time, whatever the size of the file.
     Raises InvoicesUnreadable.
     """
     try:

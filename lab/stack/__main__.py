@@ -11,7 +11,7 @@ import environ
 import psycopg
 from django.core.exceptions import ImproperlyConfigured
 
-from lab.simulation.options import add_chaos_options
+from lab.simulation.chaos.options import add_chaos_options
 from lab.stack.commands import chaos, demo, execute, run
 from lab.stack.embedded import ServersMissing
 from lab.stack.processes import ProcessFailed

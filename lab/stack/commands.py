@@ -15,9 +15,9 @@ from lab.stack.processes import child_command
 from lab.stack.stack import Stack, make_service, run_servers, run_stack
 from lab.stack.var import BASE_DIR, VAR
 
-# Of the demo, in seconds: what a killed worker lost is taken up while somebody still watches.
+# The clocks of the demo, in seconds: the sweep takes up what a killed worker lost while somebody still watches.
 DEMO_CLOCKS = {"STRIPE_TIMEOUT": "4", "SWEEP_AFTER": "5", "SWEEP_EVERY": "1"}
-# Of a chaos run, in seconds: short, so that every order sees its deadline, yet longer than a frozen process sleeps.
+# The clocks of a chaos run, in seconds. Every order meets its deadline, and none is shorter than a process is frozen.
 CHAOS_CLOCKS = {
     "ORDER_EXPIRES_AFTER": "60",
     "SANDBOX_HANG_SECONDS": "6",
@@ -76,7 +76,7 @@ def chaos(arguments: Sequence[str]) -> int:
     mails = {"EMAIL_URL": f"smtp://127.0.0.1:{port}"}
     with run_stack(caller={**CHAOS_CLOCKS, **os.environ, **mails}) as stack:
         stack.environment |= mails
-        module = f"lab.simulation.mail_server --port {port}"
+        module = f"lab.simulation.strikes.mail_server --port {port}"
         stack.supervisor.start(make_service(stack, "mail-server", module, "--folder", str(stack.folder)))
         stack.write_state()
         return _manage(stack, "chaos", str(stack.folder / "stack.json"), *arguments)

@@ -13,13 +13,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from lab.sandbox.cards import TEST_CARDS
 from lab.stack.embedded import free_port
 from lab.stack.processes import Process, ProcessFailed, Supervisor, child_command
 from lab.stack.servers import open_databases, open_redis
 from lab.stack.var import BASE_DIR, keep_secret, locked, make_private, throwaway_folder, write_private
 
+APPS = ["lab.sandbox", "lab.simulation"]  # for the words of its cards in Korean; for its commands
 NOWHERE = "http://127.0.0.1:9"  # nobody listens there
 WORKER = "celery -A config worker --without-gossip --without-mingle --loglevel INFO"
+# The queues that each worker reads. config/celery_settings.py says which task goes to which, docs/operating.md why.
+WORKERS = {
+    "payments": "--queues payments --pool threads --concurrency 8",  # its tasks wait for the provider
+    "orders": "--queues orders,sweep --pool solo --concurrency 1",
+    "mails": "--queues mails --pool solo --concurrency 1",
+}
 
 
 @dataclass(kw_only=True)
@@ -103,7 +111,7 @@ def run_servers(
         supervisor = exits.enter_context(Supervisor())
         environment = {
             "DJANGO_SETTINGS_MODULE": caller.get("DJANGO_SETTINGS_MODULE", "config.settings"),
-            "EXTRA_APPS": ",".join(filter(None, [caller.get("EXTRA_APPS", ""), "lab.simulation"])),
+            "EXTRA_APPS": ",".join(filter(None, [caller.get("EXTRA_APPS", ""), *APPS])),
             "ORDERLY_LOCAL": "1",
             "PYTHONUNBUFFERED": "1",
             "STATIC_ROOT": str(folder / "static"),
@@ -111,6 +119,7 @@ def run_servers(
             "API_TOKENS": keep_secret(folder / "api_token"),
             "STRIPE_API_KEY": "sk_test_sandbox",
             "STRIPE_API_BASE": NOWHERE,
+            "SHOP_PAYMENT_METHODS": ";".join(f"{token}={title}" for token, title in TEST_CARDS.items()),
         }
         environment |= exits.enter_context(open_redis(supervisor, folder, caller, throwaway=throwaway))
         environment |= exits.enter_context(open_databases(supervisor, folder, caller, throwaway=throwaway, fsync=fsync))
@@ -139,9 +148,7 @@ def run_stack(
                 " --workers 2 --threads 8 --preload --no-control-socket",
                 url=stack.web_url,
             ),
-            make_service(stack, "payments", f"{WORKER} --queues payments --pool threads -c 8 -n payments@%h"),
-            make_service(stack, "orders", f"{WORKER} --queues orders,sweep --pool solo --concurrency 1 -n orders@%h"),
-            make_service(stack, "mails", f"{WORKER} --queues mails --pool solo --concurrency 1 -n mails@%h"),
+            *(make_service(stack, name, f"{WORKER} {options} -n {name}@%h") for name, options in WORKERS.items()),
             make_service(stack, "beat", "celery -A config beat", "--schedule", str(stack.folder / "beat")),
         ]
         try:

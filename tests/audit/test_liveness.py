@@ -21,6 +21,7 @@ from audit.liveness import check_liveness
 from audit.models import Tick
 from audit.ticks import measure_clock_skew, read_schedule, record_tick
 from backoffice.dashboard import read_dashboard
+from config.celery import app
 from orders import tasks as order_tasks
 from orders.models import Order
 from payments.models import Payment
@@ -143,7 +144,7 @@ def test_no_message_expires_within_the_skew_that_is_tolerated(settings: LazySett
         order_tasks.process_order("a-code", pause=1.5)
 
     lives = [call.kwargs["expires"] for call in publish.call_args_list]
-    schedule: dict[str, dict[str, Any]] = settings.CELERY_BEAT_SCHEDULE
+    schedule: dict[str, dict[str, Any]] = app.conf.beat_schedule
     lives += [entry["options"]["expires"] for entry in schedule.values()]
     assert min(lives) >= settings.CLOCK_SKEW
 

@@ -17,7 +17,7 @@ DAMAGES = {"empty": b"", "random": os.urandom(500), "text": b"no schedule", "no 
 def open_schedule(path: Path) -> set[str]:
     scheduler = Scheduler(app=app, schedule_filename=str(path))
     try:
-        return set(scheduler.schedule) & set(settings.CELERY_BEAT_SCHEDULE)
+        return set(scheduler.schedule) & set(app.conf.beat_schedule)
     finally:
         scheduler.close()
 
@@ -30,7 +30,7 @@ def test_a_damaged_file_is_thrown_away(tmp_path: Path, damage: bytes) -> None:
         sound = {other: other.read_bytes() for other in tmp_path.iterdir()}
         file.write_bytes(damage)
 
-        assert open_schedule(path) == set(settings.CELERY_BEAT_SCHEDULE), file
+        assert open_schedule(path) == set(app.conf.beat_schedule), file
 
         for other, content in sound.items():
             other.write_bytes(content)
@@ -40,7 +40,7 @@ def test_entries_that_mean_nothing_are_thrown_away(tmp_path: Path) -> None:
     with shelve.open(str(tmp_path / "beat")) as file:  # noqa: S301 - our own
         file["entries"] = 7
 
-    assert open_schedule(tmp_path / "beat") == set(settings.CELERY_BEAT_SCHEDULE)
+    assert open_schedule(tmp_path / "beat") == set(app.conf.beat_schedule)
 
 
 def test_a_sound_file_is_kept(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from config.buffering import LONGEST_CHUNK_LINE
-from lab.simulation.running_stack import find_children
+from lab.simulation.strikes.running_stack import find_children
 from lab.stack.embedded import free_port
 from lab.stack.processes import child_command
 from lab.stack.var import BASE_DIR

@@ -12,8 +12,10 @@ from django.conf import settings
 PRODUCTION = {
     **os.environ,
     "ALLOWED_HOSTS": "shop.example.com",
+    "EMAIL_URL": "smtp+tls://mail.example.com",
     "EXTRA_APPS": "",
     "ORDERLY_LOCAL": "0",
+    "SHOP_PAYMENT_METHODS": "",
     "SECRET_KEY": "a secret that is kept for the test of production only, and long enough",
     "STRIPE_API_BASE": "",
 }

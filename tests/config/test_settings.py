@@ -8,12 +8,11 @@ from contextlib import nullcontext
 from ipaddress import ip_network
 from typing import Any
 
+import django
 import pytest
-from django.conf import LazySettings
 from django.core.exceptions import ImproperlyConfigured
 
 from lab.stack.var import BASE_DIR
-from payments.checks import check_gateway
 
 
 def read_settings() -> dict[str, Any]:
@@ -45,6 +44,7 @@ WRONG = [
     ("LOG_IN_LIMITS", "session=10"),
     ("LOG_IN_LIMITS", "account=10 ip=50"),
     ("MAIL_LIMITS", "account="),
+    *(("SHOP_PAYMENT_METHODS", value) for value in ("card", "card=", "=By card", "a card=By card", "a=A; b")),
     ("TRUSTED_PROXIES", "proxy.example.com"),
     ("TRUSTED_PROXIES", "10.0.0.1/8"),
     *(("SHOP_CURRENCY", value) for value in ("ZZZ", "gbp", "XAU", "DEM", "")),
@@ -188,20 +188,6 @@ def test_a_database_may_have_several_hosts_options_and_a_password_of_any_charact
     assert (database["OPTIONS"]["sslmode"], database["OPTIONS"]["connect_timeout"]) == ("require", 5)
 
 
-@pytest.mark.parametrize(
-    ("gateway", "said"),
-    [
-        ("payments.stripe.Nobody", "payments.E001"),
-        ("payments.models.Payment", "payments.E002"),
-        ("payments.stripe.StripeGateway", None),
-    ],
-)
-def test_a_gateway_that_is_none_is_found_by_the_check(settings: LazySettings, gateway: str, said: str | None) -> None:
-    settings.PAYMENT_GATEWAY = gateway
-
-    assert [error.id for error in check_gateway()] == ([said] if said else [])
-
-
 @pytest.mark.parametrize("value", ["abc", "-1"])
 def test_manage_says_what_is_wrong_in_one_line(value: str) -> None:
     done = subprocess.run(
@@ -237,6 +223,51 @@ def test_a_limit_that_is_left_out_has_its_default(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("CHECKOUT_LIMITS", "session=7, ip=0")
 
     assert read_settings()["CHECKOUT_LIMITS"] == {**defaults, "session": 7, "ip": 0}
+
+
+def test_payment_methods_have_titles_with_any_characters_but_a_semicolon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOP_PAYMENT_METHODS", "card = By card, at once; transfer=By transfer (a=b);")
+    assert read_settings()["SHOP_PAYMENT_METHODS"] == [("card", "By card, at once"), ("transfer", "By transfer (a=b)")]
+
+    monkeypatch.delenv("SHOP_PAYMENT_METHODS")
+    assert read_settings()["SHOP_PAYMENT_METHODS"] == []
+
+
+@pytest.mark.parametrize(
+    ("url", "backend", "options"),
+    [
+        ("consolemail://", "console", {}),
+        ("smtp://mail.example.com", "smtp", {"host": "mail.example.com", "timeout": 10}),
+        (
+            "smtp+tls://ann:p%40ss@mail.example.com:587",
+            "smtp",
+            {
+                "host": "mail.example.com",
+                "port": 587,
+                "username": "ann",
+                "password": "p@ss",
+                "use_tls": True,
+                "timeout": 10,
+            },
+        ),
+    ],
+)
+def test_a_mail_server_is_described_to_django_by_either_names(
+    monkeypatch: pytest.MonkeyPatch, url: str, backend: str, options: dict[str, object]
+) -> None:
+    monkeypatch.setenv("EMAIL_URL", url)
+    values = read_settings()
+
+    mailer = {"BACKEND": f"django.core.mail.backends.{backend}.EmailBackend", "OPTIONS": options}
+    assert values["MAILER"] == mailer
+    if django.VERSION >= (6, 1):
+        assert values["MAILERS"] == {"default": mailer}
+    else:
+        assert values["EMAIL_BACKEND"] == mailer["BACKEND"]
+        names = {"host": "localhost", "port": 25, "username": "", "password": "", "use_tls": False, "use_ssl": False}
+        for option, default in names.items():
+            old = {"username": "EMAIL_HOST_USER", "password": "EMAIL_HOST_PASSWORD"}.get(option, f"EMAIL_{option}")
+            assert values[old.upper()] == options.get(option, default)
 
 
 def test_trusted_proxies_are_addresses_and_networks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from lab.stack.stack import run_stack
 from tests.crash.drill import STAFF, Drill
 from tests.servers import GIVEN
 
-# Nothing is swept before a test says so, and then soon again; nothing expires by itself.
+# No order is swept before a test makes it due, and then soon again. No order expires by itself.
 CLOCKS = {
     "ORDER_EXPIRES_AFTER": "900",
     "SWEEP_AFTER": "20",

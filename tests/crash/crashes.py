@@ -1,4 +1,4 @@
-"""Every crash of the matrix: an order on its way to a point, with a good card and where it matters a declining one."""
+"""Every crash of the matrix: an order on its way to a point, with a good card, or where it matters a declined one."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ UNPAID = {
 
 @dataclass(frozen=True)
 class Crash:
-    """An order on its way, the point where its process is killed, what is left there, and how it ends all the same."""
+    """The point at which an order's process is killed, what is left there, and how the order ends all the same."""
 
     point: Point
     end: tuple[str, str]
@@ -45,7 +45,7 @@ def decline(name: str) -> Crash:
 
 
 def expire_charged(name: str) -> Crash:
-    """Past its deadline, but the provider has the money already: it is confirmed."""
+    """The order is past its deadline, but the provider already has the money, so it is confirmed."""
     return Crash(BY_NAME[name], PAID, CHARGED, "charged", after=("charge.unread",))
 
 

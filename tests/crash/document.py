@@ -1,4 +1,4 @@
-"""python -m tests.crash.document writes the tables of docs/crash-safety.md; a test says when they are out of step."""
+"""python -m tests.crash.document writes the tables of docs/crash-safety.md. A test fails if they are out of date."""
 
 import re
 from collections.abc import Iterable
@@ -55,7 +55,7 @@ DISTURBANCES = [
 
 
 def render(text: str) -> str:
-    """The document with its tables as the code has them; the prose around them stays."""
+    """The document with the tables that the code makes. The prose around them stays."""
     tables = {"places": write_places, "points": write_points, "processes": write_processes, "controls": write_controls}
     return TABLE.sub(lambda found: found[1] + tables[found[2]]() + found[3], text)
 

@@ -33,7 +33,7 @@ STAFF = {"email": "staff@example.com", "password": "kept-for-the-crash-tests"}
 
 @dataclass(frozen=True)
 class Purchase:
-    """What one customer wants: always asked for with the same key."""
+    """What one customer asks for, always with the same key."""
 
     sku: str
     payment_method: str = VISA
@@ -59,7 +59,7 @@ class Drill:
         assert loaded.returncode == 0, loaded.stderr
 
     def ask(self, purchase: Purchase) -> tuple[int, dict[str, Any]] | None:
-        """Place the order; the status and the body of the answer, or None where none came."""
+        """Place the order. Return the status and the body of the answer, or None if none came."""
         body = {
             "email": "ann@example.com",
             "lines": [{"sku": purchase.sku, "quantity": 1}],
@@ -84,7 +84,7 @@ class Drill:
     # Staff
 
     def send_staff(self, action: str, purchase: Purchase) -> None:
-        """Apply an admin action to the order, in the browser's way. The answer may be lost."""
+        """Apply an admin action to the order, as a browser does. The answer may be lost."""
         with self._staff_lock:
             self._staff = self._staff or self._log_in()
             session = requests.Session()
@@ -130,7 +130,7 @@ class Drill:
         (self._folder / "armed" / f"{point}@{purchase.key}").unlink()
 
     def wait_until_reached(self, point: str, purchase: Purchase) -> Left:
-        """What the process that came to the point left behind, or would leave."""
+        """Wait until a process comes to the point; return what it left behind, or would leave if it died."""
         reached = self._folder / "reached" / f"{point}@{purchase.key}"
         wait_for(reached.exists, f"the crash at {point}")
         return Left(*json.loads(reached.read_text()))
@@ -150,19 +150,19 @@ class Drill:
     # Time
 
     def make_due(self, purchase: Purchase) -> None:
-        """Let the order's next sweep be now, as if its time had passed."""
+        """Make the order due for its next sweep, as if that time had passed."""
         self.execute(
             "UPDATE orders_order SET sweep_after = now() WHERE checkout_key = %s AND status = 'PENDING'", purchase.key
         )
 
     def make_expired(self, purchase: Purchase) -> None:
-        """Let the order be past its deadline, and due."""
+        """Move the order past its deadline, and make it due."""
         self.execute(
             "UPDATE orders_order SET sweep_after = now(), expires_at = now() WHERE checkout_key = %s", purchase.key
         )
 
     def make_overdue(self, purchase: Purchase) -> None:
-        """Let the order be past its deadline and its sweep by more than the audit allows."""
+        """Move the order past its deadline and its sweep by more than the audit allows."""
         self.execute(
             """UPDATE orders_order SET sweep_after = now() - interval '5 min', expires_at = now() - interval '5 min'
                WHERE checkout_key = %s""",
@@ -239,7 +239,7 @@ class Drill:
         return requests.get(f"{self.stack.web_url}/metrics", timeout=20).text
 
     def wait_until_idle(self, worker: str) -> None:
-        """Until the worker says that it has no task in hand."""
+        """Wait until the worker says that it has no task in hand."""
         environment = self.stack.environment
         with Celery(broker=environment["REDIS_URL"], set_as_current=False) as app:
             app.conf.broker_transport_options = {"global_keyprefix": environment["REDIS_PREFIX"]}
@@ -261,7 +261,7 @@ class Drill:
     # The processes
 
     def owns(self, name: str) -> bool:
-        """Whether it is our process, not a server that was given to us."""
+        """Whether the stack started the process. It did not if DATABASE_URL or REDIS_URL names a server."""
         return name in [process.name for process in self.stack.supervisor.processes]
 
     def kill(self, name: str, sent: signal.Signals = signal.SIGKILL) -> None:
@@ -269,12 +269,12 @@ class Drill:
         self.stack.process(name).send(sent)
 
     def _start_again_at_once(self, name: str) -> None:
-        # One that dies soon after its start is started later each time; here it dies on purpose.
+        # The supervisor waits longer each time a process dies soon after its start. Here it dies on purpose.
         self.stack.process(name).started_at = -1e9
 
     @contextmanager
     def frozen(self, name: str) -> Iterator[None]:
-        """The process stands still meanwhile."""
+        """Freeze the process while the block runs."""
         process = self.stack.process(name)
         process.send(signal.SIGSTOP)
         try:
@@ -284,7 +284,7 @@ class Drill:
 
     @contextmanager
     def running(self, process: Process) -> Iterator[None]:
-        """One process more, meanwhile."""
+        """Run one more process while the block runs."""
         try:
             self.stack.supervisor.start(process)
             yield
@@ -293,7 +293,7 @@ class Drill:
 
     @contextmanager
     def without(self, name: str) -> Iterator[None]:
-        """The process is stopped, and started again afterwards."""
+        """Stop the process while the block runs, and start it again afterwards."""
         process = self.stack.process(name)
         self.stack.supervisor.stop(process)
         try:
@@ -302,7 +302,7 @@ class Drill:
             self.stack.supervisor.start(replace(process, popen=None, restarts=0))
 
     def make_second(self, name: str, last_argument: str) -> Process:
-        """Another process of the kind, not started; only the last word of its command line is its own."""
+        """A second process of the kind, not started. Only the last word of its command line is its own."""
         process = self.stack.process(name)
         command, log = [*process.command[:-1], last_argument], self.stack.log(f"second-{name}")
         return replace(process, name=f"second-{name}", command=command, log=log, popen=None, restarts=0)
@@ -322,7 +322,7 @@ def accepted(answer: tuple[int, dict[str, Any]] | None) -> tuple[int, dict[str, 
 def wait_for(condition: Callable[[], T | None], what: str | Callable[[], str]) -> T:
     deadline = time.monotonic() + PATIENCE
     while True:
-        with suppress(psycopg.OperationalError):  # a database that restarts
+        with suppress(psycopg.OperationalError):  # the database is restarting
             if found := condition():
                 return found
         if time.monotonic() > deadline:

@@ -1,11 +1,11 @@
-"""The guards that keep the promise, and what goes wrong without each: the tests see to it that it does."""
+"""The guards that keep the promise, and what goes wrong without each of them. The tests show that it does."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
 class Guard:
-    """What guards, in which function, and what happens without it: the invariants that the audit finds broken."""
+    """A guard, its function, what happens without it, and the invariants that the audit then finds broken."""
 
     name: str
     words: str

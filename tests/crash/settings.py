@@ -4,4 +4,4 @@ from config.settings import *  # noqa: F403
 from config.settings import INSTALLED_APPS
 
 INSTALLED_APPS = [*INSTALLED_APPS, "tests.crash.arming.Arming"]
-LIVENESS_PATIENCE = 10  # seconds; the test of it waits that long
+LIVENESS_PATIENCE = 10  # seconds; the test of liveness waits that long

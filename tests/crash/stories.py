@@ -1,4 +1,4 @@
-"""What happens to one order: it is placed, its processes die or stand still on the way, and time passes."""
+"""What can happen to one order: it is placed, its processes die or stand still on the way, and time passes."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ class Outcome:
     end: tuple[str, str]  # status and reason
     charges: int
     stock: tuple[int, int]
-    repeated: tuple[int, str]  # what the same request is answered now: HTTP status, code
+    repeated: tuple[int, str]  # the answer to the same request now: HTTP status, code
 
 
 PAID = ("CONFIRMED", "")
@@ -42,7 +42,7 @@ def finish(drill: Drill, purchase: Purchase) -> Outcome:
 
 
 def assert_outcome(outcome: Outcome, end: tuple[str, str]) -> None:
-    """One charge and one of ten units sold if it is paid, none if not; and the repeated request finds it."""
+    """A paid order has one charge and one unit sold of ten, another has none. The repeated request finds the order."""
     is_paid = end == PAID
     assert outcome.end == end
     assert outcome.charges == is_paid
@@ -51,7 +51,7 @@ def assert_outcome(outcome: Outcome, end: tuple[str, str]) -> None:
 
 
 def crash_at(drill: Drill, purchase: Purchase, *story: str) -> Left:
-    """Place the order and have a process killed at each of the points in turn; what the last one left behind."""
+    """Place the order, and have a process killed at each point in turn. Return what the last one left behind."""
     first, *rest = (BY_NAME[name] for name in story)
     drill.arm(first.name, purchase)
     if first.process == "web":
@@ -67,7 +67,7 @@ def crash_at(drill: Drill, purchase: Purchase, *story: str) -> Left:
 
 
 def bring_to(point: Point, purchase: Purchase, drill: Drill) -> None:
-    """Make happen what leads an order that stands still to the point."""
+    """Do what leads an order that stands still to the point."""
     match point.name.partition(".")[0]:
         case "sweep":
             drill.make_due(purchase)

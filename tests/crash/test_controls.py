@@ -13,7 +13,7 @@ from tests.crash.stories import charge_late, crash_at, finish, resume_while_it_i
 
 @pytest.fixture(scope="module")
 def unguarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drill]:
-    """A shop of its own, since what goes wrong in it stays wrong."""
+    """A shop for these tests alone, because what goes wrong in it stays wrong."""
     with run_drill(tmp_path_factory.mktemp("unguarded")) as running:
         yield running
 
@@ -59,7 +59,7 @@ STORIES: dict[str, Callable[[Drill, Purchase], None]] = {
 
 
 def tell(drill: Drill, guard: Guard) -> set[str]:
-    """The guard's story; the invariants that the audit then finds broken for its order."""
+    """Tell the guard's story. Return the invariants that the audit then finds broken for its order."""
     purchase = Purchase(uuid4().hex, "pm_sandbox_drop" if guard.name == "unknown-is-not-no" else VISA)
     drill.stock([purchase.sku])
     STORIES[guard.name](drill, purchase)

@@ -13,12 +13,12 @@ from tests.crash.drill import Drill, Purchase
 from tests.crash.points import BY_NAME, NOTHING, Left
 from tests.crash.stories import Outcome, assert_outcome, crash_at, finish
 
-# One death at a time of each process: another order's would change what is left of this one.
+# A process dies for one order at a time. A second death would change what is left of the first order.
 DEATHS = {process: Lock() for process in ("beat", "orders", "payments", "web")}
 
 
 def run_crash(drill: Drill, crash: Crash) -> tuple[Left, int, Outcome]:
-    """What was left, the HTTP status of the first answer after it, and what became of the order."""
+    """Return what was left, the HTTP status of the first answer after the crash, and what became of the order."""
     purchase = Purchase(str(crash), crash.payment_method)
     deadly = {BY_NAME[name].process for name in (*crash.after, crash.point.name)}
     with ExitStack() as exits:
@@ -27,7 +27,7 @@ def run_crash(drill: Drill, crash: Crash) -> tuple[Left, int, Outcome]:
         for process in sorted(deadly):
             exits.enter_context(DEATHS[process])
         if crash.point.name.endswith(".published"):
-            # Or it would be at work before anybody could see what was left.
+            # Or the payments worker would change what is left before anybody could see it.
             exits.enter_context(drill.frozen("payments"))
         left = crash_at(drill, purchase, *crash.after, crash.point.name)
         answer, _ = drill.insist(purchase)
@@ -39,7 +39,7 @@ Running = Future[tuple[Left, int, Outcome]]
 
 @pytest.fixture(scope="module")
 def outcomes(drill: Drill) -> Iterator[dict[Crash, Running]]:
-    """Every crash, as many at a time as there are processes to die; each has its own order and product."""
+    """Run every crash, as many at a time as there are processes to die. Each has its own order and product."""
     drill.stock(map(str, CRASHES))
     with ThreadPoolExecutor(len(CRASHES)) as pool:
         yield {crash: pool.submit(run_crash, drill, crash) for crash in CRASHES}

@@ -1,4 +1,4 @@
-"""An order that kills its worker each time does so a bounded number of times, and holds up nobody."""
+"""An order that kills its worker each time can do so only a few times, and holds up no other order."""
 
 import time
 from collections.abc import Iterator
@@ -34,9 +34,9 @@ def test_orders_that_kill_their_worker_every_time_are_left_to_a_person(impatient
     for purchase in poisoned.values():
         wait_for(partial(needs_review, drill, purchase), "a person to be called")
     drill.wait_until_final(healthy)
-    time.sleep(10)  # what was under way is over
+    time.sleep(10)  # until whatever was under way is over
     deaths = count_deaths(drill)
-    time.sleep(10)  # and more than a sweep later
+    time.sleep(10)  # longer than the pause of a sweep
 
     assert count_deaths(drill) == deaths
     assert min(deaths) > 1

@@ -19,9 +19,9 @@ import pytest
 import redis
 import requests
 
-from lab.simulation.running_stack import Missed, RunningStack
-from lab.simulation.sick_neighbours import END_SESSIONS, READ_ONLY, READ_WRITE, command_database
-from lab.simulation.struck_processes import skew_clock
+from lab.simulation.strikes.neighbours import END_SESSIONS, READ_ONLY, READ_WRITE, command_database
+from lab.simulation.strikes.processes import skew_clock
+from lab.simulation.strikes.running_stack import Missed, RunningStack
 from lab.stack.processes import Process
 from tests.crash.conftest import run_drill
 from tests.crash.drill import DECLINED, VISA, Drill, Purchase, wait_for
@@ -54,7 +54,7 @@ class Crowd:
         drill.stock([self.sku])
 
     def buy(self, meanwhile: Callable[[], None] = lambda: None) -> None:
-        """All of them at once, each until it is answered; `meanwhile` is done while they do."""
+        """Let all customers buy at once, each until there is an answer, and call `meanwhile` at the same time."""
         with ThreadPoolExecutor() as pool:
             answers = [pool.submit(self._drill.insist, purchase) for purchase in self.purchases]
             meanwhile()
@@ -86,7 +86,7 @@ def purchase(crowd: Crowd) -> Purchase:
 
 @pytest.fixture
 def broker(drill: Drill) -> Iterator["redis.Redis"]:
-    """A client of the broker, where the broker is ours to break."""
+    """A client of the broker. The test is skipped if REDIS_URL names a broker that is not ours to break."""
     if not drill.owns("valkey"):
         pytest.skip("a server that is not ours")
     with redis.Redis.from_url(drill.stack.environment["REDIS_URL"], socket_timeout=5) as client:
@@ -141,7 +141,7 @@ def test_the_provider_frozen(drill: Drill, crowd: Crowd) -> None:
 
 
 def test_answers_that_trickle_keep_no_other_order_from_being_charged(drill: Drill, crowd: Crowd) -> None:
-    """More of them than the payments worker has threads; each would take a quarter of an hour to read."""
+    """There are more such answers than the payments worker has threads. Each takes a quarter of an hour to read."""
     sku = uuid4().hex
     drill.stock([sku])
     trickling = [Purchase(sku, TRICKLING) for _ in range(10)]
@@ -276,7 +276,7 @@ def test_the_broker_read_only_for_long(drill: Drill, crowd: Crowd, broker: "redi
 
 
 def test_a_queue_that_can_not_be_read(drill: Drill, crowd: Crowd, broker: "redis.Redis") -> None:
-    """Everything but taking messages works for its worker meanwhile: only who reads the queue can tell."""
+    """Its worker can do everything but take messages, so only reading the queue shows the trouble."""
     queue = f"{drill.stack.environment['REDIS_PREFIX']}payments"
     connections = broker.info("clients")["connected_clients"]
     with restarted_in_time(drill, "payments"):
@@ -303,7 +303,7 @@ def test_beats_schedule_damaged(drill: Drill, crowd: Crowd, junk: bytes) -> None
 
 
 def test_workers_whose_clocks_are_ahead(drill: Drill, crowd: Crowd) -> None:
-    """They do all the work: they discard no message for being a minute late by their clock."""
+    """They do all the work. They discard no message that is a minute late by their clock."""
     try:
         skewed = [skew(drill, name) for name in ("payments", "orders")]
     except Missed as missed:
@@ -324,7 +324,7 @@ def skew(drill: Drill, name: str) -> Process:
 
 
 def test_charging_that_stops_is_seen(drill: Drill, purchase: Purchase) -> None:
-    """By the web process, and by a worker that does not hang with the charges."""
+    """The web process sees it, and so does a worker that does not hang with the charges."""
     log = drill.stack.log("orders")
     with drill.frozen("payments"):
         drill.insist(purchase)
@@ -337,7 +337,7 @@ def test_charging_that_stops_is_seen(drill: Drill, purchase: Purchase) -> None:
 
 @contextmanager
 def restarted_in_time(drill: Drill, *workers: str) -> Iterator[None]:
-    """Each of these workers ends by itself within, and is started again."""
+    """Each of these workers ends by itself while the block runs, and is started again."""
     names = workers or ("payments", "orders")
     before = {name: drill.stack.process(name).pid for name in names}
     yield
@@ -347,7 +347,7 @@ def restarted_in_time(drill: Drill, *workers: str) -> Iterator[None]:
 
 @pytest.mark.parametrize("sent", [signal.SIGQUIT, signal.SIGKILL], ids=["immediate-stop", "kill"])
 def test_postgresql_dies_and_recovers(drill: Drill, crowd: Crowd, sent: signal.Signals) -> None:
-    """By an immediate stop, and by kill -9: the log that is on disk is all there is."""
+    """It dies by an immediate stop, and by kill -9. It recovers from the log that is on disk."""
     if not drill.owns("postgres"):
         pytest.skip("a server that is not ours")
 
@@ -397,7 +397,7 @@ BEGUN = [
 
 @contextmanager
 def dripping(url: str) -> Iterator[None]:
-    """Connections that send a byte a second: headers that never end, bodies that never end."""
+    """Open connections that send a byte a second. Their headers or their bodies never end."""
     address, done = (urlsplit(url).hostname, urlsplit(url).port), Event()
     with ExitStack() as exits:
         clients = [exits.enter_context(socket.create_connection(address)) for _ in range(DRIPS)]
@@ -457,7 +457,7 @@ def test_a_locked_row_keeps_no_order_of_another_product_waiting(drill: Drill, cr
 
 
 def test_the_database_read_only(drill: Drill, crowd: Crowd) -> None:
-    """What a demoted primary answers; healed, the sessions that were opened meanwhile stay as they are."""
+    """It answers as a demoted primary does. Sessions that were opened in that time stay read-only afterwards."""
     first, second, *_ = crowd.purchases
     placed = drill.insist(first)[1]
     drill.wait_until_final(first)
@@ -476,7 +476,7 @@ def test_the_database_read_only(drill: Drill, crowd: Crowd) -> None:
 
 
 def ask_with_every_thread(drill: Drill, purchases: list[Purchase]) -> list[tuple[int, Any]]:
-    """So many requests at once that each thread of the web server has some."""
+    """Send so many requests at once that each thread of the web server has some."""
     with ThreadPoolExecutor(32) as pool:
         return [answer or (0, {"body": ""}) for answer in pool.map(drill.ask, purchases * (80 // len(purchases)))]
 

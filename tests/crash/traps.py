@@ -1,7 +1,8 @@
-"""In a process of the shop: whoever comes to an armed point dies there, once, or stands still until released.
+"""Lets a process of the shop die at an armed point, once, or stand still there until it is released.
 
-A file POINT@KEY in CRASH_FOLDER/armed, saying "kill" or "pause", arms the point for the order of that checkout key. Who
-comes there moves it to CRASH_FOLDER/reached, with what is left behind. The shop's own code knows nothing of it.
+A file POINT@KEY in CRASH_FOLDER/armed, saying "kill" or "pause", arms the point for the order of that checkout key. A
+process that comes there moves the file to CRASH_FOLDER/reached, and writes what is left behind into it. The shop's own
+code knows nothing of it.
 """
 
 import json
@@ -54,7 +55,7 @@ def name_process() -> str:
 
 
 def replace_function(target: str, replace: Callable[[Any], Any]) -> None:
-    """Put what `replace` makes of a function or method in its place. Raises AttributeError where it is no more."""
+    """Put what `replace` makes of a function or method in its place. Raises AttributeError if there is none."""
     owner_name, _, name = target.rpartition(".")
     owner = pkgutil.resolve_name(owner_name)
     setattr(owner, name, replace(getattr(owner, name)))
@@ -93,7 +94,7 @@ def spring(point: Point, seen: object) -> None:
             try:
                 action = armed.read_text()
                 if action != "poison":
-                    armed.unlink()  # one only, of several threads and processes
+                    armed.unlink()  # only one of several threads and processes can
             except FileNotFoundError:
                 continue
             unfinished = reached.with_name(f".{armed.name}")
@@ -110,7 +111,7 @@ def is_about(key: str, seen: object) -> bool:
 
 
 def see_what_is_left(key: str) -> Left:
-    """As everybody else sees it: over connections of its own."""
+    """Read what everybody else sees, over connections of our own."""
     with psycopg.connect(os.environ["DATABASE_URL"]) as shop:
         row = shop.execute(LEFT, [key]).fetchone()
     if row is None:

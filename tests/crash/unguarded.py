@@ -54,7 +54,7 @@ def claim_nothing(_: Function) -> Function:
     return lambda **_: []
 
 
-# By the guard's name: from the function with the guard to the one without it.
+# By the name of a guard: what turns its function into one without the guard.
 REMOVALS: dict[str, Callable[[Function], Function]] = {
     "idempotency-key": charge_under_a_fresh_key,
     "row-lock": read_without_locking,

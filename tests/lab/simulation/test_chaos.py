@@ -9,11 +9,11 @@ from threading import Event
 
 import pytest
 
-from lab.simulation import chaos
-from lab.simulation.deck import DECK, KINDS, LASTS, make_schedule, read_kinds
-from lab.simulation.lasting_strike import LASTING
-from lab.simulation.options import choose_kinds
-from lab.simulation.strikes import KILLS, SUDDEN
+from lab.simulation.chaos import run as chaos
+from lab.simulation.chaos.options import choose_kinds
+from lab.simulation.strikes.deck import DECK, KINDS, LASTS, make_schedule, read_kinds
+from lab.simulation.strikes.lasting import LASTING
+from lab.simulation.strikes.striker import KILLS, SUDDEN
 from lab.stack.var import BASE_DIR
 from tests.servers import GIVEN
 

@@ -6,10 +6,16 @@ from pathlib import Path
 import pytest
 from django.db.models.functions import Now
 
-from lab.simulation.lateness import AFTER_STRIKES_AT_MOST, PAST_DEADLINE_AT_MOST, Lateness, find_late, measure_lateness
-from lab.simulation.mail_server import TAKEN
-from lab.simulation.run_mails import count_mails, find_lost_mails
-from lab.simulation.run_orders import OrderCounts, count_orders
+from lab.simulation.chaos.lateness import (
+    AFTER_STRIKES_AT_MOST,
+    PAST_DEADLINE_AT_MOST,
+    Lateness,
+    find_late,
+    measure_lateness,
+)
+from lab.simulation.chaos.mails import count_mails, find_lost_mails
+from lab.simulation.chaos.orders import OrderCounts, count_orders
+from lab.simulation.strikes.mail_server import TAKEN
 from orders.models import Order, OrderMail
 from orders.services import finalize_order
 from payments.models import Payment

@@ -21,10 +21,9 @@ import pytest
 import redis
 from django.db import connection
 
-from lab.simulation.deck import Strike
-from lab.simulation.mail_server import MailServer, keep_ids, read_taken
-from lab.simulation.running_stack import Missed, RunningStack, find_children, is_child
-from lab.simulation.sick_neighbours import (
+from lab.simulation.strikes.deck import Strike
+from lab.simulation.strikes.mail_server import MailServer, keep_ids, read_taken
+from lab.simulation.strikes.neighbours import (
     SLOW,
     command_database,
     fill_broker,
@@ -34,8 +33,9 @@ from lab.simulation.sick_neighbours import (
     make_provider_trickle,
     slow_down_mail_server,
 )
-from lab.simulation.strikes import Striker
-from lab.simulation.struck_processes import SKEW, find_faketime, start_skewed_worker
+from lab.simulation.strikes.processes import SKEW, find_faketime, start_skewed_worker
+from lab.simulation.strikes.running_stack import Missed, RunningStack, find_children, is_child
+from lab.simulation.strikes.striker import Striker
 from lab.stack.embedded import free_port
 from lab.stack.servers import throwaway_database, with_database
 from lab.stack.var import BASE_DIR
@@ -48,8 +48,8 @@ RUNNER = """
 import sys
 from pathlib import Path
 from threading import Event
-from lab.simulation.deck import Strike
-from lab.simulation.strikes import Striker
+from lab.simulation.strikes.deck import Strike
+from lab.simulation.strikes.striker import Striker
 file, kind, target = sys.argv[1:]
 Striker(Path(file), run="", stopping=Event()).carry_out([Strike(0, kind, target, 600)])
 """

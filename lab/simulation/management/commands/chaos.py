@@ -11,9 +11,9 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from lab.simulation.chaos import run_chaos
-from lab.simulation.chaos_report import to_text
-from lab.simulation.options import add_chaos_options, choose_kinds
+from lab.simulation.chaos.options import add_chaos_options, choose_kinds
+from lab.simulation.chaos.report import to_text
+from lab.simulation.chaos.run import run_chaos
 
 
 class Command(BaseCommand):
@@ -32,7 +32,7 @@ class Command(BaseCommand):
         seed: int | None,
         only: set[str] | None,
         without: set[str] | None,
-        json: bool,
+        as_json: bool,
         **_: object,
     ) -> None:
         if orders < 1 or seconds < 1:
@@ -54,7 +54,7 @@ class Command(BaseCommand):
             )
         except KeyboardInterrupt:
             sys.exit(130)
-        self.stdout.write(to_json(report) if json else to_text(report))
+        self.stdout.write(json.dumps(report) if as_json else to_text(report))
         if not report["ok"]:
             kept = keep_logs(Path(stack["folder"]), report)
             self.stderr.write(f"The logs and the report are in {kept}")
@@ -72,7 +72,3 @@ def keep_logs(folder: Path, report: dict[str, Any]) -> Path:
     shutil.copytree(folder / "log", kept)
     (kept / "report.json").write_text(json.dumps(report, indent=2))
     return Path(kept)
-
-
-def to_json(report: dict[str, Any]) -> str:
-    return json.dumps(report)

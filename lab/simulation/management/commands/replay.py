@@ -53,10 +53,10 @@ class Command(BaseCommand):
         parser.add_argument(
             "--timeout", type=float, default=600, metavar="SECONDS", help="wait so long for the orders to be final"
         )
-        parser.add_argument("--json", action="store_true", help="report in JSON")
+        parser.add_argument("--json", action="store_true", dest="as_json", help="report in JSON")
 
     def handle(
-        self, *, file: Path, url: str | None, timeout: float, json: bool, concurrency: int, **options: Any
+        self, *, file: Path, url: str | None, timeout: float, as_json: bool, concurrency: int, **options: Any
     ) -> None:
         if not url:
             raise CommandError(
@@ -80,7 +80,7 @@ class Command(BaseCommand):
         except InvoicesUnreadable as error:
             raise CommandError(f"{error} ({report.placed} orders placed before)") from error
         waiting = wait_until_final(codes, report=report, timeout=timeout)
-        self.stdout.write(format_json(report) if json else format_lines(report))
+        self.stdout.write(json.dumps(vars(report)) if as_json else format_lines(report))
         if report.invoices == report.skipped["malformed"]:
             raise CommandError(f"{file}: no line of it is an invoice.")
         if waiting:
@@ -89,10 +89,6 @@ class Command(BaseCommand):
             raise CommandError(f"{missed} sales were not placed: no answer from {url}. Replay the file again.")
         if not codes:
             raise CommandError("Nothing was placed.")
-
-
-def format_json(report: Report) -> str:
-    return json.dumps(vars(report))
 
 
 def format_lines(report: Report) -> str:

@@ -1,4 +1,4 @@
-"""What is wrong after a chaos run that the audit can't know: the customers' and the staff's side of it."""
+"""What is wrong after a chaos run and unknown to the audit: only the customers and the staff can tell."""
 
 from collections import Counter
 from collections.abc import Collection, Iterator
@@ -8,8 +8,8 @@ from django.db.models import QuerySet, Sum
 
 from audit.services import Violation
 from catalog.models import Stock
-from lab.simulation.crowd import Crowd
-from lab.simulation.run_orders import find_orders
+from lab.simulation.chaos.crowd import Crowd
+from lab.simulation.chaos.orders import find_orders
 from orders.models import Order, OrderLine
 from payments.gateway import Charge, get_gateway
 
@@ -17,7 +17,7 @@ FAIR_REFUSALS = {"insufficient_stock"}
 
 
 def find_problems(run: str, crowd: Crowd) -> Iterator[str]:
-    """What the audit can't know: the customers' and the staff's side of it, in words."""
+    """Say in words what the customers and the staff know to be wrong."""
     placed = find_orders(run)
     if pending := placed.filter(status=Order.Status.PENDING).values_list("code", flat=True):
         yield f"not final: {list_codes(pending)}"

@@ -1,4 +1,4 @@
-"""Runs a module under libfaketime: python -m lab.simulation.skewed_clock MODULE [ARGUMENT...]
+"""Runs a module under libfaketime: python -m lab.simulation.strikes.skewed_clock MODULE [ARGUMENT...]
 
 With the monotonic clock left alone, libfaketime 0.9.10 makes time.sleep fail: github.com/wolfcw/libfaketime/issues/426.
 """

@@ -1,4 +1,4 @@
-"""Strikes at what the shop stands on: it runs, but does not do its work. Each is well again at the end."""
+"""Strikes that make a neighbour of the shop sick: it runs, but does not do its work. At the end it is well again."""
 
 import json
 import socket
@@ -12,7 +12,7 @@ import psycopg
 import redis
 from psycopg import sql
 
-from lab.simulation.running_stack import Missed, RunningStack
+from lab.simulation.strikes.running_stack import Missed, RunningStack
 
 LastingStrike = Callable[[RunningStack, str], AbstractContextManager[None]]
 
@@ -37,7 +37,7 @@ ROWS: dict[str, LiteralString] = {
 
 @contextmanager
 def slow_down_mail_server(stack: RunningStack, name: str) -> Iterator[None]:
-    """It is slow for as long as our connection lasts: see lab.simulation.mail_server."""
+    """Make it slow for as long as our connection lasts: see lab.simulation.strikes.mail_server."""
     url = stack.require(name)["environment"]["EMAIL_URL"]
     connection = stack.attempt(lambda: _ask_to_be_slow(url))
     try:
@@ -82,7 +82,7 @@ def command_provider(stack: RunningStack, method: str, body: object = None) -> N
 
 
 def _strike(*, begin: Callable[[RunningStack], object], end: Callable[[RunningStack], object]) -> LastingStrike:
-    """`end` comes also where `begin` fails: it may have been done all the same, and its answer lost."""
+    """`end` is done even if `begin` fails, for it may have worked and only its answer got lost."""
 
     @contextmanager
     def strike(stack: RunningStack, name: str) -> Iterator[None]:
@@ -119,8 +119,8 @@ fill_broker = _strike(
     begin=lambda stack: command_broker(stack, "CONFIG", "SET", "maxmemory", "1"),
     end=lambda stack: command_broker(stack, "CONFIG", "SET", "maxmemory", "0"),
 )
-# The shop's database, not the provider's: its sessions are ended, and every new one can only read. One that begins
-# meanwhile can only read afterwards, too, as one to a demoted primary: the shop has to drop it.
+# The strike hits the shop's database, not the provider's. It ends all sessions, and every new one can only read. Such a
+# session stays read-only after the strike, as one to a demoted primary does, so the shop has to drop it.
 make_database_read_only = _strike(
     begin=lambda stack: command_database(stack, READ_ONLY, END_SESSIONS),
     end=lambda stack: command_database(stack, READ_WRITE),

@@ -13,22 +13,22 @@ from django.db import InterfaceError, InternalError, OperationalError, connectio
 from tqdm import tqdm
 
 from audit.services import Report, audit_orders
-from lab.simulation.chaos_report import describe_run
-from lab.simulation.crowd import Crowd
-from lab.simulation.deck import make_schedule
-from lab.simulation.run_orders import OrderCounts, count_orders
-from lab.simulation.strikes import Striker
+from lab.simulation.chaos.crowd import Crowd
+from lab.simulation.chaos.orders import OrderCounts, count_orders
+from lab.simulation.chaos.report import describe_run
+from lab.simulation.strikes.deck import make_schedule
+from lab.simulation.strikes.striker import Striker
 from payments.gateway import GatewayUnavailable
 
 PATIENCE = 180.0  # seconds from the last strike or order to the last order's end
 AUDIT_EVERY = 15.0  # seconds, while orders flow
-LOOK_EVERY = 0.5  # seconds
+COUNT_EVERY = 0.5  # seconds
 HANGS_AFTER = 60.0  # seconds
-AWAY = (OperationalError, InterfaceError, InternalError)  # the database is, or can only be read
+AWAY = (OperationalError, InterfaceError, InternalError)  # what Django raises while the database is away or read-only
 
 
 class Auditor:
-    """Audits while orders flow: what it finds then is as wrong as at the end."""
+    """Audits while orders flow. A violation that it finds then is as wrong as one at the end."""
 
     def __init__(self, stopping: Event) -> None:
         self.audits: list[Report] = []
@@ -39,7 +39,7 @@ class Auditor:
             try:
                 self.audits.append(audit_orders())
             except (*AWAY, GatewayUnavailable):
-                pass  # it is down, as it should be
+                pass  # a strike has taken it down
             finally:
                 connection.close()
 
@@ -61,22 +61,22 @@ def run_chaos(
             schedule = make_schedule(seed=seed, seconds=seconds, kinds=kinds)
             busy = [start(striker.carry_out, schedule), *crowd.start_buying()]
             while any(thread.is_alive() for thread in busy):
-                draw(bar, look(run), crowd, striker)
+                draw(bar, count_after_a_moment(run), crowd, striker)
         finally:
             stopping.set()
         deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline and ((counts := look(run)) is None or counts.pending):
+        while time.monotonic() < deadline and ((counts := count_after_a_moment(run)) is None or counts.pending):
             draw(bar, counts, crowd, striker)
     crashes += find_hanging(staff)
     ask_everybody_again(crowd)
-    connection.close()  # it may have begun while the database could only be read, and an audit writes
+    connection.close()  # a session that began while the database was read-only can't write, and an audit writes
     folder, audits = stack_file.parent, auditor.audits
     report = describe_run(run=run, folder=folder, crowd=crowd, striker=striker, audits=audits, crashes=crashes)
     return {"seed": seed, **report}
 
 
 def watch_threads() -> list[str]:
-    """Where the threads that end by an exception are written down from now on: a run without them proves less."""
+    """A list that will name each thread that ends by an exception. A run that loses a thread proves less."""
     crashes: list[str] = []
     threading.excepthook = lambda end: crashes.append(f"{end.thread and end.thread.name}: {end.exc_value!r}")
     return crashes
@@ -89,16 +89,16 @@ def start(target: Callable[..., object], *arguments: object) -> Thread:
 
 
 def find_hanging(threads: Sequence[Thread]) -> list[str]:
-    """Those that are not over a minute after they were told to stop: what they wait for has no time limit."""
+    """Name the threads that still run a minute after they were told to stop. They wait without a time limit."""
     deadline = time.monotonic() + HANGS_AFTER
     for thread in threads:
         thread.join(max(0, deadline - time.monotonic()))
     return [f"{thread.name} does not end" for thread in threads if thread.is_alive()]
 
 
-def look(run: str) -> OrderCounts | None:
-    """The counts after a moment; None while the database is away."""
-    time.sleep(LOOK_EVERY)
+def count_after_a_moment(run: str) -> OrderCounts | None:
+    """Wait a moment, then count the orders. None while the database is away."""
+    time.sleep(COUNT_EVERY)
     try:
         return count_orders(run)
     except AWAY:

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from lab.simulation.mail_server import read_taken
-from lab.simulation.run_orders import find_orders
+from lab.simulation.chaos.orders import find_orders
+from lab.simulation.strikes.mail_server import read_taken
 from orders.models import OrderMail
 
 

@@ -8,12 +8,12 @@ from django.db.models import Count, Q, QuerySet
 
 from audit.services import Report, audit_orders
 from catalog.models import StockMovement
-from lab.simulation.crowd import Crowd
-from lab.simulation.lateness import describe_bound, find_late, measure_lateness, measure_waits
-from lab.simulation.run_mails import count_mails, find_lost_mails
-from lab.simulation.run_orders import find_orders
-from lab.simulation.run_problems import describe_violation, find_problems
-from lab.simulation.strikes import Striker
+from lab.simulation.chaos.crowd import Crowd
+from lab.simulation.chaos.lateness import describe_bound, find_late, measure_lateness, measure_waits
+from lab.simulation.chaos.mails import count_mails, find_lost_mails
+from lab.simulation.chaos.orders import find_orders
+from lab.simulation.chaos.problems import describe_violation, find_problems
+from lab.simulation.strikes.striker import Striker
 from orders.models import Order, OrderEvent
 
 COUNTS = ["requests", "unanswered", "replayed", "abandoned", "cancels", "cancels_too_late", "adjustments"]

@@ -1,4 +1,4 @@
-"""What a chaos run may do to a stack, and when: strikes dealt from a deck, in an order that a seed decides."""
+"""What a chaos run does to a stack, and when. Strikes are cards of a deck, and a seed decides how they are dealt."""
 
 from argparse import ArgumentTypeError
 from collections.abc import Collection, Iterator
@@ -23,7 +23,7 @@ KINDS = {
     "skewed-clock": "a second worker's clock is ahead",
 }
 
-# Seconds, of the kinds that last.
+# How long a strike lasts, in seconds from and to. The other kinds are over at once.
 LASTS = {
     "freezes": (1.0, 7.0),  # shorter than the timeouts of whoever waits for it, and longer
     "second-beat": (7.0, 13.0),  # it takes some seconds to its first tick
@@ -36,7 +36,8 @@ LASTS = {
     "skewed-clock": (10.0, 18.0),  # a worker takes some seconds to its first message
 }
 
-# So many of each are dealt in a new order, again and again: half are kills, and every process has its share.
+# How many cards the deck has of each strike. Half are kills, and every process has its share. A dealt deck is shuffled
+# and dealt again.
 DECK = {
     ("kills", "payments"): 3,
     ("freezes", "payments"): 1,
@@ -83,7 +84,7 @@ class Strike:
 def make_schedule(*, seed: int, seconds: float, kinds: Collection[str] = KINDS) -> list[Strike]:
     """The strikes of a run that lasts so long, of these kinds. The same seed, the same schedule.
 
-    A longer run begins with it. A kind that is left out leaves gaps: the others come as they would with it.
+    A longer run begins with the schedule of a shorter one. A kind that is left out leaves gaps, and moves no other.
     """
     random = Random(seed)  # noqa: S311 - it has to repeat
     strikes = [

@@ -1,4 +1,4 @@
-"""Strikes at the processes of a stack and their children, and at no other: killed, frozen, doubled."""
+"""Strikes that kill, freeze or double the processes of a stack and their children, and no others."""
 
 import os
 import signal
@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from random import choice
 
-from lab.simulation.running_stack import Missed, RunningStack, find_children
+from lab.simulation.strikes.running_stack import Missed, RunningStack, find_children
 from lab.stack.processes import child_command
 from lab.stack.var import BASE_DIR, open_private
 
@@ -66,7 +66,7 @@ def skew_clock(command: Sequence[str], *, seconds: int) -> tuple[list[str], dict
     module = command.index("-m") + 1
     environment = {"LD_PRELOAD": find_faketime(), "FAKETIME": f"+{seconds}s"}
     environment |= {"DONT_FAKE_MONOTONIC": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}  # its name changed
-    return [*command[:module], "lab.simulation.skewed_clock", *command[module:]], environment
+    return [*command[:module], "lab.simulation.strikes.skewed_clock", *command[module:]], environment
 
 
 def find_faketime() -> str:

@@ -108,7 +108,7 @@ def read_taken(folder: Path) -> set[str] | None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m lab.simulation.mail_server", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m lab.simulation.strikes.mail_server", description=__doc__)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--folder", type=Path, required=True, help="where it keeps the Message-IDs")
     options = parser.parse_args()

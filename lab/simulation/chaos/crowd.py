@@ -21,7 +21,7 @@ from orders.models import Order
 from orders.services import OrderIsFinal, cancel_order
 
 BUYERS = 24  # at a time
-REFUSED = 1.15  # so many checkouts for an order: hot products sell out
+REFUSED = 1.15  # checkouts for each order that is placed, because hot products sell out
 LATER = (0.0, 3.0)  # seconds to a customer's next step
 PLENTY = 100_000  # units
 PATIENCE = 60.0  # seconds that a request or a change is repeated for, while nothing answers
@@ -57,7 +57,7 @@ class CountingShop(Shop):
 
 
 class Crowd:
-    """Buyers who place `wanted` orders, spread over so many seconds while all is well; and what became of it.
+    """Buyers who place `wanted` orders, and what became of them. It takes them `seconds` while all is well.
 
     Each repeats its request with the same key until it is answered.
     """
@@ -79,14 +79,14 @@ class Crowd:
         self._plain = [f"{run}-{number}" for number in range(40)]
 
     def stock_the_shop(self) -> None:
-        """Add products of this run's own: many units of most, few of those that everybody wants."""
+        """Add products of this run's own. Most have many units; the hot ones, which everybody wants, have few."""
         for number, sku in enumerate([*self._hot, *self._plain]):
             product = Product.objects.create(sku=sku, name=sku, price=100 + 10 * number, currency="GBP")
             Stock.objects.create(product=product)
             self._adjust(sku, self._wanted // 50 + 2 if sku in self._hot else PLENTY, reference=f"{self._run}-first")
 
     def start_buying(self) -> list[Thread]:
-        """The buyers, each a thread that ends by itself."""
+        """Start the buyers. Each is a thread that ends by itself."""
         started = time.monotonic()
         buyers = [Thread(target=self._buy, args=[started], name="buyer", daemon=True) for _ in range(BUYERS)]
         for buyer in buyers:
@@ -94,7 +94,7 @@ class Crowd:
         return buyers
 
     def adjust_stock(self) -> None:
-        """Be the staff: now and then add or remove some units, until told to stop."""
+        """Now and then add or remove some units, as the staff does, until told to stop."""
         random = Random(self._run)  # noqa: S311
         for number in count():
             if self._stopping.wait(random.uniform(0.3, 1.5)):
@@ -129,7 +129,7 @@ class Crowd:
     def _check_out(self, number: int) -> None:
         random = Random(f"{self._run} {number}")  # noqa: S311
         key = f"{self._run}-{number}"
-        self.checkouts[key] = self._fill_basket(key, random)
+        self.checkouts[key] = self._make_checkout(key, random)
         match pick(HABITS, random):
             case "twice_at_once":
                 twin = Thread(target=self.place, args=[key], daemon=True)
@@ -151,7 +151,7 @@ class Crowd:
             case _:
                 self.place(key)
 
-    def _fill_basket(self, key: str, random: Random) -> Checkout:
+    def _make_checkout(self, key: str, random: Random) -> Checkout:
         skus = random.sample(self._plain, k=random.choice([1, 1, 2, 3]))
         if random.random() < 0.25:
             skus.append(random.choice(self._hot))

@@ -2,7 +2,7 @@
 
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 
-from lab.simulation.deck import KINDS, read_kinds
+from lab.simulation.strikes.deck import KINDS, read_kinds
 
 
 def add_chaos_options(parser: ArgumentParser) -> None:
@@ -12,7 +12,7 @@ def add_chaos_options(parser: ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, help="the same seed, the same schedule; a random one if left out")
     parser.add_argument("--only", type=read_kinds, metavar="KINDS", help="strike in these ways alone: names, commas")
     parser.add_argument("--without", type=read_kinds, metavar="KINDS", help="strike in all ways but these")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--json", action="store_true", dest="as_json", help="print one JSON object")
     parser.formatter_class = RawDescriptionHelpFormatter
     parser.epilog = "Kinds of strikes:\n" + "\n".join(f"  {name:<19} {what}" for name, what in KINDS.items())
 

@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
 
-from lab.simulation.deck import Strike
-from lab.simulation.lasting_strike import LASTING
-from lab.simulation.running_stack import Missed, RunningStack
-from lab.simulation.sick_neighbours import flush_broker
-from lab.simulation.struck_processes import kill_child, kill_process
+from lab.simulation.strikes.deck import Strike
+from lab.simulation.strikes.lasting import LASTING
+from lab.simulation.strikes.neighbours import flush_broker
+from lab.simulation.strikes.processes import kill_child, kill_process
+from lab.simulation.strikes.running_stack import Missed, RunningStack
 from lab.stack.var import BASE_DIR
 
 KILLS = {"kills", "child-kills"}
@@ -68,7 +68,7 @@ class Striker:
             [
                 sys.executable,
                 "-m",
-                "lab.simulation.lasting_strike",
+                "lab.simulation.strikes.lasting",
                 file,
                 run,
                 strike.kind,
@@ -76,7 +76,7 @@ class Striker:
                 f"{strike.lasts}",
             ],
             cwd=BASE_DIR,
-            stdin=subprocess.PIPE,  # closed when we stop, or are killed: then it ends
+            stdin=subprocess.PIPE,  # it is closed when we stop or are killed, and then the strike ends
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,  # Ctrl-C is ours to handle

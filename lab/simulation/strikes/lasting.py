@@ -1,6 +1,6 @@
 """One strike that lasts, in a process of its own, so that it ends also when the run that ordered it is killed.
 
-python -m lab.simulation.lasting_strike STACK_FILE RUN KIND TARGET SECONDS
+python -m lab.simulation.strikes.lasting STACK_FILE RUN KIND TARGET SECONDS
 It ends after that time, or with its standard input. Exit code 1 and a reason where there was nothing to strike.
 """
 
@@ -8,8 +8,7 @@ import select
 import sys
 from pathlib import Path
 
-from lab.simulation.running_stack import Missed, RunningStack
-from lab.simulation.sick_neighbours import (
+from lab.simulation.strikes.neighbours import (
     LastingStrike,
     fill_broker,
     lock_row,
@@ -18,7 +17,8 @@ from lab.simulation.sick_neighbours import (
     make_provider_trickle,
     slow_down_mail_server,
 )
-from lab.simulation.struck_processes import freeze_process, start_second_beat, start_skewed_worker
+from lab.simulation.strikes.processes import freeze_process, start_second_beat, start_skewed_worker
+from lab.simulation.strikes.running_stack import Missed, RunningStack
 
 LASTING: dict[str, LastingStrike] = {
     "freezes": freeze_process,

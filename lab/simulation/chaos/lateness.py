@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from django.db import connection
 
-# Every order has to be final so many seconds after its deadline, while strikes go on; and so many after its deadline or
-# the end of the last strike, whichever is later.
+# Seconds within which every order has to be final: after its deadline, even while strikes go on; and after its deadline
+# or the end of the last strike, whichever is later.
 PAST_DEADLINE_AT_MOST = 120.0
 AFTER_STRIKES_AT_MOST = 60.0
 
@@ -16,7 +16,7 @@ SELECT percentile_cont(ARRAY[0.5, 0.95, 1]) WITHIN GROUP (ORDER BY extract(epoch
 FROM orders_order WHERE starts_with(checkout_key, %s) AND finalized_at IS NOT NULL
 """
 
-# An order that is not final is as late as now.
+# An order that is not final yet counts as if it ended now.
 LATENESS = """
 SELECT max(extract(epoch FROM coalesce(finalized_at, now()) - expires_at)),
     max(extract(epoch FROM coalesce(finalized_at, now()) - greatest(expires_at, %s)))

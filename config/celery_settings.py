@@ -1,0 +1,66 @@
+"""Celery's settings, under Celery's own names.
+
+https://docs.celeryq.dev/en/stable/userguide/configuration.html
+"""
+
+from typing import Any
+
+from django.conf import settings
+
+broker_url = settings.REDIS_URL
+broker_transport_options = {
+    "global_keyprefix": settings.REDIS_PREFIX,
+    # Seconds until a message that a worker fetched and did not begin is delivered again: it may wait behind any task.
+    "visibility_timeout": 3600,
+    "socket_connect_timeout": 1,
+    "socket_timeout": settings.BROKER_TIMEOUT,
+    "health_check_interval": 10,
+    "max_retries": 1,  # a web request waits about a second for a broker that is down; the sweep does the rest
+    "interval_start": 0,
+    "interval_max": 0.2,
+}
+broker_connection_retry_on_startup = True
+broker_connection_max_retries = None
+broker_channel_error_retry = True  # or an OOM or READONLY answer ends the worker
+
+# The queue of each task. They stand here because Celery deprecates a queue that is named at the task (5.7, task.bind).
+# Which worker reads which queue: docs/operating.md.
+task_routes = {
+    "accounts.tasks.clear_sessions": {"queue": "mails"},
+    "accounts.tasks.delete_old_mails": {"queue": "mails"},
+    "audit.tasks.check_liveness": {"queue": "sweep"},  # its worker does not hang with the charges
+    "audit.tasks.record_audit": {"queue": "payments"},  # it asks the provider, whom the orders worker never waits for
+    "orders.tasks.finalize_order": {"queue": "orders"},
+    "orders.tasks.send_due_mails": {"queue": "mails"},
+    "orders.tasks.sweep_stuck_orders": {"queue": "sweep"},  # or a backlog of orders would hold up the repair
+    "payments.tasks.cancel_payment": {"queue": "payments"},
+    "payments.tasks.charge_payment": {"queue": "payments"},
+}
+task_default_queue = "orders"
+task_ignore_result = True
+task_publish_retry_policy = {"max_retries": 1, "interval_start": 0, "interval_max": 0.2}
+task_time_limit = settings.TASK_TIME_LIMIT  # seconds, of a task that names no other limit
+
+worker_consumer = "config.consumer.Consumer"
+worker_hijack_root_logger = False
+worker_prefetch_multiplier = 1
+CELERY_DB_REUSE_MAX = 1_000_000_000  # the one old name that Celery still reads: see config/celery.py
+
+beat_scheduler = "config.beat.Scheduler"
+
+
+def schedule_task(task: str, every: float, *, expires: float) -> dict[str, Any]:
+    """An entry of beat's schedule; in seconds. Ticks expire, or they would pile up while no worker runs."""
+    return {"task": task, "schedule": every, "options": {"expires": max(expires, settings.CLOCK_SKEW)}}
+
+
+beat_schedule = {
+    "sweep-stuck-orders": schedule_task(
+        "orders.tasks.sweep_stuck_orders", settings.SWEEP_EVERY, expires=settings.SWEEP_EVERY
+    ),
+    "send-due-mails": schedule_task("orders.tasks.send_due_mails", settings.MAIL_EVERY, expires=settings.MAIL_EVERY),
+    "check-liveness": schedule_task("audit.tasks.check_liveness", 20, expires=20),
+    "audit-orders": schedule_task("audit.tasks.record_audit", settings.AUDIT_EVERY, expires=settings.AUDIT_EVERY),
+    "clear-sessions": schedule_task("accounts.tasks.clear_sessions", 24 * 3600, expires=3600),
+    "delete-old-mails": schedule_task("accounts.tasks.delete_old_mails", 24 * 3600, expires=3600),
+}

@@ -1,0 +1,98 @@
+"""`manage.py check` of how the shop is set up. docs/operating.md lists all checks of the family."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+import redis
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.utils.module_loading import autodiscover_modules
+
+from config.celery import app
+from config.environment import is_currency
+from orders.tasks import sweep_stuck_orders
+
+
+@register
+def check_sweep_is_scheduled(**_: Any) -> list[CheckMessage]:
+    if any(entry["task"] == sweep_stuck_orders.name for entry in app.conf.beat_schedule.values()):
+        return []
+    hint = (
+        f"Schedule {sweep_stuck_orders.name} in config/celery_settings.py: an order whose message is lost never ends."
+    )
+    return [Error("Beat's schedule lacks the sweep.", hint=hint, id="orderly.E003")]
+
+
+@register
+def check_visibility_timeout(**_: Any) -> list[CheckMessage]:
+    timeout = app.conf.broker_transport_options["visibility_timeout"]
+    autodiscover_modules("tasks")  # a worker has done so; `manage.py check` has not
+    limit, name = max((task.time_limit or 0, name) for name, task in app.tasks.items())
+    if timeout > limit:
+        return []
+    return [
+        Error(
+            f"visibility_timeout is {timeout:g} seconds, and {name} may run for {limit:g}.",
+            hint="Make visibility_timeout longer, or Redis delivers a message again that still waits behind that task.",
+            id="orderly.E004",
+        )
+    ]
+
+
+@register
+def check_sweep_after(**_: Any) -> list[CheckMessage]:
+    """The environment's value is refused at start, for workers run no checks. Here it may come from anywhere."""
+    if settings.SWEEP_AFTER >= settings.STRIPE_TIMEOUT + 1:
+        return []
+    hint = "Make SWEEP_AFTER longer than STRIPE_TIMEOUT by a second, or the sweep asks again while a charge is asked."
+    return [Error("SWEEP_AFTER is not longer than a charge may take.", hint=hint, id="orderly.E005")]
+
+
+@register
+def check_currency(**_: Any) -> list[CheckMessage]:
+    """The same holds for this one."""
+    if is_currency(settings.SHOP_CURRENCY):
+        return []
+    hint = "Set SHOP_CURRENCY to the ISO 4217 code of a currency that is legal tender, such as GBP or KRW."
+    return [Error(f"SHOP_CURRENCY is {settings.SHOP_CURRENCY!r}.", hint=hint, id="orderly.E006")]
+
+
+@register(Tags.security)
+def check_outside_local(**_: Any) -> list[CheckMessage]:
+    """What only a shop on this machine may do."""
+    if settings.LOCAL:
+        return []
+    found: list[CheckMessage] = []
+    if settings.DEBUG:
+        hint = "Unset DEBUG: its error pages show the code, the settings and the customer's data to everybody."
+        found.append(Error("DEBUG is on outside a LOCAL shop.", hint=hint, id="orderly.E007"))
+    if urlsplit(settings.SHOP_URL).scheme == "http":
+        hint = "Begin it with https://: mails have links in them that reset a password."
+        found.append(Error("SHOP_URL is without TLS.", hint=hint, id="orderly.E008"))
+    if urlsplit(settings.STRIPE_API_BASE).scheme == "http":
+        hint = "Begin it with https://, or leave it empty: every request has the secret key in it."
+        found.append(Error("STRIPE_API_BASE is without TLS.", hint=hint, id="orderly.E009"))
+    return found
+
+
+@register(deploy=True)
+def check_mails_leave(**_: Any) -> list[CheckMessage]:
+    if settings.LOCAL or "console" not in settings.MAILER["BACKEND"]:
+        return []
+    hint = "Set EMAIL_URL, such as smtp+tls://user:password@mail.example.com:587."
+    return [Warning("Mails are printed, and reach nobody.", hint=hint, id="orderly.W003")]
+
+
+@register(deploy=True)
+def check_broker_keeps_messages(**_: Any) -> list[CheckMessage]:
+    """Ask Redis itself. INFO is allowed where a hosted Redis forbids CONFIG."""
+    try:
+        with redis.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=2, socket_timeout=2) as client:
+            policy = str(client.info("memory").get("maxmemory_policy", ""))
+    except redis.RedisError as error:
+        hint = "Start it, or correct REDIS_URL; then check again."
+        return [Warning(f"The broker can't be asked what it evicts: {error}", hint=hint, id="orderly.W004")]
+    if not policy.startswith("allkeys"):  # volatile policies evict only keys that expire, and a queue never does
+        return []
+    hint = "Set maxmemory-policy to noeviction: a queue that is evicted is swept up later, and customers wait for it."
+    return [Warning(f"The broker evicts queues when its memory is full ({policy}).", hint=hint, id="orderly.W002")]

@@ -1,0 +1,153 @@
+"""`manage.py check` says of each way to set up a shop wrongly what to do about it."""
+
+import re
+from collections.abc import Iterator
+from unittest.mock import patch
+
+import pytest
+import redis
+from django.conf import LazySettings
+from django.core.checks import CheckMessage, run_checks
+from django.utils.module_loading import autodiscover_modules
+
+from audit.tasks import record_audit
+from config.celery import app
+from lab.stack.stack import WORKERS
+from lab.stack.var import BASE_DIR
+
+OPERATING = (BASE_DIR / "docs" / "operating.md").read_text()
+SOURCES = list(BASE_DIR.glob("*/checks.py"))
+SAFE = {
+    "DEBUG": False,
+    "LOCAL": False,
+    "MAILER": {"BACKEND": "django.core.mail.backends.smtp.EmailBackend"},
+    "SHOP_URL": "https://shop.example.com",
+    "STRIPE_API_BASE": "",
+}
+
+
+def find(*, deploy: bool = False) -> list[str]:
+    """The ids of our own messages. Each has a hint."""
+    found: list[CheckMessage] = run_checks(include_deployment_checks=deploy)
+    ours = [message for message in found if (message.id or "").startswith("orderly.")]
+    assert all(message.hint for message in ours)
+    return [str(message.id) for message in ours]
+
+
+@pytest.fixture
+def _safe(settings: LazySettings) -> None:
+    for name, value in SAFE.items():
+        setattr(settings, name, value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("PAYMENT_GATEWAY", "payments.stripe.Nobody", ["orderly.E001"]),
+        ("PAYMENT_GATEWAY", "payments.models.Payment", ["orderly.E002"]),
+        ("PAYMENT_GATEWAY", "payments.stripe.StripeGateway", []),
+        ("SWEEP_AFTER", 10.9, ["orderly.E005"]),
+        ("SWEEP_AFTER", 11, []),
+        ("SHOP_CURRENCY", "XAU", ["orderly.E006"]),
+        ("SHOP_CURRENCY", "KRW", []),
+        ("DEBUG", True, ["orderly.E007"]),
+        ("SHOP_URL", "http://shop.example.com", ["orderly.E008"]),
+        ("SHOP_URL", "", []),
+        ("STRIPE_API_BASE", "http://10.0.0.1", ["orderly.E009"]),
+        ("STRIPE_API_BASE", "https://api.example.com", []),
+    ],
+)
+@pytest.mark.usefixtures("_safe")
+def test_a_wrong_setting_is_found(settings: LazySettings, name: str, value: object, expected: list[str]) -> None:
+    settings.STRIPE_TIMEOUT = 10
+    setattr(settings, name, value)
+
+    assert find() == expected
+
+
+def test_a_shop_on_this_machine_may_do_without_tls(settings: LazySettings) -> None:
+    assert settings.LOCAL
+    settings.DEBUG = True
+    settings.SHOP_URL = settings.STRIPE_API_BASE = "http://127.0.0.1:8000"
+
+    assert find(deploy=True) == []
+
+
+def test_a_schedule_without_the_sweep_is_found() -> None:
+    without = {name: entry for name, entry in app.conf.beat_schedule.items() if name != "sweep-stuck-orders"}
+
+    with patch.dict(app.conf.beat_schedule, without, clear=True):
+        assert find() == ["orderly.E003"]
+
+
+@pytest.mark.parametrize(("timeout", "expected"), [(1800, ["orderly.E004"]), (1801, [])])
+def test_a_message_that_is_delivered_again_while_a_task_runs_is_found(timeout: int, expected: list[str]) -> None:
+    assert record_audit.time_limit == 1800  # the longest
+
+    with patch.dict(app.conf.broker_transport_options, {"visibility_timeout": timeout}):
+        assert find() == expected
+
+
+# --- deployment checks
+
+
+@pytest.mark.usefixtures("_safe")
+def test_a_shop_whose_mails_are_printed_is_found(settings: LazySettings) -> None:
+    settings.MAILER = {"BACKEND": "django.core.mail.backends.console.EmailBackend"}
+
+    assert find() == []
+    assert find(deploy=True) == ["orderly.W003"]
+
+
+@pytest.fixture
+def broker(settings: LazySettings) -> Iterator["redis.Redis"]:
+    with redis.Redis.from_url(settings.REDIS_URL) as client:
+        yield client
+        client.config_set("maxmemory-policy", "noeviction")
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"), [("allkeys-lru", ["orderly.W002"]), ("volatile-ttl", []), ("noeviction", [])]
+)
+def test_a_broker_that_evicts_queues_is_found(broker: "redis.Redis", policy: str, expected: list[str]) -> None:
+    broker.config_set("maxmemory-policy", policy)
+
+    assert find() == []
+    assert find(deploy=True) == expected
+
+
+def test_a_broker_that_does_not_answer_is_found(settings: LazySettings) -> None:
+    settings.REDIS_URL = "redis://:hunter2@127.0.0.1:9/0"
+
+    [message] = [found for found in run_checks(include_deployment_checks=True) if found.id == "orderly.W004"]
+    assert "hunter2" not in str(message)
+
+
+# --- what the page for operators says
+
+
+def test_the_page_lists_every_check_once() -> None:
+    used = re.findall(r'id="(orderly\.[EW]\d+)"', "".join(path.read_text() for path in SOURCES))
+    listed = re.findall(r"^\| `(orderly\.[EW]\d+)`", OPERATING, re.MULTILINE)
+
+    assert sorted(listed) == sorted(used)
+    assert len(set(used)) == len(used)
+
+
+def list_queues() -> dict[str, list[str]]:
+    return {name: options.split("--queues ")[1].split()[0].split(",") for name, options in WORKERS.items()}
+
+
+def test_every_task_goes_to_a_queue_that_one_worker_reads() -> None:
+    autodiscover_modules("tasks")
+    read = [queue for queues in list_queues().values() for queue in queues]
+    routes: dict[str, dict[str, str]] = app.conf.task_routes
+
+    assert routes.keys() == {name for name in app.tasks if not name.startswith("celery.")}
+    assert sorted({route["queue"] for route in routes.values()}) == sorted(read)
+
+
+def test_the_page_has_the_workers_of_the_stack() -> None:
+    rows = re.findall(r"^\| worker `(\w+)` \| (.+?) \|", OPERATING, re.MULTILINE)
+
+    assert {name: re.findall(r"`(\w+)`", queues) for name, queues in rows} == list_queues()
