@@ -18,7 +18,8 @@ from kombu.exceptions import OperationalError
 from accounts.models import User
 from catalog.services import InsufficientStock, reserve_stock
 from languages import current_language
-from orders.models import Order, OrderLine, make_code
+from orders.codes import make_code
+from orders.models import Order, OrderLine
 from orders.pricing import CheckoutLine, CheckoutRefused, OutOfStock, price_lines
 from orders.tasks import process_order
 from payments.services import create_payment

@@ -1,6 +1,5 @@
 """An order, its lines, and the events of its life."""
 
-import secrets
 from datetime import timedelta
 
 from django.conf import settings
@@ -8,7 +7,6 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.email_addresses import ASCII_LOWER
@@ -16,16 +14,9 @@ from accounts.models import User
 from catalog.models import Product
 from languages import current_language
 from mail_queue import QueuedMail
+from orders.codes import make_code
 from orders.querysets import OrderQuerySet
 from payments.models import Payment
-
-CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # no I, L, O or U: nobody misreads a code on the phone
-
-
-def make_code() -> str:
-    """A new order code such as 261124-7K3QM-9XZ2F: the day, then 50 random bits."""
-    random = "".join(secrets.choice(CROCKFORD) for _ in range(10))
-    return f"{timezone.now():%y%m%d}-{random[:5]}-{random[5:]}"
 
 
 class Order(models.Model):

@@ -4,7 +4,7 @@ import django.db.models.deletion
 import django.db.models.expressions
 import django.db.models.functions.datetime
 import languages
-import orders.models
+import orders.codes
 from django.conf import settings
 from django.db import migrations, models
 
@@ -24,7 +24,7 @@ class Migration(migrations.Migration):
             name='Order',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('code', models.CharField(default=orders.models.make_code, editable=False, max_length=18, unique=True, verbose_name='code')),
+                ('code', models.CharField(default=orders.codes.make_code, editable=False, max_length=18, unique=True, verbose_name='code')),
                 ('checkout_key', models.CharField(help_text="The client's idempotency key.", max_length=255, unique=True, verbose_name='checkout key')),
                 ('checkout_hash', models.CharField(help_text='SHA-256 of what was asked for under that key.', max_length=64, verbose_name='checkout hash')),
                 ('email', models.EmailField(max_length=254, verbose_name='email')),

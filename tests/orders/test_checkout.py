@@ -11,7 +11,8 @@ from accounts.models import User
 from catalog.models import Product
 from orders import checkout
 from orders.checkout import CheckoutKeyReused, TooManyUnpaid, place_order
-from orders.models import CROCKFORD, Order, OrderEvent, make_code
+from orders.codes import CROCKFORD, make_code
+from orders.models import Order, OrderEvent
 from orders.pricing import (
     CheckoutLine,
     CheckoutRefused,
