@@ -15,6 +15,7 @@ import pytest
 from babel.messages.catalog import Catalog, Message
 from babel.messages.mofile import read_mo
 from babel.messages.pofile import read_po
+from django.conf import settings
 from django.core import mail as outbox
 from django.db.models.functions import Now
 from django.template.loader import render_to_string
@@ -25,6 +26,7 @@ from accounts.mails import send_due_mails as send_account_mails
 from accounts.models import User
 from accounts.services import make_sign_up_token
 from audit.models import Tick
+from lab.sandbox.cards import TEST_CARDS
 from lab.stack.var import BASE_DIR
 from orders.mails import send_due_mails
 from orders.models import Order
@@ -108,6 +110,15 @@ def test_a_translation_has_the_placeholders_of_its_text(path: Path) -> None:
 
 def placeholders(text: str) -> list[str]:
     return sorted(PLACEHOLDER.findall(text))
+
+
+def test_the_sandboxs_cards_are_named_in_the_customers_language() -> None:
+    assert [(token, str(title)) for token, title in settings.SHOP_PAYMENT_METHODS] == list(TEST_CARDS.items())
+    with translation.override("ko"):
+        assert [str(title) for _, title in settings.SHOP_PAYMENT_METHODS][::4] == [
+            "테스트 카드: 결제 성공",
+            "테스트 카드: 승인 거절",
+        ]
 
 
 # --- the pages
