@@ -10,6 +10,7 @@ from celery.exceptions import Ignore
 from celery.signals import worker_init
 from django.db import Error, OperationalError, close_old_connections, connection
 
+from config.postgresql.base import DatabaseWrapper
 from config.watchdog import start_watchdog
 from database_errors import describe, is_database_lost, is_passing
 
@@ -18,6 +19,7 @@ logger = logging.getLogger(__name__)
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 DATABASE_PATIENCE = 30.0  # seconds
+TRUST = 1.0  # seconds that a task uses a pool's session without asking whether it works: if not, the task is run again
 
 
 class RepeatedTask(Task):  # type: ignore[type-arg]  # Celery's own is not generic
@@ -53,6 +55,11 @@ app = Celery("orderly", task_cls=RepeatedTask)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 worker_init.connect(start_watchdog)
+
+
+@worker_init.connect
+def trust_sessions(**_: Any) -> None:
+    DatabaseWrapper.trust = TRUST
 
 
 # CELERY_DB_REUSE_MAX stops Celery from reconnecting for every task. Django's own rule takes its place: after an error,

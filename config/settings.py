@@ -131,6 +131,20 @@ DATABASES["default"] |= {
         "options": "-c statement_timeout=15s -c lock_timeout=5s -c idle_in_transaction_session_timeout=15s",
     },
 }
+# Connections that the threads of a process share, each for as long as a request takes, or a task until it asks the
+# provider. 0: each thread keeps its own.
+DATABASE_POOL = read_number("DATABASE_POOL", 0, least=0)
+if DATABASE_POOL:
+    DATABASES["default"] |= {"CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": False}  # see config/postgresql
+    DATABASES["default"]["OPTIONS"]["pool"] = {
+        "min_size": 0,
+        "max_size": DATABASE_POOL,
+        "max_lifetime": 300,
+        # Seconds. While the database is away, each wait for a connection begins with another try to connect, and the
+        # pool's own tries come less and less often: so both are short, and a database that is back is seen soon.
+        "timeout": 3,
+        "reconnect_timeout": 1,
+    }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = read_redis_url("REDIS_URL")
@@ -149,10 +163,12 @@ SESSION_ENGINE = "django.contrib.sessions.backends.db"  # and no copy that can b
 CELERY_BROKER_URL = REDIS_URL
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "global_keyprefix": REDIS_PREFIX,
-    "visibility_timeout": 300,  # seconds; for messages that a killed worker had fetched and not begun
     "socket_connect_timeout": 1,
     "socket_timeout": read_seconds("BROKER_TIMEOUT", 5),  # less in a web process: see config/wsgi.py
     "health_check_interval": 10,
+    # A worker keeps what it has fetched in memory and gives it back when it is stopped. Copies in Redis would save what
+    # a killed one had fetched, but come back only after five minutes: the sweep has done it by then.
+    "ack_emulation": False,
     "max_retries": 1,  # a web request waits about a second for a broker that is down; the sweep does the rest
     "interval_start": 0,
     "interval_max": 0.2,
@@ -179,6 +195,7 @@ WORKER_TIMEOUT = read_number("WORKER_TIMEOUT", 20, least=5)
 CELERY_TASK_TIME_LIMIT = 150  # it may wait 30 s for the database, 60 for the provider and 30 for its list
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_DISABLE_RATE_LIMITS = True
 CELERY_DB_REUSE_MAX = 1_000_000_000  # see config/celery.py
 
 # An order's clock, in seconds.
@@ -335,6 +352,9 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "loggers": {"stripe": {"level": "WARNING"}},  # or it writes two lines for each call
+    # Or they write two lines for each call, each task and each use of a connection. What fails is logged all the same.
+    "loggers": {
+        name: {"level": "WARNING"} for name in ("stripe", "psycopg.pool", "celery.app.trace", "celery.worker.strategy")
+    },
     "root": {"handlers": ["console"], "level": read_choice("LOG_LEVEL", "INFO", LOG_LEVELS)},
 }
