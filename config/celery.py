@@ -7,30 +7,48 @@ from typing import Any
 
 from celery import Celery, Task
 from celery.exceptions import Ignore
-from celery.signals import task_postrun, task_prerun, worker_init
+from celery.signals import worker_init
 from django.db import Error, OperationalError, close_old_connections, connection
 
+from config.postgresql.base import DatabaseWrapper
 from config.watchdog import start_watchdog
-from database_errors import describe, is_passing
+from database_errors import describe, is_database_lost, is_passing
 
 logger = logging.getLogger(__name__)
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 DATABASE_PATIENCE = 30.0  # seconds
+TRUST = 1.0  # seconds that a task uses a pool's session without asking whether it works: if not, the task is run again
 
 
 class RepeatedTask(Task):  # type: ignore[type-arg]  # Celery's own is not generic
-    """A task that a later tick repeats. A database that is away, read-only or locked is one line in the log."""
+    """A task whose work can be done again, and is taken up by a later tick.
+
+    Where the database was away or read-only, the task waits until it is back, and is run once more: failing at once, a
+    worker would throw away a whole queue. What fails again, or meets a lock, is one line in the log.
+    """
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
-            return super().__call__(*args, **kwargs)
+            return self._run_again_if_lost(*args, **kwargs)
         except Error as error:
             if not is_passing(error):
                 raise
             logger.warning("%s%s is left to a later one: %s", self.name, args, describe(error))
             raise Ignore from error  # ends its chain, too
+        finally:
+            end_database_use()
+
+    def _run_again_if_lost(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return self.run(*args, **kwargs)
+        except Error as error:
+            if not is_database_lost(error):
+                raise
+            logger.warning("%s%s waits for the database: %s", self.name, args, describe(error))
+        wait_for_database()
+        return self.run(*args, **kwargs)
 
 
 app = Celery("orderly", task_cls=RepeatedTask)
@@ -39,23 +57,27 @@ app.autodiscover_tasks()
 worker_init.connect(start_watchdog)
 
 
-# CELERY_DB_REUSE_MAX stops Celery from reconnecting for every task. Django's own rule takes its place (CONN_MAX_AGE and
-# a health check): without it a worker would keep a dead connection for ever after PostgreSQL restarts.
-@task_postrun.connect
-def drop_dead_connections(**_: Any) -> None:
-    close_old_connections()
+@worker_init.connect
+def trust_sessions(**_: Any) -> None:
+    DatabaseWrapper.trust = TRUST
 
 
-@task_prerun.connect
-def wait_for_database(**_: Any) -> None:
-    """Hold a worker while the database is away or read-only. If tasks failed at once, a whole queue would be lost."""
+# CELERY_DB_REUSE_MAX stops Celery from reconnecting for every task. Django's own rule takes its place: after an error,
+# and after CONN_MAX_AGE, without which a worker would keep a dead connection for ever.
+def end_database_use() -> None:
+    """Give up a connection that is broken or old, or a pool's. It is not asked whether it works before the next task:
+    a task that finds out by itself is run again."""
     close_old_connections()
+    connection.health_check_done = True  # type: ignore[attr-defined]  # the stubs don't know it
+
+
+def wait_for_database() -> None:
+    """Return once the database can be written to, or after DATABASE_PATIENCE seconds."""
     deadline = time.monotonic() + DATABASE_PATIENCE
     while time.monotonic() < deadline:
         try:
             connection.ensure_connection()
             if connection.is_usable():
-                connection.health_check_done = True  # type: ignore[attr-defined]  # the stubs don't know it
                 return
         except OperationalError:
             pass

@@ -10,8 +10,9 @@ from django.conf import settings
 broker_url = settings.REDIS_URL
 broker_transport_options = {
     "global_keyprefix": settings.REDIS_PREFIX,
-    # Seconds until a message that a worker fetched and did not begin is delivered again: it may wait behind any task.
-    "visibility_timeout": 3600,
+    # A worker keeps what it has fetched in memory, and gives it back when it is stopped. With copies in Redis, what a
+    # killed worker had fetched would come back only after the visibility timeout: the sweep has done it by then.
+    "ack_emulation": False,
     "socket_connect_timeout": 1,
     "socket_timeout": settings.BROKER_TIMEOUT,
     "health_check_interval": 10,
@@ -44,6 +45,7 @@ task_time_limit = settings.TASK_TIME_LIMIT  # seconds, of a task that names no o
 worker_consumer = "config.consumer.Consumer"
 worker_hijack_root_logger = False
 worker_prefetch_multiplier = 1
+worker_disable_rate_limits = True
 CELERY_DB_REUSE_MAX = 1_000_000_000  # the one old name that Celery still reads: see config/celery.py
 
 beat_scheduler = "config.beat.Scheduler"

@@ -25,7 +25,10 @@ def check_sweep_is_scheduled(**_: Any) -> list[CheckMessage]:
 
 @register
 def check_visibility_timeout(**_: Any) -> list[CheckMessage]:
-    timeout = app.conf.broker_transport_options["visibility_timeout"]
+    options = app.conf.broker_transport_options
+    if not options.get("ack_emulation", True):
+        return []  # no message is delivered a second time
+    timeout = options.get("visibility_timeout", 3600)  # kombu's own
     autodiscover_modules("tasks")  # a worker has done so; `manage.py check` has not
     limit, name = max((task.time_limit or 0, name) for name, task in app.tasks.items())
     if timeout > limit:

@@ -33,7 +33,7 @@ from config.environment import (
     read_word,
     read_words,
 )
-from config.postgresql import CONNECTION_OPTIONS
+from config.postgresql import configure_database
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 environ.Env.read_env(BASE_DIR / ".env")
@@ -117,13 +117,9 @@ LOGIN_REDIRECT_URL = "order-history"
 LOGOUT_REDIRECT_URL = "product-list"
 VERIFICATION_LINK_AGE = 3 * 24 * 3600  # seconds
 
-DATABASES = {"default": read_database("DATABASE_URL")}
-DATABASES["default"] |= {
-    "ENGINE": "config.postgresql",
-    "CONN_MAX_AGE": 300,
-    "CONN_HEALTH_CHECKS": True,
-    "OPTIONS": {**DATABASES["default"].get("OPTIONS", {}), **CONNECTION_OPTIONS},  # the URL may have some: sslmode
-}
+# Connections that the threads of a process share. 0: each thread keeps its own.
+DATABASE_POOL = read_number("DATABASE_POOL", 0, least=0)
+DATABASES = {"default": configure_database(read_database("DATABASE_URL"), pool=DATABASE_POOL)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = read_redis_url("REDIS_URL")
@@ -239,11 +235,13 @@ STORAGES = {
 }
 
 LOG_LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+# They write two lines for each call, task or use of a connection. Failures are logged all the same.
+QUIET_LOGGERS = ["stripe", "psycopg.pool", "celery.app.trace", "celery.worker.strategy"]
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "loggers": {"stripe": {"level": "WARNING"}},  # or Stripe's library writes two lines for each call
+    "loggers": {name: {"level": "WARNING"} for name in QUIET_LOGGERS},
     "root": {"handlers": ["console"], "level": read_choice("LOG_LEVEL", "INFO", LOG_LEVELS)},
 }

@@ -1,11 +1,13 @@
 """Says which database errors pass, so that a repeat can succeed, and limits how long a task waits for a lock."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import psycopg
 from django.contrib.sessions.backends.base import UpdateError
 from django.contrib.sessions.exceptions import SessionInterrupted
 from django.db import Error, InterfaceError, OperationalError, connection
+from django.db.backends.utils import CursorWrapper
 
 RETRY_AFTER = 5  # seconds that clients are told to wait
 LOCK_TIMEOUT = 500  # milliseconds; buyers of the same product wait for each other for less
@@ -20,17 +22,20 @@ PASSING = (
     "55",  # somebody holds the lock
     "57",  # a statement took too long; the server shuts down, or starts
 )
+# Of those: nobody can read or write, until the server is back or another one is the primary.
+LOST = ("08", "25006", "53300", "57P")
+LIMIT = "SELECT set_config('lock_timeout', %s, true)"
 LOCK_NOT_AVAILABLE = "55P03"
 
 
 def is_passing(error: BaseException) -> bool:
-    """Whether a repeat can succeed. An error without an SQLSTATE, as of a refused connection, counts as class 08."""
-    for reason in _find_reasons(error):
-        if isinstance(reason, psycopg.Error) and reason.sqlstate:
-            return reason.sqlstate.startswith(PASSING)
-        if isinstance(reason, psycopg.OperationalError | psycopg.InterfaceError | OperationalError | InterfaceError):
-            return True
-    return False
+    """Whether a repeat can succeed. What has no SQLSTATE, such as a refused connection, counts as class 08."""
+    return _find_sqlstate(error).startswith(PASSING)
+
+
+def is_database_lost(error: BaseException) -> bool:
+    """Whether there is no session, or none that can write: the same for every statement, whatever it says."""
+    return _find_sqlstate(error).startswith(LOST)
 
 
 def is_lock_held(error: BaseException) -> bool:
@@ -46,7 +51,27 @@ def describe(error: BaseException) -> str:
 def limit_lock_wait() -> None:
     """Until the end of the transaction, wait for a lock only for LOCK_TIMEOUT: other orders wait for us meanwhile."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [str(LOCK_TIMEOUT)])
+        cursor.execute(LIMIT, [str(LOCK_TIMEOUT)])
+
+
+def execute_impatiently(cursor: CursorWrapper, statement: str, parameters: Sequence[Any]) -> None:
+    """Execute one statement with limit_lock_wait, in a transaction of its own that is committed on return.
+
+    Both go in one round trip. PostgreSQL takes the statements of a pipeline for one transaction. It reads the second
+    once the first was executed, so the limit holds for locks on tables, too.
+    """
+    with connection.wrap_database_errors, cursor.connection.pipeline():
+        cursor.execute(LIMIT, [str(LOCK_TIMEOUT)])
+        cursor.execute(statement, parameters)
+
+
+def _find_sqlstate(error: BaseException) -> str:
+    for reason in _find_reasons(error):
+        if isinstance(reason, psycopg.Error) and reason.sqlstate:
+            return reason.sqlstate
+        if isinstance(reason, psycopg.OperationalError | psycopg.InterfaceError | OperationalError | InterfaceError):
+            return "08"
+    return ""
 
 
 def _find_reasons(error: BaseException | None) -> Iterator[BaseException]:

@@ -9,8 +9,9 @@ from django.db import DatabaseError, OperationalError, close_old_connections, co
 from django.db.utils import IntegrityError, InternalError
 
 from catalog.models import Product
+from config import celery
 from config.celery import wait_for_database
-from database_errors import is_lock_held, is_passing
+from database_errors import execute_impatiently, is_database_lost, is_lock_held, is_passing
 from lab.stack.embedded import free_port
 from orders import services
 from orders.models import Order
@@ -53,6 +54,17 @@ def test_a_database_that_can_not_be_reached_passes() -> None:
     assert is_passing(refused.value)
     assert is_passing(OperationalError("no connection in the pool"))
     assert not is_passing(ValueError("no error of the database at all"))
+
+
+@pytest.mark.parametrize("sqlstate", ["08006", "25006", "53300", "57P01", "57P03"])
+def test_a_database_that_is_lost_is_known_by_its_sqlstate(sqlstate: str) -> None:
+    assert is_database_lost(psycopg.errors.lookup(sqlstate)("..."))
+    assert is_database_lost(OperationalError("no connection in the pool"))
+
+
+@pytest.mark.parametrize("sqlstate", ["55P03", "57014", "40P01", "53100"])
+def test_a_statement_that_fails_alone_is_no_lost_database(sqlstate: str) -> None:
+    assert not is_database_lost(psycopg.errors.lookup(sqlstate)("..."))
 
 
 def test_a_session_that_was_ended_passes_and_the_next_one_is_another() -> None:
@@ -110,6 +122,28 @@ def test_a_worker_takes_its_next_task_on_a_session_that_can_write() -> None:
     wait_for_database()
 
     make_product("MUG")
+
+
+@pytest.mark.parametrize("lose", [end_our_session, make_our_session_read_only])
+def test_a_task_whose_session_is_lost_is_run_again_on_another(lose: Callable[[], None]) -> None:
+    order = paid_order("MUG")
+    lose()
+
+    assert finalize_task.apply((order.code,)).state == "SUCCESS"
+
+    assert Order.objects.get(pk=order.pk).status == Order.Status.CONFIRMED
+    assert stock_of("MUG") == (9, 0)
+
+
+def test_without_that_it_is_left_to_a_later_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control: and so is a task when the database does not come back in time."""
+    monkeypatch.setattr(celery, "is_database_lost", lambda error: False)
+    order = paid_order("MUG")
+    end_our_session()
+
+    assert str(finalize_task.apply((order.code,)).state) == "IGNORED"
+
+    assert Order.objects.get(pk=order.pk).status == Order.Status.PENDING
 
 
 # --- locks
@@ -187,6 +221,34 @@ def test_a_sweep_claims_the_orders_beside_a_locked_one() -> None:
 
     with holding(ORDER, locked.code):
         assert [claim.code for claim in claim_stuck_orders()] == [free.code]
+
+
+@pytest.mark.parametrize("call", [charge_payment, cancel_payment])
+def test_a_payment_behind_a_lock_is_left_as_it_is(call: Callable[..., None]) -> None:
+    order = make_order({"MUG": 1})
+    answer_payment(order, Payment.Status.SENT)
+    before = everything()
+
+    statement = "SELECT 1 FROM payments_payment WHERE reference = %s FOR UPDATE"
+    with holding(statement, order.code, our_patience="60s"), pytest.raises(OperationalError) as held:
+        call(reference=order.code)
+
+    assert is_lock_held(held.value)
+    assert everything() == before
+
+
+def test_what_is_executed_impatiently_is_committed_and_leaves_the_session_as_it_was() -> None:
+    order = make_order({"MUG": 1})
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW lock_timeout")
+        before = cursor.fetchone()
+        execute_impatiently(cursor, "UPDATE payments_payment SET requests = 7 WHERE reference = %s", [order.code])
+        assert cursor.rowcount == 1
+        connection.close()
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW lock_timeout")
+        assert cursor.fetchone() == before
+    assert Payment.objects.get(reference=order.code).requests == 7
 
 
 @pytest.mark.parametrize(

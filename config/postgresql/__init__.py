@@ -1,5 +1,7 @@
 """Django's PostgreSQL backend, which keeps no session that can't write, and how patient its connections are."""
 
+from typing import Any
+
 CONNECTION_OPTIONS = {
     "connect_timeout": 5,  # seconds
     # The server binds the parameters, so that it can keep the plan of a statement that it has seen so often.
@@ -14,3 +16,21 @@ CONNECTION_OPTIONS = {
     # A lock or a statement that takes longer is a bug or a dead peer. The row is swept again, so giving up is safe.
     "options": "-c statement_timeout=15s -c lock_timeout=5s -c idle_in_transaction_session_timeout=15s",
 }
+POOL_OPTIONS = {
+    "min_size": 0,
+    "max_lifetime": 300,
+    # Seconds. While the database is away, each wait for a connection begins with another try to connect, and the pool's
+    # own tries come less and less often. So both are short, and a database that is back is seen soon.
+    "timeout": 3,
+    "reconnect_timeout": 1,
+}
+
+
+def configure_database(database: dict[str, Any], *, pool: int) -> dict[str, Any]:
+    """Add to what the URL says how connections are kept. `pool` is how many the threads of a process share, or 0."""
+    options = {**database.get("OPTIONS", {}), **CONNECTION_OPTIONS}
+    kept = {"CONN_MAX_AGE": 300, "CONN_HEALTH_CHECKS": True}
+    if pool:  # it keeps and checks them itself: see base.py
+        options["pool"] = {**POOL_OPTIONS, "max_size": pool}
+        kept = {"CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": False}
+    return {**database, **kept, "ENGINE": "config.postgresql", "OPTIONS": options}

@@ -24,10 +24,12 @@ NOWHERE = "http://127.0.0.1:9"  # nobody listens there
 WORKER = "celery -A config worker --without-gossip --without-mingle --loglevel INFO"
 # The queues that each worker reads. config/celery_settings.py says which task goes to which, docs/operating.md why.
 WORKERS = {
-    "payments": "--queues payments --pool threads --concurrency 8",  # its tasks wait for the provider
+    # Its tasks wait for the provider. At 300 ms for a payment so many threads charge 160 a second.
+    "payments": "--queues payments --pool threads --concurrency 48",
     "orders": "--queues orders,sweep --pool solo --concurrency 1",
     "mails": "--queues mails --pool solo --concurrency 1",
 }
+POOLS = {"web": 6, "payments": 3}  # connections to the database that the threads of a process share
 
 
 @dataclass(kw_only=True)
@@ -147,8 +149,12 @@ def run_stack(
                 f"gunicorn config.wsgi --bind 127.0.0.1:{web} --worker-class config.buffering.BufferingWorker"
                 " --workers 2 --threads 8 --preload --no-control-socket",
                 url=stack.web_url,
+                pool=POOLS["web"],
             ),
-            *(make_service(stack, name, f"{WORKER} {options} -n {name}@%h") for name, options in WORKERS.items()),
+            *(
+                make_service(stack, name, f"{WORKER} {options} -n {name}@%h", pool=POOLS.get(name, 0))
+                for name, options in WORKERS.items()
+            ),
             make_service(stack, "beat", "celery -A config beat", "--schedule", str(stack.folder / "beat")),
         ]
         try:
@@ -161,12 +167,15 @@ def run_stack(
             (stack.folder / "stack.json").unlink(missing_ok=True)
 
 
-def make_service(stack: Stack, name: str, module: str, *arguments: str, url: str = "") -> Process:
-    """A process of the stack, `python -m` the module, not started. With a URL it is ready once that answers."""
+def make_service(stack: Stack, name: str, module: str, *arguments: str, url: str = "", pool: int = 0) -> Process:
+    """A process of the stack, `python -m` the module, not started. With a URL it is ready once that answers.
+
+    `pool` is its DATABASE_POOL.
+    """
     return Process(
         name=name,
         command=[sys.executable, "-m", *module.split(), *arguments],
-        env=stack.full_environment,
+        env={**stack.full_environment, "DATABASE_POOL": str(pool)},
         log=stack.log(name),
         is_ready=partial(answers_http, url) if url else lambda: True,
     )

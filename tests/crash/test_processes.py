@@ -143,8 +143,8 @@ def test_the_provider_frozen(drill: Drill, crowd: Crowd) -> None:
 def test_answers_that_trickle_keep_no_other_order_from_being_charged(drill: Drill, crowd: Crowd) -> None:
     """There are more such answers than the payments worker has threads. Each takes a quarter of an hour to read."""
     sku = uuid4().hex
-    drill.stock([sku])
-    trickling = [Purchase(sku, TRICKLING) for _ in range(10)]
+    trickling = [Purchase(sku, TRICKLING) for _ in range(50)]
+    drill.stock([sku], units=len(trickling))
     worker = drill.stack.process("payments").pid
     for purchase in trickling:
         drill.insist(purchase)

@@ -1,6 +1,7 @@
 import json
 import os
 import socket
+import warnings
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -14,6 +15,7 @@ from payments.gateway import Charge, ChargeRequest, GatewayUnavailable, RequestR
 from payments.models import Payment
 from payments.services import (
     IN_FLIGHT_MARGIN,
+    _name_process,
     cancel_payment,
     cancel_pending_payment,
     charge_payment,
@@ -360,6 +362,22 @@ def test_the_mark_of_a_killed_process_names_it_and_holds_for_the_time_of_its_req
     after = row(reference)
     assert (after["status"], after["requests"]) == ("SUCCEEDED", 2)
     assert (after["in_flight_until"], after["in_flight_by"]) == (None, "")
+
+
+def test_a_forked_process_has_a_name_of_its_own() -> None:
+    ours, (reader, writer) = _name_process(), os.pipe()
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # other threads: the child uses no lock
+        child = os.fork()
+    if not child:
+        os.write(writer, _name_process().encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    theirs = os.read(reader, 1000).decode()
+    os.close(reader)
+    os.close(writer)
+
+    assert theirs.split()[:2] == [ours.split()[0], str(child)]
+    assert _name_process() == ours
 
 
 @pytest.mark.parametrize("call", [charge_payment, cancel_payment])

@@ -1,0 +1,139 @@
+"""What Stripe's answers mean for a charge: yes, no, and everything else, which is unknown."""
+
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import stripe
+
+from payments.gateway import CardDeclined, Charge, ChargeRequest, GatewayUnavailable
+from payments.stripe_api import Answer
+
+logger = logging.getLogger(__name__)
+
+# Refused for what the request says, so refused each time it is sent. Any other invalid request is our own fault
+# (a wrong API key, a currency the account hasn't got), and must not cancel orders.
+FINAL_REFUSALS = {"amount_too_large", "amount_too_small"}
+CODE = re.compile(r"[!-~]{1,255}")  # printable ASCII: what Stripe's ids and codes are made of
+
+
+def read_charge(intent: Answer | None, request: ChargeRequest) -> Charge:
+    """The charge that the intent is. Raises CardDeclined, or GatewayUnavailable where it is neither yes nor no."""
+    check_reference(intent, request)
+    match intent:
+        case None:
+            raise GatewayUnavailable("the provider failed and lists no payment for this order")
+        case {"status": "succeeded"}:
+            charge = as_charge(intent)
+            if (charge.amount, charge.currency) != (request.amount, request.currency):
+                raise GatewayUnavailable(
+                    f"payment intent {intent['id']} took {charge.amount} {charge.currency}"
+                    f" instead of {request.amount} {request.currency}"
+                )
+            return charge
+        case {"status": "canceled"}:
+            raise CardDeclined("canceled")
+        case {"status": "requires_payment_method", "last_payment_error": failure} if failure:
+            raise CardDeclined(read_code(failure.get("decline_code") or failure.get("code") or "card_declined"))
+        case _:
+            raise GatewayUnavailable(f"payment intent {intent['id']} has the status {intent['status']}")
+
+
+def as_charge(intent: Answer) -> Charge:
+    latest = intent["latest_charge"]
+    return Charge(
+        provider_id=read_code(intent["id"]),
+        reference=reference_of(intent),
+        amount=read_number(intent["amount_received"]),
+        currency=intent["currency"].upper(),
+        refunded=read_number(latest["amount_refunded"]) if isinstance(latest, dict) else 0,
+        created_at=datetime.fromtimestamp(read_number(intent["created"]), UTC),
+    )
+
+
+def read_code(value: object) -> str:
+    """An id or a code. Raises TypeError for what is none, as an answer may have anything."""
+    if not (isinstance(value, str) and CODE.fullmatch(value)):
+        raise TypeError(f"no id or code: {str(value)[:50]!a}")
+    return value
+
+
+def read_number(value: object) -> int:
+    """A whole number. Raises TypeError."""
+    if type(value) is not int:
+        raise TypeError(f"no whole number: {str(value)[:50]!a}")
+    return value
+
+
+def read_metadata(answer: Answer, name: str) -> object:
+    metadata = answer["metadata"]
+    return metadata.get(name) if isinstance(metadata, dict) else None
+
+
+def reference_of(intent: Answer) -> str:
+    reference = read_metadata(intent, "reference")
+    is_ours = isinstance(reference, str) and reference.isprintable()
+    return str(reference) if is_ours else ""  # empty: not made by this shop
+
+
+def check_reference(intent: Answer | None, request: ChargeRequest) -> None:
+    """Raises GatewayUnavailable where the intent is somebody else's: its money, or its no, is not ours."""
+    if intent is not None and reference_of(intent) != request.reference:
+        logger.error(
+            "asked for %s, the provider answered with %s of %r", request.reference, intent["id"], reference_of(intent)
+        )
+        raise GatewayUnavailable(f"the provider answered with somebody else's payment intent: {intent['id']}")
+
+
+def intent_of(error: stripe.StripeError) -> Answer | None:
+    """The intent that failed, where the answer names it."""
+    body = error.json_body
+    return body["error"].get("payment_intent") if error.error and isinstance(body, dict) else None
+
+
+def decline_code(error: stripe.CardError) -> str:
+    return read_code((error.error and error.error.decline_code) or error.code or "card_declined")
+
+
+def is_final_refusal(error: stripe.InvalidRequestError) -> bool:
+    unknown_method = (error.code, error.param) == ("resource_missing", "payment_method")
+    return unknown_method or error.code in FINAL_REFUSALS
+
+
+def is_invalid(error: stripe.InvalidRequestError) -> bool:
+    """Whether it is refused for what it says, and not for who asks or how often."""
+    return error.http_status == 400 and error.error is not None and error.error.type == "invalid_request_error"
+
+
+def is_server_error(error: stripe.StripeError) -> bool:
+    return (error.http_status or 0) >= 500
+
+
+def is_replayed(error: stripe.StripeError) -> bool:
+    return (error.headers or {}).get("idempotent-replayed") == "true"
+
+
+@contextmanager
+def answered() -> Iterator[None]:
+    """Turn every error that is left into GatewayUnavailable: an answer that can't be told is unknown, never a no."""
+    try:
+        yield
+    except stripe.StripeError as error:
+        # Not chained: the SDK's message may quote the body it could not read.
+        raise GatewayUnavailable(describe(error)) from None
+    except (AttributeError, TypeError, ValueError, LookupError, ArithmeticError, OSError) as error:
+        raise GatewayUnavailable(f"the provider's answer lacks what it should have: {error}") from None
+
+
+def describe(error: stripe.StripeError) -> str:
+    match error:
+        case stripe.APIConnectionError():
+            return f"no answer from the provider: {error}"
+        case stripe.StripeError(error=None):
+            return f"the provider's answer ({error.http_status}) is not in Stripe's format"
+        case _:
+            said = getattr(error.error, "code", None) or getattr(error.error, "type", None)
+            words = f": {error.error.message}" if isinstance(error, stripe.InvalidRequestError) and error.error else ""
+            return f"the provider answered {error.http_status} {said}{words}"[:500]

@@ -1,0 +1,34 @@
+"""What a worker does with messages that it has fetched, against the real broker."""
+
+import secrets
+
+import redis
+from django.conf import settings
+from kombu import Consumer, Producer, Queue
+
+from config.celery import app
+
+
+def test_what_a_worker_fetched_and_has_not_begun_is_in_its_queue_again_when_it_stops() -> None:
+    queue, fetched = Queue(f"test-{secrets.token_hex(4)}"), []
+    with app.connection_for_read() as worker:
+        Producer(worker).publish("work", routing_key=queue.name, declare=[queue])
+        with Consumer(worker, [queue], callbacks=[lambda body, _: fetched.append(body)]):
+            worker.drain_events(timeout=5)
+    assert fetched == ["work"]
+
+    with app.connection_for_read() as another:
+        message = queue(another.default_channel).get(no_ack=True)
+        assert message is not None
+        assert message.payload == "work"
+        queue(another.default_channel).delete()
+
+
+def test_no_copy_of_a_fetched_message_is_kept_in_redis() -> None:
+    queue = Queue(f"test-{secrets.token_hex(4)}")
+    with app.connection_for_read() as worker:
+        Producer(worker).publish("work", routing_key=queue.name, declare=[queue])
+        with Consumer(worker, [queue], callbacks=[lambda *_: None]), redis.Redis.from_url(settings.REDIS_URL) as client:
+            worker.drain_events(timeout=5)
+            assert not client.exists(f"{settings.REDIS_PREFIX}unacked")
+        queue(worker.default_channel).delete()
