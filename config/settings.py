@@ -188,6 +188,7 @@ SWEEP_EVERY = read_seconds("SWEEP_EVERY", 5)
 # Longer than a charge may take, or the sweep competes with the live path.
 SWEEP_AFTER = read_seconds("SWEEP_AFTER", 20)
 SWEEP_AFTER_MAX = read_seconds("SWEEP_AFTER_MAX", 10 * 60)
+LOST_AFTER = read_seconds("LOST_AFTER", 1)  # then a worker that starts takes up what the one before may have held
 SWEEP_GRACE = 60  # the audit allows a due sweep to be that late
 # And an order to be pending so long after its deadline: the provider was then asked to cancel it, and asked again twice
 # after the longest pause. A shop whose provider answers never comes near.

@@ -10,8 +10,10 @@ from lab.stack.stack import run_stack
 from tests.crash.drill import STAFF, Drill
 from tests.servers import GIVEN
 
-# Nothing is swept before a test says so, and then soon again; nothing expires by itself.
+# Nothing is swept before a test says so, and then soon again; nothing expires by itself; and a worker that starts takes
+# up no order that another test lets stand still, but for one whose request died.
 CLOCKS = {
+    "LOST_AFTER": "3600",
     "ORDER_EXPIRES_AFTER": "900",
     "SWEEP_AFTER": "20",
     "SWEEP_AFTER_MAX": "4",

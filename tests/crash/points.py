@@ -43,6 +43,7 @@ SWEEP_CHARGES = "the sweep: charges for the first time"
 SWEEP_ASKS = "the sweep: asks again with the same key"
 SWEEP_FINALIZES = "the sweep: finalizes"
 SWEEP_CANCELS = "the sweep: cancels again"
+START_ASKS = "the next start of a worker, or the sweep: asks again with the same key"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,6 +248,28 @@ POINTS = [
         proof="sweep_after, pushed on",
         repair="a later sweep; of this order nobody",
         after=("place.committed",),
+    ),
+    Point(
+        name="repair.claiming",
+        words="it has started again, and what it may have held is claimed, not committed",
+        target="orders.sweep._claim_order",
+        moment="after",
+        process="payments",
+        left=SENT,
+        proof="payment SENT, its in_flight_until is past",
+        repair=START_ASKS,
+        after=("charge.sent",),
+    ),
+    Point(
+        name="repair.claimed",
+        words="it has started again, and its claim is committed, nothing published",
+        target="orders.sweep.claim_lost_orders",
+        moment="after",
+        process="payments",
+        left=SENT,
+        proof="payment SENT, its in_flight_until is past",
+        repair=START_ASKS,
+        after=("charge.sent",),
     ),
     Point(
         name="expiry.unsent-started",
