@@ -146,6 +146,7 @@ ORDER_EXPIRES_AFTER = read_number("ORDER_EXPIRES_AFTER", 15 * 60, least=1, most=
 SWEEP_EVERY = read_seconds("SWEEP_EVERY", 5)
 SWEEP_AFTER = read_seconds("SWEEP_AFTER", 20)  # longer than a charge may take, or the sweep competes with it
 SWEEP_AFTER_MAX = read_seconds("SWEEP_AFTER_MAX", 10 * 60)
+LOST_AFTER = read_seconds("LOST_AFTER", 1)  # then a worker that starts takes up what the one before may have held
 SWEEP_GRACE = 60  # the audit allows a due sweep to be that late
 # The audit allows an order to be pending for that long after its deadline. By then the provider was asked to cancel it,
 # and asked twice more, each time after the longest pause. A shop whose provider answers never comes near.

@@ -1,17 +1,27 @@
-"""How the sweep takes up stuck orders: it claims them, and each then goes the way that every order goes."""
+"""Which orders are taken up again: those that are stuck, and those that a dead worker may have held."""
 
 import random
 from datetime import datetime, timedelta
+from math import inf
 from typing import NamedTuple
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
 
 from database_errors import limit_lock_wait
 from orders.models import Order, OrderEvent
+from orders.querysets import OrderQuerySet
+from payments.models import Payment
 
 Kind = OrderEvent.Kind
+
+# An order is taken for lost that often, and not more often than it is swept before a person is told. Then its pauses
+# are those of the sweep: it may be what kills its worker each time, and each start would take it up at once.
+REPAIRS = 3
+# The provider may still be busy with the request of the process that died, and says no more than that.
+ASK_AGAIN_AFTER = 3.0  # seconds
 
 
 class Claim(NamedTuple):
@@ -31,14 +41,44 @@ def claim_stuck_orders(*, limit: int = 100) -> list[Claim]:
     """
     with transaction.atomic():
         limit_lock_wait()
-        stuck = Order.objects.stuck().select_related("payment").order_by("sweep_after")
-        orders = stuck.select_for_update(skip_locked=True, of=("self",)).annotate(now=Now())[:limit]
-        return [claim for order in orders if (claim := _claim_order(order, order.now))]  # type: ignore[attr-defined]
+        return _claim_orders(Order.objects.stuck().order_by("sweep_after"), limit)
 
 
-def _claim_order(order: Order, now: datetime) -> Claim | None:
+def claim_lost_orders(*, limit: int = 200) -> list[Claim]:
+    """Claim up to `limit` orders of each kind that a worker which died may have held. Claims are committed.
+
+    The kinds: the provider was asked, and who asked is gone; the provider has answered, and nobody finalizes; the
+    payment was never sent. Of the last two the oldest: queues are first in, first out, so what a dead worker had
+    fetched is older than all that still waits in them. One that waits there is published twice, which does no harm.
+    It counts as a sweep, which comes early. Who calls within LOST_AFTER of another gets none of its orders; at the very
+    same moment two may get one.
+    """
+    long_ago = Now() - timedelta(seconds=settings.LOST_AFTER)
+    just_swept = OrderEvent.objects.filter(order=OuterRef("pk"), kind=Kind.SWEPT, created_at__gte=long_ago)
+    repairs = min(REPAIRS, settings.ORDER_MAX_SWEEPS)
+    pending = Order.objects.pending().filter(~Exists(just_swept), sweeps__lt=repairs)
+    asked = pending.filter(payment__status=Payment.Status.SENT, payment__in_flight_until__lte=Now())
+    answered = pending.answered().filter(payment__answered_at__lt=long_ago)
+    unsent = pending.filter(payment__status=Payment.Status.PENDING, created_at__lt=long_ago)
+    with transaction.atomic():
+        limit_lock_wait()
+        return [
+            *_claim_orders(asked.order_by("payment__in_flight_until"), limit, longest=ASK_AGAIN_AFTER),
+            *_claim_orders(answered.order_by("payment__answered_at"), limit),
+            *_claim_orders(unsent.order_by("created_at"), limit),
+        ]
+
+
+def _claim_orders(orders: OrderQuerySet, limit: int, *, longest: float = inf) -> list[Claim]:
+    """`longest` is the most seconds to their next sweep."""
+    free = orders.select_related("payment").select_for_update(skip_locked=True, of=("self",)).annotate(now=Now())
+    claims = (_claim_order(order, order.now, longest) for order in free[:limit])  # type: ignore[attr-defined]
+    return [claim for claim in claims if claim]
+
+
+def _claim_order(order: Order, now: datetime, longest: float) -> Claim | None:
     order.sweeps += 1
-    order.sweep_after = now + _next_pause(order, now)
+    order.sweep_after = now + _next_pause(order, now, longest)
     if order.sweeps > settings.ORDER_MAX_SWEEPS:
         if not order.needs_review:
             order.needs_review = True
@@ -54,8 +94,8 @@ def _claim_order(order: Order, now: datetime) -> Claim | None:
     return Claim(order.code, order.expires_at <= now, (order.sweep_after - now).total_seconds())
 
 
-def _next_pause(order: Order, now: datetime) -> timedelta:
-    pause = min(settings.SWEEP_AFTER * 2 ** min(order.sweeps - 1, 30), settings.SWEEP_AFTER_MAX)
+def _next_pause(order: Order, now: datetime, longest: float) -> timedelta:
+    pause = min(settings.SWEEP_AFTER * 2 ** min(order.sweeps - 1, 30), settings.SWEEP_AFTER_MAX, longest)
     pause *= random.uniform(0.75, 1.25)  # noqa: S311 - so that they don't all come back at once
     # The deadline does not wait for a long pause to end.
     left = (order.expires_at - now).total_seconds()

@@ -1,11 +1,20 @@
 """What the orders worker does, and how an order gets there. Messages carry codes only: the rows say what is true."""
 
+import logging
+from collections.abc import Iterable
+
 from celery import chain, shared_task
+from celery.signals import worker_ready
 from django.conf import settings
+from django.db import Error, connection
 
 from accounts import mails as account_mails
+from database_errors import describe, is_passing
 from orders import mails, services, sweep
+from payments.services import end_dead_requests
 from payments.tasks import cancel_payment, charge_payment
+
+logger = logging.getLogger(__name__)
 
 
 def process_order(code: str, *, expired: bool = False, pause: float | None = None) -> None:
@@ -28,8 +37,21 @@ def finalize_order(code: str) -> None:
 
 @shared_task
 def sweep_stuck_orders() -> None:
-    for claim in sweep.claim_stuck_orders():
-        process_order(claim.code, expired=claim.expired, pause=claim.pause)
+    _process_orders(sweep.claim_stuck_orders())
+
+
+@worker_ready.connect
+def take_up_lost_orders(**_: object) -> None:
+    """As a worker starts: one before it may have died with orders in hand, which need not wait for their sweep."""
+    try:
+        end_dead_requests()
+        _process_orders(sweep.claim_lost_orders())
+    except Error as error:
+        if not is_passing(error):
+            raise
+        logger.warning("lost orders are left to the sweep: %s", describe(error))
+    finally:
+        connection.close()  # of a thread that takes no tasks, where the pool is one of threads
 
 
 @shared_task(time_limit=settings.MAILS_TIME_LIMIT)
@@ -37,3 +59,8 @@ def send_due_mails() -> None:
     # In one task, each for its time: of two tasks that wait behind a slow mail server one might never have its turn.
     account_mails.send_due_mails()
     mails.send_due_mails()
+
+
+def _process_orders(claims: Iterable[sweep.Claim]) -> None:
+    for claim in claims:
+        process_order(claim.code, expired=claim.expired, pause=claim.pause)

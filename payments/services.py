@@ -153,6 +153,20 @@ def resume_payment(*, reference: str) -> None:
     Payment.objects.filter(reference=reference).update(requests=0)
 
 
+def end_dead_requests() -> None:
+    """End the marks of requests whose process, one of this host, is dead: nobody will write their answer down.
+
+    The mark stays in the row, its time is over: what the request did is unknown.
+    """
+    in_flight = Payment.objects.unknown().filter(in_flight_until__gt=Now())
+    names = in_flight.values_list("in_flight_by", flat=True).distinct()
+    dead = [name for name in names if _is_dead(name)]
+    if dead:
+        with transaction.atomic():
+            orphaned = in_flight.filter(in_flight_by__in=dead).select_for_update(skip_locked=True)
+            Payment.objects.filter(pk__in=orphaned.values("pk")).update(in_flight_until=Now())
+
+
 def _mark_sent(reference: str, *, askable: Sequence[Status], cancelling: bool = False) -> Payment | None:
     """Write down that this process asks the provider now. Return None if it must not, or if another process asks.
 
@@ -174,11 +188,29 @@ def _mark_sent(reference: str, *, askable: Sequence[Status], cancelling: bool = 
 @cache
 def _name_process() -> str:
     """Host, pid and the start of the process in clock ticks: a later process with the same pid has another name."""
-    start = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
+    _, start = _read_process(os.getpid())
     return f"{socket.gethostname()} {os.getpid()} {start}"
 
 
 os.register_at_fork(after_in_child=_name_process.cache_clear)
+
+
+def _is_dead(process: str) -> bool:
+    """Whether a process of this host, by its name, is no more. Of other hosts' processes nobody here can tell."""
+    host, pid, start = process.rsplit(" ", 2)
+    if host != socket.gethostname():
+        return False
+    try:
+        state, started = _read_process(int(pid))
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return state in "ZX" or started != start  # killed, and nobody has taken note of it yet; or the pid is another's
+
+
+def _read_process(pid: int) -> tuple[str, str]:
+    """Its state, and its start in clock ticks: https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html"""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return fields[0], fields[19]
 
 
 def _make_request(payment: Payment) -> ChargeRequest:

@@ -21,7 +21,8 @@ from lab.stack.var import BASE_DIR, keep_secret, locked, make_private, throwaway
 
 APPS = ["lab.sandbox", "lab.simulation"]  # for the words of its cards in Korean; for its commands
 NOWHERE = "http://127.0.0.1:9"  # nobody listens there
-WORKER = "celery -A config worker --without-gossip --without-mingle --loglevel INFO"
+# `migrate` has made Django's checks. They are a sixth of the time that a worker takes to start.
+WORKER = "celery -A config --skip-checks worker --without-gossip --without-mingle --loglevel INFO"
 # The queues that each worker reads. config/celery_settings.py says which task goes to which, docs/operating.md why.
 WORKERS = {
     # Its tasks wait for the provider. At 300 ms for a payment so many threads charge 160 a second.

@@ -14,6 +14,14 @@ TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 # What is done to whole processes, and the test in test_processes.py that does it.
 DISTURBANCES = [
     ("web, payments, orders, mails, beat or provider killed, twice", "test_a_process_killed_at_random_moments"),
+    (
+        "the payments worker killed with charges in hand, and no sweep for ten minutes",
+        "test_a_payments_worker_that_starts_takes_up_what_the_one_before_held",
+    ),
+    (
+        "the orders worker killed with orders in hand, and no sweep for ten minutes",
+        "test_an_orders_worker_that_starts_takes_up_what_the_one_before_held",
+    ),
     ("the provider killed while it charges (3)", "test_the_provider_killed_while_it_charges"),
     (
         "the provider (3), or the payments worker (4), killed when the money is taken and the answer not sent",

@@ -169,6 +169,22 @@ class Drill:
             purchase.key,
         )
 
+    def make_lost(self, purchase: Purchase) -> None:
+        """Let the order be past its deadline by more than the audit allows, and its next sweep far away.
+
+        Whoever asks the provider for it has an hour's time.
+        """
+        self.execute(
+            """UPDATE orders_order SET expires_at = now() - interval '2 days', sweep_after = now() + interval '1 day'
+               WHERE checkout_key = %s""",
+            purchase.key,
+        )
+        self.execute(
+            """UPDATE payments_payment SET in_flight_until = now() + interval '1 hour'
+               WHERE reference = %s AND in_flight_until IS NOT NULL""",
+            self.code_of(purchase),
+        )
+
     # What there is
 
     def execute(self, statement: LiteralString, *parameters: object) -> None:

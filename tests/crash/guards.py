@@ -64,4 +64,18 @@ GUARDS = [
         wrong="the worker dies before it reads the answer: past the deadline the order is cancelled as never sent",
         broken=frozenset({"A4"}),
     ),
+    Guard(
+        name="dead-mark",
+        words="the mark of a call in flight ends with its process",
+        target="payments.services._is_dead",
+        wrong="the worker dies before it asks the provider: started again, it takes the call for one in flight",
+        broken=frozenset({"A5"}),
+    ),
+    Guard(
+        name="repair",
+        words="a worker that starts takes up what the one before may have held",
+        target="orders.sweep.claim_lost_orders",
+        wrong="the worker dies before it asks the provider: nobody takes the order up before a far sweep",
+        broken=frozenset({"A5"}),
+    ),
 ]

@@ -79,6 +79,13 @@ def bring_to(point: Point, purchase: Purchase, drill: Drill) -> None:
             drill.send_staff("process_orders", purchase)
 
 
+def lose_the_worker(drill: Drill, purchase: Purchase) -> None:
+    """The payments worker dies while it asks, and has started again. The order's next sweep is far away."""
+    crash_at(drill, purchase, "charge.sent")
+    drill.make_lost(purchase)
+    drill.wait_until_idle("payments")
+
+
 def charge_late(drill: Drill, purchase: Purchase, point: str) -> None:
     """The charge task stands still at the point until its order is past the deadline and cancelled; then it goes on."""
     drill.arm(point, purchase, action="pause")

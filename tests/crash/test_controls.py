@@ -8,7 +8,7 @@ import pytest
 from tests.crash.conftest import run_drill
 from tests.crash.drill import VISA, Drill, Purchase
 from tests.crash.guards import GUARDS, Guard
-from tests.crash.stories import charge_late, crash_at, finish, resume_while_it_is_finalized
+from tests.crash.stories import charge_late, crash_at, finish, lose_the_worker, resume_while_it_is_finalized
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +55,8 @@ STORIES: dict[str, Callable[[Drill, Purchase], None]] = {
     "unknown-is-not-no": lose_the_answer,
     "fence": charge_after_a_sent_cancel,
     "sent-first": expire_after_the_charge,
+    "dead-mark": lose_the_worker,
+    "repair": lose_the_worker,
 }
 
 

@@ -17,7 +17,13 @@ POISON = {"charge.unread": "payments", "finalize.stock-moved": "orders"}
 @pytest.fixture(scope="module")
 def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drill]:
     """A shop that soon tries again, and gives up after a few tries. A worker is back before a message is dropped."""
-    clocks = {"SWEEP_AFTER": "8", "SWEEP_AFTER_MAX": "8", "ORDER_MAX_SWEEPS": "2", "PAYMENT_MAX_REQUESTS": "2"}
+    clocks = {
+        "LOST_AFTER": "1",
+        "SWEEP_AFTER": "8",
+        "SWEEP_AFTER_MAX": "8",
+        "ORDER_MAX_SWEEPS": "2",
+        "PAYMENT_MAX_REQUESTS": "2",
+    }
     with run_drill(tmp_path_factory.mktemp("impatient"), **clocks) as running:
         yield running
 

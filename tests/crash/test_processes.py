@@ -33,6 +33,7 @@ from tests.crash.stories import (
     charge_late,
     crash_at,
     finish,
+    look_at,
     resume_while_it_is_finalized,
 )
 from tests.mail_server import run_mail_server
@@ -116,6 +117,50 @@ def test_the_provider_killed_while_it_charges(drill: Drill, crowd: Crowd) -> Non
 
     assert drill.count_charges(drill.code_of(slow)) == 0
     assert_outcome(finish(drill, slow), PAID)
+
+
+@pytest.fixture(scope="module")
+def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drill]:
+    """A shop that no sweep helps within the time of a test, and whose requests may take a minute."""
+    clocks = {"LOST_AFTER": "1", "SWEEP_AFTER": "600", "SWEEP_AFTER_MAX": "600", "STRIPE_TIMEOUT": "60"}
+    with run_drill(tmp_path_factory.mktemp("patient"), **clocks) as running:
+        yield running
+
+
+@pytest.mark.parametrize("point", ["charge.started", "charge.sent", "charge.unread", "charge.recorded"])
+def test_a_payments_worker_that_starts_takes_up_what_the_one_before_held(patient: Drill, point: str) -> None:
+    """The one whose turn it was, those that other threads had in hand, and those that waited behind them."""
+    first, others = Purchase(f"{point} 1"), [Purchase(f"{point} {n}", VISA if n % 2 else SLOW) for n in range(2, 16)]
+    patient.stock(purchase.sku for purchase in (first, *others))
+    patient.arm(point, first, action="pause")
+    for purchase in (first, *others):
+        patient.insist(purchase)
+    patient.wait_until_reached(point, first)
+
+    patient.kill("payments")
+
+    for purchase in (first, *others):
+        patient.wait_until_final(purchase)
+        assert_outcome(look_at(patient, purchase), PAID)
+    assert patient.audit() == []
+
+
+@pytest.mark.parametrize("point", ["finalize.started", "finalize.stock-moved"])
+def test_an_orders_worker_that_starts_takes_up_what_the_one_before_held(patient: Drill, point: str) -> None:
+    first, others = Purchase(f"{point} 1"), [Purchase(f"{point} {n}") for n in range(2, 6)]
+    patient.stock(purchase.sku for purchase in (first, *others))
+    patient.arm(point, first, action="pause")
+    for purchase in (first, *others):
+        patient.insist(purchase)
+    patient.wait_until_reached(point, first)
+    wait_for(lambda: {patient.payment_of(purchase) for purchase in others} == {"SUCCEEDED"}, "their charges")
+
+    patient.kill("orders")
+
+    for purchase in (first, *others):
+        patient.wait_until_final(purchase)
+        assert_outcome(look_at(patient, purchase), PAID)
+    assert patient.audit() == []
 
 
 @pytest.mark.parametrize("process", ["provider", "payments"])

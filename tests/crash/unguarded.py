@@ -54,6 +54,10 @@ def claim_nothing(_: Function) -> Function:
     return lambda **_: []
 
 
+def take_everybody_for_alive(_: Function) -> Function:
+    return lambda process: False
+
+
 # By the name of a guard: what turns its function into one without the guard.
 REMOVALS: dict[str, Callable[[Function], Function]] = {
     "idempotency-key": charge_under_a_fresh_key,
@@ -63,4 +67,6 @@ REMOVALS: dict[str, Callable[[Function], Function]] = {
     "unknown-is-not-no": take_silence_for_a_no,
     "fence": cancel_without_asking,
     "sent-first": send_before_it_is_written,
+    "dead-mark": take_everybody_for_alive,
+    "repair": claim_nothing,
 }

@@ -1,15 +1,18 @@
 import json
 import os
 import socket
+import subprocess
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.conf import LazySettings
 from django.db import DatabaseError, connection, transaction
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from payments.gateway import Charge, ChargeRequest, GatewayUnavailable, RequestRefused, get_gateway
 from payments.models import Payment
@@ -20,6 +23,7 @@ from payments.services import (
     cancel_pending_payment,
     charge_payment,
     create_payment,
+    end_dead_requests,
     request_cancel,
     resume_payment,
 )
@@ -378,6 +382,71 @@ def test_a_forked_process_has_a_name_of_its_own() -> None:
 
     assert theirs.split()[:2] == [ours.split()[0], str(child)]
     assert _name_process() == ours
+
+
+def name_after(process: "subprocess.Popen[bytes]") -> str:
+    start = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[19]
+    return f"{socket.gethostname()} {process.pid} {start}"
+
+
+@pytest.fixture
+def killed() -> Iterator["subprocess.Popen[bytes]"]:
+    """A process that was killed, and whose parent has taken no note of it yet."""
+    process = subprocess.Popen(["sleep", "60"])
+    process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    yield process
+    process.wait()
+
+
+def test_the_mark_of_a_dead_process_is_ended_and_the_payment_can_be_asked_for_at_once(
+    reference: str, settings: LazySettings, killed: "subprocess.Popen[bytes]"
+) -> None:
+    make_payment(reference=reference)
+    leave_in_flight(reference, settings)
+    Payment.objects.update(in_flight_by=name_after(killed))
+
+    end_dead_requests()
+
+    before = row(reference)
+    assert before["in_flight_until"] <= timezone.now()
+    assert before["in_flight_by"]
+    charge_payment(reference=reference)
+    after = row(reference)
+    assert (after["status"], after["requests"], after["only_refused"]) == ("SUCCEEDED", 2, False)
+    assert charged(reference) == [1234]
+
+
+def name_gone() -> str:
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return f"{socket.gethostname()} {process.pid} 1"
+
+
+def test_a_process_is_dead_also_when_another_has_its_pid(reference: str, settings: LazySettings) -> None:
+    make_payment(reference=reference)
+    leave_in_flight(reference, settings)
+    for gone in (f"{socket.gethostname()} {os.getpid()} 1", name_gone()):
+        Payment.objects.update(in_flight_by=gone, in_flight_until=Now() + timedelta(minutes=1))
+
+        end_dead_requests()
+
+        assert row(reference)["in_flight_until"] <= timezone.now()
+
+
+@pytest.mark.parametrize("whose", ["ours", "another host's"])
+def test_the_mark_of_a_process_that_lives_or_may_live_is_kept(
+    reference: str, settings: LazySettings, whose: str
+) -> None:
+    make_payment(reference=reference)
+    leave_in_flight(reference, settings)
+    if whose == "another host's":
+        Payment.objects.update(in_flight_by="another.example.com 1 1")
+    before = row(reference)
+
+    end_dead_requests()
+
+    assert row(reference) == before
 
 
 @pytest.mark.parametrize("call", [charge_payment, cancel_payment])
