@@ -11,18 +11,17 @@ from tempfile import TemporaryDirectory
 
 from tqdm import tqdm
 
-from lab.bench.figures import Figures, divide
+from lab.bench.figures import Figures
 from lab.bench.options import Options
-from lab.bench.rounds import make_checkouts, name_many, pick_many, run_round
+from lab.bench.rounds import make_checkouts, name_many, run_round
 from lab.bench.shops import Shop, open_orderly
 from lab.bench.stocking import PLENTY, write_catalog
-from lab.bench.throughput import in_turn
+from lab.bench.throughput import MANY, add_round, in_turn
 from lab.bench.workbench import SETTINGS, NotClean
 from lab.stack.processes import ProcessFailed, child_command
 from lab.stack.var import BASE_DIR
 
 LEAST_ROUNDS = 7
-CASE = "this checkout against the other"
 # Run by the other checkout's own code: a stack that lasts until its standard input is closed.
 HOLD = """
 import os, sys
@@ -49,22 +48,11 @@ def run_against(checkout: Path, options: Options) -> Figures:
         bar = exits.enter_context(tqdm(total=2 * rounds, desc="Bench", unit=" rounds", file=sys.stderr, disable=None))
         for number in range(rounds):
             for name in in_turn(("this", "other"), number):
-                add_round(figures, shops[name], options)
+                requests = make_checkouts(shops[name], MANY.pick, options.orders)
+                done = run_round(shops[name], requests, seconds=options.seconds)
+                add_round(figures, MANY.name, done, shop=name)
                 bar.update()
-    for figure in ("CPU ms/order", "end to end/s", "accepted/s"):
-        for ratio in divide(figures.find(f"{CASE}: this", figure), figures.find(f"{CASE}: other", figure)):
-            figures.add(f"{CASE}: this / other", figure, ratio)
     return figures
-
-
-def add_round(figures: Figures, shop: Shop, options: Options) -> None:
-    done = run_round(shop, make_checkouts(shop, pick_many, options.orders), seconds=options.seconds)
-    case = f"{CASE}: {shop.name}"
-    figures.add(case, "CPU ms/order", sum(done.cpu.values()))
-    figures.add(case, "end to end/s", done.end_to_end_per_second)
-    figures.add(case, "accepted/s", done.accepted_per_second)
-    for process, value in done.cpu.items():
-        figures.add(f"CPU of {case}", process, value)
 
 
 @contextmanager

@@ -106,7 +106,7 @@ def copy_tables(connection: "psycopg.Connection", tables: Mapping[str, tuple[str
             sql.SQL(statement).format(
                 table=sql.Identifier(table),
                 columns=sql.SQL(", ").join(sql.Identifier(name) for name, _ in columns),
-                values=sql.SQL(", ").join(sql.SQL(value) for value in values),  # type: ignore[arg-type]  # all are ours
-                condition=sql.SQL(condition),  # type: ignore[arg-type]
+                values=sql.SQL(", ").join(sql.SQL(value) for value in values),
+                condition=sql.SQL(condition),
             )
         )

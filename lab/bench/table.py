@@ -16,27 +16,33 @@ def to_table(figures: Figures) -> str:
 
 
 def draw_table(figures: Figures, names: Iterable[Name]) -> str:
-    """A row a figure; the ratios are ours to each baseline's, round by round."""
+    """A row a figure; the ratios are the first shop's to each other's, round by round."""
+    shops = list_shops(figures)
+    ours, *others = shops
     rows = []
     for name in names:
-        shops = figures.values[name]
+        values = figures.values[name]
         rows.append(
             [
                 name.case,
                 name.figure,
-                *(describe(shops.get(shop, [])) for shop in ("orderly", "naive", "typical")),
-                *(describe(figures.find_ratios(name, "orderly", other), suffix=" x") for other in ("naive", "typical")),
+                *(describe(values.get(shop, [])) for shop in shops),
+                *(describe(figures.find_ratios(name, ours, other), suffix=" x") for other in others),
             ]
         )
-    return draw(["case", "figure", "orderly", "naive", "typical", "x naive", "x typical"], rows)
+    return draw(["case", "figure", *shops, *(f"x {other}" for other in others)], rows)
+
+
+def list_shops(figures: Figures) -> list[str]:
+    """In the order in which they were first measured: ours is the first."""
+    return list(dict.fromkeys(shop for shops in figures.values.values() for shop in shops))
 
 
 def draw_processes(figures: Figures, case: str) -> str:
     """A column a process."""
     processes = [name.figure for name in figures.values if name.case == case]
     rows = [
-        [shop, *(describe(figures.find(case, process, shop)) for process in processes)]
-        for shop in ("orderly", "naive", "typical")
+        [shop, *(describe(figures.find(case, process, shop)) for process in processes)] for shop in list_shops(figures)
     ]
     unit = "ms an order" if case.startswith("CPU") else "MB, the largest process of that name"
     return draw([f"{case}, {unit}", *processes], [row for row in rows if any(row[1:])])

@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from lab.bench.figures import divide
+from lab.bench.figures import Figures, divide
 from lab.bench.rounds import Round, make_checkouts, pick_hot, pick_many
 from lab.bench.shops import Lines, OrdersLost, Shop
 from lab.bench.stocking import RUSH_UNITS
@@ -76,10 +76,11 @@ def run_case(bench: Workbench, case: Case, shop: Shop) -> None:
         done = bench.measure(shop, make_checkouts(shop, case.pick, orders))
     finally:
         shop.set_latency(0)
-    add_round(bench, case, shop, done)
+    add_round(bench.figures, case.name, done, shop=shop.name)
 
 
-def add_round(bench: Workbench, case: Case, shop: Shop, done: Round) -> None:
+def add_round(figures: Figures, case: str, done: Round, *, shop: str) -> None:
+    """Everything that a round says."""
     rows = {
         "end to end/s": done.end_to_end_per_second,
         "accepted/s": done.accepted_per_second,
@@ -87,12 +88,12 @@ def add_round(bench: Workbench, case: Case, shop: Shop, done: Round) -> None:
         "connections": done.connections,
     }
     for figure, value in rows.items():
-        bench.figures.add(case.name, figure, value, shop=shop.name)
+        figures.add(case, figure, value, shop=shop)
     for process, value in done.cpu.items():
-        bench.figures.add(f"CPU of {case.name}", process, value, shop=shop.name)
+        figures.add(f"CPU of {case}", process, value, shop=shop)
     for process, value in done.memory.items():
-        bench.figures.add("memory", process, value, shop=shop.name)
-    bench.figures.add("load generator", "CPU ms/request", done.generator, shop=shop.name)
+        figures.add("memory", process, value, shop=shop)
+    figures.add("load generator", "CPU ms/request", done.generator, shop=shop)
 
 
 def run_rush(bench: Workbench, shop: Shop, number: int) -> None:

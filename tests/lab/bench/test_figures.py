@@ -1,13 +1,15 @@
 """The figures, and how they are shown: ratios are taken within a round, before the median."""
 
 from argparse import ArgumentTypeError
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 
 from lab.bench.charts import draw_costs, draw_speed
+from lab.bench.document import BEGIN, DOCS, END, write_document
 from lab.bench.figures import Figures, Name
-from lab.bench.options import read_scenarios
+from lab.bench.options import SCENARIOS, read_scenarios
 from lab.bench.table import to_table
 from lab.bench.throughput import count_rounds, list_cases
 
@@ -52,6 +54,27 @@ def test_the_charts_are_svg_with_a_bar_for_each_value(figures: Figures) -> None:
         root = ET.fromstring(svg)  # noqa: S314 - our own
         shapes = [shape for shape in root.iter("{http://www.w3.org/2000/svg}rect") if shape.get("height") == "14.0"]
         assert len(shapes) == bars
+
+
+def test_the_page_is_written_between_its_marks_and_stays_as_it_is_elsewhere(figures: Figures, tmp_path: Path) -> None:
+    page = tmp_path / "performance.md"
+    page.write_text(f"Before\n{BEGIN}\nold figures\n{END}\nafter\n")
+
+    write_document(figures, "Some machine", docs=tmp_path)
+    write_document(figures, "Some machine", docs=tmp_path)
+
+    text = page.read_text()
+    assert text.startswith(f"Before\n{BEGIN}\n\nSome machine.\n\n| case")
+    assert text.endswith(f"|\n\n{END}\nafter\n")
+    assert "old figures" not in text
+    assert text.count("Some machine") == 1
+    assert len(list((tmp_path / "charts").glob("*.svg"))) == 2
+
+
+def test_the_page_describes_every_scenario() -> None:
+    page = (DOCS / "performance.md").read_text()
+
+    assert [letter for letter in SCENARIOS if f"\n| {letter} | " not in page] == []
 
 
 def test_scenarios_are_letters_run_in_one_order_with_history_last() -> None:
