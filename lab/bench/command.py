@@ -14,7 +14,7 @@ from lab.bench.document import write_document
 from lab.bench.figures import Figures
 from lab.bench.floor import measure_floor
 from lab.bench.history import run_history
-from lab.bench.load import NoLength, ServerSilent
+from lab.bench.load import ServerSilent, UnexpectedAnswer
 from lab.bench.options import SMOKE, Options
 from lab.bench.overload import run_overload
 from lab.bench.pages import run_pages
@@ -22,6 +22,7 @@ from lab.bench.repair import run_repair
 from lab.bench.shops import OrdersLost
 from lab.bench.table import to_table
 from lab.bench.throughput import MANY, count_rounds, run_throughput
+from lab.bench.wire import NoLength
 from lab.bench.workbench import SETTINGS, NotClean, Scenario, Workbench, open_workbench
 from lab.stack.commands import DEMO_CLOCKS
 from lab.stack.embedded import ServersMissing
@@ -36,7 +37,7 @@ def bench(arguments: Namespace) -> int:
     options = SMOKE if arguments.smoke else read_options(arguments)
     try:
         figures = run_against(arguments.against, options) if arguments.against else run_bench(options)
-    except (NotClean, OrdersLost, ServerSilent, NoLength) as error:
+    except (NotClean, OrdersLost, ServerSilent, UnexpectedAnswer, NoLength) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
     report = {"machine": describe_machine(), "options": vars(options), "figures": figures.to_json()}

@@ -41,7 +41,9 @@ def measure_orders(bench: Workbench, figure: str) -> float:
 def write_history(bench: Workbench) -> None:
     """The audit is clean on it."""
     shop = bench.orderly
-    placed = send_load(make_checkouts(shop, pick_many, ORIGINALS), address=shop.address, connections=CLIENTS)
+    placed = send_load(make_checkouts(shop, pick_many, ORIGINALS), address=shop.address, connections=CLIENTS).require(
+        201
+    )
     shop.wait_until_final()
     copy_orders(
         shop_url=shop.database_url,

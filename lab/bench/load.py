@@ -1,25 +1,15 @@
 """The load: requests that are due at times of their own, sent over kept connections by one thread."""
 
-import re
 import selectors
-import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
-CLOSES = re.compile(rb"\r\nconnection: *close", re.IGNORECASE)
+from lab.bench.wire import CLOSES, Connection, Request
+
 TICK = 0.25  # seconds
 TRIES = 3  # a kept connection may be closed just when a request is sent on it
 GIVE_UP = 60.0  # seconds without any answer
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """Bytes to be sent so many seconds after the start: on time, however late the others are answered."""
-
-    data: bytes
-    due: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +31,15 @@ class Outcome:
     seconds: float = 0.0
     cpu: float = 0.0
 
-    def count(self, status: int) -> int:
-        return sum(answer.status == status for answer in self.answers)
+    def count(self, *statuses: int) -> int:
+        return sum(answer.status in statuses for answer in self.answers)
+
+    def require(self, *statuses: int) -> "Outcome":
+        """Itself, if there is no other status. Raises UnexpectedAnswer."""
+        for answer in self.answers:
+            if answer.status not in statuses:
+                raise UnexpectedAnswer(f"{answer.status} {answer.body[:200]!r} to {answer.request.data[:60]!r}")
+        return self
 
     def quantile(self, share: float) -> float:
         """The seconds within which this share of the requests was answered."""
@@ -50,50 +47,12 @@ class Outcome:
         return times[min(int(share * len(times)), len(times) - 1)]
 
 
-class NoLength(Exception):
-    """An answer does not say how long it is; the generator reads no other."""
+class UnexpectedAnswer(Exception):
+    """The shop answered what makes the figures meaningless, such as an error."""
 
 
 class ServerSilent(Exception):
     """Nothing was answered for a minute."""
-
-
-class _Connection:
-    """One kept connection, and the request that it waits for."""
-
-    __slots__ = ("_address", "received", "request", "sock", "tries")
-
-    def __init__(self, address: tuple[str, int]) -> None:
-        self._address = address
-        self.request: Request | None = None
-        self.received = bytearray()
-        self.tries = 0
-        self.open()
-
-    def open(self) -> None:
-        self.sock = socket.create_connection(self._address, timeout=5)
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-    def send(self, request: Request) -> None:
-        self.request, self.tries = request, self.tries + 1
-        self.received.clear()
-        self.sock.sendall(request.data)
-
-    def receive(self) -> tuple[int, bytes, bytes] | None:
-        """The status, the head and the body; None while it is not whole. Raises ConnectionError and NoLength."""
-        data = self.sock.recv(65_536)
-        if not data:
-            raise ConnectionResetError
-        self.received += data
-        end = self.received.find(b"\r\n\r\n")
-        if end < 0:
-            return None
-        length = LENGTH.search(self.received, 0, end)
-        if length is None:
-            raise NoLength(bytes(self.received[:end]))
-        if len(self.received) < end + 4 + int(length[1]):
-            return None
-        return int(self.received[9:12]), bytes(self.received[:end]), bytes(self.received[end + 4 :])
 
 
 def send_load(
@@ -123,8 +82,8 @@ class _Sending:
         at_most: float,
     ) -> None:
         self._requests, self._on_tick, self._at_most = requests, on_tick, at_most
-        self._idle = [_Connection(address) for _ in range(connections)]
-        self._all: Sequence[_Connection] = tuple(self._idle)
+        self._idle = [Connection(address) for _ in range(connections)]
+        self._all: Sequence[Connection] = tuple(self._idle)
         self._selector = selectors.DefaultSelector()
         self._next = next(requests, None)
         self._outcome = Outcome()
@@ -164,7 +123,7 @@ class _Sending:
             self._send(connection, self._next)
             self._next = next(self._requests, None)
 
-    def _send(self, connection: _Connection, request: Request) -> None:
+    def _send(self, connection: Connection, request: Request) -> None:
         while connection.tries < TRIES:
             try:
                 return connection.send(request)
@@ -181,7 +140,7 @@ class _Sending:
         if time.monotonic() - self._answered_at > GIVE_UP and len(self._idle) < len(self._all):
             raise ServerSilent(f"No answer for {GIVE_UP:g} seconds")
 
-    def _read(self, connection: _Connection) -> None:
+    def _read(self, connection: Connection) -> None:
         try:
             answer = connection.receive()
         except OSError:
@@ -194,14 +153,14 @@ class _Sending:
                 self._reopen(connection)
             self._finish(connection, *answer)
 
-    def _finish(self, connection: _Connection, status: int, head: bytes, body: bytes) -> None:
+    def _finish(self, connection: Connection, status: int, head: bytes, body: bytes) -> None:
         request, connection.request = connection.request, None
         self._answered_at = time.monotonic()
         if request:
             self._outcome.answers.append(Answer(request, status, self._now() - request.due, head, body))
             self._idle.append(connection)
 
-    def _reopen(self, connection: _Connection) -> None:
+    def _reopen(self, connection: Connection) -> None:
         self._selector.unregister(connection.sock)
         connection.sock.close()
         connection.open()

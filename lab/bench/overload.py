@@ -4,9 +4,10 @@ import random
 import time
 from uuid import uuid4
 
-from lab.bench.load import Outcome, Request, send_load
+from lab.bench.load import Outcome, send_load
 from lab.bench.rounds import CLIENTS, make_checkouts, pick_many
 from lab.bench.shops import Shop
+from lab.bench.wire import Request
 from lab.bench.workbench import Workbench
 
 CASE = "overload"
@@ -19,12 +20,12 @@ def run_overload(bench: Workbench) -> None:
     for _ in range(options.rounds):
         burst = make_checkouts(shop, pick_many, 2 * options.orders)
         shop.wait_until_final()
-        warm = send_load(burst[: options.orders // 2], address=shop.address, connections=CLIENTS)
+        warm = send_load(burst[: options.orders // 2], address=shop.address, connections=CLIENTS).require(201)
         pace = SHARE * len(warm.answers) / warm.seconds
         shop.wait_until_final()
         idle = send_steadily(shop, pace=pace, seconds=options.seconds)
         shop.wait_until_final()
-        left = send_load(burst[options.orders // 2 :], address=shop.address, connections=CLIENTS)
+        left = send_load(burst[options.orders // 2 :], address=shop.address, connections=CLIENTS).require(201)
         begun = time.monotonic()
         busy = send_steadily(shop, pace=pace, seconds=options.seconds)
         shop.wait_until_final()
@@ -42,4 +43,4 @@ def send_steadily(shop: Shop, *, pace: float, seconds: float) -> Outcome:
         Request(shop.make_checkout(f"bench-{run}-{number}", pick_many(chooser)), due=number / pace)
         for number in range(max(int(pace * seconds), 1))
     ]
-    return send_load(requests, address=shop.address, connections=CLIENTS)
+    return send_load(requests, address=shop.address, connections=CLIENTS).require(201)

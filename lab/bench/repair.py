@@ -9,9 +9,10 @@ from threading import Thread
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from lab.bench.load import Request, send_load
+from lab.bench.load import send_load
 from lab.bench.rounds import CLIENTS, pick_many
 from lab.bench.shops import OrdersLost
+from lab.bench.wire import Request
 from lab.bench.workbench import Workbench
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ SELECT o.id FROM orders_order o JOIN payments_payment payment ON payment.id = o.
 WHERE o.status = 'PENDING' AND (payment.status = 'SENT') = %s AND payment.status <> 'PENDING'
 """
 ENDED = """
-SELECT extract(epoch FROM finalized_at - %s) FROM orders_order WHERE id = ANY(%s) AND finalized_at IS NOT NULL
+SELECT extract(epoch FROM finalized_at - %s) FROM orders_order WHERE finalized_at > %s AND id = ANY(%s)
 """
 
 
@@ -48,7 +49,7 @@ def run_repair(bench: Workbench) -> None:
             buyers.join()
             shop.wait_until_final()
             for killed_at, orders in held:
-                times += [float(row[0]) for row in connection.execute(ENDED, [killed_at, orders])]
+                times += [float(row[0]) for row in connection.execute(ENDED, [killed_at, killed_at, orders])]
     finally:
         shop.set_latency(0)
     times.sort()

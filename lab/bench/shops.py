@@ -12,8 +12,10 @@ from urllib.parse import urlsplit
 import psycopg
 from psycopg import sql
 
+from lab.bench.wire import make_request
+
 PATIENCE = 180.0  # seconds from the last answer to the last order's end
-LOOK_EVERY = 0.1  # seconds
+LOOK_EVERY = 0.25  # seconds
 
 Lines = Sequence[Mapping[str, object]]
 
@@ -81,13 +83,6 @@ class Shop:
 
     def _authorize(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token}"} if self.token else {}
-
-
-def make_request(url: str, method: str, path: str, body: str = "", **headers: str) -> bytes:
-    """An HTTP request as it goes over the wire; the names of the headers with _ for -."""
-    headers = {"Host": urlsplit(url).netloc, **headers, "Content_Length": str(len(body.encode()))}
-    lines = [f"{method} {path} HTTP/1.1", *(f"{name.replace('_', '-')}: {value}" for name, value in headers.items())]
-    return ("\r\n".join(lines) + "\r\n\r\n" + body).encode()
 
 
 def count_connections(connection: "psycopg.Connection") -> int:

@@ -89,6 +89,8 @@ def add_round(figures: Figures, case: str, done: Round, *, shop: str) -> None:
     }
     for figure, value in rows.items():
         figures.add(case, figure, value, shop=shop)
+    if done.busy:
+        figures.add(case, "answered 503", done.busy, shop=shop)
     for process, value in done.cpu.items():
         figures.add(f"CPU of {case}", process, value, shop=shop)
     for process, value in done.memory.items():

@@ -11,11 +11,11 @@ from tqdm import tqdm
 
 from lab.bench.beside import run_baseline
 from lab.bench.figures import Figures
-from lab.bench.load import Request
 from lab.bench.options import Options
 from lab.bench.rounds import Round, run_round
 from lab.bench.shops import Shop, open_orderly
 from lab.bench.stocking import stock_shops
+from lab.bench.wire import Request
 from lab.stack.stack import Stack
 
 BASELINES = ("naive", "typical")

@@ -7,7 +7,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from lab.bench.load import NoLength, Request, send_load
+from lab.bench.load import UnexpectedAnswer, send_load
+from lab.bench.wire import NoLength, Request
 
 SLOW = 0.1  # seconds
 
@@ -60,6 +61,8 @@ def test_every_request_is_answered_once_over_the_kept_connections(address: tuple
     assert outcome.count(409) == 1
     assert {answer.body for answer in outcome.answers} == {b"done"}
     assert sorted(Handler.seen) == sorted([*(f"/{number}" for number in range(50)), "/refused"])
+    with pytest.raises(UnexpectedAnswer, match="409"):
+        outcome.require(201)
     assert ticks[0] == 0
     assert outcome.cpu > 0
 
