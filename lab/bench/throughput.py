@@ -70,12 +70,15 @@ def in_turn(shops: Sequence[str], number: int) -> Iterator[str]:
 
 
 def run_case(bench: Workbench, case: Case, shop: Shop) -> None:
+    """Raises OrdersLost where anything was refused."""
     orders = bench.options.orders * (SWIFT if shop.name == "naive" else 1)
     shop.set_latency(case.latency)
     try:
         done = bench.measure(shop, make_checkouts(shop, case.pick, orders))
     finally:
         shop.set_latency(0)
+    if done.refused:
+        raise OrdersLost(f"{shop.name} refused {done.refused} orders of what it has plenty of")
     add_round(bench.figures, case.name, done, shop=shop.name)
 
 
