@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from html import escape
+from itertools import cycle
 from statistics import median
 
 from lab.bench.figures import Figures
 
 WIDTH, LABEL, BAR, GAP, HEAD = 720, 190, 18, 6, 40
 COLORS = {"orderly": "#2f6f4f", "naive": "#b5651d", "typical": "#6b7a99"}
-SHADES = ("#2f6f4f", "#b5651d", "#6b7a99", "#8c2f39", "#c9a227", "#4a90a4", "#7b5e7b", "#999999")
+SHADES = ("#2f6f4f", "#b5651d", "#6b7a99", "#8c2f39", "#c9a227", "#4a90a4", "#7b5e7b", "#999999", "#3d3d3d")
 SHOPS = tuple(COLORS)
 
 
@@ -27,7 +28,7 @@ def draw_costs(figures: Figures) -> str:
     """CPU ms an order, by process, with many products and no latency."""
     case = "CPU of many products, 0 ms"
     processes = [name.figure for name in figures.values if name.case == case]
-    legend = dict(zip(processes, SHADES, strict=False))
+    legend = dict(zip(processes, cycle(SHADES), strict=False))
     bars = []
     for shop in SHOPS:
         parts = [(legend[name], median(values)) for name in processes if (values := figures.find(case, name, shop))]

@@ -77,6 +77,13 @@ def test_the_page_describes_every_scenario() -> None:
     assert [letter for letter in SCENARIOS if f"\n| {letter} | " not in page] == []
 
 
+def test_the_chart_of_costs_has_room_for_any_number_of_processes(figures: Figures) -> None:
+    for number in range(20):
+        figures.add(f"CPU of {CASE}", f"worker {number}", 1.0)
+
+    assert "worker 19" in draw_costs(figures)
+
+
 def test_scenarios_are_letters_run_in_one_order_with_history_last() -> None:
     assert read_scenarios("f,b a") == "abf"
     with pytest.raises(ArgumentTypeError, match="no scenario x"):
