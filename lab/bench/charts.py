@@ -43,7 +43,7 @@ def draw_bars(
     """Each bar: a label before it, a word after it, and its parts as (colour, value)."""
     most = max((sum(value for _, value in parts) for _, _, parts in bars), default=0) or 1
     scale = (WIDTH - LABEL - 150) / most
-    shapes, x, y = [text(0, 16, title, weight="bold")], float(LABEL), HEAD
+    shapes, x, y = [text(0, 16, title, weight="bold")], 0.0, HEAD
     for name, color in legend.items():
         shapes += [box(x, 24, 10, 10, color), text(x + 14, 33, name)]
         x += 24 + 7 * len(name)
