@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 PY := $(VENV)/bin/python
 
-.PHONY: demo chaos run test unit check rules fmt messages clean
+.PHONY: demo chaos bench run test unit check rules fmt messages clean
 
 demo: $(VENV)/ready
 	$(PY) -m lab.stack demo
@@ -11,6 +11,10 @@ demo: $(VENV)/ready
 # make chaos CHAOS="--orders 2000 --seconds 220 --seed 7 --without locked-row"; CHAOS=--help lists all there is
 chaos: $(VENV)/ready
 	$(PY) -m lab.stack chaos $(CHAOS)
+
+# make bench BENCH="--scenarios abcdeghf --rounds 5 --write"; BENCH=--help lists all there is
+bench: $(VENV)/ready
+	$(PY) -m lab.stack bench $(BENCH)
 
 run: $(VENV)/ready
 	$(PY) -m lab.stack run

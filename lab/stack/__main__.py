@@ -11,6 +11,8 @@ import environ
 import psycopg
 from django.core.exceptions import ImproperlyConfigured
 
+from lab.bench.command import bench
+from lab.bench.options import add_bench_options
 from lab.simulation.chaos.options import add_chaos_options
 from lab.stack.commands import chaos, demo, execute, run
 from lab.stack.embedded import ServersMissing
@@ -29,6 +31,8 @@ def main() -> int:
     commands.add_parser("demo", help="real orders while workers are killed, on a stack that is thrown away")
     chaos_help = "orders while processes die and neighbours are sick, on a stack that is thrown away"
     add_chaos_options(commands.add_parser("chaos", help=chaos_help, description=f"Make {chaos_help}."))
+    bench_help = "what an order costs here and in simpler designs, on a stack that is thrown away"
+    add_bench_options(commands.add_parser("bench", help=bench_help, description=f"Measure {bench_help}."))
     execute_parser = commands.add_parser("exec", help="run a command with throwaway servers")
     execute_parser.add_argument("arguments", nargs="+", metavar="COMMAND", help="the command, after --")
     options = parser.parse_args()
@@ -40,18 +44,26 @@ def main() -> int:
         if signal.getsignal(sent) is not signal.SIG_IGN:  # nohup
             signal.signal(sent, _exit)
     try:
-        if options.command == "exec":
-            return execute(options.arguments)
-        if options.command == "demo":
-            return demo()
-        if options.command == "chaos":
-            return chaos(sys.argv[2:])
-        run()
+        return start(options)
     except KeyboardInterrupt:
         return 0 if options.command == "run" else 130  # what `run` waits for, and make would call an error
     except (AlreadyRunning, ImproperlyConfigured, ProcessFailed, ServersMissing, psycopg.Error, OSError) as error:
         print(error, file=sys.stderr)
         return 1
+
+
+def start(options: argparse.Namespace) -> int:
+    """Do what the command says; return the exit code."""
+    match options.command:
+        case "exec":
+            return execute(options.arguments)
+        case "demo":
+            return demo()
+        case "chaos":
+            return chaos(sys.argv[2:])
+        case "bench":
+            return bench(options)
+    run()
     return 0
 
 

@@ -1,0 +1,167 @@
+"""The load: requests that are due at times of their own, sent over kept connections by one thread."""
+
+import selectors
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from lab.bench.wire import CLOSES, Connection, Request
+
+TICK = 0.25  # seconds
+TRIES = 3  # a kept connection may be closed just when a request is sent on it
+GIVE_UP = 60.0  # seconds without any answer
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`seconds` counts from when the request was due, not from when there was a connection for it."""
+
+    request: Request
+    status: int  # 0: none came
+    seconds: float
+    head: bytes
+    body: bytes
+
+
+@dataclass
+class Outcome:
+    """What came back, and the seconds that it took; `cpu` is the generator's own, in seconds."""
+
+    answers: list[Answer] = field(default_factory=list)
+    seconds: float = 0.0
+    cpu: float = 0.0
+
+    def count(self, *statuses: int) -> int:
+        return sum(answer.status in statuses for answer in self.answers)
+
+    def require(self, *statuses: int) -> "Outcome":
+        """Itself, if there is no other status. Raises UnexpectedAnswer."""
+        for answer in self.answers:
+            if answer.status not in statuses:
+                raise UnexpectedAnswer(f"{answer.status} {answer.body[:200]!r} to {answer.request.data[:60]!r}")
+        return self
+
+    def quantile(self, share: float) -> float:
+        """The seconds within which this share of the requests was answered."""
+        times = sorted(answer.seconds for answer in self.answers)
+        return times[min(int(share * len(times)), len(times) - 1)]
+
+
+class UnexpectedAnswer(Exception):
+    """The shop answered what makes the figures meaningless, such as an error."""
+
+
+class ServerSilent(Exception):
+    """Nothing was answered for a minute."""
+
+
+def send_load(
+    requests: Iterable[Request],
+    *,
+    address: tuple[str, int],
+    connections: int,
+    on_tick: Callable[[int], None] = lambda answered: None,
+    at_most: float = 1e9,
+) -> Outcome:
+    """Send the requests, in the order in which they are due, over at most so many connections; wait for the answers.
+
+    Those that are all due at 0 keep every connection busy: that finds what the shop can do. Those with times of their
+    own find how long people wait: a slow answer delays nobody else, and a request without a connection is late already.
+    After `at_most` seconds no more are sent. Raises ServerSilent.
+    """
+    return _Sending(iter(requests), address, connections, on_tick, at_most).run()
+
+
+class _Sending:
+    def __init__(
+        self,
+        requests: Iterator[Request],
+        address: tuple[str, int],
+        connections: int,
+        on_tick: Callable[[int], None],
+        at_most: float,
+    ) -> None:
+        self._requests, self._on_tick, self._at_most = requests, on_tick, at_most
+        self._idle = [Connection(address) for _ in range(connections)]
+        self._all: Sequence[Connection] = tuple(self._idle)
+        self._selector = selectors.DefaultSelector()
+        self._next = next(requests, None)
+        self._outcome = Outcome()
+
+    def run(self) -> Outcome:
+        for connection in self._all:
+            self._selector.register(connection.sock, selectors.EVENT_READ, connection)
+        self._started = self._answered_at = time.monotonic()
+        cpu, ticked, next_tick = time.thread_time(), 0.0, 0.0
+        try:
+            while self._next or len(self._idle) < len(self._all):
+                self._send_due()
+                self._receive(next_tick)
+                if self._now() >= next_tick:
+                    before = time.thread_time()
+                    self._on_tick(len(self._outcome.answers))
+                    ticked += time.thread_time() - before
+                    next_tick = self._now() + TICK
+        finally:
+            self._selector.close()
+            for connection in self._all:
+                connection.sock.close()
+        self._outcome.seconds = self._now()
+        self._outcome.cpu = time.thread_time() - cpu - ticked
+        return self._outcome
+
+    def _now(self) -> float:
+        return time.monotonic() - self._started
+
+    def _send_due(self) -> None:
+        now = self._now()
+        if self._next and now > self._at_most:
+            self._next = None
+        while self._next and self._idle and self._next.due <= now:
+            connection = self._idle.pop()
+            connection.tries = 0
+            self._send(connection, self._next)
+            self._next = next(self._requests, None)
+
+    def _send(self, connection: Connection, request: Request) -> None:
+        while connection.tries < TRIES:
+            try:
+                return connection.send(request)
+            except OSError:
+                self._reopen(connection)
+        return self._finish(connection, 0, b"", b"")
+
+    def _receive(self, next_tick: float) -> None:
+        wait = next_tick - self._now()
+        if self._next and self._idle:
+            wait = min(wait, self._next.due - self._now())
+        for key, _ in self._selector.select(max(wait, 0)):
+            self._read(key.data)
+        if time.monotonic() - self._answered_at > GIVE_UP and len(self._idle) < len(self._all):
+            raise ServerSilent(f"No answer for {GIVE_UP:g} seconds")
+
+    def _read(self, connection: Connection) -> None:
+        try:
+            answer = connection.receive()
+        except OSError:
+            self._reopen(connection)
+            if connection.request:  # the key in it makes the repeat the same order
+                self._send(connection, connection.request)
+            return
+        if answer and connection.request:
+            if CLOSES.search(answer[1]):
+                self._reopen(connection)
+            self._finish(connection, *answer)
+
+    def _finish(self, connection: Connection, status: int, head: bytes, body: bytes) -> None:
+        request, connection.request = connection.request, None
+        self._answered_at = time.monotonic()
+        if request:
+            self._outcome.answers.append(Answer(request, status, self._now() - request.due, head, body))
+            self._idle.append(connection)
+
+    def _reopen(self, connection: Connection) -> None:
+        self._selector.unregister(connection.sock)
+        connection.sock.close()
+        connection.open()
+        self._selector.register(connection.sock, selectors.EVENT_READ, connection)

@@ -1,0 +1,46 @@
+"""Scenario e: more orders than the workers end. How long a POST takes meanwhile, and when all of them have ended."""
+
+import random
+import time
+from uuid import uuid4
+
+from lab.bench.load import Outcome, send_load
+from lab.bench.rounds import CLIENTS, make_checkouts, pick_many
+from lab.bench.shops import Shop
+from lab.bench.wire import Request
+from lab.bench.workbench import Workbench
+
+CASE = "overload"
+SHARE = 0.3  # of what the shop accepts at most: people who come while the backlog drains
+
+
+def run_overload(bench: Workbench) -> None:
+    """POSTs at a steady pace to an idle shop, then a burst, then the same pace while what the burst left drains."""
+    shop, options = bench.orderly, bench.options
+    for _ in range(options.rounds):
+        burst = make_checkouts(shop, pick_many, 2 * options.orders)
+        shop.wait_until_final()
+        warm = send_load(burst[: options.orders // 2], address=shop.address, connections=CLIENTS).require(201)
+        pace = SHARE * len(warm.answers) / warm.seconds
+        shop.wait_until_final()
+        idle = send_steadily(shop, pace=pace, seconds=options.seconds)
+        shop.wait_until_final()
+        left = send_load(burst[options.orders // 2 :], address=shop.address, connections=CLIENTS).require(201)
+        begun = time.monotonic()
+        busy = send_steadily(shop, pace=pace, seconds=options.seconds)
+        shop.wait_until_final()
+        bench.figures.add(CASE, "p99 of POST when idle, ms", 1000 * idle.quantile(0.99))
+        bench.figures.add(CASE, "p99 of POST under a backlog, ms", 1000 * busy.quantile(0.99))
+        bench.figures.add(CASE, "drained after, s", time.monotonic() - begun)
+        bench.figures.add(CASE, "orders of the burst", len(left.answers))
+        bench.bar.update()
+
+
+def send_steadily(shop: Shop, *, pace: float, seconds: float) -> Outcome:
+    """So many checkouts a second, each at its time: people don't wait for each other's answers."""
+    run, chooser = uuid4().hex[:8], random.Random(0)  # noqa: S311
+    requests = [
+        Request(shop.make_checkout(f"bench-{run}-{number}", pick_many(chooser)), due=number / pace)
+        for number in range(max(int(pace * seconds), 1))
+    ]
+    return send_load(requests, address=shop.address, connections=CLIENTS).require(201)
