@@ -140,10 +140,10 @@ if DATABASE_POOL:
         "min_size": 0,
         "max_size": DATABASE_POOL,
         "max_lifetime": 300,
-        # Seconds. While the database is away, each wait for a connection begins with another try to connect, and the
-        # pool's own tries come less and less often: so both are short, and a database that is back is seen soon.
-        "timeout": 3,
-        "reconnect_timeout": 1,
+        # Seconds. On a busy machine threads wait for one another. And the pool tries to connect less and less often
+        # while the database is away, so it begins anew soon.
+        "timeout": 10,
+        "reconnect_timeout": 5,
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
