@@ -1,7 +1,9 @@
 """Says which database errors pass, so that a repeat can succeed, and limits how long a task waits for a lock."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 import psycopg
 from django.contrib.sessions.backends.base import UpdateError
@@ -9,7 +11,10 @@ from django.contrib.sessions.exceptions import SessionInterrupted
 from django.db import Error, InterfaceError, OperationalError, connection
 from django.db.backends.utils import CursorWrapper
 
+T = TypeVar("T")
+
 RETRY_AFTER = 5  # seconds that clients are told to wait
+INSIST_FOR = 30.0  # seconds
 LOCK_TIMEOUT = 500  # milliseconds; buyers of the same product wait for each other for less
 
 # Two digits are a class, five a single code: https://www.postgresql.org/docs/current/errcodes-appendix.html
@@ -63,6 +68,34 @@ def execute_impatiently(cursor: CursorWrapper, statement: str, parameters: Seque
     with connection.wrap_database_errors, cursor.connection.pipeline():
         cursor.execute(LIMIT, [str(LOCK_TIMEOUT)])
         cursor.execute(statement, parameters)
+
+
+@contextmanager
+def pipeline() -> Iterator[None]:
+    """Send statements whose results nobody reads together with the next one. Their errors come with that one's.
+
+    A transaction inside begins and commits without round trips of its own. So rows that its last statement locks are
+    held only while the server works.
+    """
+    connection.ensure_connection()
+    with connection.wrap_database_errors, connection.connection.pipeline():
+        yield
+
+
+def insist(write: Callable[[], T]) -> T:
+    """Write what is known nowhere else: while the database is lost, try again for INSIST_FOR seconds.
+
+    So it may be written more than once. Raises the last error.
+    """
+    deadline = time.monotonic() + INSIST_FOR
+    while True:
+        try:
+            return write()
+        except Error as error:
+            if not is_database_lost(error) or time.monotonic() > deadline:
+                raise
+        connection.close()
+        time.sleep(0.5)
 
 
 def _find_sqlstate(error: BaseException) -> str:

@@ -17,6 +17,7 @@ from kombu.exceptions import OperationalError
 
 from accounts.models import User
 from catalog.services import InsufficientStock, reserve_stock
+from database_errors import pipeline
 from languages import current_language
 from orders.codes import make_code
 from orders.models import Order, OrderLine
@@ -126,7 +127,7 @@ def _place_order(checkout: Checkout, *, limited: bool) -> Order:
         limited=limited,
     )
     try:
-        with transaction.atomic(durable=True):
+        with pipeline(), transaction.atomic(durable=True):
             order = _insert_order(checkout, lines)
             if limited:
                 _limit_unpaid(order)

@@ -8,7 +8,7 @@ from django.db.models.functions import Coalesce, Least, Now
 
 from accounts.models import User
 from catalog.services import deduct_stock, release_stock
-from database_errors import is_lock_held, limit_lock_wait
+from database_errors import is_lock_held, limit_lock_wait, pipeline
 from orders.models import Order, OrderEvent
 from payments.models import Payment
 from payments.services import read_status, request_cancel, resume_payment
@@ -52,7 +52,7 @@ def finalize_order(*, code: str) -> Order:
     Raises OperationalError where somebody holds a lock on one of the rows: nobody waits behind it, and it counts as no
     attempt.
     """
-    with transaction.atomic(durable=True):
+    with pipeline(), transaction.atomic(durable=True):
         limit_lock_wait()
         order = _lock_order(code)
         if not order.sweeps:
@@ -118,22 +118,23 @@ def mark_reviewed(*, code: str, actor: User, note: str) -> Order:
 
 
 def _finalize(order: Order) -> Order:
-    """The order's row is locked."""
+    """The order's row is locked. Its stock comes last: buyers of the products wait from there to the commit only."""
     if order.status != Status.PENDING:
         return order
     # Read after the lock is held: a join would return the payment as it was before the wait.
     match read_status(payment_id=order.payment_id):
         case Payment.Status.SUCCEEDED:
+            ended = _finish_order(order, Status.CONFIRMED, reason="")
             deduct_stock(reference=order.code)
-            return _finish_order(order, Status.CONFIRMED, reason="")
         case Payment.Status.DECLINED:
+            ended = _finish_order(order, Status.CANCELLED, reason=Reason.CARD_DECLINED)
             release_stock(reference=order.code)
-            return _finish_order(order, Status.CANCELLED, reason=Reason.CARD_DECLINED)
         case Payment.Status.CANCELLED:
+            ended = _finish_order(order, Status.CANCELLED, reason=order.cancel_reason or Reason.EXPIRED)
             release_stock(reference=order.code)
-            return _finish_order(order, Status.CANCELLED, reason=order.cancel_reason or Reason.EXPIRED)
         case _unanswered:
             return order
+    return ended
 
 
 def _count_attempt(code: str) -> None:

@@ -5,14 +5,15 @@ import os
 import socket
 from collections.abc import Sequence
 from datetime import timedelta
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
-from database_errors import execute_impatiently, limit_lock_wait
+from database_errors import execute_impatiently, insist, limit_lock_wait
 from payments.gateway import CardDeclined, ChargeRequest, GatewayUnavailable, RequestRefused, get_gateway
 from payments.models import Payment
 
@@ -241,10 +242,8 @@ def _record_answer(
 ) -> None:
     # Compare and set: if two tasks hear the same answer, one of them writes it. No answer ever replaces another.
     answer = [status.value, provider_id, decline_code, last_error, reference]
-    with connection.cursor() as cursor:
-        cursor.execute(RECORD_ANSWER, answer)
-        if cursor.rowcount:
-            return
+    if insist(partial(_execute, RECORD_ANSWER, answer)):
+        return
     known = Payment.objects.get(reference=reference)
     contradicts = known.provider_id != provider_id  # both None: both say that nothing was taken
     level = logging.ERROR if contradicts else logging.INFO
@@ -255,8 +254,13 @@ def _record_error(payment: Payment, error: GatewayUnavailable) -> None:
     # If this comes so late that another process asks by now, that one's mark and error stay.
     refused = payment.only_refused and isinstance(error, RequestRefused)
     text = _make_storable(str(error))[:1000]
+    insist(partial(_execute, RECORD_ERROR, [text, refused, payment.reference, payment.in_flight_until]))
+
+
+def _execute(statement: str, parameters: Sequence[Any]) -> int:
     with connection.cursor() as cursor:
-        cursor.execute(RECORD_ERROR, [text, refused, payment.reference, payment.in_flight_until])
+        cursor.execute(statement, parameters)
+        return int(cursor.rowcount)
 
 
 def _make_storable(text: str) -> str:

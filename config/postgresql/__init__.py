@@ -19,10 +19,10 @@ CONNECTION_OPTIONS = {
 POOL_OPTIONS = {
     "min_size": 0,
     "max_lifetime": 300,
-    # Seconds. While the database is away, each wait for a connection begins with another try to connect, and the pool's
-    # own tries come less and less often. So both are short, and a database that is back is seen soon.
-    "timeout": 3,
-    "reconnect_timeout": 1,
+    # Seconds. On a busy machine threads wait for one another. And while the database is away, the pool tries to connect
+    # less and less often, so it begins anew soon.
+    "timeout": 10,
+    "reconnect_timeout": 5,
 }
 
 
