@@ -39,7 +39,7 @@ def request_mail(*, kind: AccountMail.Kind, email: str, ip: str, shop_url: str) 
     )
 
 
-def send_due_mails(*, limit: int = 100) -> int:
+def send_due_mails(*, limit: int = 1000) -> int:
     """Send those that are due, as mail_queue.send_mails does; return how many went out."""
     return send_mails(AccountMail.objects.all(), make_message=make_message, limit=limit)
 

@@ -3,8 +3,10 @@
 import re
 from copy import copy
 from decimal import Decimal
+from functools import cache
 
 from babel import Locale
+from babel.numbers import NumberPattern
 from django.conf import settings
 from django.utils.translation import get_language, to_locale
 
@@ -33,9 +35,16 @@ def format_money(amount: int, currency: str) -> str:
     Nothing is rounded. Where nobody reads, as in a command, the language is the shop's own.
     """
     decimals = DECIMALS.get(currency, 2)
-    locale = Locale.parse(to_locale(get_language() or settings.LANGUAGE_CODE))
-    pattern = copy(locale.currency_formats["standard"])
-    pattern.frac_prec = (decimals, decimals)
+    locale, pattern = _find_format(get_language() or settings.LANGUAGE_CODE, decimals)
     value = Decimal(amount).scaleb(-decimals)
     text = pattern.apply(value, locale, currency, currency_digits=False, decimal_quantization=False)
     return LETTER_THEN_DIGIT.sub("\N{NO-BREAK SPACE}", text)
+
+
+@cache
+def _find_format(language: str, decimals: int) -> tuple[Locale, NumberPattern]:
+    # Kept, because Babel reads the locale anew each time, which costs more than the formatting.
+    locale = Locale.parse(to_locale(language))
+    pattern = copy(locale.currency_formats["standard"])
+    pattern.frac_prec = (decimals, decimals)
+    return locale, pattern
