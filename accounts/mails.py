@@ -37,7 +37,7 @@ def request_mail(*, kind: AccountMail.Kind, email: str, ip: str, shop_url: str) 
     AccountMail.objects.create(kind=kind, email=email, shop_url=shop_url, language=current_language())
 
 
-def send_due_mails(*, limit: int = 100) -> int:
+def send_due_mails(*, limit: int = 1000) -> int:
     """Send the account mails that are due, as mail_queue.send_mails does, and return how many were sent."""
     return send_mails(AccountMail.objects.all(), make_message=make_message, limit=limit)
 

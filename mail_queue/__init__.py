@@ -2,23 +2,43 @@
 
 import logging
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import timedelta
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 from itertools import islice
 from threading import current_thread, main_thread
 from time import monotonic
 from types import FrameType
 from typing import NoReturn, TypeVar
 
+import django
 from django.conf import settings
+from django.core import mail as django_mail
 from django.core.mail import EmailMessage
-from django.db import models, transaction
+from django.db import connection, models
 from django.db.models.functions import Now
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
+from psycopg.sql import SQL, Identifier
 
 logger = logging.getLogger(__name__)
+
+BATCH = 100  # mails that are read at a time
+CLOSE_WITHIN = 2.0  # seconds for the mail server to take its leave
+
+# One statement for both, as both are needed for each mail: a mail's sending costs the database one round trip and one
+# commit. Nobody waits for a mail that another sender has in hand.
+NOTE_AND_CLAIM = SQL("""
+WITH noted AS (UPDATE {table} SET sent_at = statement_timestamp() WHERE id = %(sent)s),
+due AS (
+    SELECT id FROM {table} WHERE id = %(mail)s AND sent_at IS NULL AND send_after <= statement_timestamp()
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE {table} AS mail
+SET tries = tries + 1,
+    send_after = statement_timestamp() + least(%(after)s * 2 ^ least(tries, 30), %(after_max)s) * interval '1 second'
+FROM due WHERE mail.id = due.id
+""")
 
 
 class QueuedMail(models.Model):
@@ -40,8 +60,32 @@ class MailTimeout(OSError):
     """The mail was not sent within MAIL_TIMEOUT. It is an OSError, so that smtplib closes its connection."""
 
 
+class MailServer:
+    """One connection to the mail server, for as long as it works: after an error the next mail has a new one."""
+
+    def __init__(self) -> None:
+        self._connection = django_mail.mailers.default if django.VERSION >= (6, 1) else django_mail.get_connection()
+
+    def send(self, message: EmailMessage) -> None:
+        """Raises what the connection raises, and MailTimeout."""
+        with limit_time(settings.MAIL_TIMEOUT):
+            try:
+                self._connection.open()  # what Django opens for a mail it closes with it
+                self._connection.send_messages([message])
+            except BaseException:
+                self._connection.close()
+                raise
+
+    def close(self) -> None:
+        try:
+            with limit_time(CLOSE_WITHIN):
+                self._connection.close()
+        except OSError as error:
+            logger.info("the mail server did not take its leave: %r", error)
+
+
 def send_mails(
-    owed: models.QuerySet[Mail], *, make_message: Callable[[Mail], EmailMessage | None], limit: int = 100
+    owed: models.QuerySet[Mail], *, make_message: Callable[[Mail], EmailMessage | None], limit: int = 1000
 ) -> int:
     """Send the mails that are due, the longest due first, and return how many were sent.
 
@@ -50,17 +94,19 @@ def send_mails(
 
     Any number of workers may send at the same time. A claim lasts for MAIL_AFTER, which is longer than sending may take
     (MAIL_TIMEOUT), so no two workers send the same mail. But if a worker dies after the server took a mail and before
-    its row says so, the mail is sent again. Give it the same Message-ID each time, so that a server can tell.
+    its row says so, the mail is sent again. No other is: the row says so before the next mail is sent. Give it the same
+    Message-ID each time, so that a server can tell.
 
     The call ends at the first mail that is over after MAIL_EVERY. So other kinds of mails have their turn, and the next
     call goes on.
     """
     end = monotonic() + settings.MAIL_EVERY
     sent = 0
-    for mail in islice(iter(lambda: _claim_mail(owed), None), limit):
-        sent += _send_mail(mail, make_message)
-        if monotonic() > end:
-            break
+    with closing(MailServer()) as server, closing(_claim_mails(owed)) as mails:
+        for mail in islice(mails, limit):
+            sent += _send_mail(mail, make_message, server)
+            if monotonic() > end:
+                break
     return sent
 
 
@@ -89,29 +135,42 @@ def _raise_timeout(_signal: int, _frame: FrameType | None) -> NoReturn:
     raise MailTimeout("MAIL_TIMEOUT is over")
 
 
-def _claim_mail(owed: models.QuerySet[Mail]) -> Mail | None:
-    with transaction.atomic():
-        due = owed.filter(sent_at__isnull=True, send_after__lte=Now()).order_by("send_after")
-        mail = due.select_for_update(skip_locked=True, of=("self",)).first()
-        if mail:
-            mail.tries += 1
-            pause = min(settings.MAIL_AFTER * 2 ** min(mail.tries - 1, 30), settings.MAIL_AFTER_MAX)
-            mail.send_after = Now() + timedelta(seconds=pause)  # by the database's clock, which it is compared with
-            mail.save(update_fields=["tries", "send_after"])
-        return mail
+def _claim_mails(owed: models.QuerySet[Mail]) -> Generator[Mail, None, None]:
+    """Yield the mails that are due, and claim each as it is asked for. The one before is noted then, if it was sent."""
+    due = owed.filter(sent_at__isnull=True, send_after__lte=Now()).order_by("send_after")
+    statement = NOTE_AND_CLAIM.format(table=Identifier(owed.model._meta.db_table)).as_string()
+    last, is_busy = None, True
+    try:
+        while is_busy and (batch := list(due[:BATCH])):
+            is_busy = False  # if not one of them can be claimed, others send them
+            for mail in batch:
+                is_claimed, last = _claim_mail(statement, mail, last), None
+                if is_claimed:
+                    last, is_busy = mail, True
+                    yield mail
+    finally:
+        if last and last.sent_at:
+            type(last)._default_manager.filter(pk=last.pk).update(sent_at=Now())
 
 
-def _send_mail(mail: Mail, make_message: Callable[[Mail], EmailMessage | None]) -> bool:
+def _claim_mail(statement: str, mail: Mail, last: Mail | None) -> bool:
+    values = {"sent": last.pk if last and last.sent_at else None, "mail": mail.pk}
+    pauses = {"after": settings.MAIL_AFTER, "after_max": settings.MAIL_AFTER_MAX}
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values | pauses)
+        return bool(cursor.rowcount)
+
+
+def _send_mail(mail: Mail, make_message: Callable[[Mail], EmailMessage | None], server: MailServer) -> bool:
     try:
         message = make_message(mail)
         if message:
-            with limit_time(settings.MAIL_TIMEOUT):
-                message.send()
-    except OSError as error:  # all errors of smtplib are, and those of a server that can't be reached
+            server.send(message)
+    except OSError as error:  # smtplib's errors are of this kind, and so is a server that can't be reached
         logger.warning("mail %s did not go out: %s", mail, error)
         return False
     except Exception:  # one bad mail must not hold up the others
         logger.exception("mail %s can't be made or sent", mail)
         return False
-    type(mail)._default_manager.filter(pk=mail.pk).update(sent_at=Now())
+    mail.sent_at = timezone.now()
     return message is not None

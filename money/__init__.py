@@ -3,8 +3,10 @@
 import re
 from copy import copy
 from decimal import Decimal
+from functools import cache
 
 from babel import Locale
+from babel.numbers import NumberPattern
 from django.utils.translation import to_locale
 
 from languages import current_language
@@ -46,12 +48,19 @@ def format_money(amount: int, currency: str) -> str:
     Nothing is rounded.
     """
     value, decimals = to_decimal(amount, currency), _count_decimals(currency)
-    locale = Locale.parse(to_locale(current_language()))
-    pattern = copy(locale.currency_formats["standard"])
-    pattern.frac_prec = (decimals, decimals)
+    locale, pattern = _find_format(current_language(), decimals)
     text = pattern.apply(value, locale, currency, currency_digits=False, decimal_quantization=False)
     return LETTER_THEN_DIGIT.sub("\N{NO-BREAK SPACE}", text)
 
 
 def _count_decimals(currency: str) -> int:
     return _DECIMALS.get(currency, 2)
+
+
+@cache
+def _find_format(language: str, decimals: int) -> tuple[Locale, NumberPattern]:
+    # Kept, because Babel reads the locale anew each time, which costs more than the formatting.
+    locale = Locale.parse(to_locale(language))
+    pattern = copy(locale.currency_formats["standard"])
+    pattern.frac_prec = (decimals, decimals)
+    return locale, pattern

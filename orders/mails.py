@@ -17,9 +17,10 @@ SUBJECTS = {
 }
 
 
-def send_due_mails(*, limit: int = 100) -> int:
+def send_due_mails(*, limit: int = 1000) -> int:
     """Send those that are due, as mail_queue.send_mails does; return how many went out."""
-    return send_mails(OrderMail.objects.select_related("order__payment"), make_message=make_message, limit=limit)
+    owed = OrderMail.objects.select_related("order").prefetch_related("order__lines")
+    return send_mails(owed, make_message=make_message, limit=limit)
 
 
 def make_message(mail: OrderMail) -> EmailMultiAlternatives:

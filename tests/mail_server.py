@@ -13,7 +13,7 @@ from lab.simulation.strikes import mail_server
 
 
 class MailServer(mail_server.MailServer):
-    """What it took is in `mails`, and how many clients it ever had at the same time in `most_at_once`."""
+    """What it took is in `mails`, and how many clients it had, in all in `visits`, at once in `most_at_once`."""
 
     def __init__(self) -> None:
         super().__init__(0, self._keep)
@@ -21,7 +21,7 @@ class MailServer(mail_server.MailServer):
         self.pause = 0.0  # seconds before each answer
         self.answering = Event()  # cleared: no answer until it is set again
         self.answering.set()
-        self._lock, self.clients, self.most_at_once = Lock(), 0, 0
+        self._lock, self.clients, self.visits, self.most_at_once = Lock(), 0, 0, 0
 
     def _keep(self, mail: EmailMessage) -> None:
         self.mails.append(mail)
@@ -40,6 +40,7 @@ class MailServer(mail_server.MailServer):
     def _count(self, change: int) -> None:
         with self._lock:
             self.clients += change
+            self.visits += max(change, 0)
             self.most_at_once = max(self.most_at_once, self.clients)
 
     def wait(self, client: socket.socket) -> None:

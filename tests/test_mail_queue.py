@@ -6,7 +6,7 @@ from threading import Thread
 import django
 import pytest
 from django.conf import LazySettings
-from django.core.mail import EmailMessage
+from django.core.mail.backends.locmem import EmailBackend
 from django.db import connection
 from django.utils import timezone
 
@@ -16,6 +16,7 @@ from orders.models import OrderMail
 from orders.services import finalize_order
 from payments.models import Payment
 from tests.builders import answer_payment, make_order
+from tests.locks import holding
 from tests.mail_server import MailServer, run_mail_server
 
 
@@ -95,15 +96,90 @@ class Holding(list[Message]):
 def test_no_transaction_is_open_while_a_mail_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
 
-    def look(_: EmailMessage, **__: object) -> int:
+    def look(*_: object) -> int:
         seen.append((connection.in_atomic_block, connection.get_autocommit()))
         return 1
 
     owe_mail()
-    monkeypatch.setattr(EmailMessage, "send", look)
+    monkeypatch.setattr(EmailBackend, "send_messages", look)
 
     assert send_due_mails() == 1
     assert seen == [(False, True)]
+
+
+@pytest.mark.django_db
+def test_mails_of_one_call_go_over_one_connection(mail_server: MailServer) -> None:
+    for _ in range(5):
+        owe_mail()
+
+    assert send_due_mails() == 5
+
+    assert (len(mail_server.mails), mail_server.visits) == (5, 1)
+    assert not OrderMail.objects.filter(sent_at=None).exists()
+
+
+@pytest.mark.django_db
+def test_after_an_error_the_next_mail_has_a_new_connection(mail_server: MailServer) -> None:
+    for _ in range(3):
+        owe_mail()
+    mail_server.mails = Refusing()
+
+    assert send_due_mails() == 2
+
+    assert (len(mail_server.mails), mail_server.visits) == (2, 2)
+    assert OrderMail.objects.get(sent_at=None).tries == 1
+
+
+class Refusing(list[Message]):
+    """The connection of the first mail breaks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._is_first = True
+
+    def append(self, mail: Message) -> None:
+        if self._is_first:
+            self._is_first = False
+            raise ConnectionError
+        super().append(mail)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_sender_that_dies_leaves_one_mail_at_most_to_be_sent_again(mail_server: MailServer) -> None:
+    """Whenever it dies: as a mail is taken, all before it are noted, and none behind it is claimed."""
+    for _ in range(5):
+        owe_mail()
+    watching = Watching()
+    mail_server.mails = watching
+
+    assert send_due_mails() == 5
+
+    assert watching.seen == [(0, 1), (1, 2), (2, 3), (3, 4), (4, 5)]
+
+
+class Watching(list[Message]):
+    """What is committed as each mail is taken: how many are noted, and how many claimed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[tuple[int, int]] = []
+
+    def append(self, mail: Message) -> None:
+        super().append(mail)
+        owed = OrderMail.objects.values_list("sent_at", "tries")
+        self.seen.append((sum(sent is not None for sent, _ in owed), sum(tries > 0 for _, tries in owed)))
+        connection.close()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_mail_that_somebody_else_has_locked_keeps_no_other_waiting() -> None:
+    for _ in range(3):
+        owe_mail()
+    locked = OrderMail.objects.earliest("send_after")
+    with holding("SELECT FROM orders_ordermail WHERE id = %s FOR UPDATE", str(locked.pk)):
+        assert send_due_mails() == 2
+
+    assert list(OrderMail.objects.filter(sent_at=None)) == [locked]
 
 
 def test_a_limit_that_is_caught_on_the_way_strikes_again() -> None:

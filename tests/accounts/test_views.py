@@ -5,6 +5,7 @@ import pytest
 from django.conf import LazySettings
 from django.core import mail as outbox
 from django.core.mail import EmailMessage
+from django.core.mail.backends.locmem import EmailBackend
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -194,13 +195,13 @@ def test_an_account_mail_that_fails_is_sent_later_with_the_same_message_id(
 ) -> None:
     tried = []
 
-    def fail(message: EmailMessage, **_: object) -> int:
-        tried.append(message.extra_headers["Message-ID"])
+    def fail(_: object, messages: list[EmailMessage]) -> int:
+        tried.append(messages[0].extra_headers["Message-ID"])
         raise OSError("gone")
 
     ask_for_account(client)
     with monkeypatch.context() as broken:
-        broken.setattr(EmailMessage, "send", fail)
+        broken.setattr(EmailBackend, "send_messages", fail)
         assert send_due_mails() == 0
     AccountMail.objects.update(send_after=timezone.now())
 

@@ -6,6 +6,7 @@ import pytest
 from django.conf import LazySettings
 from django.core import mail as outbox
 from django.core.mail import EmailMessage
+from django.core.mail.backends.locmem import EmailBackend
 from django.utils import timezone
 
 from orders.mails import send_due_mails
@@ -65,12 +66,12 @@ def test_an_order_without_an_end_is_not_mailed() -> None:
 def test_a_mail_that_fails_is_tried_again_later_with_the_same_message_id(
     settings: LazySettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_: EmailMessage, **__: object) -> int:
+    def fail(*_: object) -> int:
         raise smtplib.SMTPServerDisconnected("gone")
 
     end_order()
     with monkeypatch.context() as broken:
-        broken.setattr(EmailMessage, "send", fail)
+        broken.setattr(EmailBackend, "send_messages", fail)
         assert send_due_mails() == 0
     owed = OrderMail.objects.get()
     assert (owed.tries, owed.sent_at) == (1, None)
@@ -89,14 +90,14 @@ def test_a_mail_that_fails_is_tried_again_later_with_the_same_message_id(
 def test_a_mail_that_cannot_go_out_holds_up_no_other(
     trouble: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    send = EmailMessage.send
+    send = EmailBackend.send_messages
 
-    def send_to_all_but_bob(message: EmailMessage, **options: Any) -> int:
-        if message.to == ["bob@example.com"]:
+    def send_to_all_but_bob(backend: EmailBackend, messages: list[EmailMessage]) -> int:
+        if messages[0].to == ["bob@example.com"]:
             raise ValueError("nobody of that name")
-        return send(message, **options)
+        return send(backend, messages)
 
-    monkeypatch.setattr(EmailMessage, "send", send_to_all_but_bob)
+    monkeypatch.setattr(EmailBackend, "send_messages", send_to_all_but_bob)
     bad = end_order(email="bob@example.com" if trouble == "cannot be sent" else "ann@example.com")
     if trouble == "cannot be made":
         OrderMail.objects.update(kind="unknown")
@@ -113,13 +114,13 @@ def test_a_mail_that_cannot_go_out_holds_up_no_other(
 def test_a_mail_is_claimed_when_its_turn_comes_however_slow_the_others_are(monkeypatch: pytest.MonkeyPatch) -> None:
     unclaimed = []
 
-    def count(_: EmailMessage, **__: object) -> int:
+    def count(*_: object) -> int:
         unclaimed.append(OrderMail.objects.filter(tries=0).count())
         return 1
 
     for _ in range(3):
         end_order()
-    monkeypatch.setattr(EmailMessage, "send", count)
+    monkeypatch.setattr(EmailBackend, "send_messages", count)
 
     assert send_due_mails() == 3
     assert unclaimed == [2, 1, 0]
@@ -127,13 +128,13 @@ def test_a_mail_is_claimed_when_its_turn_comes_however_slow_the_others_are(monke
 
 @pytest.mark.django_db
 def test_a_mail_waits_by_the_databases_clock_though_ours_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_: EmailMessage, **__: object) -> int:
+    def fail(*_: object) -> int:
         raise smtplib.SMTPServerDisconnected("gone")
 
     end_order()
     slow = timezone.now() - timedelta(hours=7)
     monkeypatch.setattr(timezone, "now", lambda: slow)
-    monkeypatch.setattr(EmailMessage, "send", fail)
+    monkeypatch.setattr(EmailBackend, "send_messages", fail)
 
     assert [send_due_mails(), send_due_mails()] == [0, 0]
 
