@@ -17,6 +17,7 @@ from waitress.utilities import BadRequest
 
 REQUEST_WITHIN = 30.0  # seconds from a request's first byte to its last
 SILENT_FOR = 30  # seconds; then a connection is closed, be it in a request, in an answer or between them
+LOOK_EVERY = 0.1  # seconds from one look at all connections to the next
 FULL = 0.9  # of the connections there may be; then room is made
 SPARE_FILES = 100  # of those a process may open: for databases, logs and long requests
 LIMITS = {
@@ -77,10 +78,14 @@ class BufferingWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
         )
         for server in self._find(BaseWSGIServer):
             server.channel_class = Channel
+        next_look = 0.0
         while self.alive and os.getppid() == self.ppid:
             self._serve()
-            self._close_late()
-            self._make_room()
+            if time.monotonic() > next_look:  # a look at every connection costs more than a request
+                self.notify()
+                self._close_late()
+                self._make_room()
+                next_look = time.monotonic() + LOOK_EVERY
         self._finish()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -89,7 +94,6 @@ class BufferingWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
             server.pull_trigger()  # or the loop would notice a second later
 
     def _serve(self) -> None:
-        self.notify()
         wasyncore.loop(timeout=1, map=self._sockets, use_poll=True, count=1)
 
     def _close_late(self) -> None:
@@ -118,6 +122,7 @@ class BufferingWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
             channel.requests or channel.total_outbufs_len for channel in self._find(HTTPChannel)
         ):
             self._serve()
+            self.notify()
 
     def _find(self, kind: type[Any]) -> list[Any]:
         return [channel for channel in self._sockets.values() if isinstance(channel, kind)]

@@ -43,7 +43,7 @@ WITH placed AS (
         %(code)s, %(checkout_key)s, %(checkout_hash)s, %(user)s, %(email)s, %(language)s, %(currency)s, %(total)s,
         %(payment)s, statement_timestamp() + %(expires_after)s, statement_timestamp() + %(sweep_after)s
     ) ON CONFLICT (checkout_key) DO NOTHING
-    RETURNING *
+    RETURNING {columns}
 ), lines AS (
     INSERT INTO orders_orderline (order_id, product_id, sku, name, price, quantity)
     SELECT placed.id, line.* FROM placed, unnest(
@@ -53,7 +53,7 @@ WITH placed AS (
     INSERT INTO orders_orderevent (order_id, kind, data)
     SELECT id, 'placed', jsonb_build_object('total', total) FROM placed
 )
-SELECT * FROM placed
+SELECT {columns} FROM placed
 """
 
 
@@ -156,9 +156,10 @@ def _insert_order(checkout: Checkout, lines: Sequence[OrderLine]) -> Order:
         "expires_after": timedelta(seconds=settings.ORDER_EXPIRES_AFTER),
         "sweep_after": timedelta(seconds=settings.SWEEP_AFTER),
     }
-    for placed in Order.objects.raw(INSERT_ORDER, order | columns):
-        return placed
-    raise _KeyTaken
+    placed = Order.objects.execute(INSERT_ORDER, order | columns)
+    if placed is None:
+        raise _KeyTaken
+    return placed
 
 
 def _create_payment(**asked: Any) -> tuple[str, int]:

@@ -1,6 +1,6 @@
 """How an order ends: finalized as its payment says, or cancelled on request; and what staff do when it does not end."""
 
-from typing import Any
+from typing import Any, cast
 
 from django.db import OperationalError, transaction
 from django.db.models import F
@@ -18,6 +18,8 @@ Reason = Order.CancelReason
 Kind = OrderEvent.Kind
 
 
+LOCK_ORDER = "SELECT {columns} FROM orders_order WHERE code = %(code)s FOR UPDATE"
+
 # One statement, because each round trip costs as much as all of its work. The event and the mail are named after the
 # status. The clock is the database's: these times are compared with each other, and the clocks of servers differ.
 FINISH_ORDER = """
@@ -25,7 +27,7 @@ WITH finished AS (
     UPDATE orders_order
     SET status = %(status)s, cancel_reason = %(reason)s, needs_review = FALSE, finalized_at = statement_timestamp()
     WHERE id = %(order)s
-    RETURNING *
+    RETURNING {columns}
 ), event AS (
     INSERT INTO orders_orderevent (order_id, kind, data)
     SELECT id, lower(status), jsonb_build_object('reason', cancel_reason) FROM finished
@@ -33,7 +35,7 @@ WITH finished AS (
     INSERT INTO orders_ordermail (order_id, kind)
     SELECT id, lower(status) FROM finished
 )
-SELECT * FROM finished
+SELECT {columns} FROM finished
 """
 
 
@@ -154,9 +156,10 @@ def _forget_attempt(code: str) -> None:
 
 
 def _lock_order(code: str) -> Order:
-    for order in Order.objects.raw("SELECT * FROM orders_order WHERE code = %s FOR UPDATE", [code]):
-        return order
-    raise Order.DoesNotExist(code)
+    order = Order.objects.execute(LOCK_ORDER, {"code": code})
+    if order is None:
+        raise Order.DoesNotExist(code)
+    return order
 
 
 def _lock_pending_order(code: str) -> Order:
@@ -167,7 +170,8 @@ def _lock_pending_order(code: str) -> Order:
 
 
 def _finish_order(order: Order, status: Order.Status, *, reason: str) -> Order:
-    return Order.objects.raw(FINISH_ORDER, {"order": order.pk, "status": status.value, "reason": str(reason)})[0]
+    values = {"order": order.pk, "status": status.value, "reason": str(reason)}
+    return cast(Order, Order.objects.execute(FINISH_ORDER, values))
 
 
 def _end_review(order: Order, **values: object) -> None:
