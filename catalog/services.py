@@ -103,20 +103,20 @@ def reserve_stock(*, reference: str, quantities: Mapping[int, int]) -> None:
         _move_stock(kind=Kind.RESERVED, reference=reference, quantities=quantities)
 
 
-def deduct_stock(*, reference: str) -> int:
-    """Take what was reserved for the reference out of stock. Return the number of products moved: 0 for a repeat.
+def deduct_stock(*, reference: str) -> None:
+    """Take what was reserved for the reference out of stock. A repeat moves nothing.
 
     Raises IntegrityError if any of it was released.
     """
-    return _end_reservation(kind=Kind.DEDUCTED, reference=reference)
+    _end_reservation(kind=Kind.DEDUCTED, reference=reference)
 
 
-def release_stock(*, reference: str) -> int:
-    """Give back what was reserved for the reference. Return the number of products moved: 0 for a repeat.
+def release_stock(*, reference: str) -> None:
+    """Give back what was reserved for the reference. A repeat moves nothing.
 
     Raises IntegrityError if any of it was deducted.
     """
-    return _end_reservation(kind=Kind.RELEASED, reference=reference)
+    _end_reservation(kind=Kind.RELEASED, reference=reference)
 
 
 def receive_stock(*, reference: str, quantities: Mapping[int, int], actor: User | None = None) -> int:
@@ -145,14 +145,12 @@ def adjust_stock(*, reference: str, product_id: int, quantity: int, reason: str,
         )
 
 
-def _end_reservation(*, kind: StockMovement.Kind, reference: str) -> int:
+def _end_reservation(*, kind: StockMovement.Kind, reference: str) -> None:
     on_hand, reserved = EFFECTS[kind]
     with connection.cursor() as cursor:
         cursor.execute(
             END_RESERVATION, {"kind": kind.value, "reference": reference, "on_hand": on_hand, "reserved": reserved}
         )
-        moved: int = cursor.rowcount
-        return moved
 
 
 def _transaction() -> AbstractContextManager[object]:

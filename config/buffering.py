@@ -81,10 +81,10 @@ class BufferingWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
         next_look = 0.0
         while self.alive and os.getppid() == self.ppid:
             self._serve()
+            self._make_room()
             if time.monotonic() > next_look:  # a look at every connection costs more than a request
                 self.notify()
                 self._close_late()
-                self._make_room()
                 next_look = time.monotonic() + LOOK_EVERY
         self._finish()
 
@@ -105,9 +105,9 @@ class BufferingWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
 
     def _make_room(self) -> None:
         """Before all connections are taken, close those that were silent longest: they would keep the others out."""
-        channels = self._find(HTTPChannel)
-        if len(channels) < self._most * FULL:
+        if len(self._sockets) < self._most * FULL:
             return
+        channels = self._find(HTTPChannel)
         waiting = [channel for channel in channels if not (channel.requests or channel.total_outbufs_len)]
         waiting.sort(key=lambda channel: channel.last_activity)
         for channel in waiting[: 1 + len(channels) // 10]:

@@ -62,11 +62,15 @@ def trust_sessions(**_: Any) -> None:
     DatabaseWrapper.trust = TRUST
 
 
-# CELERY_DB_REUSE_MAX stops Celery from reconnecting for every task. Django's own rule takes its place: after an error,
-# and after CONN_MAX_AGE, without which a worker would keep a dead connection for ever.
+# CELERY_DB_REUSE_MAX keeps Celery from reconnecting for each task. We use Django's own rule instead: a connection ends
+# after an error or after CONN_MAX_AGE.
 def end_database_use() -> None:
-    """Give up a connection that is broken or old, or a pool's. It is not asked whether it works before the next task:
-    a task that finds out by itself is run again."""
+    """Close a connection that is broken or old, and give a pool's back.
+
+    The next task does not check it first: a task that meets a dead one is run again.
+    """
+    if connection.in_atomic_block:  # called like a function: the transaction is the caller's
+        return
     close_old_connections()
     connection.health_check_done = True  # type: ignore[attr-defined]  # the stubs don't know it
 

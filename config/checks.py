@@ -44,7 +44,7 @@ def check_visibility_timeout(**_: Any) -> list[CheckMessage]:
 
 @register
 def check_sweep_after(**_: Any) -> list[CheckMessage]:
-    """The environment's value is refused at start, for workers run no checks. Here it may come from anywhere."""
+    """The environment's value is refused at start, for web servers run no checks. Here it may come from anywhere."""
     if settings.SWEEP_AFTER >= settings.STRIPE_TIMEOUT + 1:
         return []
     hint = "Make SWEEP_AFTER longer than STRIPE_TIMEOUT by a second, or the sweep asks again while a charge is asked."
@@ -53,7 +53,7 @@ def check_sweep_after(**_: Any) -> list[CheckMessage]:
 
 @register
 def check_currency(**_: Any) -> list[CheckMessage]:
-    """The same holds for this one."""
+    """The environment's value is refused at start. Here it may come from anywhere."""
     if is_currency(settings.SHOP_CURRENCY):
         return []
     hint = "Set SHOP_CURRENCY to the ISO 4217 code of a currency that is legal tender, such as GBP or KRW."

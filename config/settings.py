@@ -135,13 +135,19 @@ CACHES = {
 }
 SESSION_ENGINE = "django.contrib.sessions.backends.db"  # a cached copy could be older: see docs/adr/0010
 
+PAYMENT_GATEWAY = read_class("PAYMENT_GATEWAY", "payments.stripe.StripeGateway")
+STRIPE_API_KEY = read_required("STRIPE_API_KEY", "the secret key of the account that takes the money")
+STRIPE_API_BASE = read_site_url("STRIPE_API_BASE")  # empty: Stripe itself
+STRIPE_TIMEOUT = read_seconds("STRIPE_TIMEOUT", 10, most=60)
+
 # Seconds. Celery's own settings are in config/celery_settings.py, which reads these.
 BROKER_TIMEOUT = read_seconds("BROKER_TIMEOUT", 5)  # shorter in a web process: see config/wsgi.py
 WORKER_TIMEOUT = read_number("WORKER_TIMEOUT", 20, least=5)  # the watchdog ends an idle worker that reads no queue
-TASK_TIME_LIMIT = 150  # a task may wait 30 s for the database, 60 for the provider and 30 for the provider's list
+# A charge may take STRIPE_TIMEOUT, half a minute for the provider's list, and as long to write the answer down. If the
+# database is lost, the task waits half a minute for it and is run once more: see config/celery.py.
+TASK_TIME_LIMIT = ceil(2 * (STRIPE_TIMEOUT + 30 + 30) + 30)
 
-# The clock of an order, in seconds.
-# Unpaid stock then goes back to the shelf. The constraint order_expires_within_a_year allows no more.
+# The clock of an order, in seconds. At its end unpaid stock goes back to the shelf; the database allows a year at most.
 ORDER_EXPIRES_AFTER = read_number("ORDER_EXPIRES_AFTER", 15 * 60, least=1, most=366 * 24 * 3600)
 SWEEP_EVERY = read_seconds("SWEEP_EVERY", 5)
 SWEEP_AFTER = read_seconds("SWEEP_AFTER", 20)  # longer than a charge may take, or the sweep competes with it
@@ -187,10 +193,6 @@ MAIL_LIMITS = read_limits("MAIL_LIMITS", account=3, ip=20)  # of each kind: see 
 API_TOKENS = read_words("API_TOKENS")  # these clients of the API have none of these limits
 SHOP_LOW_STOCK = read_number("SHOP_LOW_STOCK", 10, least=0)  # units; staff see products that have no more left
 
-PAYMENT_GATEWAY = read_class("PAYMENT_GATEWAY", "payments.stripe.StripeGateway")
-STRIPE_API_KEY = read_required("STRIPE_API_KEY", "the secret key of the account that takes the money")
-STRIPE_API_BASE = read_site_url("STRIPE_API_BASE")  # empty: Stripe itself
-STRIPE_TIMEOUT = read_seconds("STRIPE_TIMEOUT", 10, most=60)
 if SWEEP_AFTER < STRIPE_TIMEOUT + 1:  # an error here, not only a check: workers and web servers run no checks
     wrong = f"not {SWEEP_AFTER:g} beside {STRIPE_TIMEOUT:g}"
     raise ImproperlyConfigured(f"SWEEP_AFTER is longer than STRIPE_TIMEOUT by a second or more; {wrong}.")

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import psycopg
@@ -63,23 +62,17 @@ def execute_impatiently(cursor: CursorWrapper, statement: str, parameters: Seque
     """Execute one statement with limit_lock_wait, in a transaction of its own that is committed on return.
 
     Both go in one round trip. PostgreSQL takes the statements of a pipeline for one transaction. It reads the second
-    once the first was executed, so the limit holds for locks on tables, too.
+    once the first was executed, so the limit holds for locks on tables, too. After an error the session is closed:
+    psycopg believes that a statement which failed in a pipeline was prepared.
     """
-    with connection.wrap_database_errors, cursor.connection.pipeline():
-        cursor.execute(LIMIT, [str(LOCK_TIMEOUT)])
-        cursor.execute(statement, parameters)
-
-
-@contextmanager
-def pipeline() -> Iterator[None]:
-    """Send statements whose results nobody reads together with the next one. Their errors come with that one's.
-
-    A transaction inside begins and commits without round trips of its own. So rows that its last statement locks are
-    held only while the server works.
-    """
-    connection.ensure_connection()
-    with connection.wrap_database_errors, connection.connection.pipeline():
-        yield
+    session = cursor.connection
+    try:
+        with connection.wrap_database_errors, session.pipeline():
+            cursor.execute(LIMIT, [str(LOCK_TIMEOUT)])
+            cursor.execute(statement, parameters)
+    except Error:
+        session.close()
+        raise
 
 
 def insist(write: Callable[[], T]) -> T:

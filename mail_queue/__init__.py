@@ -4,6 +4,7 @@ import logging
 import signal
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from itertools import islice
 from threading import current_thread, main_thread
 from time import monotonic
@@ -20,6 +21,8 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 from psycopg.sql import SQL, Identifier
+
+from database_errors import insist
 
 logger = logging.getLogger(__name__)
 
@@ -139,18 +142,18 @@ def _claim_mails(owed: models.QuerySet[Mail]) -> Generator[Mail, None, None]:
     """Yield the mails that are due, and claim each as it is asked for. The one before is noted then, if it was sent."""
     due = owed.filter(sent_at__isnull=True, send_after__lte=Now()).order_by("send_after")
     statement = NOTE_AND_CLAIM.format(table=Identifier(owed.model._meta.db_table)).as_string()
-    last, is_busy = None, True
+    last, claimed_any = None, True
     try:
-        while is_busy and (batch := list(due[:BATCH])):
-            is_busy = False  # if not one of them can be claimed, others send them
+        while claimed_any and (batch := list(due[:BATCH])):
+            claimed_any = False  # if not one of them can be claimed, others send them
             for mail in batch:
                 is_claimed, last = _claim_mail(statement, mail, last), None
                 if is_claimed:
-                    last, is_busy = mail, True
+                    last, claimed_any = mail, True
                     yield mail
     finally:
-        if last and last.sent_at:
-            type(last)._default_manager.filter(pk=last.pk).update(sent_at=Now())
+        if last and last.sent_at:  # it went out: if that is not noted, it goes out again
+            insist(partial(type(last)._default_manager.filter(pk=last.pk).update, sent_at=Now()))
 
 
 def _claim_mail(statement: str, mail: Mail, last: Mail | None) -> bool:
@@ -172,5 +175,5 @@ def _send_mail(mail: Mail, make_message: Callable[[Mail], EmailMessage | None], 
     except Exception:  # one bad mail must not hold up the others
         logger.exception("mail %s can't be made or sent", mail)
         return False
-    mail.sent_at = timezone.now()
+    mail.sent_at = timezone.now()  # _claim_mails writes it down, with the next claim
     return message is not None

@@ -11,13 +11,12 @@ from functools import cached_property
 from typing import Any
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import Error, connection, transaction
 from django.db.models import Q
 from kombu.exceptions import OperationalError
 
 from accounts.models import User
 from catalog.services import InsufficientStock, reserve_stock
-from database_errors import pipeline
 from languages import current_language
 from orders.codes import make_code
 from orders.models import Order, OrderLine
@@ -109,8 +108,9 @@ def place_order(checkout: Checkout, *, limited: bool = True) -> tuple[Order, boo
     """
     try:
         return _place_order(checkout, limited=limited), True
-    except (CheckoutRefused, _KeyTaken):
-        # Only now: a new checkout, which is the rule, need not ask whether its key was used.
+    except (CheckoutRefused, _KeyTaken, Error):
+        # Only now: a new checkout, which is the rule, need not ask whether its key was used. After an error of the
+        # database the first order may be found all the same: it is read-only, or only the commit's answer was lost.
         order = Order.objects.filter(checkout_key=checkout.key).first()
         if order is None:
             raise
@@ -127,7 +127,7 @@ def _place_order(checkout: Checkout, *, limited: bool) -> Order:
         limited=limited,
     )
     try:
-        with pipeline(), transaction.atomic(durable=True):
+        with transaction.atomic(durable=True):
             order = _insert_order(checkout, lines)
             if limited:
                 _limit_unpaid(order)

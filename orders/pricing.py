@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from django.conf import settings
 
@@ -105,9 +106,9 @@ def price_lines(
     if limited:
         _check_quantities(products, quantities)
     lines = [
-        OrderLine(product=product, sku=sku, name=product.name, price=product.price, quantity=quantities[sku])
+        # _find_products has refused every product without a price.
+        OrderLine(product=product, sku=sku, name=product.name, price=cast(int, product.price), quantity=quantities[sku])
         for sku, product in products.items()
-        if product.price
     ]
     total, currency = sum(line.price * line.quantity for line in lines), lines[0].product.currency
     if expected_total not in (None, total) or expected_currency not in (None, currency):

@@ -40,8 +40,8 @@ class OrderQuerySet(models.QuerySet["Order"]):
     def execute(self, statement: str, parameters: Mapping[str, Any]) -> "Order | None":
         """Execute a statement that returns the {columns} of one order, or nothing.
 
-        raw() does the same, but not in a pipeline. The columns are named: if it were `*`, a migration that adds one
-        would break the statements that PostgreSQL has prepared.
+        The columns are named. If it were `*`, a migration that adds one would break the statements that PostgreSQL has
+        prepared.
         """
         fields = self.model._meta.concrete_fields
         with connection.cursor() as cursor:

@@ -8,7 +8,7 @@ from django.db.models.functions import Coalesce, Least, Now
 
 from accounts.models import User
 from catalog.services import deduct_stock, release_stock
-from database_errors import is_lock_held, limit_lock_wait, pipeline
+from database_errors import is_lock_held, limit_lock_wait
 from orders.models import Order, OrderEvent
 from payments.models import Payment
 from payments.services import read_status, request_cancel, resume_payment
@@ -51,10 +51,10 @@ def finalize_order(*, code: str) -> Order:
     """Confirm or cancel a PENDING order as its payment says, and deduct or release its stock, in one transaction.
 
     A repeat changes nothing, also one at the same time. An order whose payment has no answer yet is left as it is.
-    Raises OperationalError where somebody holds a lock on one of the rows: nobody waits behind it, and it counts as no
-    attempt.
+    Raises OperationalError if somebody holds one of the rows for longer than LOCK_TIMEOUT. That is no fault of the
+    order's, and counts as no attempt.
     """
-    with pipeline(), transaction.atomic(durable=True):
+    with transaction.atomic(durable=True):
         limit_lock_wait()
         order = _lock_order(code)
         if not order.sweeps:
@@ -149,7 +149,7 @@ def _count_attempt(code: str) -> None:
 
 def _forget_attempt(code: str) -> None:
     # A lock that somebody holds is no fault of the order: it must not be given up for that.
-    counted = Order.objects.pending().filter(code=code, sweeps__gt=0, finalize_attempts__gt=0)
+    counted = Order.objects.pending().filter(code=code, finalize_attempts__gt=0)
     with transaction.atomic():
         limit_lock_wait()
         counted.update(finalize_attempts=F("finalize_attempts") - 1)

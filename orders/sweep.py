@@ -17,8 +17,8 @@ from payments.models import Payment
 
 Kind = OrderEvent.Kind
 
-# An order is taken for lost that often, and not more often than it is swept before a person is told. Then its pauses
-# are those of the sweep: it may be what kills its worker each time, and each start would take it up at once.
+# A worker that starts takes up only orders that were swept less often than this, by whomever. Later, their pauses are
+# the sweep's: such an order may be what kills the worker, and each start would take it up at once.
 REPAIRS = 3
 # The provider may still be busy with the request of the process that died, and says no more than that.
 ASK_AGAIN_AFTER = 3.0  # seconds
@@ -45,13 +45,13 @@ def claim_stuck_orders(*, limit: int = 100) -> list[Claim]:
 
 
 def claim_lost_orders(*, limit: int = 200) -> list[Claim]:
-    """Claim up to `limit` orders of each kind that a worker which died may have held. Claims are committed.
+    """Claim orders that a dead worker may have held, up to `limit` of each kind. Claims are committed.
 
-    The kinds: the provider was asked, and who asked is gone; the provider has answered, and nobody finalizes; the
-    payment was never sent. Of the last two the oldest: queues are first in, first out, so what a dead worker had
-    fetched is older than all that still waits in them. One that waits there is published twice, which does no harm.
-    It counts as a sweep, which comes early. Who calls within LOST_AFTER of another gets none of its orders; at the very
-    same moment two may get one.
+    The kinds: whoever asked the provider is gone; the provider has answered, and the order has no end; the payment was
+    never sent. Of the last two the oldest are claimed: queues are first in, first out, so what a dead worker had
+    fetched is older than what still waits. An order that still waits in a queue is published twice, which does no harm.
+    A claim counts as a sweep. A second caller within LOST_AFTER gets none of these orders, unless both call at the very
+    same moment.
     """
     long_ago = Now() - timedelta(seconds=settings.LOST_AFTER)
     just_swept = OrderEvent.objects.filter(order=OuterRef("pk"), kind=Kind.SWEPT, created_at__gte=long_ago)
@@ -95,8 +95,9 @@ def _claim_order(order: Order, now: datetime, longest: float) -> Claim | None:
 
 
 def _next_pause(order: Order, now: datetime, longest: float) -> timedelta:
-    pause = min(settings.SWEEP_AFTER * 2 ** min(order.sweeps - 1, 30), settings.SWEEP_AFTER_MAX, longest)
+    pause = min(settings.SWEEP_AFTER * 2 ** min(order.sweeps - 1, 30), settings.SWEEP_AFTER_MAX)
     pause *= random.uniform(0.75, 1.25)  # noqa: S311 - so that they don't all come back at once
+    pause = min(pause, longest)
     # The deadline does not wait for a long pause to end.
     left = (order.expires_at - now).total_seconds()
     if left > 0:

@@ -1,12 +1,9 @@
 """How a payment goes: written down, asked for outside any transaction, answered by a conditional UPDATE."""
 
 import logging
-import os
-import socket
 from collections.abc import Sequence
 from datetime import timedelta
-from functools import cache, partial
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -16,6 +13,7 @@ from django.db.models.functions import Now
 from database_errors import execute_impatiently, insist, limit_lock_wait
 from payments.gateway import CardDeclined, ChargeRequest, GatewayUnavailable, RequestRefused, get_gateway
 from payments.models import Payment
+from payments.processes import is_dead, name_process
 
 logger = logging.getLogger(__name__)
 Status = Payment.Status
@@ -92,7 +90,7 @@ def charge_payment(*, reference: str) -> None:
     payment = _mark_sent(reference, askable=Payment.UNANSWERED)
     if payment is None:
         return
-    _release_connection()
+    connection.close()  # if the provider hangs, it must not hold the shop's connections too
     try:
         charge = get_gateway().charge(_make_request(payment))
     except CardDeclined as decline:
@@ -117,7 +115,7 @@ def cancel_payment(*, reference: str) -> None:
     payment = _mark_sent(reference, askable=[Status.SENT], cancelling=True)
     if payment is None:
         return
-    _release_connection()
+    connection.close()  # if the provider hangs, it must not hold the shop's connections too
     try:
         charge = get_gateway().cancel(_make_request(payment))
     except GatewayUnavailable as error:
@@ -155,13 +153,13 @@ def resume_payment(*, reference: str) -> None:
 
 
 def end_dead_requests() -> None:
-    """End the marks of requests whose process, one of this host, is dead: nobody will write their answer down.
+    """End the time of marks whose process ran on this host and is dead: nobody will write that answer down.
 
-    The mark stays in the row, its time is over: what the request did is unknown.
+    The mark itself stays in the row, because what the request did is unknown.
     """
     in_flight = Payment.objects.unknown().filter(in_flight_until__gt=Now())
     names = in_flight.values_list("in_flight_by", flat=True).distinct()
-    dead = [name for name in names if _is_dead(name)]
+    dead = [name for name in names if is_dead(name)]
     if dead:
         with transaction.atomic():
             orphaned = in_flight.filter(in_flight_by__in=dead).select_for_update(skip_locked=True)
@@ -179,39 +177,11 @@ def _mark_sent(reference: str, *, askable: Sequence[Status], cancelling: bool = 
         raise RuntimeError("SENT has to be durable before the provider is asked: no transaction may be open here")
     seconds = settings.STRIPE_TIMEOUT + IN_FLIGHT_MARGIN.total_seconds()
     names = [status.value for status in askable]
-    marked = [seconds, _name_process(), reference, names, cancelling, settings.PAYMENT_MAX_REQUESTS]
+    marked = [seconds, name_process(), reference, names, cancelling, settings.PAYMENT_MAX_REQUESTS]
     with connection.cursor() as cursor:
         execute_impatiently(cursor, MARK_SENT, marked)  # somebody may hold the row; other payments need this thread
         row = cursor.fetchone()
     return Payment.from_db(connection.alias, FIELDS, row) if row else None
-
-
-@cache
-def _name_process() -> str:
-    """Host, pid and the start of the process in clock ticks: a later process with the same pid has another name."""
-    _, start = _read_process(os.getpid())
-    return f"{socket.gethostname()} {os.getpid()} {start}"
-
-
-os.register_at_fork(after_in_child=_name_process.cache_clear)
-
-
-def _is_dead(process: str) -> bool:
-    """Whether a process of this host, by its name, is no more. Of other hosts' processes nobody here can tell."""
-    host, pid, start = process.rsplit(" ", 2)
-    if host != socket.gethostname():
-        return False
-    try:
-        state, started = _read_process(int(pid))
-    except (FileNotFoundError, ProcessLookupError):
-        return True
-    return state in "ZX" or started != start  # killed, and nobody has taken note of it yet; or the pid is another's
-
-
-def _read_process(pid: int) -> tuple[str, str]:
-    """Its state, and its start in clock ticks: https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html"""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return fields[0], fields[19]
 
 
 def _make_request(payment: Payment) -> ChargeRequest:
@@ -224,12 +194,6 @@ def _make_request(payment: Payment) -> ChargeRequest:
         sent_at=payment.sent_at or payment.created_at,
         only_refused=payment.only_refused,
     )
-
-
-def _release_connection() -> None:
-    # If the provider hangs, it must not hold the shop's database connections too.
-    if not connection.in_atomic_block:
-        connection.close()
 
 
 def _record_answer(

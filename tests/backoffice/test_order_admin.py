@@ -75,11 +75,11 @@ def test_the_order_page_shows_lines_payment_and_one_timeline(admin_client: Clien
     page = admin_client.get(page_of(order))
 
     assert [(entry.source, entry.what) for entry in page.context["timeline"]] == [
-        ("Payment", f"First sent to the provider (charge-{order.code})."),
         ("Order", "Placed (total: £5.10)"),
+        ("Payment", f"First sent to the provider (charge-{order.code})."),
         ("Stock", "Reserved: 2 x MUG"),
-        ("Stock", "Released: 2 x MUG"),
         ("Order", "Cancelled (reason: Card declined)"),
+        ("Stock", "Released: 2 x MUG"),
     ]
     for text in (order.code, "The MUG", "£2.55", "£5.10", "Declined", "generic_decline", "Released"):
         assert text in page.text

@@ -31,7 +31,7 @@ GUARDS = [
     ),
     Guard(
         name="compare-and-set",
-        words="PENDING -> SENT only where it is still PENDING",
+        words="SENT only if the payment has no answer yet",
         target="payments.services._mark_sent",
         wrong="a charge task that is late takes the money of a cancelled order",
         broken=frozenset({"A4"}),
@@ -67,7 +67,7 @@ GUARDS = [
     Guard(
         name="dead-mark",
         words="the mark of a call in flight ends with its process",
-        target="payments.services._is_dead",
+        target="payments.services.is_dead",
         wrong="the worker dies before it asks the provider: started again, it takes the call for one in flight",
         broken=frozenset({"A5"}),
     ),

@@ -16,9 +16,9 @@ from django.utils import timezone
 
 from payments.gateway import Charge, ChargeRequest, GatewayUnavailable, RequestRefused, get_gateway
 from payments.models import Payment
+from payments.processes import name_process
 from payments.services import (
     IN_FLIGHT_MARGIN,
-    _name_process,
     cancel_payment,
     cancel_pending_payment,
     charge_payment,
@@ -369,11 +369,11 @@ def test_the_mark_of_a_killed_process_names_it_and_holds_for_the_time_of_its_req
 
 
 def test_a_forked_process_has_a_name_of_its_own() -> None:
-    ours, (reader, writer) = _name_process(), os.pipe()
+    ours, (reader, writer) = name_process(), os.pipe()
     with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # other threads: the child uses no lock
         child = os.fork()
     if not child:
-        os.write(writer, _name_process().encode())
+        os.write(writer, name_process().encode())
         os._exit(0)
     os.waitpid(child, 0)
     theirs = os.read(reader, 1000).decode()
@@ -381,7 +381,7 @@ def test_a_forked_process_has_a_name_of_its_own() -> None:
     os.close(writer)
 
     assert theirs.split()[:2] == [ours.split()[0], str(child)]
-    assert _name_process() == ours
+    assert name_process() == ours
 
 
 def name_after(process: "subprocess.Popen[bytes]") -> str:
