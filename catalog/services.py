@@ -22,7 +22,7 @@ EFFECTS = {
 }
 
 # The columns stand in the model's order: Model.from_db relies on it.
-FIND_PRODUCTS = """
+READ_PRODUCTS = """
 SELECT id, sku, name, price, currency, max_quantity, active, COALESCE(on_hand - reserved, 0)
 FROM catalog_product LEFT JOIN catalog_stock ON product_id = id
 WHERE sku = ANY(%(skus)s) ORDER BY id
@@ -76,13 +76,13 @@ class AdjustmentRefused(Exception):
     """The adjustment has no reason, or would leave less on hand than is reserved. Its text is for staff."""
 
 
-def find_products(skus: Iterable[str]) -> list[tuple[Product, int]]:
+def read_products(skus: Iterable[str]) -> list[tuple[Product, int]]:
     """Return the products of these SKUs, each with its available units, in product id order.
 
     Only what a checkout needs is read of them, in one statement that PostgreSQL has planned before.
     """
     with connection.cursor() as cursor:
-        cursor.execute(FIND_PRODUCTS, {"skus": list(skus)})
+        cursor.execute(READ_PRODUCTS, {"skus": list(skus)})
         fields = [column.name for column in cursor.description[:-1]]
         return [(Product.from_db(connection.alias, fields, row[:-1]), row[-1]) for row in cursor.fetchall()]
 

@@ -77,7 +77,7 @@ def read_stock_file(file: BinaryIO) -> list[Move]:
                 moves[move.sku] = move
     except TextUnreadable as error:
         raise StockFileRefused([BadRow(error.line, _("not UTF-8 text"))]) from error
-    ids = _find_products(moves)
+    ids = _find_product_ids(moves)
     unknown = _("no product has the SKU %(sku)s")
     bad_rows += [BadRow(move.line, unknown % {"sku": sku}) for sku, move in moves.items() if sku not in ids]
     if not moves and not bad_rows:
@@ -93,7 +93,7 @@ def move_stock(*, reference: str, moves: Sequence[Move], actor: User) -> int:
     Raises StockFileRefused if less would be left than is reserved, and ReferenceReused.
     """
     with transaction.atomic():
-        ids = _find_products(move.sku for move in moves)
+        ids = _find_product_ids(move.sku for move in moves)
         _lock_stock(ids.values())
         _check_repeat(reference, moves, ids)
         deliveries = {ids[move.sku]: move.quantity for move in moves if not move.reason}
@@ -132,7 +132,7 @@ def _read_move(line: int, cells: list[str]) -> tuple[str, Move]:
     return next((words for words, wrong in checks.items() if wrong), ""), move
 
 
-def _find_products(skus: Iterable[str]) -> dict[str, int]:
+def _find_product_ids(skus: Iterable[str]) -> dict[str, int]:
     return dict(Stock.objects.filter(product__sku__in=list(skus)).values_list("product__sku", "pk"))
 
 

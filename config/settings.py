@@ -238,7 +238,7 @@ STORAGES = {
 }
 
 LOG_LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
-# They write two lines for each call, task or use of a connection. Failures are logged all the same.
+# They write some lines for each call, task or use of a connection. Failures are logged all the same.
 QUIET_LOGGERS = ["stripe", "psycopg.pool", "celery.app.trace", "celery.worker.strategy"]
 LOGGING = {
     "version": 1,

@@ -27,7 +27,7 @@ from database_errors import insist
 logger = logging.getLogger(__name__)
 
 BATCH = 100  # mails that are read at a time
-CLOSE_WITHIN = 2.0  # seconds for the mail server to take its leave
+CLOSE_WITHIN = 2.0  # seconds for the mail server to answer QUIT
 
 # One statement for both, as both are needed for each mail: a mail's sending costs the database one round trip and one
 # commit. Nobody waits for a mail that another sender has in hand.
@@ -73,7 +73,7 @@ class MailServer:
         """Raises what the connection raises, and MailTimeout."""
         with limit_time(settings.MAIL_TIMEOUT):
             try:
-                self._connection.open()  # what Django opens for a mail it closes with it
+                self._connection.open()  # opened here, or Django would close it after each mail
                 self._connection.send_messages([message])
             except BaseException:
                 self._connection.close()
@@ -84,7 +84,7 @@ class MailServer:
             with limit_time(CLOSE_WITHIN):
                 self._connection.close()
         except OSError as error:
-            logger.info("the mail server did not take its leave: %r", error)
+            logger.info("the mail server did not answer QUIT: %r", error)
 
 
 def send_mails(

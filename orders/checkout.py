@@ -27,8 +27,6 @@ from payments.services import create_payment
 logger = logging.getLogger(__name__)
 
 LOCKED_CUSTOMERS = 1  # the first key of our advisory locks
-
-
 LINE_COLUMNS = ("product_id", "sku", "name", "price", "quantity")
 
 # One statement, because each round trip costs as much as all of its work. Where the key is taken it writes nothing:

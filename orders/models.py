@@ -191,6 +191,9 @@ class OrderMail(QueuedMail):
         return f"{self.kind} of {self.order.code}"
 
 
+EVENT_KINDS = ["placed", "swept", "cancel_requested", "review_needed", "resumed", "reviewed", "confirmed", "cancelled"]
+
+
 class OrderEvent(models.Model):
     """Something that happened to an order. Append-only: a trigger refuses updates and deletes."""
 
@@ -222,21 +225,7 @@ class OrderEvent(models.Model):
                 fields=["order"], condition=Q(kind__in=["confirmed", "cancelled"]), name="event_order_ends_once"
             ),
             models.UniqueConstraint(fields=["order"], condition=Q(kind="placed"), name="event_order_begins_once"),
-            models.CheckConstraint(
-                condition=Q(
-                    kind__in=[
-                        "placed",
-                        "swept",
-                        "cancel_requested",
-                        "review_needed",
-                        "resumed",
-                        "reviewed",
-                        "confirmed",
-                        "cancelled",
-                    ]
-                ),
-                name="event_kind_is_known",
-            ),
+            models.CheckConstraint(condition=Q(kind__in=EVENT_KINDS), name="event_kind_is_known"),
         ]
 
     def __str__(self) -> str:

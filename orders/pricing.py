@@ -8,7 +8,7 @@ from typing import cast
 from django.conf import settings
 
 from catalog.models import Product
-from catalog.services import find_products
+from catalog.services import read_products
 from money import LARGEST_AMOUNT, get_step
 from orders.models import OrderLine
 
@@ -102,11 +102,11 @@ def price_lines(
     """
     if limited and len(quantities) > settings.SHOP_MAX_LINES:
         raise TooManyLines(f"One order may have {settings.SHOP_MAX_LINES} products.")
-    products, available = _find_products(quantities)
+    products, available = _read_products(quantities)
     if limited:
         _check_quantities(products, quantities)
     lines = [
-        # _find_products has refused every product without a price.
+        # _read_products has refused every product without a price.
         OrderLine(product=product, sku=sku, name=product.name, price=cast(int, product.price), quantity=quantities[sku])
         for sku, product in products.items()
     ]
@@ -121,9 +121,9 @@ def price_lines(
     return lines
 
 
-def _find_products(quantities: Mapping[str, int]) -> tuple[dict[str, Product], dict[str, int]]:
+def _read_products(quantities: Mapping[str, int]) -> tuple[dict[str, Product], dict[str, int]]:
     """The products and their available units, by SKU, in id order. Raises UnknownProduct and NotForSale."""
-    found = find_products(quantities)
+    found = read_products(quantities)
     products = {product.sku: product for product, _available in found}
     if unknown := [{"sku": sku} for sku in quantities if sku not in products]:
         raise UnknownProduct("There is no such product.", unknown)

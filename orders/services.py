@@ -17,7 +17,6 @@ Status = Order.Status
 Reason = Order.CancelReason
 Kind = OrderEvent.Kind
 
-
 LOCK_ORDER = "SELECT {columns} FROM orders_order WHERE code = %(code)s FOR UPDATE"
 
 # One statement, because each round trip costs as much as all of its work. The event and the mail are named after the

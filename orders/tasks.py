@@ -42,7 +42,7 @@ def sweep_stuck_orders() -> None:
 
 @worker_ready.connect
 def take_up_lost_orders(**_: object) -> None:
-    """As a worker starts: one before it may have died with orders in hand, which need not wait for their sweep."""
+    """A worker starts: take up what one before it may have died with, and do not wait for the sweep."""
     try:
         end_dead_requests()
         _process_orders(sweep.claim_lost_orders())
@@ -51,12 +51,12 @@ def take_up_lost_orders(**_: object) -> None:
             raise
         logger.warning("lost orders are left to the sweep: %s", describe(error))
     finally:
-        connection.close()  # of a thread that takes no tasks, where the pool is one of threads
+        connection.close()  # in a pool of threads this one takes no tasks, and would keep it
 
 
 @shared_task(time_limit=settings.MAILS_TIME_LIMIT)
 def send_due_mails() -> None:
-    # In one task, each for its time: of two tasks that wait behind a slow mail server one might never have its turn.
+    # One task, each kind for MAIL_EVERY. As two tasks behind a slow mail server, one kind might never have its turn.
     account_mails.send_due_mails()
     mails.send_due_mails()
 

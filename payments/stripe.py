@@ -13,11 +13,11 @@ import stripe
 
 from payments.gateway import CardDeclined, Charge, ChargeRequest, GatewayUnavailable, RequestRefused
 from payments.stripe_answers import (
-    answered,
     as_charge,
     check_reference,
     decline_code,
     describe,
+    errors_are_unknown,
     intent_of,
     is_final_refusal,
     is_invalid,
@@ -61,7 +61,7 @@ class StripeGateway:
         Once the key may be forgotten nothing is sent any more, only looked up. An answer about somebody else's intent
         is an error in the log, and unknown.
         """
-        with self._api.deadline(), answered():
+        with self._api.deadline(), errors_are_unknown():
             if is_key_forgotten(request):
                 return read_charge(self._find_intent(request), request)
             try:
@@ -99,7 +99,7 @@ class StripeGateway:
         A repeat, after a lost answer, finds the same. A fence that is refused for what it says binds no key. If every
         request before was refused like that, there is nothing to close; else Stripe's list says what there is.
         """
-        with self._api.deadline(), answered():
+        with self._api.deadline(), errors_are_unknown():
             intents = self._fence(request)
             if is_key_forgotten(request):  # the fence then proves nothing about the past
                 intents = self._find_intents(request)
@@ -114,7 +114,7 @@ class StripeGateway:
 
         Looks for the refund first: its key may be forgotten, or its saved answer be a 500 after the money went back.
         """
-        with self._api.deadline(), answered():
+        with self._api.deadline(), errors_are_unknown():
             made = self._api.ask_for_all(REFUNDS, payment_intent=provider_id)
             refund = next((refund for refund in made if read_metadata(refund, "key") == key), None)
             refund = refund or self._api.ask(
@@ -126,7 +126,7 @@ class StripeGateway:
 
     def retrieve(self, provider_id: str) -> Charge | None:
         """The charge as Stripe has it now, None where it took no money. Raises GatewayUnavailable."""
-        with self._api.deadline(), answered():
+        with self._api.deadline(), errors_are_unknown():
             intent = self._retrieve(provider_id)
             return as_charge(intent) if intent["status"] == "succeeded" else None
 
@@ -136,7 +136,7 @@ class StripeGateway:
         Raises GatewayUnavailable, also once it has taken more than `within` seconds.
         """
         end = monotonic() + within
-        with answered():
+        with errors_are_unknown():
             for intent in self._list(since or datetime.fromtimestamp(0, UTC)):
                 if monotonic() > end:
                     raise GatewayUnavailable(f"the provider's list takes longer than {within:.0f} seconds")

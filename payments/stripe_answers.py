@@ -116,7 +116,7 @@ def is_replayed(error: stripe.StripeError) -> bool:
 
 
 @contextmanager
-def answered() -> Iterator[None]:
+def errors_are_unknown() -> Iterator[None]:
     """Turn every error that is left into GatewayUnavailable: an answer that can't be told is unknown, never a no."""
     try:
         yield

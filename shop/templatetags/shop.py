@@ -8,7 +8,7 @@ from django.utils.translation import ngettext
 from catalog.models import Stock
 from money import format_money
 
-LOW_STOCK = 5
+FEW_LEFT = 5
 
 register = template.Library()
 
@@ -25,7 +25,7 @@ def availability(stock: Stock) -> str:
     available = stock.available
     if available <= 0:
         return _("Sold out")
-    if available <= LOW_STOCK:
+    if available <= FEW_LEFT:
         return ngettext("Only %(count)d left", "Only %(count)d left", available) % {"count": available}
     return _("%(count)s available") % {"count": number_format(available, force_grouping=True)}
 
@@ -35,4 +35,4 @@ def availability_level(stock: Stock) -> str:
     """Return the class that colours the availability: none, low or good."""
     if stock.available <= 0:
         return "none"
-    return "low" if stock.available <= LOW_STOCK else "good"
+    return "low" if stock.available <= FEW_LEFT else "good"
