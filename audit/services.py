@@ -14,11 +14,10 @@ from django.utils import timezone
 
 from audit.invariants import CHECKS
 from audit.models import AuditRun
-from payments.gateway import GatewayUnavailable, get_gateway
+from payments.gateway import MAX_CLOCK_DIFFERENCE, GatewayUnavailable, get_gateway
 
 MAX_CODES = 1000  # in one violation: a report stays readable
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
-MAX_CLOCK_DIFFERENCE = timedelta(hours=1)  # between the provider's clock and ours
 AUDIT_LOCK = 2  # the first key of an advisory lock; orders.checkout has another
 LEDGER_TIMEOUT = 20 * 60.0  # seconds: at the task's time limit its worker would end, and the charges in it
 

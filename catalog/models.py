@@ -1,6 +1,5 @@
 """The products, their stock, and the ledger of each stock's movements."""
 
-from collections.abc import Iterable
 from typing import Self
 
 from django.conf import settings
@@ -128,13 +127,6 @@ class StockQuerySet(models.QuerySet["Stock"]):
     def low(self, *, units: int) -> Self:
         """Stocks of which at most so many units are available."""
         return self.filter(on_hand__lte=F("reserved") + units)
-
-    def lock(self, product_ids: Iterable[int]) -> Self:
-        """The stocks of these products, locked until the transaction ends.
-
-        They are locked in product id order, as everybody locks them: so no two transactions deadlock.
-        """
-        return self.select_for_update().filter(pk__in=list(product_ids)).order_by("pk")
 
 
 class Stock(models.Model):

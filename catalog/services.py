@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 from django.db import connection, transaction
 from django.utils.translation import gettext as _
@@ -36,32 +37,23 @@ WHERE product_id = ANY(%(products)s) ORDER BY product_id FOR UPDATE
 
 # The ledger decides: ON CONFLICT skips the movements that it has, and the stock changes only by the new ones.
 MOVE = """
-WITH moved AS (
+WITH wanted AS MATERIALIZED ({wanted}), moved AS (
     INSERT INTO catalog_stockmovement (stock_id, quantity, kind, reference, reason, actor_id)
-    SELECT stock_id, quantity, %(kind)s, %(reference)s, %(reason)s, %(actor)s::bigint
-    FROM unnest(%(products)s::bigint[], %(quantities)s::bigint[]) AS wanted (stock_id, quantity)
+    SELECT stock_id, quantity, %(kind)s, %(reference)s, %(reason)s, %(actor)s::bigint FROM wanted
     ON CONFLICT (stock_id, reference, kind) DO NOTHING
     RETURNING stock_id, quantity
 )
 UPDATE catalog_stock SET on_hand = on_hand + quantity * %(on_hand)s, reserved = reserved + quantity * %(reserved)s
 FROM moved WHERE catalog_stock.product_id = moved.stock_id
 """
-
-# The same three steps for what a reference has reserved, in one statement: find it, lock the stock, move it.
-END_RESERVATION = """
-WITH locked AS MATERIALIZED (
+GIVEN = "SELECT * FROM unnest(%(products)s::bigint[], %(quantities)s::bigint[]) AS given (stock_id, quantity)"
+# Found and locked in one step, in the order of LOCK.
+RESERVED = """
     SELECT stock_id, quantity FROM catalog_stockmovement JOIN catalog_stock ON product_id = stock_id
     WHERE reference = %(reference)s AND kind = 'RESERVED'
     ORDER BY product_id FOR UPDATE OF catalog_stock
-), moved AS (
-    INSERT INTO catalog_stockmovement (stock_id, quantity, kind, reference, reason)
-    SELECT stock_id, quantity, %(kind)s, %(reference)s, '' FROM locked
-    ON CONFLICT (stock_id, reference, kind) DO NOTHING
-    RETURNING stock_id, quantity
-)
-UPDATE catalog_stock SET on_hand = on_hand + quantity * %(on_hand)s, reserved = reserved + quantity * %(reserved)s
-FROM moved WHERE catalog_stock.product_id = moved.stock_id
 """
+MOVE_GIVEN, END_RESERVATION = MOVE.format(wanted=GIVEN), MOVE.format(wanted=RESERVED)
 
 
 class InsufficientStock(Exception):
@@ -93,7 +85,7 @@ def reserve_stock(*, reference: str, quantities: Mapping[int, int]) -> None:
     A repeat changes nothing. The rows stay locked until the caller's transaction ends, so call this last in it.
     """
     with _transaction():
-        available = _lock_stock(quantities)
+        available = lock_stock(quantities)
         short = {product for product, units in quantities.items() if units > available.get(product, 0)}
         if short:  # a repeat has its units already, also when no others are left
             short -= _find_quantities(reference=reference, kind=Kind.RESERVED).keys()
@@ -122,7 +114,7 @@ def release_stock(*, reference: str) -> None:
 def receive_stock(*, reference: str, quantities: Mapping[int, int], actor: User | None = None) -> int:
     """Add delivered units, by product id. Return the number of products moved: 0 for a repeat of the reference."""
     with transaction.atomic():
-        _lock_stock(quantities)
+        lock_stock(quantities)
         return _move_stock(kind=Kind.RECEIVED, reference=reference, quantities=quantities, actor=actor)
 
 
@@ -132,7 +124,7 @@ def adjust_stock(*, reference: str, product_id: int, quantity: int, reason: str,
     Raises AdjustmentRefused if there is no reason, or if less would be left on hand than is reserved.
     """
     with transaction.atomic():
-        available = _lock_stock([product_id])
+        available = lock_stock([product_id])
         if product_id in _find_quantities(reference=reference, kind=Kind.ADJUSTED):
             return
         if not reason:
@@ -146,11 +138,7 @@ def adjust_stock(*, reference: str, product_id: int, quantity: int, reason: str,
 
 
 def _end_reservation(*, kind: StockMovement.Kind, reference: str) -> None:
-    on_hand, reserved = EFFECTS[kind]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            END_RESERVATION, {"kind": kind.value, "reference": reference, "on_hand": on_hand, "reserved": reserved}
-        )
+    _execute_move(END_RESERVATION, kind, {"reference": reference, "reason": "", "actor": None})
 
 
 def _transaction() -> AbstractContextManager[object]:
@@ -162,8 +150,8 @@ def _find_quantities(*, reference: str, kind: StockMovement.Kind) -> dict[int, i
     return dict(StockMovement.objects.filter(reference=reference, kind=kind).values_list("stock_id", "quantity"))
 
 
-def _lock_stock(products: Iterable[int]) -> dict[int, int]:
-    """Available units by product id; nobody else can move them until the transaction ends."""
+def lock_stock(products: Iterable[int]) -> dict[int, int]:
+    """Return the available units by product id. Nobody else can move them until the caller's transaction ends."""
     with connection.cursor() as cursor:
         cursor.execute(LOCK, {"products": list(products)})
         return dict(cursor.fetchall())
@@ -177,20 +165,13 @@ def _move_stock(
     reason: str = "",
     actor: User | None = None,
 ) -> int:
+    given = {"products": list(quantities.keys()), "quantities": list(quantities.values())}
+    movement = {"reference": reference, "reason": reason, "actor": actor.pk if actor else None}
+    return _execute_move(MOVE_GIVEN, kind, movement | given)
+
+
+def _execute_move(statement: str, kind: StockMovement.Kind, movement: Mapping[str, Any]) -> int:
     on_hand, reserved = EFFECTS[kind]
     with connection.cursor() as cursor:
-        cursor.execute(
-            MOVE,
-            {
-                "kind": kind.value,
-                "reference": reference,
-                "reason": reason,
-                "actor": actor.pk if actor else None,
-                "products": list(quantities.keys()),
-                "quantities": list(quantities.values()),
-                "on_hand": on_hand,
-                "reserved": reserved,
-            },
-        )
-        moved: int = cursor.rowcount
-        return moved
+        cursor.execute(statement, {**movement, "kind": kind.value, "on_hand": on_hand, "reserved": reserved})
+        return int(cursor.rowcount)

@@ -13,7 +13,7 @@ from django.utils.translation import ngettext
 from accounts.models import User
 from catalog.catalog_file import BadRow, read_rows
 from catalog.models import Stock, StockMovement
-from catalog.services import AdjustmentRefused, adjust_stock, receive_stock
+from catalog.services import AdjustmentRefused, adjust_stock, lock_stock, receive_stock
 from catalog.text_file import TextUnreadable, find_delimiter, read_text, trim_row
 from catalog.texts import normalize
 
@@ -94,7 +94,7 @@ def move_stock(*, reference: str, moves: Sequence[Move], actor: User) -> int:
     """
     with transaction.atomic():
         ids = _find_product_ids(move.sku for move in moves)
-        _lock_stock(ids.values())
+        lock_stock(ids.values())  # all of them first: the file may move them in another order than orders lock them
         _check_repeat(reference, moves, ids)
         deliveries = {ids[move.sku]: move.quantity for move in moves if not move.reason}
         receive_stock(reference=reference, quantities=deliveries, actor=actor)
@@ -134,11 +134,6 @@ def _read_move(line: int, cells: list[str]) -> tuple[str, Move]:
 
 def _find_product_ids(skus: Iterable[str]) -> dict[str, int]:
     return dict(Stock.objects.filter(product__sku__in=list(skus)).values_list("product__sku", "pk"))
-
-
-def _lock_stock(product_ids: Iterable[int]) -> None:
-    # All of them first, in product id order, as orders lock them. The file may move them in another order.
-    list(Stock.objects.lock(product_ids))
 
 
 def _check_repeat(reference: str, moves: Sequence[Move], ids: dict[str, int]) -> None:

@@ -2,23 +2,22 @@
 
 import logging
 import os
-import time
+from functools import partial
 from typing import Any
 
 from celery import Celery, Task
 from celery.exceptions import Ignore
 from celery.signals import worker_init
-from django.db import Error, OperationalError, close_old_connections, connection
+from django.db import Error, close_old_connections, connection
 
 from config.postgresql.base import DatabaseWrapper
 from config.watchdog import start_watchdog
-from database_errors import describe, is_database_lost, is_passing
+from database_errors import describe, is_passing, run_again_if_lost
 
 logger = logging.getLogger(__name__)
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-DATABASE_PATIENCE = 30.0  # seconds
 TRUST = 1.0  # seconds that a task uses a pool's session without asking whether it works: if not, the task is run again
 
 
@@ -31,7 +30,7 @@ class RepeatedTask(Task):  # type: ignore[type-arg]  # Celery's own is not gener
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
-            return self._run_again_if_lost(*args, **kwargs)
+            return run_again_if_lost(partial(self.run, *args, **kwargs))
         except Error as error:
             if not is_passing(error):
                 raise
@@ -39,16 +38,6 @@ class RepeatedTask(Task):  # type: ignore[type-arg]  # Celery's own is not gener
             raise Ignore from error  # ends its chain, too
         finally:
             end_database_use()
-
-    def _run_again_if_lost(self, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return self.run(*args, **kwargs)
-        except Error as error:
-            if not is_database_lost(error):
-                raise
-            logger.warning("%s%s waits for the database: %s", self.name, args, describe(error))
-        wait_for_database()
-        return self.run(*args, **kwargs)
 
 
 app = Celery("orderly", task_cls=RepeatedTask)
@@ -73,17 +62,3 @@ def end_database_use() -> None:
         return
     close_old_connections()
     connection.health_check_done = True  # type: ignore[attr-defined]  # the stubs don't know it
-
-
-def wait_for_database() -> None:
-    """Return once the database can be written to, or after DATABASE_PATIENCE seconds."""
-    deadline = time.monotonic() + DATABASE_PATIENCE
-    while time.monotonic() < deadline:
-        try:
-            connection.ensure_connection()
-            if connection.is_usable():
-                return
-        except OperationalError:
-            pass
-        connection.close()
-        time.sleep(0.5)

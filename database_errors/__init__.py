@@ -1,5 +1,6 @@
-"""Says which database errors pass, so that a repeat can succeed, and limits how long a task waits for a lock."""
+"""Says which database errors pass, repeats what met one, and limits how long a task waits for a lock."""
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
@@ -10,10 +11,11 @@ from django.contrib.sessions.exceptions import SessionInterrupted
 from django.db import Error, InterfaceError, OperationalError, connection
 from django.db.backends.utils import CursorWrapper
 
+logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 RETRY_AFTER = 5  # seconds that clients are told to wait
-INSIST_FOR = 30.0  # seconds
+DATABASE_PATIENCE = 30.0  # seconds
 LOCK_TIMEOUT = 500  # milliseconds; buyers of the same product wait for each other for less
 
 # Two digits are a class, five a single code: https://www.postgresql.org/docs/current/errcodes-appendix.html
@@ -75,18 +77,32 @@ def execute_impatiently(cursor: CursorWrapper, statement: str, parameters: Seque
         raise
 
 
-def insist(write: Callable[[], T]) -> T:
-    """Write what is known nowhere else: while the database is lost, try again for INSIST_FOR seconds.
+def run_again_if_lost(run: Callable[[], T]) -> T:
+    """Run it. If the database is lost meanwhile, wait for it and run it once more, from its beginning.
 
-    So it may be written more than once. Raises the last error.
+    For a task, which would otherwise fail with a whole queue behind it, and for what is known nowhere else. Raises what
+    the second run raises, or what is no loss of the database.
     """
-    deadline = time.monotonic() + INSIST_FOR
-    while True:
+    try:
+        return run()
+    except Error as error:
+        if not is_database_lost(error):
+            raise
+        logger.warning("waiting for the database: %s", describe(error))
+    wait_for_database()
+    return run()
+
+
+def wait_for_database() -> None:
+    """Return once the database can be written to, or after DATABASE_PATIENCE seconds."""
+    deadline = time.monotonic() + DATABASE_PATIENCE
+    while time.monotonic() < deadline:
         try:
-            return write()
-        except Error as error:
-            if not is_database_lost(error) or time.monotonic() > deadline:
-                raise
+            connection.ensure_connection()
+            if connection.is_usable():
+                return
+        except OperationalError:
+            pass
         connection.close()
         time.sleep(0.5)
 

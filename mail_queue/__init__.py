@@ -22,7 +22,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 from psycopg.sql import SQL, Identifier
 
-from database_errors import insist
+from database_errors import run_again_if_lost
 
 logger = logging.getLogger(__name__)
 
@@ -153,7 +153,7 @@ def _claim_mails(owed: models.QuerySet[Mail]) -> Generator[Mail, None, None]:
                     yield mail
     finally:
         if last and last.sent_at:  # it went out: if that is not noted, it goes out again
-            insist(partial(type(last)._default_manager.filter(pk=last.pk).update, sent_at=Now()))
+            run_again_if_lost(partial(type(last)._default_manager.filter(pk=last.pk).update, sent_at=Now()))
 
 
 def _claim_mail(statement: str, mail: Mail, last: Mail | None) -> bool:

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from math import inf
 from typing import Protocol
 
 from django.conf import settings
 from django.utils.module_loading import import_string
+
+MAX_CLOCK_DIFFERENCE = timedelta(hours=1)  # between a provider's clock and ours
 
 
 class CardDeclined(Exception):

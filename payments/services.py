@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
-from database_errors import execute_impatiently, insist, limit_lock_wait
+from database_errors import execute_impatiently, limit_lock_wait, run_again_if_lost
 from payments.gateway import CardDeclined, ChargeRequest, GatewayUnavailable, RequestRefused, get_gateway
 from payments.models import Payment
 from payments.processes import is_dead, name_process
@@ -205,8 +205,8 @@ def _record_answer(
     last_error: str | None = None,
 ) -> None:
     # Compare and set: if two tasks hear the same answer, one of them writes it. No answer ever replaces another.
-    answer = [status.value, provider_id, decline_code, last_error, reference]
-    if insist(partial(_execute, RECORD_ANSWER, answer)):
+    answer = [status.value, provider_id, decline_code, last_error, reference]  # known nowhere else
+    if run_again_if_lost(partial(_execute, RECORD_ANSWER, answer)):
         return
     known = Payment.objects.get(reference=reference)
     contradicts = known.provider_id != provider_id  # both None: both say that nothing was taken
@@ -218,7 +218,7 @@ def _record_error(payment: Payment, error: GatewayUnavailable) -> None:
     # If this comes so late that another process asks by now, that one's mark and error stay.
     refused = payment.only_refused and isinstance(error, RequestRefused)
     text = _make_storable(str(error))[:1000]
-    insist(partial(_execute, RECORD_ERROR, [text, refused, payment.reference, payment.in_flight_until]))
+    run_again_if_lost(partial(_execute, RECORD_ERROR, [text, refused, payment.reference, payment.in_flight_until]))
 
 
 def _execute(statement: str, parameters: Sequence[Any]) -> int:

@@ -11,7 +11,14 @@ from urllib.parse import quote
 
 import stripe
 
-from payments.gateway import CardDeclined, Charge, ChargeRequest, GatewayUnavailable, RequestRefused
+from payments.gateway import (
+    MAX_CLOCK_DIFFERENCE,
+    CardDeclined,
+    Charge,
+    ChargeRequest,
+    GatewayUnavailable,
+    RequestRefused,
+)
 from payments.stripe_answers import (
     as_charge,
     check_reference,
@@ -30,7 +37,6 @@ from payments.stripe_answers import (
 )
 from payments.stripe_api import Answer, StripeApi
 
-CLOCK_SKEW = timedelta(hours=1)  # between our clock and Stripe's, at most
 KEY_LIFETIME = timedelta(hours=23)  # Stripe may forget a key after 24 hours, and would then charge a second time
 
 # A list has a page for each 100 payments of more than an hour: too many for the time of a charge, and no reason to keep
@@ -203,7 +209,7 @@ class StripeGateway:
     def _find_intents(self, request: ChargeRequest) -> list[Answer]:
         # By listing, which shows what was just written; Stripe's search may be a minute behind.
         with self._look_up():
-            made = self._list(request.sent_at - CLOCK_SKEW)
+            made = self._list(request.sent_at - MAX_CLOCK_DIFFERENCE)
             return [intent for intent in made if reference_of(intent) == request.reference]
 
     @contextmanager

@@ -8,16 +8,22 @@ from django.conf import LazySettings
 from django.db import DatabaseError, OperationalError, close_old_connections, connection
 from django.db.utils import IntegrityError, InternalError
 
+import database_errors
 from catalog.models import Product
-from config import celery
-from config.celery import wait_for_database
-from database_errors import execute_impatiently, is_database_lost, is_lock_held, is_passing
+from database_errors import (
+    execute_impatiently,
+    is_database_lost,
+    is_lock_held,
+    is_passing,
+    wait_for_database,
+)
 from lab.stack.embedded import free_port
 from orders import services
 from orders.models import Order
 from orders.services import finalize_order
 from orders.sweep import Claim, claim_stuck_orders
 from orders.tasks import finalize_order as finalize_task
+from payments import services as services_of_payments
 from payments.models import Payment
 from payments.services import cancel_payment, charge_payment
 from tests.builders import answer_payment, everything, make_order, make_product, stock_of
@@ -137,7 +143,7 @@ def test_a_task_whose_session_is_lost_is_run_again_on_another(lose: Callable[[],
 
 def test_without_that_it_is_left_to_a_later_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: and so is a task when the database does not come back in time."""
-    monkeypatch.setattr(celery, "is_database_lost", lambda error: False)
+    monkeypatch.setattr(database_errors, "is_database_lost", lambda error: False)
     order = paid_order("MUG")
     end_our_session()
 
@@ -147,6 +153,19 @@ def test_without_that_it_is_left_to_a_later_one(monkeypatch: pytest.MonkeyPatch)
 
 
 # --- locks
+
+
+@pytest.mark.parametrize("before", range(6))
+def test_a_payment_can_be_marked_again_after_its_table_was_locked(before: int) -> None:
+    """Whatever psycopg had prepared by then: the session does not keep what failed."""
+    orders = [make_order() for _ in range(before + 2)]
+    for order in orders[:before]:
+        assert services_of_payments._mark_sent(order.code, askable=Payment.UNANSWERED)
+    with holding("LOCK TABLE payments_payment"), pytest.raises(OperationalError):
+        services_of_payments._mark_sent(orders[before].code, askable=Payment.UNANSWERED)
+
+    for order in orders[before:]:
+        assert services_of_payments._mark_sent(order.code, askable=Payment.UNANSWERED)
 
 
 def paid_order(sku: str) -> Order:

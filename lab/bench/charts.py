@@ -16,7 +16,7 @@ SHOPS = tuple(COLORS)
 def draw_speed(figures: Figures) -> str:
     """Orders a second from the first POST to the last end, by case and shop."""
     bars = [
-        (f"{name.case}" if shop == "orderly" else "", shop, [(COLORS[shop], median(values))])
+        (name.case if shop == "orderly" else "", shop, [(COLORS[shop], median(values))])
         for name, shops in figures.values.items()
         if name.figure == "end to end/s"
         for shop, values in shops.items()

@@ -43,6 +43,11 @@ class Figures:
                 yield other, summarize(ratios)
 
 
+def quantile(values: Sequence[float], share: float) -> float:
+    """The value that this share of the others does not exceed."""
+    return sorted(values)[min(int(share * len(values)), len(values) - 1)]
+
+
 def divide(values: Sequence[float], others: Sequence[float]) -> list[float]:
     """Round by round."""
     return [value / other for value, other in zip(values, others, strict=False) if other]

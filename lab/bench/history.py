@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from statistics import median
 
 from lab.bench.copies import copy_orders
 from lab.bench.load import send_load
@@ -35,7 +36,7 @@ def measure_orders(bench: Workbench, figure: str) -> float:
     for _ in range(bench.options.rounds):
         costs.append(sum(bench.measure(shop, make_checkouts(shop, pick_many, bench.options.orders)).cpu.values()))
         bench.figures.add(CASE, figure, costs[-1])
-    return sorted(costs)[len(costs) // 2]
+    return median(costs)
 
 
 def write_history(bench: Workbench) -> None:

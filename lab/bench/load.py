@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from lab.bench.figures import quantile
 from lab.bench.wire import CLOSES, Connection, Request
 
 TICK = 0.25  # seconds
@@ -43,8 +44,7 @@ class Outcome:
 
     def quantile(self, share: float) -> float:
         """The seconds within which this share of the requests was answered."""
-        times = sorted(answer.seconds for answer in self.answers)
-        return times[min(int(share * len(times)), len(times) - 1)]
+        return quantile([answer.seconds for answer in self.answers], share)
 
 
 class UnexpectedAnswer(Exception):

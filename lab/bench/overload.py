@@ -1,13 +1,10 @@
 """Scenario e: more orders than the workers end. How long a POST takes meanwhile, and when all of them have ended."""
 
-import random
 import time
-from uuid import uuid4
 
 from lab.bench.load import Outcome, send_load
 from lab.bench.rounds import CLIENTS, make_checkouts, pick_many
 from lab.bench.shops import Shop
-from lab.bench.wire import Request
 from lab.bench.workbench import Workbench
 
 CASE = "overload"
@@ -38,9 +35,5 @@ def run_overload(bench: Workbench) -> None:
 
 def send_steadily(shop: Shop, *, pace: float, seconds: float) -> Outcome:
     """So many checkouts a second, each at its time: people don't wait for each other's answers."""
-    run, chooser = uuid4().hex[:8], random.Random(0)  # noqa: S311
-    requests = [
-        Request(shop.make_checkout(f"bench-{run}-{number}", pick_many(chooser)), due=number / pace)
-        for number in range(max(int(pace * seconds), 1))
-    ]
+    requests = make_checkouts(shop, pick_many, max(int(pace * seconds), 1), pace=pace)
     return send_load(requests, address=shop.address, connections=CLIENTS).require(201)

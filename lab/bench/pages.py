@@ -21,7 +21,7 @@ HIDDEN = re.compile(rb'name="(checkout_key|fingerprint)" value="([^"]*)"')
 
 
 def run_pages(bench: Workbench) -> None:
-    """Of each page: how many a second, the CPU of one, and how long people wait at a third of that pace."""
+    """Of each page: how many a second, the CPU of one, and how long people wait at SHARE of that pace."""
     shop = bench.orderly
     for _ in range(bench.options.rounds):
         carts = fill_carts(shop, bench.options.orders)

@@ -1,18 +1,15 @@
 """Scenario g: a worker is killed every 15 seconds. How long until what it held has ended."""
 
 import os
-import random
 import signal
 import time
-from collections.abc import Iterator
 from threading import Thread
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
+from lab.bench.figures import quantile
 from lab.bench.load import send_load
-from lab.bench.rounds import CLIENTS, pick_many
+from lab.bench.rounds import CLIENTS, make_checkouts, pick_many
 from lab.bench.shops import OrdersLost
-from lab.bench.wire import Request
 from lab.bench.workbench import Workbench
 
 if TYPE_CHECKING:
@@ -52,21 +49,16 @@ def run_repair(bench: Workbench) -> None:
                 times += [float(row[0]) for row in connection.execute(ENDED, [killed_at, killed_at, orders])]
     finally:
         shop.set_latency(0)
-    times.sort()
+    if not times:
+        raise OrdersLost("no order that a killed worker held has ended since")
     for figure, share in (("p50, s", 0.5), ("p95, s", 0.95)):
-        bench.figures.add(CASE, f"from the kill to the end of an order, {figure}", times[int(share * (len(times) - 1))])
+        bench.figures.add(CASE, f"from the kill to the end of an order, {figure}", quantile(times, share))
     bench.figures.add(CASE, "orders held by the killed", len(times))
 
 
 def buy_steadily(bench: Workbench, seconds: float) -> None:
-    send_load(list(make_steady(bench, seconds)), address=bench.orderly.address, connections=CLIENTS)
-
-
-def make_steady(bench: Workbench, seconds: float) -> Iterator[Request]:
-    run, chooser = uuid4().hex[:8], random.Random(1)  # noqa: S311
-    for number in range(int(PACE * seconds)):
-        checkout = bench.orderly.make_checkout(f"bench-{run}-{number}", pick_many(chooser))
-        yield Request(checkout, due=number / PACE)
+    checkouts = make_checkouts(bench.orderly, pick_many, int(PACE * seconds), pace=PACE)
+    send_load(checkouts, address=bench.orderly.address, connections=CLIENTS)
 
 
 def kill_one(bench: Workbench, connection: "Connection", number: int, every: float) -> tuple[object, list[int]]:

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import LiteralString
 from uuid import uuid4
 
@@ -55,10 +56,15 @@ def pick_hot(_: random.Random) -> Lines:
     return [{"sku": HOT, "quantity": 1}]
 
 
-def make_checkouts(shop: Shop, pick: Callable[[random.Random], Lines], count: int) -> list[Request]:
-    """As many checkouts, each of a customer and a key of its own, all due at once."""
+def make_checkouts(
+    shop: Shop, pick: Callable[[random.Random], Lines], count: int, *, pace: float = inf
+) -> list[Request]:
+    """As many checkouts, each of a customer and a key of its own. So many a second are due; or all of them at once."""
     run, chooser = uuid4().hex[:8], random.Random(count)  # noqa: S311
-    return [Request(shop.make_checkout(f"bench-{run}-{number}", pick(chooser))) for number in range(count)]
+    return [
+        Request(shop.make_checkout(f"bench-{run}-{number}", pick(chooser)), due=number / pace)
+        for number in range(count)
+    ]
 
 
 def run_round(
@@ -67,7 +73,6 @@ def run_round(
     *,
     seconds: float,
     on_progress: Callable[[], None] = lambda: None,
-    clients: int = CLIENTS,
 ) -> Round:
     """Let the clients send what they can in so many seconds, and wait until all that was accepted is confirmed.
 
@@ -84,7 +89,7 @@ def run_round(
 
         begun = connection.execute("SELECT clock_timestamp()").fetchone()
         before = measure_cpu(shop.find_pids())
-        outcome = send_load(requests, address=shop.address, connections=clients, on_tick=look, at_most=seconds)
+        outcome = send_load(requests, address=shop.address, connections=CLIENTS, on_tick=look, at_most=seconds)
         outcome.require(*ACCEPTED, 409, 503)
         shop.wait_until_final(look)
         after = measure_cpu(shop.find_pids())

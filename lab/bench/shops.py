@@ -78,8 +78,11 @@ class Shop:
 
     def _count_waiting(self, connection: "psycopg.Connection") -> int:
         orders = sql.SQL("SELECT count(*) FROM {} WHERE status = 'PENDING'").format(sql.Identifier(self.orders_table))
-        mails = sql.SQL("SELECT count(*) FROM {} WHERE sent_at IS NULL").format(sql.Identifier(self.mails_table or "-"))
-        return max(_ask(connection, query) for query in [orders, *([mails] if self.mails_table else [])])
+        waiting = _ask(connection, orders)
+        if waiting or not self.mails_table:
+            return waiting
+        mails = sql.SQL("SELECT count(*) FROM {} WHERE sent_at IS NULL").format(sql.Identifier(self.mails_table))
+        return _ask(connection, mails)
 
     def _authorize(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token}"} if self.token else {}

@@ -35,27 +35,24 @@ class NotClean(Exception):
 
 @dataclass
 class Workbench:
-    """Our shop and the baselines, all running; `last` is each shop's last round, for what it says of processes."""
+    """Our shop and the baselines, all running."""
 
     stack: Stack
     shops: dict[str, Shop]
     options: Options
     bar: "tqdm[Any]"
     figures: Figures = field(default_factory=Figures)
-    last: dict[str, Round] = field(default_factory=dict)
 
     @property
     def orderly(self) -> Shop:
         return self.shops["orderly"]
 
-    def measure(self, shop: Shop, requests: Sequence[Request], **options: Any) -> Round:
+    def measure(self, shop: Shop, requests: Sequence[Request]) -> Round:
         """A round on the shop, drawn on the bar."""
         self.bar.set_postfix_str(shop.name)
-        self.last[shop.name] = run_round(
-            shop, requests, seconds=self.options.seconds, on_progress=self.bar.refresh, **options
-        )
+        done = run_round(shop, requests, seconds=self.options.seconds, on_progress=self.bar.refresh)
         self.bar.update()
-        return self.last[shop.name]
+        return done
 
     def audit(self) -> None:
         """Hold all orders against their payments, the stock and the provider's ledger. Raises NotClean."""

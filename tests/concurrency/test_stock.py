@@ -45,7 +45,7 @@ def test_fifty_buyers_of_ten_units_get_ten_orders() -> None:
 def test_control_without_the_lock_buyers_see_units_that_are_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     """The constraint still holds, but the second buyer gets an IntegrityError for an answer."""
     mug = make_product("MUG", stock=1)
-    monkeypatch.setattr(services, "_lock_stock", look_without_locking(buyers=2))
+    monkeypatch.setattr(services, "lock_stock", look_without_locking(buyers=2))
 
     results = race([partial(reserve_stock, reference=name, quantities={mug.pk: 1}) for name in "AB"])
 
@@ -54,7 +54,7 @@ def test_control_without_the_lock_buyers_see_units_that_are_gone(monkeypatch: py
 
 def test_control_without_the_constraint_either_one_unit_is_sold_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     mug = make_product("MUG", stock=1)
-    monkeypatch.setattr(services, "_lock_stock", look_without_locking(buyers=2))
+    monkeypatch.setattr(services, "lock_stock", look_without_locking(buyers=2))
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE catalog_stock DROP CONSTRAINT stock_reserved_is_on_hand")
     try:

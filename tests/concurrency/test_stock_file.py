@@ -50,7 +50,7 @@ def test_control_without_the_lock_in_product_order_they_deadlock(actor: User, mo
         if StockMovement.objects.filter(reference=asked["reference"]).count() == 1:
             both_have_one.wait()
 
-    monkeypatch.setattr(stock_file, "_lock_stock", lambda products: None)
+    monkeypatch.setattr(stock_file, "lock_stock", lambda products: None)
     monkeypatch.setattr(stock_file, "adjust_stock", adjust_and_wait)
 
     orders = [[CUP, MUG], [MUG, CUP]]

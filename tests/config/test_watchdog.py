@@ -7,8 +7,8 @@ import sys
 import pytest
 from django.conf import LazySettings
 
-from config.celery import DATABASE_PATIENCE
 from config.watchdog import SLOW_START, Pulse
+from database_errors import DATABASE_PATIENCE
 from lab.stack.var import BASE_DIR
 from payments.stripe import LOOK_UP_TIMEOUT
 

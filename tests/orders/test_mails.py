@@ -7,6 +7,7 @@ from django.conf import LazySettings
 from django.core import mail as outbox
 from django.core.mail import EmailMessage
 from django.core.mail.backends.locmem import EmailBackend
+from django.db import OperationalError, connection
 from django.utils import timezone
 
 from orders.mails import send_due_mails
@@ -15,6 +16,7 @@ from orders.services import finalize_order
 from payments.models import Payment
 from tests.builders import answer_payment, make_order
 from tests.concurrency.race import race
+from tests.locks import end_our_session
 
 Answer = Payment.Status
 
@@ -83,6 +85,29 @@ def test_a_mail_that_fails_is_tried_again_later_with_the_same_message_id(
 
     (message,) = outbox.outbox
     assert message.extra_headers["Message-ID"] == f"<{owed.order.code}.confirmed@orders.{settings.MAIL_DOMAIN}>"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_mail_is_sent_once_though_the_session_is_lost_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    send = EmailBackend.send_messages
+
+    def send_and_lose(backend: EmailBackend, messages: list[EmailMessage]) -> int:
+        sent = send(backend, messages)
+        if len(outbox.outbox) == 1:
+            end_our_session()
+        return sent
+
+    monkeypatch.setattr(EmailBackend, "send_messages", send_and_lose)
+    orders = [end_order(), end_order()]
+
+    with pytest.raises(OperationalError):  # and its task is run again
+        send_due_mails()
+    connection.close()
+    OrderMail.objects.filter(sent_at=None).update(send_after=timezone.now())
+    send_due_mails()
+
+    assert [any(order.code in message.subject for order in orders) for message in outbox.outbox] == [True, True]
+    assert len({message.subject for message in outbox.outbox}) == 2
 
 
 @pytest.mark.django_db

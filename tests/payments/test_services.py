@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 from django.conf import LazySettings
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, OperationalError, connection, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from payments import services
 from payments.gateway import Charge, ChargeRequest, GatewayUnavailable, RequestRefused, get_gateway
 from payments.models import Payment
 from payments.processes import name_process
@@ -28,6 +29,7 @@ from payments.services import (
     resume_payment,
 )
 from payments.stripe import StripeGateway
+from tests.locks import end_our_session
 from tests.provider import Provider, nonsense_provider
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("gateway")]
@@ -397,6 +399,42 @@ def killed() -> Iterator["subprocess.Popen[bytes]"]:
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     yield process
     process.wait()
+
+
+def lose_the_session_with_the_answer(gateway: StripeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    charge = gateway.charge
+
+    def charge_and_lose(request: ChargeRequest) -> Charge:
+        answer = charge(request)
+        end_our_session()
+        return answer
+
+    monkeypatch.setattr(gateway, "charge", charge_and_lose)
+
+
+def test_an_answer_is_written_down_though_the_session_is_lost_just_then(
+    reference: str, gateway: StripeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_payment(reference=reference)
+    lose_the_session_with_the_answer(gateway, monkeypatch)
+
+    charge_payment(reference=reference)
+
+    assert (row(reference)["status"], charged(reference)) == ("SUCCEEDED", [1234])
+
+
+def test_control_without_a_second_run_a_known_answer_is_left_to_the_sweep(
+    reference: str, gateway: StripeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_payment(reference=reference)
+    lose_the_session_with_the_answer(gateway, monkeypatch)
+    monkeypatch.setattr(services, "run_again_if_lost", lambda run: run())
+
+    with pytest.raises(OperationalError):
+        charge_payment(reference=reference)
+    connection.close()
+
+    assert (row(reference)["status"], charged(reference)) == ("SENT", [1234])
 
 
 def test_the_mark_of_a_dead_process_is_ended_and_the_payment_can_be_asked_for_at_once(
