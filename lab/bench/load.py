@@ -95,13 +95,13 @@ class _Sending:
         cpu, ticked, next_tick = time.thread_time(), 0.0, 0.0
         try:
             while self._next or len(self._idle) < len(self._all):
-                self._send_due()
-                self._receive(next_tick)
                 if self._now() >= next_tick:
                     before = time.thread_time()
                     self._on_tick(len(self._outcome.answers))
                     ticked += time.thread_time() - before
                     next_tick = self._now() + TICK
+                self._send_due()
+                self._receive(next_tick)
         finally:
             self._selector.close()
             for connection in self._all:
