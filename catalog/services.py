@@ -31,29 +31,36 @@ WHERE sku = ANY(%(skus)s) ORDER BY id
 
 # Locks rows in product id order, so that buyers of the same products can't deadlock.
 LOCK = """
-SELECT product_id, on_hand - reserved FROM catalog_stock
+SELECT product_id, on_hand - reserved AS units FROM catalog_stock
 WHERE product_id = ANY(%(products)s) ORDER BY product_id FOR UPDATE
 """
 
-# The ledger decides: ON CONFLICT skips the movements that it has, and the stock changes only by the new ones.
+# What is to be moved, for MOVE. `condition` lets a larger statement move it only if it has written something else.
+GIVEN = """
+SELECT * FROM unnest(%(products)s::bigint[], %(quantities)s::bigint[]) AS given (stock_id, quantity) WHERE {condition}
+"""
+# Found and locked in one step, in the order of LOCK.
+RESERVED = """
+SELECT stock_id, quantity FROM catalog_stockmovement JOIN catalog_stock ON product_id = stock_id
+WHERE reference = %(reference)s AND kind = 'RESERVED' AND {condition}
+ORDER BY product_id FOR UPDATE OF catalog_stock
+"""
+# A part of WITH. The ledger decides: ON CONFLICT skips the movements that it has, and the stock changes only by the new
+# ones. describe_move makes its parameters.
 MOVE = """
-WITH wanted AS MATERIALIZED ({wanted}), moved AS (
+wanted AS MATERIALIZED ({wanted}), moved AS (
     INSERT INTO catalog_stockmovement (stock_id, quantity, kind, reference, reason, actor_id)
     SELECT stock_id, quantity, %(kind)s, %(reference)s, %(reason)s, %(actor)s::bigint FROM wanted
     ON CONFLICT (stock_id, reference, kind) DO NOTHING
     RETURNING stock_id, quantity
+), stock AS (
+    UPDATE catalog_stock SET on_hand = on_hand + quantity * %(on_hand)s, reserved = reserved + quantity * %(reserved)s
+    FROM moved WHERE catalog_stock.product_id = moved.stock_id
 )
-UPDATE catalog_stock SET on_hand = on_hand + quantity * %(on_hand)s, reserved = reserved + quantity * %(reserved)s
-FROM moved WHERE catalog_stock.product_id = moved.stock_id
 """
-GIVEN = "SELECT * FROM unnest(%(products)s::bigint[], %(quantities)s::bigint[]) AS given (stock_id, quantity)"
-# Found and locked in one step, in the order of LOCK.
-RESERVED = """
-    SELECT stock_id, quantity FROM catalog_stockmovement JOIN catalog_stock ON product_id = stock_id
-    WHERE reference = %(reference)s AND kind = 'RESERVED'
-    ORDER BY product_id FOR UPDATE OF catalog_stock
-"""
-MOVE_GIVEN, END_RESERVATION = MOVE.format(wanted=GIVEN), MOVE.format(wanted=RESERVED)
+MOVE_GIVEN, END_RESERVATION = (
+    f"WITH {MOVE.format(wanted=wanted.format(condition='TRUE'))} SELECT FROM moved" for wanted in (GIVEN, RESERVED)
+)
 
 
 class InsufficientStock(Exception):
@@ -137,8 +144,31 @@ def adjust_stock(*, reference: str, product_id: int, quantity: int, reason: str,
         )
 
 
+def describe_move(
+    *,
+    kind: StockMovement.Kind,
+    reference: str,
+    quantities: Mapping[int, int] | None = None,
+    reason: str = "",
+    actor: User | None = None,
+) -> dict[str, Any]:
+    """Return the parameters of MOVE, and of LOCK and GIVEN where there are quantities, by product id."""
+    on_hand, reserved = EFFECTS[kind]
+    return {
+        "kind": kind.value,
+        "on_hand": on_hand,
+        "reserved": reserved,
+        "reference": reference,
+        "reason": reason,
+        "actor": actor.pk if actor else None,
+        "products": list(quantities or ()),
+        "quantities": list((quantities or {}).values()),
+    }
+
+
 def _end_reservation(*, kind: StockMovement.Kind, reference: str) -> None:
-    _execute_move(END_RESERVATION, kind, {"reference": reference, "reason": "", "actor": None})
+    with connection.cursor() as cursor:
+        cursor.execute(END_RESERVATION, describe_move(kind=kind, reference=reference))
 
 
 def _transaction() -> AbstractContextManager[object]:
@@ -157,21 +187,7 @@ def lock_stock(products: Iterable[int]) -> dict[int, int]:
         return dict(cursor.fetchall())
 
 
-def _move_stock(
-    *,
-    kind: StockMovement.Kind,
-    reference: str,
-    quantities: Mapping[int, int],
-    reason: str = "",
-    actor: User | None = None,
-) -> int:
-    given = {"products": list(quantities.keys()), "quantities": list(quantities.values())}
-    movement = {"reference": reference, "reason": reason, "actor": actor.pk if actor else None}
-    return _execute_move(MOVE_GIVEN, kind, movement | given)
-
-
-def _execute_move(statement: str, kind: StockMovement.Kind, movement: Mapping[str, Any]) -> int:
-    on_hand, reserved = EFFECTS[kind]
+def _move_stock(**move: Any) -> int:
     with connection.cursor() as cursor:
-        cursor.execute(statement, {**movement, "kind": kind.value, "on_hand": on_hand, "reserved": reserved})
+        cursor.execute(MOVE_GIVEN, describe_move(**move))
         return int(cursor.rowcount)

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import psycopg
@@ -60,7 +60,7 @@ def limit_lock_wait() -> None:
         cursor.execute(LIMIT, [str(LOCK_TIMEOUT)])
 
 
-def execute_impatiently(cursor: CursorWrapper, statement: str, parameters: Sequence[Any]) -> None:
+def execute_impatiently(cursor: CursorWrapper, statement: str, parameters: Sequence[Any] | Mapping[str, Any]) -> None:
     """Execute one statement with limit_lock_wait, in a transaction of its own that is committed on return.
 
     Both go in one round trip. PostgreSQL takes the statements of a pipeline for one transaction. It reads the second

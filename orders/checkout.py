@@ -5,10 +5,10 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
-from typing import Any
 
 from django.conf import settings
 from django.db import Error, connection, transaction
@@ -16,41 +16,47 @@ from django.db.models import Q
 from kombu.exceptions import OperationalError
 
 from accounts.models import User
-from catalog.services import InsufficientStock, reserve_stock
+from catalog.models import StockMovement
+from catalog.services import GIVEN, LOCK, MOVE, describe_move
 from languages import current_language
 from orders.codes import make_code
 from orders.models import Order, OrderLine
 from orders.pricing import CheckoutLine, CheckoutRefused, OutOfStock, price_lines
 from orders.tasks import process_order
-from payments.services import create_payment
+from payments.services import CREATE_FOR, NEXT_ID
 
 logger = logging.getLogger(__name__)
 
 LOCKED_CUSTOMERS = 1  # the first key of our advisory locks
-LINE_COLUMNS = ("product_id", "sku", "name", "price", "quantity")
 
-# One statement, because each round trip costs as much as all of its work. Where the key is taken it writes nothing:
-# the insert waits for the transaction that took it, so that its order can be read afterwards.
-INSERT_ORDER = """
-WITH placed AS (
+TRIES = 3  # of one checkout, when others take and give back the same units, or take its code
+
+# One statement, because each round trip costs as much as all of its work. It locks the stock in product id order, and
+# writes nothing where units are missing, or where the key or the code is taken: the insert waits for the transaction
+# that took the key, so that its order can be read afterwards. Each part reads one before it, and so comes after it.
+PLACE_ORDER = f"""
+WITH available AS MATERIALIZED ({LOCK}), placed AS (
     INSERT INTO orders_order (
         code, checkout_key, checkout_hash, user_id, email, language, currency, total, payment_id,
         expires_at, sweep_after
-    ) VALUES (
-        %(code)s, %(checkout_key)s, %(checkout_hash)s, %(user)s, %(email)s, %(language)s, %(currency)s, %(total)s,
-        %(payment)s, statement_timestamp() + %(expires_after)s, statement_timestamp() + %(sweep_after)s
-    ) ON CONFLICT (checkout_key) DO NOTHING
-    RETURNING {columns}
-), lines AS (
+    ) SELECT
+        %(reference)s, %(checkout_key)s, %(checkout_hash)s, %(user)s::bigint, %(email)s, %(language)s, %(currency)s,
+        %(total)s, {NEXT_ID}, statement_timestamp() + %(expires_after)s, statement_timestamp() + %(sweep_after)s
+    WHERE cardinality(%(products)s) = (
+        SELECT count(*) FROM available JOIN unnest(%(products)s::bigint[], %(quantities)s::bigint[])
+            AS asked (product_id, quantity) USING (product_id) WHERE units >= quantity
+    ) ON CONFLICT DO NOTHING
+    RETURNING {{columns}}
+), payment AS ({CREATE_FOR.format(row="placed")}), lines AS (
     INSERT INTO orders_orderline (order_id, product_id, sku, name, price, quantity)
     SELECT placed.id, line.* FROM placed, unnest(
-        %(product_id)s::bigint[], %(sku)s::text[], %(name)s::text[], %(price)s::bigint[], %(quantity)s::int[]
+        %(products)s::bigint[], %(skus)s::text[], %(names)s::text[], %(prices)s::bigint[], %(quantities)s::int[]
     ) AS line
 ), event AS (
     INSERT INTO orders_orderevent (order_id, kind, data)
     SELECT id, 'placed', jsonb_build_object('total', total) FROM placed
-)
-SELECT {columns} FROM placed
+), {MOVE.format(wanted=GIVEN.format(condition="EXISTS (SELECT FROM placed)"))}
+SELECT {{columns}} FROM placed
 """
 
 
@@ -64,10 +70,6 @@ class TooManyUnpaid(CheckoutRefused):
     """The customer already has as many unpaid orders as one may have: nobody else can buy their stock."""
 
     code = "too_many_unpaid"
-
-
-class _KeyTaken(Exception):
-    """Another transaction placed the order of this checkout key first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +108,7 @@ def place_order(checkout: Checkout, *, limited: bool = True) -> tuple[Order, boo
     """
     try:
         return _place_order(checkout, limited=limited), True
-    except (CheckoutRefused, _KeyTaken, Error):
+    except (CheckoutRefused, Error):
         # Only now: a new checkout, which is the rule, need not ask whether its key was used. After an error of the
         # database the first order may be found all the same: it is read-only, or only the commit's answer was lost.
         order = Order.objects.filter(checkout_key=checkout.key).first()
@@ -118,66 +120,57 @@ def place_order(checkout: Checkout, *, limited: bool = True) -> tuple[Order, boo
 
 
 def _place_order(checkout: Checkout, *, limited: bool) -> Order:
-    lines = price_lines(
-        checkout.quantities,
-        expected_total=checkout.expected_total,
-        expected_currency=checkout.expected_currency,
-        limited=limited,
-    )
-    try:
-        with transaction.atomic(durable=True):
-            order = _insert_order(checkout, lines)
+    for _ in range(TRIES):
+        lines = price_lines(
+            checkout.quantities,
+            expected_total=checkout.expected_total,
+            expected_currency=checkout.expected_currency,
+            limited=limited,
+        )
+        # One statement is a transaction of its own. The limit needs a larger one.
+        with transaction.atomic(durable=True) if limited else nullcontext():
             if limited:
-                _limit_unpaid(order)
-            # The contended rows come last: other buyers of these products wait from here to the commit only.
-            reserve_stock(reference=order.code, quantities={line.product_id: line.quantity for line in lines})
-            _process_on_commit(order.code)
-    except InsufficientStock as short:
-        raise OutOfStock(short.available) from short
-    return order
+                _limit_unpaid(checkout)
+            if order := _write_order(checkout, lines):
+                _process_on_commit(order.code)
+                return order
+        if Order.objects.filter(checkout_key=checkout.key).exists():
+            break
+    raise OutOfStock({})
 
 
-def _insert_order(checkout: Checkout, lines: Sequence[OrderLine]) -> Order:
-    total, currency = sum(line.price * line.quantity for line in lines), lines[0].product.currency
-    code, payment = _create_payment(amount=total, currency=currency, payment_method=checkout.payment_method)
-    columns = {name: [getattr(line, name) for line in lines] for name in LINE_COLUMNS}
+def _write_order(checkout: Checkout, lines: Sequence[OrderLine]) -> Order | None:
+    """Return None if units are missing, or if the key or the code is taken."""
     order = {
-        "code": code,
         "checkout_key": checkout.key,
         "checkout_hash": checkout.hash,
         "user": checkout.user and checkout.user.pk,
         "email": checkout.email,
         "language": current_language(),
-        "currency": currency,
-        "total": total,
-        "payment": payment,
+        "currency": lines[0].product.currency,
+        "total": sum(line.price * line.quantity for line in lines),
+        "payment_method": checkout.payment_method,
         "expires_after": timedelta(seconds=settings.ORDER_EXPIRES_AFTER),
         "sweep_after": timedelta(seconds=settings.SWEEP_AFTER),
     }
-    placed = Order.objects.execute(INSERT_ORDER, order | columns)
-    if placed is None:
-        raise _KeyTaken
-    return placed
+    columns = {f"{name}s": [getattr(line, name) for line in lines] for name in ("sku", "name", "price")}
+    move = describe_move(
+        kind=StockMovement.Kind.RESERVED,
+        reference=make_code(),
+        quantities={line.product_id: line.quantity for line in lines},
+    )
+    return Order.objects.execute(PLACE_ORDER, order | columns | move)
 
 
-def _create_payment(**asked: Any) -> tuple[str, int]:
-    for _ in range(3):
-        code = make_code()
-        if payment := create_payment(reference=code, **asked):
-            return code, payment
-    raise RuntimeError("three new order codes in a row were taken")
-
-
-def _limit_unpaid(order: Order) -> None:
+def _limit_unpaid(checkout: Checkout) -> None:
     """Raises TooManyUnpaid; nothing where SHOP_MAX_UNPAID is 0."""
     if not settings.SHOP_MAX_UNPAID:
         return
     # Orders that somebody places as a guest with an account's email don't count for the account.
-    customer = Q(user=order.user) if order.user else Q(user=None, email=order.email)
+    customer = Q(user=checkout.user) if checkout.user else Q(user=None, email=checkout.email)
     # Checkouts at the same time don't see each other's orders. So those of one customer wait for each other here.
-    lock_customer(f"user {order.user_id}" if order.user else order.email)
-    unpaid = Order.objects.unpaid().filter(customer)
-    if unpaid.count() > settings.SHOP_MAX_UNPAID:  # this one among them
+    lock_customer(f"user {checkout.user.pk}" if checkout.user else checkout.email)
+    if Order.objects.unpaid().filter(customer).count() >= settings.SHOP_MAX_UNPAID:
         raise TooManyUnpaid("This customer already has too many unpaid orders.")
 
 

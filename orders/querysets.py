@@ -1,6 +1,7 @@
 """The questions that more than one place asks of orders."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from django.db import connection, models
@@ -8,6 +9,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from accounts.models import User
+from database_errors import execute_impatiently
 from payments.models import Payment
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ class OrderQuerySet(models.QuerySet["Order"]):
         """Pending, and the provider has said yes or no: only finalizing is left."""
         return self.pending().exclude(payment__status__in=Payment.UNANSWERED)
 
-    def execute(self, statement: str, parameters: Mapping[str, Any]) -> "Order | None":
+    def execute(self, statement: str, parameters: Mapping[str, Any], *, impatiently: bool = False) -> "Order | None":
         """Execute a statement that returns the {columns} of one order, or nothing.
 
         The columns are named. If it were `*`, a migration that adds one would break the statements that PostgreSQL has
@@ -45,7 +47,8 @@ class OrderQuerySet(models.QuerySet["Order"]):
         """
         fields = self.model._meta.concrete_fields
         with connection.cursor() as cursor:
-            cursor.execute(statement.format(columns=", ".join(str(field.column) for field in fields)), parameters)
+            execute = partial(execute_impatiently, cursor) if impatiently else cursor.execute
+            execute(statement.format(columns=", ".join(str(field.column) for field in fields)), parameters)
             row = cursor.fetchone()
         return row and self.model.from_db(connection.alias, [field.attname for field in fields], row)
 

@@ -7,7 +7,8 @@ from django.db.models import F
 from django.db.models.functions import Coalesce, Least, Now
 
 from accounts.models import User
-from catalog.services import deduct_stock, release_stock
+from catalog.models import StockMovement
+from catalog.services import MOVE, RESERVED, describe_move
 from database_errors import is_lock_held, limit_lock_wait
 from orders.models import Order, OrderEvent
 from payments.models import Payment
@@ -16,25 +17,29 @@ from payments.services import read_status, request_cancel, resume_payment
 Status = Order.Status
 Reason = Order.CancelReason
 Kind = OrderEvent.Kind
+Movement = StockMovement.Kind
 
 LOCK_ORDER = "SELECT {columns} FROM orders_order WHERE code = %(code)s FOR UPDATE"
 
 # One statement, because each round trip costs as much as all of its work. The event and the mail are named after the
-# status. The clock is the database's: these times are compared with each other, and the clocks of servers differ.
-FINISH_ORDER = """
-WITH finished AS (
+# status. The clock is the database's: these times are compared with each other, and the clocks of servers differ. The
+# stock comes last: buyers of the products wait from there to the commit only.
+END_ORDER = f"""
+WITH ended AS (
     UPDATE orders_order
-    SET status = %(status)s, cancel_reason = %(reason)s, needs_review = FALSE, finalized_at = statement_timestamp()
-    WHERE id = %(order)s
-    RETURNING {columns}
+    SET status = %(status)s, cancel_reason = %(cancel_reason)s, needs_review = FALSE, finalized_at = statement_timestamp()
+    WHERE code = %(reference)s AND status = 'PENDING' AND sweeps = %(sweeps)s AND EXISTS (
+        SELECT FROM payments_payment WHERE id = payment_id AND status = %(payment_status)s
+    )
+    RETURNING {{columns}}
 ), event AS (
     INSERT INTO orders_orderevent (order_id, kind, data)
-    SELECT id, lower(status), jsonb_build_object('reason', cancel_reason) FROM finished
+    SELECT id, lower(status), jsonb_build_object('reason', cancel_reason) FROM ended
 ), mail AS (
     INSERT INTO orders_ordermail (order_id, kind)
-    SELECT id, lower(status) FROM finished
-)
-SELECT {columns} FROM finished
+    SELECT id, lower(status) FROM ended
+), {MOVE.format(wanted=RESERVED.format(condition="EXISTS (SELECT FROM ended)"))}
+SELECT {{columns}} FROM ended
 """
 
 
@@ -53,6 +58,10 @@ def finalize_order(*, code: str) -> Order:
     Raises OperationalError if somebody holds one of the rows for longer than LOCK_TIMEOUT. That is no fault of the
     order's, and counts as no attempt.
     """
+    # The rule: it is paid, and was never swept.
+    confirmed = _describe_end(code, Status.CONFIRMED, reason="", payment=Payment.Status.SUCCEEDED, sweeps=0)
+    if order := Order.objects.execute(END_ORDER, confirmed, impatiently=True):
+        return order
     with transaction.atomic(durable=True):
         limit_lock_wait()
         order = _lock_order(code)
@@ -119,23 +128,26 @@ def mark_reviewed(*, code: str, actor: User, note: str) -> Order:
 
 
 def _finalize(order: Order) -> Order:
-    """The order's row is locked. Its stock comes last: buyers of the products wait from there to the commit only."""
+    """The order's row is locked."""
     if order.status != Status.PENDING:
         return order
     # Read after the lock is held: a join would return the payment as it was before the wait.
-    match read_status(payment_id=order.payment_id):
+    payment = read_status(payment_id=order.payment_id)
+    match payment:
         case Payment.Status.SUCCEEDED:
-            ended = _finish_order(order, Status.CONFIRMED, reason="")
-            deduct_stock(reference=order.code)
+            status, reason = Status.CONFIRMED, ""
         case Payment.Status.DECLINED:
-            ended = _finish_order(order, Status.CANCELLED, reason=Reason.CARD_DECLINED)
-            release_stock(reference=order.code)
+            status, reason = Status.CANCELLED, Reason.CARD_DECLINED
         case Payment.Status.CANCELLED:
-            ended = _finish_order(order, Status.CANCELLED, reason=order.cancel_reason or Reason.EXPIRED)
-            release_stock(reference=order.code)
+            status, reason = Status.CANCELLED, order.cancel_reason or Reason.EXPIRED
         case _unanswered:
             return order
-    return ended
+    return cast(
+        Order,
+        Order.objects.execute(
+            END_ORDER, _describe_end(order.code, status, reason=reason, payment=payment, sweeps=order.sweeps)
+        ),
+    )
 
 
 def _count_attempt(code: str) -> None:
@@ -168,9 +180,11 @@ def _lock_pending_order(code: str) -> Order:
     return order
 
 
-def _finish_order(order: Order, status: Order.Status, *, reason: str) -> Order:
-    values = {"order": order.pk, "status": status.value, "reason": str(reason)}
-    return cast(Order, Order.objects.execute(FINISH_ORDER, values))
+def _describe_end(code: str, status: Order.Status, *, reason: str, payment: str, sweeps: int) -> dict[str, Any]:
+    """Return the parameters of END_ORDER."""
+    end = {"status": status.value, "cancel_reason": str(reason), "payment_status": payment, "sweeps": sweeps}
+    kind = Movement.DEDUCTED if status == Status.CONFIRMED else Movement.RELEASED
+    return end | describe_move(kind=kind, reference=code)
 
 
 def _end_review(order: Order, **values: object) -> None:

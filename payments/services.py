@@ -53,6 +53,12 @@ VALUES (%(reference)s, %(amount)s, %(currency)s, %(payment_method)s)
 ON CONFLICT (reference) DO NOTHING
 RETURNING id
 """
+# The same as a part of another statement's WITH, for a row there that names its payment by NEXT_ID.
+CREATE_FOR = """
+INSERT INTO payments_payment (id, reference, amount, currency, payment_method)
+SELECT payment_id, code, total, currency, %(payment_method)s FROM {row}
+"""
+NEXT_ID = "nextval(pg_get_serial_sequence('payments_payment', 'id'))"
 
 
 def create_payment(*, reference: str, amount: int, currency: str, payment_method: str) -> int | None:
