@@ -59,7 +59,16 @@ def answer_order(order: Order, *, status: int = 200) -> JsonResponse:
         "reason": order.cancel_reason,
         "currency": order.currency,
         "total": order.total,
-        "lines": list(order.lines.values("sku", "name", "quantity", "price", "total")),
+        "lines": [
+            {
+                "sku": line.sku,
+                "name": line.name,
+                "quantity": line.quantity,
+                "price": line.price,
+                "total": line.price * line.quantity,
+            }
+            for line in order.sold
+        ],
     }
     return JsonResponse(body, status=status)
 

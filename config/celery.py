@@ -10,15 +10,12 @@ from celery.exceptions import Ignore
 from celery.signals import worker_init
 from django.db import Error, close_old_connections, connection
 
-from config.postgresql.base import DatabaseWrapper
 from config.watchdog import start_watchdog
 from database_errors import describe, is_passing, run_again_if_lost
 
 logger = logging.getLogger(__name__)
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-
-TRUST = 1.0  # seconds that a task uses a pool's session without asking whether it works: if not, the task is run again
 
 
 class RepeatedTask(Task):  # type: ignore[type-arg]  # Celery's own is not generic
@@ -44,11 +41,6 @@ app = Celery("orderly", task_cls=RepeatedTask)
 app.config_from_object("config.celery_settings")
 app.autodiscover_tasks()
 worker_init.connect(start_watchdog)
-
-
-@worker_init.connect
-def trust_sessions(**_: Any) -> None:
-    DatabaseWrapper.trust = TRUST
 
 
 # CELERY_DB_REUSE_MAX keeps Celery from reconnecting for each task. We use Django's own rule instead: a connection ends

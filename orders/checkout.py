@@ -132,10 +132,11 @@ def _place_order(checkout: Checkout, *, limited: bool) -> Order:
             if limited:
                 _limit_unpaid(checkout)
             if order := _write_order(checkout, lines):
+                order.sold = lines
                 _process_on_commit(order.code)
                 return order
         if Order.objects.filter(checkout_key=checkout.key).exists():
-            break
+            break  # place_order returns it
     raise OutOfStock({})
 
 

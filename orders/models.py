@@ -1,6 +1,7 @@
 """An order, its lines, and the events of its life."""
 
 from datetime import timedelta
+from functools import cached_property
 
 from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
@@ -133,6 +134,11 @@ class Order(models.Model):
 
     def __str__(self) -> str:
         return self.code
+
+    @cached_property
+    def sold(self) -> "list[OrderLine]":
+        """Its lines, read once; of a new order they are known without reading them."""
+        return list(self.lines.all())
 
     def add_event(self, kind: "OrderEvent.Kind", *, actor: User | None = None, note: str = "", **data: object) -> None:
         """Write down what happened. The note is staff's own words, for staff."""

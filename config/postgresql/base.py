@@ -1,6 +1,7 @@
 """Django's PostgreSQL backend, which keeps no session that can't write: see docs/adr/0015."""
 
 import time
+from select import POLLIN, poll
 from typing import Any, ClassVar
 
 from django.db.backends.postgresql import base
@@ -9,10 +10,10 @@ from django.db.backends.postgresql import base
 class DatabaseWrapper(base.DatabaseWrapper):
     """Django asks at the end of a request or task with an error, and before a session's first use in a request.
 
-    A pool's session is asked when it is taken, for Django takes it for a new one.
+    A pool's session is asked when it is taken, but at most once a second: Django takes it for a new one each time.
     """
 
-    trust: ClassVar[float] = 0.0  # seconds after which it is asked again
+    trust: ClassVar[float] = 1.0  # seconds that a pool's session counts as good once it was asked
     distrusted_at: ClassVar[float] = 0.0  # when a session was found useless: the process's others may be, too
 
     def is_usable(self) -> bool:
@@ -37,7 +38,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def _is_trusted(self, session: Any) -> bool:
         now = time.monotonic()
-        if session.asked_at > max(self.distrusted_at, now - self.trust):
+        if session.asked_at > max(self.distrusted_at, now - self.trust) and not has_news(session):
             return True
         session.asked_at = now
         return self._can_write(session)
@@ -55,3 +56,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def _configure_connection(self, connection: Any) -> bool:
         connection.opened_at = connection.asked_at = time.monotonic()
         return bool(super()._configure_connection(connection))  # type: ignore[misc]  # the stubs do not know it
+
+
+def has_news(session: Any) -> bool:
+    """Whether the server has sent something to an idle session: mostly that it has ended it. Costs no round trip."""
+    poller = poll()
+    poller.register(session.fileno(), POLLIN)
+    return bool(poller.poll(0))

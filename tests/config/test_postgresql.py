@@ -51,13 +51,16 @@ def test_a_session_is_given_out_again(pooled: DatabaseWrapper) -> None:
 def test_a_session_is_asked_before_it_is_given_out_unless_it_is_trusted(
     pooled: DatabaseWrapper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ended = use(pooled)
-    end_session(ended)
     monkeypatch.setattr(DatabaseWrapper, "trust", 0.0)
-    assert use(pooled) != ended
-
     read_only = use(pooled, READ_ONLY)
     assert use(pooled) != read_only
+
+
+def test_a_session_that_the_server_has_ended_is_not_given_out(pooled: DatabaseWrapper) -> None:
+    ended = use(pooled)
+    end_session(ended)
+
+    assert use(pooled) != ended
 
 
 def test_after_a_useless_session_the_others_are_asked_too(pooled: DatabaseWrapper) -> None:
@@ -74,8 +77,9 @@ def test_after_a_useless_session_the_others_are_asked_too(pooled: DatabaseWrappe
     other.close()
 
 
-def test_without_that_who_gets_one_fails(pooled: DatabaseWrapper) -> None:
-    """The control: one that was used a moment ago is not asked."""
+def test_without_that_who_gets_one_fails(pooled: DatabaseWrapper, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control: one that was asked a moment ago is not asked again."""
+    monkeypatch.setattr("config.postgresql.base.has_news", lambda session: False)
     end_session(use(pooled))
     with pytest.raises(OperationalError):
         use(pooled)
