@@ -1,7 +1,6 @@
 """Moves stock: locks the rows in product id order, then writes the ledger and the stock in one statement."""
 
 from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from django.db import connection, transaction
@@ -58,17 +57,7 @@ wanted AS MATERIALIZED ({wanted}), moved AS (
     FROM moved WHERE catalog_stock.product_id = moved.stock_id
 )
 """
-MOVE_GIVEN, END_RESERVATION = (
-    f"WITH {MOVE.format(wanted=wanted.format(condition='TRUE'))} SELECT FROM moved" for wanted in (GIVEN, RESERVED)
-)
-
-
-class InsufficientStock(Exception):
-    """Fewer units are available than were asked for. `available` says how many, by SKU, if there are too few."""
-
-    def __init__(self, available: dict[str, int]) -> None:
-        super().__init__(available)
-        self.available = available
+MOVE_GIVEN = f"WITH {MOVE.format(wanted=GIVEN.format(condition='TRUE'))} SELECT FROM moved"
 
 
 class AdjustmentRefused(Exception):
@@ -84,38 +73,6 @@ def read_products(skus: Iterable[str]) -> list[tuple[Product, int]]:
         cursor.execute(READ_PRODUCTS, {"skus": list(skus)})
         fields = [column.name for column in cursor.description[:-1]]
         return [(Product.from_db(connection.alias, fields, row[:-1]), row[-1]) for row in cursor.fetchall()]
-
-
-def reserve_stock(*, reference: str, quantities: Mapping[int, int]) -> None:
-    """Reserve units, by product id, for a reference. Raises InsufficientStock and reserves none if any are missing.
-
-    A repeat changes nothing. The rows stay locked until the caller's transaction ends, so call this last in it.
-    """
-    with _transaction():
-        available = lock_stock(quantities)
-        short = {product for product, units in quantities.items() if units > available.get(product, 0)}
-        if short:  # a repeat has its units already, also when no others are left
-            short -= _find_quantities(reference=reference, kind=Kind.RESERVED).keys()
-        if short:
-            skus = Product.objects.filter(pk__in=short).values_list("pk", "sku")
-            raise InsufficientStock({sku: available.get(product, 0) for product, sku in skus})
-        _move_stock(kind=Kind.RESERVED, reference=reference, quantities=quantities)
-
-
-def deduct_stock(*, reference: str) -> None:
-    """Take what was reserved for the reference out of stock. A repeat moves nothing.
-
-    Raises IntegrityError if any of it was released.
-    """
-    _end_reservation(kind=Kind.DEDUCTED, reference=reference)
-
-
-def release_stock(*, reference: str) -> None:
-    """Give back what was reserved for the reference. A repeat moves nothing.
-
-    Raises IntegrityError if any of it was deducted.
-    """
-    _end_reservation(kind=Kind.RELEASED, reference=reference)
 
 
 def receive_stock(*, reference: str, quantities: Mapping[int, int], actor: User | None = None) -> int:
@@ -164,16 +121,6 @@ def describe_move(
         "products": list(quantities or ()),
         "quantities": list((quantities or {}).values()),
     }
-
-
-def _end_reservation(*, kind: StockMovement.Kind, reference: str) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(END_RESERVATION, describe_move(kind=kind, reference=reference))
-
-
-def _transaction() -> AbstractContextManager[object]:
-    """The caller's transaction, or a new one. No savepoint: a refusal comes before anything is written."""
-    return nullcontext() if connection.in_atomic_block else transaction.atomic()
 
 
 def _find_quantities(*, reference: str, kind: StockMovement.Kind) -> dict[int, int]:

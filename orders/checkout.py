@@ -57,7 +57,7 @@ WITH available AS MATERIALIZED ({LOCK}), placed AS (
     SELECT id, 'placed', jsonb_build_object('total', total) FROM placed
 ), {MOVE.format(wanted=GIVEN.format(condition="EXISTS (SELECT FROM placed)"))}
 SELECT {{columns}} FROM placed
-"""
+"""  # noqa: S608 - parts of our own
 
 
 class CheckoutKeyReused(CheckoutRefused):

@@ -27,7 +27,8 @@ LOCK_ORDER = "SELECT {columns} FROM orders_order WHERE code = %(code)s FOR UPDAT
 END_ORDER = f"""
 WITH ended AS (
     UPDATE orders_order
-    SET status = %(status)s, cancel_reason = %(cancel_reason)s, needs_review = FALSE, finalized_at = statement_timestamp()
+    SET status = %(status)s, cancel_reason = %(cancel_reason)s, needs_review = FALSE,
+        finalized_at = statement_timestamp()
     WHERE code = %(reference)s AND status = 'PENDING' AND sweeps = %(sweeps)s AND EXISTS (
         SELECT FROM payments_payment WHERE id = payment_id AND status = %(payment_status)s
     )
@@ -40,7 +41,7 @@ WITH ended AS (
     SELECT id, lower(status) FROM ended
 ), {MOVE.format(wanted=RESERVED.format(condition="EXISTS (SELECT FROM ended)"))}
 SELECT {{columns}} FROM ended
-"""
+"""  # noqa: S608 - parts of our own
 
 
 class OrderIsFinal(Exception):

@@ -1,106 +1,89 @@
+from typing import Any
+
 import pytest
 from django.db import DatabaseError, IntegrityError, connection, transaction
 
 from catalog.models import Product, StockMovement
 from catalog.services import (
+    GIVEN,
+    MOVE,
+    RESERVED,
     AdjustmentRefused,
-    InsufficientStock,
     adjust_stock,
-    deduct_stock,
+    describe_move,
     receive_stock,
-    release_stock,
-    reserve_stock,
 )
 from tests.builders import everything, make_product, stock_of
 
 pytestmark = pytest.mark.django_db
+Kind = StockMovement.Kind
 
 
 def ledger() -> list[tuple[str, int, str]]:
     return list(StockMovement.objects.values_list("kind", "quantity", "reference"))
 
 
-def test_reserve_stock_reserves_every_product_and_writes_the_ledger() -> None:
-    mug, cup = make_product("MUG", stock=5), make_product("CUP", stock=5)
+def reserve(reference: str, **quantities: int) -> None:
+    """As place_order does, by SKU."""
+    products = {Product.objects.get(sku=sku).pk: units for sku, units in quantities.items()}
+    execute(GIVEN, describe_move(kind=Kind.RESERVED, reference=reference, quantities=products))
 
-    reserve_stock(reference="A", quantities={mug.pk: 2, cup.pk: 5})
+
+def end_reservation(reference: str, kind: StockMovement.Kind) -> None:
+    """As finalize_order does."""
+    execute(RESERVED, describe_move(kind=kind, reference=reference))
+
+
+def execute(wanted: str, move: dict[str, Any], condition: str = "TRUE") -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"WITH {MOVE.format(wanted=wanted.format(condition=condition))} SELECT", move)
+
+
+def test_a_move_writes_the_ledger_and_changes_the_stock_once() -> None:
+    make_product("MUG", stock=5)
+    make_product("CUP", stock=5)
+
+    for _ in range(2):
+        reserve("A", MUG=2, CUP=5)
 
     assert (stock_of("MUG"), stock_of("CUP")) == ((5, 2), (5, 5))
     assert ledger()[2:] == [("RESERVED", 2, "A"), ("RESERVED", 5, "A")]
 
 
-def test_reserve_stock_reserves_nothing_when_one_product_is_short() -> None:
-    mug, cup = make_product("MUG", stock=5), make_product("CUP", stock=5)
-    reserve_stock(reference="A", quantities={cup.pk: 4})
-    before = everything()
-
-    with pytest.raises(InsufficientStock) as refusal:
-        reserve_stock(reference="B", quantities={mug.pk: 1, cup.pk: 2})
-
-    assert refusal.value.available == {"CUP": 1}
-    assert everything() == before
-
-
-def test_reserve_stock_twice_for_one_reference_reserves_once_also_when_nothing_is_left() -> None:
-    mug = make_product("MUG", stock=2)
-    reserve_stock(reference="A", quantities={mug.pk: 2})
-    before = everything()
-
-    reserve_stock(reference="A", quantities={mug.pk: 2})
-
-    assert everything() == before
-
-
-def test_reserve_stock_refuses_a_product_without_stock_row() -> None:
-    product = Product.objects.create(sku="NEW", name="New", price=1, currency="GBP")
-
-    with pytest.raises(InsufficientStock) as refusal:
-        reserve_stock(reference="A", quantities={product.pk: 1})
-
-    assert refusal.value.available == {"NEW": 0}
-
-
-def test_deduct_stock_takes_what_was_reserved_and_a_repeat_takes_nothing() -> None:
-    mug = make_product("MUG", stock=5)
-    reserve_stock(reference="A", quantities={mug.pk: 2})
-
-    for _ in range(2):
-        deduct_stock(reference="A")
-
-    assert [kind for kind, _, _ in ledger()] == ["RECEIVED", "RESERVED", "DEDUCTED"]
-    assert stock_of("MUG") == (3, 0)
-
-
-def test_release_stock_gives_back_what_was_reserved_and_a_repeat_gives_nothing() -> None:
-    mug = make_product("MUG", stock=5)
-    reserve_stock(reference="A", quantities={mug.pk: 2})
-
-    for _ in range(2):
-        release_stock(reference="A")
-
-    assert [kind for kind, _, _ in ledger()] == ["RECEIVED", "RESERVED", "RELEASED"]
-    assert stock_of("MUG") == (5, 0)
-
-
-def test_a_reservation_ends_once() -> None:
-    mug = make_product("MUG", stock=5)
-    for reference, end, other in (("A", deduct_stock, release_stock), ("B", release_stock, deduct_stock)):
-        reserve_stock(reference=reference, quantities={mug.pk: 2})
-        end(reference=reference)
-        before = everything()
-
-        with pytest.raises(IntegrityError), transaction.atomic():
-            other(reference=reference)
-
-        assert everything() == before
-
-
-def test_nothing_happens_for_a_reference_that_reserved_nothing() -> None:
+@pytest.mark.parametrize(("kind", "left"), [(Kind.DEDUCTED, (3, 0)), (Kind.RELEASED, (5, 0))])
+def test_a_reservation_ends_with_all_its_units_and_a_repeat_moves_nothing(
+    kind: StockMovement.Kind, left: tuple[int, int]
+) -> None:
     make_product("MUG", stock=5)
+    reserve("A", MUG=2)
+
+    for _ in range(2):
+        end_reservation("A", kind)
+
+    assert [kind for kind, _, _ in ledger()] == ["RECEIVED", "RESERVED", kind]
+    assert stock_of("MUG") == left
+
+
+@pytest.mark.parametrize(("end", "other"), [(Kind.DEDUCTED, Kind.RELEASED), (Kind.RELEASED, Kind.DEDUCTED)])
+def test_a_reservation_ends_once(end: StockMovement.Kind, other: StockMovement.Kind) -> None:
+    make_product("MUG", stock=5)
+    reserve("A", MUG=2)
+    end_reservation("A", end)
     before = everything()
 
-    deduct_stock(reference="GHOST")
-    release_stock(reference="GHOST")
+    with pytest.raises(IntegrityError), transaction.atomic():
+        end_reservation("A", other)
+
+    assert everything() == before
+
+
+def test_nothing_moves_for_a_reference_that_reserved_nothing_or_where_the_condition_fails() -> None:
+    make_product("MUG", stock=5)
+    reserve("A", MUG=2)
+    before = everything()
+
+    end_reservation("GHOST", Kind.DEDUCTED)
+    execute(RESERVED, describe_move(kind=Kind.DEDUCTED, reference="A"), condition="FALSE")
 
     assert everything() == before
 
@@ -127,7 +110,7 @@ def test_adjust_stock_adds_and_removes_with_a_reason() -> None:
 @pytest.mark.parametrize(("quantity", "reason"), [(-4, "broken"), (1, "")])
 def test_adjust_stock_refuses_to_take_reserved_units_or_to_go_without_a_reason(quantity: int, reason: str) -> None:
     mug = make_product("MUG", stock=5)
-    reserve_stock(reference="A", quantities={mug.pk: 2})
+    reserve("A", MUG=2)
     before = everything()
 
     with pytest.raises(AdjustmentRefused):
@@ -138,7 +121,7 @@ def test_adjust_stock_refuses_to_take_reserved_units_or_to_go_without_a_reason(q
 
 def test_saving_a_product_does_not_touch_its_stock() -> None:
     mug = make_product("MUG", stock=5)
-    reserve_stock(reference="A", quantities={mug.pk: 2})
+    reserve("A", MUG=2)
 
     mug.name = "Renamed"
     mug.save()

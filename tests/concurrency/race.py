@@ -2,10 +2,25 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from threading import Barrier
 from typing import Any
 
 from django.db import connection
+
+
+def close_after(call: Callable[[], Any]) -> Callable[[], Any]:
+    """The call, for a thread: it returns what it raises, and closes its connection."""
+
+    def run() -> Any:
+        try:
+            return call()
+        except Exception as error:
+            return error
+        finally:
+            connection.close()
+
+    return run
 
 
 def race(calls: Sequence[Callable[[], Any]]) -> list[Any]:
@@ -13,14 +28,9 @@ def race(calls: Sequence[Callable[[], Any]]) -> list[Any]:
     barrier = Barrier(len(calls), timeout=30)
 
     def run(call: Callable[[], Any]) -> Any:
-        try:
-            connection.ensure_connection()
-            barrier.wait()
-            return call()
-        except Exception as error:
-            return error
-        finally:
-            connection.close()
+        connection.ensure_connection()
+        barrier.wait()
+        return call()
 
     with ThreadPoolExecutor(len(calls)) as executor:
-        return list(executor.map(run, calls))
+        return list(executor.map(lambda call: close_after(partial(run, call))(), calls))

@@ -67,18 +67,11 @@ def test_finalize_order_many_times_at_once_ends_the_order_once() -> None:
     assert OrderEvent.objects.filter(kind="confirmed").count() == 1
 
 
-def test_control_without_the_row_lock_two_finalize_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both go on, and only the unique constraints of the ledger and the events stop the second."""
+def test_control_without_the_condition_on_its_status_an_order_ends_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then only the unique constraint of the events stops the second."""
+    monkeypatch.setattr(services, "END_ORDER", services.END_ORDER.replace("AND status = 'PENDING'", "", 1))
     order = make_order()
     answer_payment(order, Payment.Status.SUCCEEDED)
-    both_have_read = Barrier(2, timeout=10)
-
-    def read_without_locking(code: str) -> Order:
-        order = Order.objects.get(code=code)
-        both_have_read.wait()
-        return order
-
-    monkeypatch.setattr(services, "_lock_order", read_without_locking)
 
     results = race([partial(finalize_order, code=order.code)] * 2)
 

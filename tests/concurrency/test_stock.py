@@ -1,17 +1,19 @@
+import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from threading import Barrier
+from threading import Barrier, Event
+from unittest.mock import patch
 
 import pytest
 from django.db import OperationalError, connection, transaction
 
-from catalog import services
-from catalog.models import Stock, StockMovement
-from catalog.services import deduct_stock, reserve_stock
+from catalog.models import Stock
+from orders import checkout
 from orders.models import Order
 from tests.builders import make_order, make_product, stock_of
-from tests.concurrency.race import race
+from tests.concurrency.race import close_after, race
+from tests.locks import is_waiting
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -20,16 +22,29 @@ def outcomes(results: list[object]) -> Counter[str]:
     return Counter(type(result).__name__ for result in results)
 
 
-def look_without_locking(*, buyers: int) -> Callable[[Iterable[int]], dict[int, int]]:
-    """The guard switched off: everybody has looked before anybody reserves."""
-    all_have_looked = Barrier(buyers)
+def let_two_buy_while_the_row_is_locked(statement: str) -> list[object]:
+    """Both have come as far as they can when the row is free again."""
+    release = Event()
 
-    def look(products: Iterable[int]) -> dict[int, int]:
-        seen = {stock.pk: stock.available for stock in Stock.objects.filter(pk__in=list(products))}
-        all_have_looked.wait()
-        return seen
+    def hold() -> None:
+        with transaction.atomic():
+            list(Stock.objects.select_for_update())
+            release.wait(10)
 
-    return look
+    def wait_for_two() -> None:
+        while not is_waiting(2):
+            time.sleep(0.02)
+        release.set()
+
+    with patch.object(checkout, "PLACE_ORDER", statement), ThreadPoolExecutor() as pool:
+        holder = pool.submit(close_after(hold))
+        pool.submit(close_after(wait_for_two))
+        results = race([partial(make_order, {"MUG": 1})] * 2)
+        holder.result()
+    return results
+
+
+WITHOUT_THE_LOCK = checkout.PLACE_ORDER.replace("ORDER BY product_id FOR UPDATE\n)", ")", 1)
 
 
 def test_fifty_buyers_of_ten_units_get_ten_orders() -> None:
@@ -42,23 +57,29 @@ def test_fifty_buyers_of_ten_units_get_ten_orders() -> None:
     assert Order.objects.count() == 10
 
 
-def test_control_without_the_lock_buyers_see_units_that_are_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_second_of_two_buyers_of_the_last_unit_is_refused() -> None:
+    make_product("MUG", stock=1)
+
+    results = let_two_buy_while_the_row_is_locked(checkout.PLACE_ORDER)
+
+    assert outcomes(results) == {"Order": 1, "OutOfStock": 1}
+
+
+def test_control_without_the_lock_buyers_see_units_that_are_gone() -> None:
     """The constraint still holds, but the second buyer gets an IntegrityError for an answer."""
-    mug = make_product("MUG", stock=1)
-    monkeypatch.setattr(services, "lock_stock", look_without_locking(buyers=2))
+    make_product("MUG", stock=1)
 
-    results = race([partial(reserve_stock, reference=name, quantities={mug.pk: 1}) for name in "AB"])
+    results = let_two_buy_while_the_row_is_locked(WITHOUT_THE_LOCK)
 
-    assert outcomes(results) == {"NoneType": 1, "IntegrityError": 1}
+    assert outcomes(results) == {"Order": 1, "IntegrityError": 1}
 
 
-def test_control_without_the_constraint_either_one_unit_is_sold_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    mug = make_product("MUG", stock=1)
-    monkeypatch.setattr(services, "lock_stock", look_without_locking(buyers=2))
+def test_control_without_the_constraint_either_one_unit_is_sold_twice() -> None:
+    make_product("MUG", stock=1)
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE catalog_stock DROP CONSTRAINT stock_reserved_is_on_hand")
     try:
-        race([partial(reserve_stock, reference=name, quantities={mug.pk: 1}) for name in "AB"])
+        let_two_buy_while_the_row_is_locked(WITHOUT_THE_LOCK)
         assert stock_of("MUG") == (1, 2)
     finally:
         with connection.cursor() as cursor:
@@ -93,14 +114,3 @@ def test_control_rows_locked_in_opposite_order_do_deadlock() -> None:
 
     assert outcomes(results) == {"NoneType": 1, "OperationalError": 1}
     assert any("deadlock" in str(result) for result in results if isinstance(result, OperationalError))
-
-
-def test_deduct_stock_many_times_at_once_deducts_once() -> None:
-    mug = make_product("MUG", stock=10)
-    reserve_stock(reference="A", quantities={mug.pk: 3})
-
-    results = race([partial(deduct_stock, reference="A")] * 8)
-
-    assert outcomes(results) == {"NoneType": 8}
-    assert StockMovement.objects.filter(kind="DEDUCTED").count() == 1
-    assert stock_of("MUG") == (7, 0)

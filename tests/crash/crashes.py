@@ -52,7 +52,7 @@ def expire_charged(name: str) -> Crash:
 CRASHES = [
     *map(accept, POINTS),
     *map(decline, ["charge.unread", "charge.answered", "charge.recorded"]),
-    *map(decline, ["finalize.stock-unmoved", "finalize.stock-moved", "finalize.order-ended", "finalize.committed"]),
+    *map(decline, ["finalize.unwritten", "finalize.written", "finalize.committed"]),
     *map(expire_charged, ["expiry.before-fence", "expiry.fenced", "expiry.closed"]),
     Crash(BY_NAME["expiry.closed"], EXPIRED, CLOSED, "declined", DECLINED, after=("charge.unread",)),
 ]

@@ -69,7 +69,7 @@ def crash_at(drill: Drill, purchase: Purchase, *story: str) -> Left:
 def bring_to(point: Point, purchase: Purchase, drill: Drill) -> None:
     """Do what leads an order that stands still to the point."""
     match point.name.partition(".")[0]:
-        case "sweep":
+        case "sweep" | "finalize":
             drill.make_due(purchase)
         case "expiry":
             drill.make_expired(purchase)

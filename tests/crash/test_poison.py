@@ -9,9 +9,10 @@ import pytest
 
 from tests.crash.conftest import run_drill
 from tests.crash.drill import Drill, Purchase, wait_for
+from tests.crash.points import BY_NAME
 from tests.crash.stories import PAID, assert_outcome, finish, look_at
 
-POISON = {"charge.unread": "payments", "finalize.stock-moved": "orders"}
+POISON = {"charge.unread": "payments", "finalize.written": "orders"}
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +35,8 @@ def test_orders_that_kill_their_worker_every_time_are_left_to_a_person(impatient
     drill.stock([healthy.sku, *(purchase.sku for purchase in poisoned.values())])
     for point, purchase in poisoned.items():
         drill.arm(point, purchase, action="poison")
+        for before in BY_NAME[point].after:
+            drill.arm(before, purchase)
         drill.insist(purchase)
     drill.insist(healthy)
 

@@ -145,7 +145,7 @@ def test_a_payments_worker_that_starts_takes_up_what_the_one_before_held(patient
     assert patient.audit() == []
 
 
-@pytest.mark.parametrize("point", ["finalize.started", "finalize.stock-moved"])
+@pytest.mark.parametrize("point", ["finalize.started", "finalize.unwritten"])
 def test_an_orders_worker_that_starts_takes_up_what_the_one_before_held(patient: Drill, point: str) -> None:
     first, others = Purchase(f"{point} 1"), [Purchase(f"{point} {n}") for n in range(2, 6)]
     patient.stock(purchase.sku for purchase in (first, *others))

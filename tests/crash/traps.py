@@ -106,8 +106,11 @@ def spring(point: Point, seen: object) -> None:
 
 
 def is_about(key: str, seen: object) -> bool:
-    codes = ORDER_CODE.findall(repr(seen))
-    return Order.objects.filter(code__in=codes, checkout_key=key).exists()  # in the transaction that is open here
+    words = repr(seen)
+    codes = ORDER_CODE.findall(words)
+    return (
+        f"'{key}'" in words or Order.objects.filter(code__in=codes, checkout_key=key).exists()
+    )  # in the transaction that is open here
 
 
 def see_what_is_left(key: str) -> Left:
