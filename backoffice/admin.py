@@ -3,9 +3,25 @@
 from django.contrib import admin
 
 from accounts.forms import StaffLogInForm
-from backoffice import audit_admin, order_admin, payment_admin, product_admin, stock_admin, user_admin
+from backoffice import (
+    audit_admin,
+    order_admin,
+    payment_admin,
+    product_admin,
+    stock_admin,
+    user_admin,
+    webhook_admin,
+)
 
-__all__ = ["audit_admin", "order_admin", "payment_admin", "product_admin", "stock_admin", "user_admin"]
+__all__ = [
+    "audit_admin",
+    "order_admin",
+    "payment_admin",
+    "product_admin",
+    "stock_admin",
+    "user_admin",
+    "webhook_admin",
+]
 
 admin.site.site_header = admin.site.site_title = "Orderly"
 admin.site.login_form = StaffLogInForm

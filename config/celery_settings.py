@@ -36,6 +36,9 @@ task_routes = {
     "orders.tasks.sweep_stuck_orders": {"queue": "sweep"},  # or a backlog of orders would hold up the repair
     "payments.tasks.cancel_payment": {"queue": "payments"},
     "payments.tasks.charge_payment": {"queue": "payments"},
+    "payments.tasks.delete_old_webhook_events": {"queue": "mails"},
+    "payments.tasks.process_webhook_event": {"queue": "payments"},
+    "payments.tasks.sweep_webhook_events": {"queue": "sweep"},
 }
 task_default_queue = "orders"
 task_ignore_result = True
@@ -60,9 +63,13 @@ beat_schedule = {
     "sweep-stuck-orders": schedule_task(
         "orders.tasks.sweep_stuck_orders", settings.SWEEP_EVERY, expires=settings.SWEEP_EVERY
     ),
+    "sweep-webhook-events": schedule_task(
+        "payments.tasks.sweep_webhook_events", settings.SWEEP_EVERY, expires=settings.SWEEP_EVERY
+    ),
     "send-due-mails": schedule_task("orders.tasks.send_due_mails", settings.MAIL_EVERY, expires=settings.MAIL_EVERY),
     "check-liveness": schedule_task("audit.tasks.check_liveness", 20, expires=20),
     "audit-orders": schedule_task("audit.tasks.record_audit", settings.AUDIT_EVERY, expires=settings.AUDIT_EVERY),
     "clear-sessions": schedule_task("accounts.tasks.clear_sessions", 24 * 3600, expires=3600),
     "delete-old-mails": schedule_task("accounts.tasks.delete_old_mails", 24 * 3600, expires=3600),
+    "delete-old-webhook-events": schedule_task("payments.tasks.delete_old_webhook_events", 24 * 3600, expires=3600),
 }

@@ -139,6 +139,9 @@ PAYMENT_GATEWAY = read_class("PAYMENT_GATEWAY", "payments.stripe.StripeGateway")
 STRIPE_API_KEY = read_required("STRIPE_API_KEY", "the secret key of the account that takes the money")
 STRIPE_API_BASE = read_site_url("STRIPE_API_BASE")  # empty: Stripe itself
 STRIPE_TIMEOUT = read_seconds("STRIPE_TIMEOUT", 10, most=60)
+STRIPE_WEBHOOK_SECRETS = read_words("STRIPE_WEBHOOK_SECRETS")  # any of them may sign; none: the address answers 404
+WEBHOOK_DAYS = read_number("WEBHOOK_DAYS", 30, least=1, most=36_500)
+PAYMENT_NEWS_HOOK = "orders.tasks.take_up_order"  # called with the reference: payments know no orders
 
 # Seconds. Celery's own settings are in config/celery_settings.py, which reads these.
 BROKER_TIMEOUT = read_seconds("BROKER_TIMEOUT", 5)  # shorter in a web process: see config/wsgi.py

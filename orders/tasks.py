@@ -7,10 +7,13 @@ from celery import chain, shared_task
 from celery.signals import worker_ready
 from django.conf import settings
 from django.db import Error, connection
+from django.db.models import BooleanField, ExpressionWrapper, Q
+from django.db.models.functions import Now
 
 from accounts import mails as account_mails
 from database_errors import describe, is_passing
 from orders import mails, services, sweep
+from orders.models import Order
 from payments.services import end_dead_requests
 from payments.tasks import cancel_payment, charge_payment
 
@@ -28,6 +31,17 @@ def process_order(code: str, *, expired: bool = False, pause: float | None = Non
     # A message that waits beyond the next sweep is dropped: that sweep publishes another, and two would do no more.
     # Not sooner, by any worker's clock: one that is ahead would drop every message on arrival.
     chain(pay.si(code), finalize_order.si(code)).apply_async(expires=pause + settings.CLOCK_SKEW)
+
+
+def take_up_order(code: str) -> None:
+    """Process a PENDING order now, however far away its sweep is: there may be news of its payment.
+
+    Does nothing if the order is final, or if there is none. Raises what process_order raises.
+    """
+    is_expired = ExpressionWrapper(Q(expires_at__lte=Now()), BooleanField())
+    expired = Order.objects.pending().filter(code=code).values_list(is_expired, flat=True).first()
+    if expired is not None:
+        process_order(code, expired=expired)
 
 
 @shared_task

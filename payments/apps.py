@@ -2,7 +2,7 @@ from django.apps import AppConfig
 from django.core.checks import register
 from django.utils.translation import gettext_lazy as _
 
-from payments.checks import check_gateway
+from payments.checks import check_gateway, check_news_hook
 
 
 class PaymentsConfig(AppConfig):
@@ -11,3 +11,4 @@ class PaymentsConfig(AppConfig):
 
     def ready(self) -> None:
         register(check_gateway)
+        register(check_news_hook)

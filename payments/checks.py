@@ -1,4 +1,4 @@
-"""`manage.py check`: whether the gateway that is named can be what it is named for."""
+"""`manage.py check`: whether what is named by its path can be what it is named for."""
 
 from typing import Any
 
@@ -23,3 +23,14 @@ def check_gateway(**_: Any) -> list[CheckMessage]:
         hint = "A gateway has every method of payments.gateway.Gateway."
         return [Error(f"PAYMENT_GATEWAY lacks {', '.join(missing)}.", hint=hint, id="orderly.E002")]
     return []
+
+
+def check_news_hook(**_: Any) -> list[CheckMessage]:
+    try:
+        hook = import_string(settings.PAYMENT_NEWS_HOOK)
+    except ImportError:
+        hook = None
+    if callable(hook):
+        return []
+    hint = "Name a function by its dotted path, such as orders.tasks.take_up_order."
+    return [Error("PAYMENT_NEWS_HOOK is no function that can be imported.", hint=hint, id="orderly.E010")]

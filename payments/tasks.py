@@ -1,11 +1,13 @@
-"""What the payments worker does: the tasks that talk to the provider. They carry nothing but the reference."""
+"""The tasks that talk to the provider, which carry nothing but the reference, and those of what it tells us unasked."""
 
 import logging
 
 from celery import shared_task
+from django.conf import settings
 
-from payments import services
+from payments import services, webhooks
 from payments.gateway import GatewayUnavailable
+from payments.models import WebhookEvent
 
 logger = logging.getLogger(__name__)
 
@@ -24,3 +26,23 @@ def cancel_payment(reference: str) -> None:
         services.cancel_payment(reference=reference)
     except GatewayUnavailable as error:
         logger.warning("cancel of %s is unknown: %s", reference, error)
+
+
+@shared_task
+def process_webhook_event(pk: int) -> None:
+    webhooks.process_event(pk=pk)
+
+
+@shared_task
+def sweep_webhook_events() -> None:
+    webhooks.process_due_events()
+
+
+@shared_task
+def delete_old_webhook_events() -> None:
+    webhooks.delete_old_events()
+
+
+def publish_event(event: WebhookEvent) -> None:
+    """Have the event processed at once. Raises kombu's OperationalError: the sweep takes it up then."""
+    process_webhook_event.apply_async((event.pk,), expires=settings.CLOCK_SKEW)  # the sweep has taken it up by then

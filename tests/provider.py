@@ -35,9 +35,10 @@ DELAYS = {
 class Provider:
     """A sandbox with its own database beside that of DATABASE_URL. It keeps its port through kill() and start()."""
 
-    def __init__(self) -> None:
+    def __init__(self, **environment: str) -> None:
+        self._environment = environment
         server = urlsplit(os.environ["DATABASE_URL"])
-        self._database = f"{server.path.strip('/')}_sandbox_{os.getpid()}"
+        self._database = f"{server.path.strip('/')}_sandbox_{os.getpid()}_{secrets.token_hex(2)}"
         self._server_url = os.environ["DATABASE_URL"]
         self.database_url = server._replace(path=f"/{self._database}").geturl()
         self._port = free_port()
@@ -51,7 +52,7 @@ class Provider:
     def start(self) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "lab.sandbox", "--bind", f"127.0.0.1:{self._port}"],
-            env=os.environ | DELAYS | {"SANDBOX_DATABASE_URL": self.database_url},
+            env=os.environ | DELAYS | self._environment | {"SANDBOX_DATABASE_URL": self.database_url},
         )
         deadline = time.monotonic() + 20
         while not answers(f"{self.url}/healthz"):
@@ -95,9 +96,15 @@ class Provider:
         params = make_params(amount=amount, **{"metadata[reference]": reference})
         assert self.request("POST", "/v1/payment_intents", params, key=secrets.token_hex(8)).status == 200
 
+    def count_events(self) -> int:
+        with psycopg.connect(self.database_url) as connection:
+            row = connection.execute("SELECT count(*) FROM event").fetchone()
+        assert row
+        return int(row[0])
+
     def forget_everything(self) -> None:
         with psycopg.connect(self.database_url) as connection:
-            connection.execute("TRUNCATE payment_intent, refund, saved_answer")
+            connection.execute("TRUNCATE payment_intent, refund, saved_answer, event")
 
     def drop_database(self) -> None:
         with psycopg.connect(self._server_url, autocommit=True) as server:

@@ -40,6 +40,7 @@ def run_baseline(stack: Stack, name: str) -> Iterator[Shop]:
             "DATABASE_URL": databases[0],
             "SANDBOX_DATABASE_URL": databases[1],
             "STRIPE_API_BASE": provider,
+            "SANDBOX_WEBHOOK_URL": "",
         }
         baseline = replace(stack, environment=stack.environment | own)
         made = baseline.manage("migrate", "--run-syncdb", "--no-input")

@@ -7,6 +7,8 @@ import signal
 import sys
 
 from lab.sandbox.database import Database
+from lab.sandbox.deliveries import start_deliveries
+from lab.sandbox.events import WEBHOOK_URL
 from lab.sandbox.server import SandboxServer
 
 
@@ -24,6 +26,8 @@ def main() -> None:
     database = Database(url)
     database.prepare()
     with SandboxServer(bind, database) as server:
+        if WEBHOOK_URL:
+            start_deliveries(database)
         logging.info("sandbox provider listens on %s:%s", *server.server_address)
         server.serve_forever()
 

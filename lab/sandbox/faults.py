@@ -13,6 +13,7 @@ TRICKLE_SECONDS = float(os.environ.get("SANDBOX_TRICKLE_SECONDS", "1"))  # from 
 PROCESSING_SECONDS = float(os.environ.get("SANDBOX_PROCESSING_SECONDS", "3"))
 
 CONTROL_FAULTS = ("down", "decline", "slow", "500_before", "500_after", "drop", "hang", "trickle")
+WEBHOOK_FAULTS = ("twice", "late", "shuffled", "never")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,17 +67,23 @@ TOKENS = {
 
 
 def read_control(connection: Connection) -> dict[str, Any]:
-    row = connection.execute("SELECT fault, times, latency_ms FROM control").fetchone()
-    return row or {"fault": None, "times": None, "latency_ms": 0}
+    row = connection.execute("SELECT fault, times, latency_ms, webhooks FROM control").fetchone()
+    return row or {"fault": None, "times": None, "latency_ms": 0, "webhooks": []}
 
 
-def set_control(connection: Connection, *, fault: str | None, times: int | None, latency_ms: int) -> None:
-    """Let `fault` strike the next `times` requests, or all where it is None, and every request wait `latency_ms`."""
+def set_control(
+    connection: Connection, *, fault: str | None, times: int | None, latency_ms: int, webhooks: list[str]
+) -> None:
+    """Let `fault` strike the next `times` requests, or all where it is None, and every request wait `latency_ms`.
+
+    `webhooks` strike each event that is to be sent.
+    """
     connection.execute(
-        """INSERT INTO control (fault, times, latency_ms) VALUES (%s, %s, %s)
+        """INSERT INTO control (fault, times, latency_ms, webhooks) VALUES (%s, %s, %s, %s)
            ON CONFLICT (only_row) DO UPDATE
-           SET fault = EXCLUDED.fault, times = EXCLUDED.times, latency_ms = EXCLUDED.latency_ms""",
-        [fault, times, latency_ms],
+           SET fault = EXCLUDED.fault, times = EXCLUDED.times, latency_ms = EXCLUDED.latency_ms,
+               webhooks = EXCLUDED.webhooks""",
+        [fault, times, latency_ms, webhooks],
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from lab.sandbox.database import Connection, Row
+from lab.sandbox.events import record_event
 from lab.sandbox.faults import PROCESSING_SECONDS, TOKENS, Behaviour
 from lab.sandbox.messages import (
     Answer,
@@ -47,6 +48,7 @@ def create_intent(connection: Connection, request: Request, behaviour: Behaviour
         ],
     ).fetchone()
     assert row is not None  # noqa: S101 - RETURNING returns a row
+    record_event(connection, shape(row))
     if row["decline"] and status != "processing":
         return refuse(402, "card_error", row["decline"]["message"], **decline_fields(row), payment_intent=shape(row))
     return reply(200, shape(row, expanded=request.expands("latest_charge")))
@@ -101,6 +103,7 @@ def cancel_intent(connection: Connection, request: Request, _: Behaviour) -> Ans
         message = f"You cannot cancel this PaymentIntent because it has a status of {row['status']}."
         code = "payment_intent_unexpected_state"
         return refuse(400, "invalid_request_error", message, code=code, payment_intent=shape(row))
+    record_event(connection, shape(row))
     return reply(200, shape(row, expanded=request.expands("latest_charge")))
 
 
@@ -124,11 +127,14 @@ def list_intents(connection: Connection, request: Request) -> Answer:
 
 def finish_processing(connection: Connection) -> None:
     """Let the banks answer that have had their time. It hangs on the clock alone, so a restart changes nothing."""
-    connection.execute(
-        """UPDATE payment_intent
-           SET status = CASE WHEN decline IS NULL THEN 'succeeded' ELSE 'requires_payment_method' END
-           WHERE status = 'processing' AND processing_until <= now()"""
-    )
+    with connection.transaction():
+        answered = connection.execute(
+            """UPDATE payment_intent
+               SET status = CASE WHEN decline IS NULL THEN 'succeeded' ELSE 'requires_payment_method' END
+               WHERE status = 'processing' AND processing_until <= now() RETURNING *"""
+        ).fetchall()
+        for row in answered:
+            record_event(connection, shape(row))
 
 
 def shape(row: Row, *, expanded: bool = False) -> dict[str, Any]:

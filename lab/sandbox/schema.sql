@@ -43,3 +43,14 @@ CREATE TABLE IF NOT EXISTS control (
     times integer CHECK (times >= 0),   -- null: until it is taken back
     latency_ms integer NOT NULL DEFAULT 0 CHECK (latency_ms BETWEEN 0 AND 600000)
 );
+ALTER TABLE control ADD COLUMN IF NOT EXISTS webhooks text[] NOT NULL DEFAULT '{}';
+
+CREATE TABLE IF NOT EXISTS event (
+    number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id text NOT NULL UNIQUE,
+    body text NOT NULL,         -- the same to the byte each time it is sent
+    created timestamptz NOT NULL DEFAULT now(),
+    tries integer NOT NULL DEFAULT 0,
+    send_after timestamptz DEFAULT now()    -- null: the shop has it, or will never get it
+);
+CREATE INDEX IF NOT EXISTS event_to_send ON event (send_after) WHERE send_after IS NOT NULL;

@@ -154,20 +154,23 @@ class Trickle(io.BufferedIOBase):
 
 
 def read_control_body(body: str) -> dict[str, Any]:
-    """The fault, how often it strikes and the latency. Raises InvalidRequest."""
+    """The fault, how often it strikes, the latency, and what befalls events. Raises InvalidRequest."""
     try:
         given = json.loads(body)
     except ValueError:
         given = None
     if not isinstance(given, dict):
         raise invalid("Send a JSON object.", param="body")
-    control: dict[str, Any] = {"fault": None, "times": None, "latency_ms": 0} | given
+    control: dict[str, Any] = {"fault": None, "times": None, "latency_ms": 0, "webhooks": []} | given
     if control["fault"] not in (None, *faults.CONTROL_FAULTS):
         raise invalid(f"Known faults: {', '.join(faults.CONTROL_FAULTS)}.", param="fault")
     for name, lowest in (("times", 1), ("latency_ms", 0)):
         value = control[name]
         if (value is not None or name == "latency_ms") and not (type(value) is int and lowest <= value <= 600_000):
             raise invalid(f"{name} is a whole number from {lowest} to 600000.", param=name)
-    if unknown := set(control) - {"fault", "times", "latency_ms"}:
+    events = control["webhooks"]
+    if not (isinstance(events, list) and all(fault in faults.WEBHOOK_FAULTS for fault in events)):
+        raise invalid(f"What can befall webhooks: a list of {', '.join(faults.WEBHOOK_FAULTS)}.", param="webhooks")
+    if unknown := set(control) - {"fault", "times", "latency_ms", "webhooks"}:
         raise invalid(f"Unknown: {', '.join(sorted(unknown))}.", param="body")
     return control

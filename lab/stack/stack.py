@@ -141,6 +141,7 @@ def run_stack(
         provider, web = free_port(), free_port(web_port)
         stack.environment["STRIPE_API_BASE"] = f"http://127.0.0.1:{provider}"
         stack.environment["SHOP_URL"] = f"http://127.0.0.1:{web}"
+        stack.environment |= wire_webhooks(stack)
         prepare(stack)
         services = [
             make_service(stack, "provider", f"lab.sandbox --bind 127.0.0.1:{provider}", url=stack.provider_url),
@@ -166,6 +167,17 @@ def run_stack(
         finally:
             stack.supervisor.stop(*services)
             (stack.folder / "stack.json").unlink(missing_ok=True)
+
+
+def wire_webhooks(stack: Stack) -> dict[str, str]:
+    """The secret that signs events, and the address to which the provider sends them unless SANDBOX_WEBHOOKS is 0."""
+    secret = keep_secret(stack.folder / "webhook_secret")
+    is_on = stack.caller_environment.get("SANDBOX_WEBHOOKS", "1") != "0"
+    return {
+        "STRIPE_WEBHOOK_SECRETS": secret,
+        "SANDBOX_WEBHOOK_SECRET": secret,
+        "SANDBOX_WEBHOOK_URL": f"{stack.web_url}/payments/webhooks/stripe/" if is_on else "",
+    }
 
 
 def make_service(stack: Stack, name: str, module: str, *arguments: str, url: str = "", pool: int = 0) -> Process:

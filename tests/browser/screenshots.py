@@ -33,7 +33,10 @@ def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     # Long enough for a payment to be seen while its answer is missing.
     with (
-        run_stack(caller={"STRIPE_TIMEOUT": "5", "SWEEP_AFTER": "10", "AUDIT_EVERY": "5"}, fsync=False) as stack,
+        run_stack(
+            caller={"SANDBOX_WEBHOOKS": "0", "STRIPE_TIMEOUT": "5", "SWEEP_AFTER": "10", "AUDIT_EVERY": "5"},
+            fsync=False,
+        ) as stack,
         sync_playwright() as playwright,
     ):
         load_catalog(stack, CATALOG)

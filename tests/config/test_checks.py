@@ -45,6 +45,8 @@ def _safe(settings: LazySettings) -> None:
     [
         ("PAYMENT_GATEWAY", "payments.stripe.Nobody", ["orderly.E001"]),
         ("PAYMENT_GATEWAY", "payments.models.Payment", ["orderly.E002"]),
+        ("PAYMENT_NEWS_HOOK", "orders.tasks.nothing", ["orderly.E010"]),
+        ("PAYMENT_NEWS_HOOK", "orders.tasks.logger", ["orderly.E010"]),
         ("PAYMENT_GATEWAY", "payments.stripe.StripeGateway", []),
         ("SWEEP_AFTER", 10.9, ["orderly.E005"]),
         ("SWEEP_AFTER", 11, []),

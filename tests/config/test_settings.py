@@ -64,7 +64,11 @@ WRONG_SECRETS = [
     *(("SHOP_URL", url) for url in ("{}", "ftp://{}", "https://u:{}@host", "https://host?{}", "https://a b{}")),
     *(("STRIPE_API_BASE", url) for url in ("{}", "api.stripe.com/{}")),
     *(("CSRF_TRUSTED_ORIGINS", url) for url in ("{}", "{}.example.com", "https://u:{}@host", "https://host/{}")),
-    *((name, value) for name in ("API_TOKENS", "METRICS_TOKEN", "REDIS_PREFIX") for value in ("{} x", "{}é")),
+    *(
+        (name, value)
+        for name in ("API_TOKENS", "METRICS_TOKEN", "REDIS_PREFIX", "STRIPE_WEBHOOK_SECRETS")
+        for value in ("{} x", "{}é")
+    ),
     ("STRIPE_API_KEY", "sk_{}..."),
     ("SECRET_KEY", ""),
 ]

@@ -11,9 +11,10 @@ from tests.crash.drill import STAFF, Drill
 from tests.servers import GIVEN
 
 # No order is swept before a test makes it due, and then soon again. No order expires by itself. A worker that starts
-# takes up no order that another test lets stand still, except one whose request died.
+# takes up no order that another test lets stand still, except one whose request died. The provider tells of nothing.
 CLOCKS = {
     "LOST_AFTER": "3600",
+    "SANDBOX_WEBHOOKS": "0",
     "ORDER_EXPIRES_AFTER": "900",
     "SWEEP_AFTER": "20",
     "SWEEP_AFTER_MAX": "4",

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tests.crash.drill import DECLINED, VISA
+from tests.crash.drill import DECLINED, DROPPED, VISA
 from tests.crash.points import BY_NAME, CHARGED, CLOSED, POINTS, Left, Point
 from tests.crash.stories import BY_STAFF, EXPIRED, PAID, REFUSED
 
@@ -35,7 +35,8 @@ def accept(point: Point) -> Crash:
         end = EXPIRED
     elif point.name == "cancel.committed":
         end = BY_STAFF
-    return Crash(point, end, point.left, after=point.after)
+    method = DROPPED if point.name.startswith("webhook.") else VISA
+    return Crash(point, end, point.left, payment_method=method, after=point.after)
 
 
 def decline(name: str) -> Crash:

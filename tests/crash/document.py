@@ -22,6 +22,19 @@ DISTURBANCES = [
         "the orders worker killed with orders in hand, and no sweep for ten minutes",
         "test_an_orders_worker_that_starts_takes_up_what_the_one_before_held",
     ),
+    (
+        "the process killed that has an event of an unknown payment in hand, and no sweep of orders for ten minutes",
+        "test_an_event_whose_process_dies_ends_its_order_before_any_sweep_of_orders",
+    ),
+    (
+        "slow banks and lost answers, and no sweep of orders; events come as they should, twice, shuffled, or late",
+        "test_a_shop_that_is_told_waits_for_no_sweep_of_orders",
+    ),
+    ("events that never come", "test_events_that_never_come_are_not_missed"),
+    (
+        "1,000 events, most of them untrue, twice and shuffled, while workers and web server are killed",
+        "test_a_storm_of_events_while_their_workers_are_killed",
+    ),
     ("the provider killed while it charges (3)", "test_the_provider_killed_while_it_charges"),
     (
         "the provider (3), or the payments worker (4), killed when the money is taken and the answer not sent",

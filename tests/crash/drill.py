@@ -23,11 +23,13 @@ from celery import Celery
 from lab.stack.processes import Process
 from lab.stack.stack import Stack
 from tests.crash.points import BY_NAME, Left
+from tests.webhooks import SUCCEEDED, make_event, post_event
 
 T = TypeVar("T")
 PATIENCE = 90  # seconds; nothing takes that long, but a machine may be slow
 PRICE = 500
 VISA, DECLINED = "pm_card_visa", "pm_card_visa_chargeDeclined"
+DROPPED = "pm_sandbox_drop"  # charged, but the answer is lost
 STAFF = {"email": "staff@example.com", "password": "kept-for-the-crash-tests"}
 
 
@@ -80,6 +82,23 @@ class Drill:
     def insist(self, purchase: Purchase) -> tuple[int, dict[str, Any]]:
         """Repeat the request until it is answered."""
         return wait_for(lambda: accepted(self.ask(purchase)), f"an answer to {purchase}")
+
+    # The provider
+
+    def tell(self, purchase: Purchase, kind: str = SUCCEEDED) -> int | None:
+        """Send an event of the order's payment as the provider does, once. Return the status of the answer, if any."""
+        return self.post(make_event(self.code_of(purchase), kind))
+
+    def post(self, event: bytes) -> int | None:
+        return post_event(self.stack.web_url, event, self.stack.environment["STRIPE_WEBHOOK_SECRETS"])
+
+    def place_unknown(self, purchase: Purchase) -> None:
+        """Place the order, charged with an answer that is lost, and wait until the shop has noted that."""
+        assert purchase.payment_method == DROPPED
+        self.insist(purchase)
+        unknown = """SELECT last_error <> '' AND in_flight_until IS NULL AND status = 'SENT'
+                     FROM payments_payment WHERE reference = %s"""
+        wait_for(lambda: self.query(unknown, self.code_of(purchase)), "the lost answer")
 
     # Staff
 

@@ -78,4 +78,18 @@ GUARDS = [
         wrong="the worker dies before it asks the provider: nobody takes the order up before a far sweep",
         broken=frozenset({"A5"}),
     ),
+    Guard(
+        name="hint",
+        words="an event is a hint: the provider is asked",
+        target="payments.webhooks._act",
+        wrong="an event that came too late says that the payment failed: the order is cancelled, its money kept",
+        broken=frozenset({"A4"}),
+    ),
+    Guard(
+        name="events-swept",
+        words="events that wait are swept",
+        target="payments.webhooks.claim_due_events",
+        wrong="the web server dies before it publishes an event: nobody takes the order up before a far sweep",
+        broken=frozenset({"A5"}),
+    ),
 ]

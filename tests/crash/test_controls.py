@@ -1,14 +1,16 @@
 """With one guard switched off, a story that ends well in the other tests ends badly, and the audit says so."""
 
+import time
 from collections.abc import Callable, Iterator
 from uuid import uuid4
 
 import pytest
 
 from tests.crash.conftest import run_drill
-from tests.crash.drill import VISA, Drill, Purchase
+from tests.crash.drill import DROPPED, VISA, Drill, Purchase
 from tests.crash.guards import GUARDS, Guard
 from tests.crash.stories import charge_late, crash_at, finish, lose_the_worker, resume_while_it_is_finalized
+from tests.webhooks import FAILED
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +49,18 @@ def charge_after_a_sent_cancel(drill: Drill, purchase: Purchase) -> None:
     charge_late(drill, purchase, "charge.sent")
 
 
+def send_an_old_event(drill: Drill, purchase: Purchase) -> None:
+    drill.place_unknown(purchase)
+    drill.tell(purchase, FAILED)
+    drill.wait_until_final(purchase)
+
+
+def lose_an_event(drill: Drill, purchase: Purchase) -> None:
+    crash_at(drill, purchase, "webhook.stored")
+    drill.make_lost(purchase)
+    time.sleep(5)  # several sweeps of events
+
+
 STORIES: dict[str, Callable[[Drill, Purchase], None]] = {
     "idempotency-key": ask_again,
     "row-lock": resume_while_it_is_finalized,
@@ -57,12 +71,17 @@ STORIES: dict[str, Callable[[Drill, Purchase], None]] = {
     "sent-first": expire_after_the_charge,
     "dead-mark": lose_the_worker,
     "repair": lose_the_worker,
+    "hint": send_an_old_event,
+    "events-swept": lose_an_event,
 }
+
+
+LOST_ANSWERS = {"unknown-is-not-no", "hint", "events-swept"}
 
 
 def tell(drill: Drill, guard: Guard) -> set[str]:
     """Tell the guard's story. Return the invariants that the audit then finds broken for its order."""
-    purchase = Purchase(uuid4().hex, "pm_sandbox_drop" if guard.name == "unknown-is-not-no" else VISA)
+    purchase = Purchase(uuid4().hex, DROPPED if guard.name in LOST_ANSWERS else VISA)
     drill.stock([purchase.sku])
     STORIES[guard.name](drill, purchase)
     return {found["invariant"] for found in drill.audit() if drill.code_of(purchase) in found["codes"]}

@@ -1,5 +1,6 @@
 """Whole processes are killed, frozen, doubled or missing while people buy, and every order ends well."""
 
+import json
 import signal
 import socket
 import time
@@ -24,7 +25,8 @@ from lab.simulation.strikes.processes import skew_clock
 from lab.simulation.strikes.running_stack import Missed, RunningStack
 from lab.stack.processes import Process
 from tests.crash.conftest import run_drill
-from tests.crash.drill import DECLINED, VISA, Drill, Purchase, wait_for
+from tests.crash.drill import DECLINED, DROPPED, VISA, Drill, Purchase, wait_for
+from tests.crash.points import BY_NAME
 from tests.crash.stories import (
     EXPIRED,
     PAID,
@@ -37,8 +39,10 @@ from tests.crash.stories import (
     resume_while_it_is_finalized,
 )
 from tests.mail_server import run_mail_server
+from tests.webhooks import CANCELED, FAILED, SUCCEEDED, make_event
 
-SLOW, DROPPED, HANGING = "pm_sandbox_slow", "pm_sandbox_drop", "pm_sandbox_hang"
+SLOW, HANGING = "pm_sandbox_slow", "pm_sandbox_hang"
+PROCESSING, PROCESSING_DECLINED = "pm_sandbox_processing", "pm_sandbox_processing_declined"
 ENDS = {VISA: PAID, DECLINED: REFUSED, SLOW: PAID, DROPPED: PAID, HANGING: PAID}
 LONGER_THAN_A_WORKER_WAITS = 12  # seconds
 TRICKLING = "pm_sandbox_trickle"
@@ -161,6 +165,101 @@ def test_an_orders_worker_that_starts_takes_up_what_the_one_before_held(patient:
         patient.wait_until_final(purchase)
         assert_outcome(look_at(patient, purchase), PAID)
     assert patient.audit() == []
+
+
+@pytest.mark.parametrize("point", ["webhook.stored", "webhook.claimed", "webhook.swept", "webhook.asked"])
+def test_an_event_whose_process_dies_ends_its_order_before_any_sweep_of_orders(patient: Drill, point: str) -> None:
+    purchase = Purchase(f"told {point}", DROPPED)
+    patient.stock([purchase.sku])
+    crash_at(patient, purchase, *BY_NAME[point].after, point)
+
+    patient.wait_until_final(purchase)
+
+    assert_outcome(look_at(patient, purchase), PAID)
+    assert patient.audit() == []
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drill]:
+    """A shop whose provider tells it of each payment, and whose orders no sweep helps within the time of a test."""
+    clocks = {"LOST_AFTER": "1", "SWEEP_AFTER": "600", "SWEEP_AFTER_MAX": "600"}
+    provider = {"SANDBOX_WEBHOOKS": "1", "SANDBOX_WEBHOOK_LATE_SECONDS": "3", "SANDBOX_PROCESSING_SECONDS": "1"}
+    with run_drill(tmp_path_factory.mktemp("told"), **clocks, **provider) as running:
+        yield running
+
+
+TOLD = {**ENDS, PROCESSING: PAID, PROCESSING_DECLINED: REFUSED}
+
+
+@contextmanager
+def struck(drill: Drill, *faults: str) -> Iterator[None]:
+    """What befalls events while the block runs."""
+    control = f"{drill.stack.provider_url}/control"
+    requests.post(control, json={"webhooks": faults}, timeout=20).raise_for_status()
+    yield
+    requests.delete(control, timeout=20).raise_for_status()
+
+
+@pytest.mark.parametrize("faults", [[], ["twice", "shuffled"], ["late"]], ids=str)
+def test_a_shop_that_is_told_waits_for_no_sweep_of_orders(told: Drill, faults: list[str]) -> None:
+    purchases = [Purchase(uuid4().hex, method) for method in TOLD]
+    told.stock(purchase.sku for purchase in purchases)
+    with struck(told, *faults):
+        for purchase in purchases:
+            told.insist(purchase)
+        for purchase in purchases:
+            told.wait_until_final(purchase)
+
+    for purchase in purchases:
+        assert_outcome(look_at(told, purchase), TOLD[purchase.payment_method])
+    swept = """SELECT count(*) FROM orders_orderevent event JOIN orders_order o ON o.id = order_id
+               WHERE event.kind = 'swept' AND checkout_key = ANY(%s)"""
+    assert told.query(swept, [purchase.key for purchase in purchases]) == 0
+    assert told.audit() == []
+
+
+def test_events_that_never_come_are_not_missed(told: Drill) -> None:
+    purchase = Purchase(uuid4().hex, DROPPED)
+    told.stock([purchase.sku])
+    with struck(told, "never"):
+        told.place_unknown(purchase)
+        time.sleep(2)
+    assert told.status_of(purchase) == "PENDING"
+
+    assert_outcome(finish(told, purchase), PAID)
+    assert told.audit() == []
+
+
+def test_a_storm_of_events_while_their_workers_are_killed(told: Drill) -> None:
+    """A thousand events, most of them untrue, each twice and in any order, beside those of the provider itself."""
+    random, methods = Random(7), [VISA, DECLINED, DROPPED, PROCESSING, PROCESSING_DECLINED]
+    sku = uuid4().hex
+    purchases = [Purchase(sku, methods[number % len(methods)]) for number in range(50)]
+    told.stock([sku], units=len(purchases))
+    with ThreadPoolExecutor(8) as pool, struck(told, "twice", "shuffled"):
+        codes = [str(order["code"]) for _, order in pool.map(told.insist, purchases)]
+        events = [
+            make_event(random.choice([*codes, "another-shop"]), random.choice([SUCCEEDED, FAILED, CANCELED]))
+            for _ in range(1000)
+        ]
+        posted = random.sample(2 * events, 2 * len(events))
+        answers = pool.map(lambda event: wait_for(lambda: told.post(event) == 200, "an answer to an event"), posted)
+        for process in ("payments", "web", "payments"):
+            time.sleep(1.5)
+            told.kill(process)
+        assert all(answers)
+        for purchase in purchases:
+            told.wait_until_final(purchase)
+
+    stored = "SELECT count(*) FROM payments_webhookevent WHERE event_id = ANY(%s)"
+    assert told.query(stored, [json.loads(event)["id"] for event in events]) == len(events)
+    waiting = "SELECT count(*) FROM payments_webhookevent WHERE processed_at IS NULL AND reference = ANY(%s)"
+    wait_for(lambda: told.query(waiting, codes) == 0, "the events to be processed")
+    for purchase, code in zip(purchases, codes, strict=True):
+        end = TOLD[purchase.payment_method]
+        assert (told.status_of(purchase), told.count_charges(code)) == (end[0], end == PAID)
+    assert told.stock_of(sku) == (len(purchases) - 30, 0)
+    assert told.audit() == []
 
 
 @pytest.mark.parametrize("process", ["provider", "payments"])

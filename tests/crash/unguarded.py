@@ -8,8 +8,9 @@ from uuid import uuid4
 from django.db.models.functions import Now
 
 from orders.models import Order
+from orders.tasks import process_order
 from payments.gateway import CardDeclined, Charge, ChargeRequest, GatewayUnavailable
-from payments.models import Payment
+from payments.models import Payment, WebhookEvent
 
 Function = Callable[..., Any]
 
@@ -58,6 +59,18 @@ def take_everybody_for_alive(_: Function) -> Function:
     return lambda process: False
 
 
+def believe_the_event(_: Function) -> Function:
+    def write_down(event: WebhookEvent) -> None:
+        declined = event.type == "payment_intent.payment_failed"
+        answer = (
+            {"status": "DECLINED", "decline_code": "x"} if declined else {"status": "SUCCEEDED", "provider_id": "x"}
+        )
+        Payment.objects.unknown().filter(reference=event.reference).update(answered_at=Now(), **answer)
+        process_order(event.reference)
+
+    return write_down
+
+
 # By the name of a guard: what turns its function into one without the guard.
 REMOVALS: dict[str, Callable[[Function], Function]] = {
     "idempotency-key": charge_under_a_fresh_key,
@@ -69,4 +82,6 @@ REMOVALS: dict[str, Callable[[Function], Function]] = {
     "sent-first": send_before_it_is_written,
     "dead-mark": take_everybody_for_alive,
     "repair": claim_nothing,
+    "hint": believe_the_event,
+    "events-swept": claim_nothing,
 }

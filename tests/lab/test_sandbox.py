@@ -313,12 +313,28 @@ def test_a_scripted_fault_outlives_a_restart_until_it_is_taken_back(provider: Pr
     provider.kill()
     provider.start()
     assert create(provider, make_params()).status == 503
-    assert provider.request("DELETE", "/control").json == {"fault": None, "times": None, "latency_ms": 0}
+    assert provider.request("DELETE", "/control").json == {
+        "fault": None,
+        "times": None,
+        "latency_ms": 0,
+        "webhooks": [],
+    }
     assert create(provider, make_params()).status == 200
 
 
 @pytest.mark.parametrize(
-    "body", ["", "[]", '{"fault": "fire"}', '{"times": 0}', '{"latency_ms": -1}', '{"latency": 1}', '{"times": true}']
+    "body",
+    [
+        "",
+        "[]",
+        '{"webhooks": ["eaten"]}',
+        '{"webhooks": "never"}',
+        '{"fault": "fire"}',
+        '{"times": 0}',
+        '{"latency_ms": -1}',
+        '{"latency": 1}',
+        '{"times": true}',
+    ],
 )
 def test_a_fault_that_nobody_knows_is_refused(provider: Provider, body: str) -> None:
     assert provider.request("POST", "/control", raw=body).status == 400

@@ -1,0 +1,31 @@
+from django.db import migrations
+
+NAMES = {
+    "Support": {"view_webhookevent": "Can view webhook event", "replay_webhookevent": "Can replay webhook events"},
+    "Finance": {"view_webhookevent": "Can view webhook event"},
+}
+
+
+def extend_roles(apps, schema_editor):
+    """It runs once: what an administrator changes afterwards stays."""
+    database = schema_editor.connection.alias
+    # Django makes permissions after the last migration, which is too late for a new database. It keeps those it finds.
+    content_type, _ = (
+        apps.get_model("contenttypes", "ContentType")
+        .objects.using(database)
+        .get_or_create(app_label="payments", model="webhookevent")
+    )
+    permissions = apps.get_model("auth", "Permission").objects.using(database)
+    for role, names in NAMES.items():
+        group, _ = apps.get_model("auth", "Group").objects.using(database).get_or_create(name=role)
+        for codename, name in names.items():
+            permission, _ = permissions.get_or_create(
+                content_type=content_type, codename=codename, defaults={"name": name}
+            )
+            group.permissions.add(permission)
+
+
+class Migration(migrations.Migration):
+    dependencies = [("backoffice", "0001_roles"), ("payments", "0003_webhook_events")]
+
+    operations = [migrations.RunPython(extend_roles, migrations.RunPython.noop)]

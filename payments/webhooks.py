@@ -1,0 +1,187 @@
+"""The inbox of what providers tell us unasked. An event is a hint: our own rows and the provider say what is true."""
+
+import logging
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from enum import Enum, auto
+from itertools import groupby
+from typing import NamedTuple
+
+from django.conf import settings
+from django.db import Error, connection, transaction
+from django.db.models.functions import Now
+from django.utils.module_loading import import_string
+from kombu.exceptions import OperationalError
+
+from payments.models import Payment, WebhookEvent, WebhookEventQuerySet
+
+logger = logging.getLogger(__name__)
+
+# Seconds to the first look of the sweep, and twice as many to each one after it. The last comes a quarter of an hour
+# after the first: by then the order's own sweep has long gone on with it.
+PAUSE = 1
+MAX_TRIES = 10
+PURGE_BATCH = 1000  # rows
+
+# One statement: a repeat of the same event writes nothing, also one at the same time.
+STORE = """
+INSERT INTO payments_webhookevent (provider, event_id, type, reference, body, process_after, processed_at)
+VALUES (
+    %(provider)s, %(event_id)s, %(type)s, %(reference)s, %(body)s,
+    CASE WHEN NOT %(is_known)s THEN statement_timestamp() + make_interval(secs => %(pause)s) END,
+    CASE WHEN %(is_known)s THEN statement_timestamp() END
+)
+ON CONFLICT (provider, event_id) DO NOTHING
+RETURNING id
+"""
+PAYMENTS = "SELECT status, in_flight_until > statement_timestamp() FROM payments_payment WHERE reference = %s"
+
+
+class News(Enum):
+    """What an event may tell that our rows don't say yet."""
+
+    NONE = auto()
+    LATER = auto()  # somebody asks the provider already, or our rows don't know the reference yet
+    NOW = auto()
+
+
+class Handler(NamedTuple):
+    """What is done about a type of event.
+
+    `look` reads our rows only: the web server calls it too. `act` publishes a task that asks the provider, and asks
+    nothing itself. It is called again until a look says NONE.
+    """
+
+    look: Callable[[WebhookEvent], News]
+    act: Callable[[WebhookEvent], None]
+
+
+def look_at_payments(event: WebhookEvent) -> News:
+    """The outcome of a charge is news while a payment of the reference has none. An answer never changes."""
+    if not event.reference:
+        return News.NONE
+    with connection.cursor() as cursor:
+        cursor.execute(PAYMENTS, [event.reference])
+        payments = cursor.fetchall()
+    in_flight = [is_in_flight for status, is_in_flight in payments if status in Payment.UNANSWERED]
+    if payments and not in_flight:
+        return News.NONE
+    return News.NOW if payments and not any(in_flight) else News.LATER
+
+
+def tell_of_payment(event: WebhookEvent) -> None:
+    """Tell whoever made the payment that there may be news of it: PAYMENT_NEWS_HOOK has the charge asked for again."""
+    import_string(settings.PAYMENT_NEWS_HOOK)(event.reference)
+
+
+OUTCOME = Handler(look_at_payments, tell_of_payment)
+# By provider and type. What is not named here is stored, and nothing is done about it.
+HANDLERS = {
+    ("stripe", "payment_intent.succeeded"): OUTCOME,
+    ("stripe", "payment_intent.payment_failed"): OUTCOME,
+    ("stripe", "payment_intent.canceled"): OUTCOME,
+}
+
+
+def receive_event(event: WebhookEvent) -> WebhookEvent | None:
+    """Store the event, once, and committed on return. Return it if it is to be processed at once.
+
+    Raises a database error if it can't be stored: the provider then has to send it again.
+    """
+    news = _look(event)
+    stored = _store(event, is_known=news is News.NONE)
+    return stored if news is News.NOW else None
+
+
+def process_event(*, pk: int) -> None:
+    """Do what is to be done about the event. Does nothing once it is processed, or while somebody else does it."""
+    _process(_claim(WebhookEvent.objects.filter(pk=pk), limit=1))
+
+
+def process_due_events(*, limit: int = 500) -> None:
+    """The same for events that wait: their message was lost, or what they tell of is not known yet."""
+    _process(claim_due_events(limit=limit))
+
+
+def claim_due_events(*, limit: int) -> list[WebhookEvent]:
+    """Claim due events, oldest first, and set the time of their next look. Claims are committed.
+
+    No two callers get the same. After MAX_TRIES an event is given up.
+    """
+    return _claim(WebhookEvent.objects.filter(process_after__lte=Now()).order_by("process_after"), limit=limit)
+
+
+def replay_events(events: WebhookEventQuerySet) -> int:
+    """Let the sweep take these events up as if they came just now. Return how many they are."""
+    return events.update(tries=0, processed_at=None, process_after=Now())
+
+
+def delete_old_events() -> None:
+    """Delete the events of more than WEBHOOK_DAYS ago, in batches: nobody waits long for a lock or the log."""
+    long_ago = WebhookEvent.objects.filter(received_at__lt=Now() - timedelta(days=settings.WEBHOOK_DAYS))
+    deleted = PURGE_BATCH
+    while deleted == PURGE_BATCH:
+        batch = long_ago.order_by("received_at").values("pk")[:PURGE_BATCH]
+        deleted, _ = WebhookEvent.objects.filter(pk__in=batch).delete()
+
+
+def _store(event: WebhookEvent, *, is_known: bool) -> WebhookEvent | None:
+    values: dict[str, str | int] = {
+        "provider": event.provider,
+        "event_id": event.event_id,
+        "type": event.type,
+        "reference": event.reference,
+        "body": event.body,
+        "is_known": is_known,
+        "pause": PAUSE,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(STORE, values)
+        row = cursor.fetchone()
+    if row is None:
+        return None  # it came before
+    event.pk = row[0]
+    return event
+
+
+def _claim(events: WebhookEventQuerySet, *, limit: int) -> list[WebhookEvent]:
+    with transaction.atomic():
+        free = events.waiting().defer("body").select_for_update(skip_locked=True)
+        claimed = sorted(free[:limit], key=lambda event: event.tries)
+        for tries, alike in groupby(claimed, key=lambda event: event.tries):
+            is_last = tries + 1 >= MAX_TRIES
+            next_look = None if is_last else Now() + timedelta(seconds=PAUSE * 2 ** (tries + 1))
+            same = WebhookEvent.objects.filter(pk__in=[event.pk for event in alike])
+            same.update(tries=tries + 1, process_after=next_look)
+    return claimed
+
+
+def _process(events: Sequence[WebhookEvent]) -> None:
+    known = [event.pk for event in events if _process_one(event) is News.NONE]
+    if known:
+        WebhookEvent.objects.filter(pk__in=known).update(processed_at=Now(), process_after=None)
+
+
+def _process_one(event: WebhookEvent) -> News:
+    news = _look(event)
+    if news is News.NOW:
+        try:
+            _act(event)
+        except Error:
+            raise
+        except OperationalError as error:
+            logger.warning("%s is left to a later look: %s", event, error)
+        except Exception:  # one bad event must not hold up the others
+            logger.exception("%s can't be processed", event)
+    if news is not News.NONE and event.tries + 1 >= MAX_TRIES:
+        logger.warning("%s is given up after %s looks", event, MAX_TRIES)
+    return news
+
+
+def _look(event: WebhookEvent) -> News:
+    handler = HANDLERS.get((event.provider, event.type))
+    return handler.look(event) if handler else News.NONE
+
+
+def _act(event: WebhookEvent) -> None:
+    HANDLERS[event.provider, event.type].act(event)
