@@ -43,3 +43,12 @@ CREATE TABLE IF NOT EXISTS control (
     times integer CHECK (times >= 0),   -- null: until it is taken back
     latency_ms integer NOT NULL DEFAULT 0 CHECK (latency_ms BETWEEN 0 AND 600000)
 );
+
+CREATE TABLE IF NOT EXISTS confirmation_token (
+    id text PRIMARY KEY,
+    payment_method text NOT NULL,
+    method_types jsonb,         -- what the card form was told to take; null: anything
+    payment_intent text,        -- that it confirmed: it is used up then
+    created timestamptz NOT NULL DEFAULT now(),
+    expires_at timestamptz NOT NULL
+);
