@@ -103,6 +103,7 @@
     show("nothing");
     field.value = answer.confirmationToken.id;
     form.requestSubmit();
+    field.value = ""; // it is on its way, or the browser found another field wrong; and going back brings no used token
   };
 
   // Before the handler in shop.js, which lets a form be sent once.
@@ -113,11 +114,6 @@
     if (isBusy) return;
     if (isReady) return send();
     if (box.querySelector("[data-note=blocked]").hidden) show("late");
-  });
-
-  // A browser that goes back may fill in again what was sent: a token, which is used up.
-  addEventListener("pageshow", () => {
-    field.value = "";
   });
 
   box.querySelector("[data-again]").addEventListener("click", load);

@@ -2,12 +2,19 @@
 
 import json
 import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, Request, Route, expect
 
-from lab.stack.stack import Stack
+from lab.stack.embedded import free_port
+from lab.stack.processes import child_command
+from lab.stack.stack import Stack, answers_http
+from lab.stack.var import BASE_DIR
 from tests.browser.card import (
     ASKS_FOR_3D_SECURE,
     DECLINED,
@@ -168,6 +175,45 @@ def test_a_double_click_is_one_token_and_one_order(page: Page, stack: Stack, sku
     assert read_orders(stack, sku) == [CONFIRMED]
 
 
+def test_two_tabs_with_cards_that_pay_at_the_same_time_are_one_order(page: Page, stack: Stack, sku: str) -> None:
+    open_card_form(page, sku)
+    other = page.context.new_page()
+    other.goto("/checkout/")
+    other.get_by_label("Email").fill("ann@example.com")
+    for tab in (page, other):
+        type_card(tab)
+
+    for tab in (page, other):
+        tab.evaluate("setTimeout(() => document.querySelector('main form[data-once]').requestSubmit())")
+
+    for tab in (page, other):
+        tab.wait_for_url(ORDER_URL)
+        expect_status(tab, "Confirmed")
+    assert page.url == other.url
+    assert read_orders(stack, sku) == [CONFIRMED]
+
+
+def test_what_the_browser_finds_wrong_costs_no_token(page: Page, stack: Stack, sku: str) -> None:
+    open_card_form(page, sku)
+    type_card(page, DECLINED)
+    held: list[Route] = []
+    page.route(TOKENS, lambda route: hold(held, route))
+    pay(page)
+    expect(page.get_by_role("button", name="Ordering …")).to_be_disabled()
+    page.get_by_label("Email").fill("")  # while the token is made
+    with page.expect_response(TOKENS):
+        held.pop().continue_()
+    expect(page.get_by_role("button", name=PAY)).to_be_enabled()
+    page.unroute(TOKENS)
+
+    type_card(page)  # another card, of which the token is then
+    page.get_by_label("Email").fill("ann@example.com")
+    pay(page)
+
+    expect_status(page, "Confirmed")
+    assert read_orders(stack, sku) == [CONFIRMED]
+
+
 def test_going_back_leads_to_the_order_and_charges_nothing_again(page: Page, stack: Stack, sku: str) -> None:
     pay_by_card(page, sku)
     page.wait_for_url(ORDER_URL)
@@ -314,6 +360,59 @@ def test_a_token_that_expires_before_it_is_charged_is_a_decline_in_words(page: P
     expect_status(page, "Card declined")
     expect(page.locator("#status")).to_contain_text("details of your card have expired, or were used before")
     assert read_orders(stack, sku) == [("CANCELLED", "card_declined")]
+
+
+@pytest.fixture
+def card_shop(stack: Stack) -> Iterator[str]:
+    """The address of another web process of the shop, which takes cards and nothing else, as with a key of Stripe's."""
+    url = f"http://127.0.0.1:{free_port()}"
+    command = [sys.executable, "-m", "gunicorn", "config.wsgi", "--bind", url.partition("//")[2], "--threads", "4"]
+    environment = {**stack.full_environment, "SHOP_PAYMENT_METHODS": ""}
+    with subprocess.Popen(child_command(command), cwd=BASE_DIR, env=environment) as web:
+        try:
+            wait_until_it_answers(web, url)
+            yield url
+        finally:
+            web.terminate()
+
+
+def wait_until_it_answers(web: "subprocess.Popen[bytes]", url: str) -> None:
+    deadline = time.monotonic() + 60
+    while not answers_http(url):
+        assert web.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_a_shop_that_takes_cards_alone_has_no_choice_to_make(
+    open_tab: OpenTab, stack: Stack, sku: str, card_shop: str
+) -> None:
+    page = open_tab(url=card_shop)
+    open_card_form(page, sku)
+    assert page.get_by_role("radio").count() == 0
+    assert find_barriers(page) == []
+
+    type_card(page)
+    pay(page)
+
+    expect_status(page, "Confirmed")
+    assert read_orders(stack, sku) == [CONFIRMED]
+
+
+def test_a_shop_that_takes_cards_alone_says_what_to_do_without_javascript_and_orders_nothing(
+    open_tab: OpenTab, stack: Stack, sku: str, card_shop: str, trouble: list[str]
+) -> None:
+    page = open_tab(url=card_shop, java_script_enabled=False)
+    put_in_cart(page, sku)
+    page.goto("/checkout/")
+    expect(page.get_by_text("or open it in another browser. Your cart is kept.")).to_be_visible()
+
+    page.get_by_label("Email").fill("ann@example.com")
+    pay(page)
+
+    expect(page.get_by_text("Nothing was ordered: the details of your card are missing.")).to_be_visible()
+    assert read_orders(stack, sku) == []
+    take_out(trouble, "400")
 
 
 def test_without_javascript_the_page_says_why_there_is_no_card_form_and_what_else_there_is(
