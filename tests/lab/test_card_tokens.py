@@ -1,5 +1,6 @@
 """A token stands for a card: it is made in the browser, is used once, and does not last."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from typing import Any
@@ -69,13 +70,25 @@ def test_a_token_of_a_declined_card_is_used_up_too(provider: Provider) -> None:
     assert (other.status, other.json["error"]["param"]) == (400, "confirmation_token")
 
 
-def test_one_token_in_many_requests_at_once_is_one_charge(provider: Provider) -> None:
+def test_one_token_in_requests_at_the_same_time_is_one_charge(provider: Provider) -> None:
     token = make_token(provider)
 
-    with ThreadPoolExecutor(10) as threads:
-        answers = list(threads.map(lambda _: charge(provider, make_token_params(token)), range(10)))
+    with psycopg.connect(provider.database_url) as connection, ThreadPoolExecutor(5) as threads:
+        connection.execute("SELECT FROM confirmation_token WHERE id = %s FOR UPDATE", [token])
+        charges = [threads.submit(charge, provider, make_token_params(token)) for _ in range(5)]
+        wait_for_locks(provider, 5)  # each has found the token unused
+        connection.rollback()
 
-    assert sorted(answer.status for answer in answers) == [200] + [400] * 9
+    assert sorted(answer.result().status for answer in charges) == [200, 400, 400, 400, 400]
+
+
+def wait_for_locks(provider: Provider, count: int) -> None:
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    deadline = time.monotonic() + 5
+    with psycopg.connect(provider.database_url, autocommit=True) as connection:
+        while connection.execute(waiting).fetchone() != (count,):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
 
 
 def test_a_token_expires(provider: Provider) -> None:
