@@ -1,5 +1,6 @@
 """`manage.py check` of how the shop is set up. docs/operating.md lists all checks of the family."""
 
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -75,7 +76,25 @@ def check_outside_local(**_: Any) -> list[CheckMessage]:
     if urlsplit(settings.STRIPE_API_BASE).scheme == "http":
         hint = "Begin it with https://, or leave it empty: every request has the secret key in it."
         found.append(Error("STRIPE_API_BASE is without TLS.", hint=hint, id="orderly.E009"))
+    if urlsplit(settings.STRIPE_JS_URL).scheme == "http":
+        hint = "Begin it with https://, or leave it empty: whoever changes that script on its way reads the cards."
+        found.append(Error("STRIPE_JS_URL is without TLS.", hint=hint, id="orderly.E011"))
     return found
+
+
+@register
+def check_keys_belong_together(**_: Any) -> list[CheckMessage]:
+    """Stripe's test and live keys know nothing of each other, so a token of the one is refused by the other."""
+    modes = {mode for key in (settings.STRIPE_API_KEY, settings.STRIPE_PUBLISHABLE_KEY) for mode in find_mode(key)}
+    if len(modes) < 2:
+        return []
+    hint = "Take both from the same page of Stripe's dashboard: sk_live_ and pk_live_, or sk_test_ and pk_test_."
+    message = "STRIPE_API_KEY and STRIPE_PUBLISHABLE_KEY are a live and a test key: every card is declined."
+    return [Error(message, hint=hint, id="orderly.E012")]
+
+
+def find_mode(key: str) -> list[str]:
+    return re.findall(r"^(?:sk|rk|pk)_(live|test)_", key)
 
 
 @register(deploy=True)

@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from collections.abc import Collection
 from importlib.util import find_spec
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -32,6 +33,14 @@ def read_secret_key(name: str, *, local: bool) -> str:
     value = read_required(name, "a long random string, the same for every process")
     if not local and (len(value) < 50 or len(set(value)) < 5 or value.startswith("django-insecure-")):
         raise ImproperlyConfigured(f"{name} is a random string of 50 characters or more.")
+    return value
+
+
+def read_publishable_key(name: str) -> str:
+    """The key that every browser is given. A secret one is refused, and not repeated."""
+    value = read_text(name)
+    if value and not re.fullmatch(r"pk_\w+", value):
+        raise ImproperlyConfigured(f"{name} begins with pk_: every browser is given it, so no secret key may be there.")
     return value
 
 

@@ -25,6 +25,7 @@ from config.environment import (
     read_limits,
     read_networks,
     read_number,
+    read_publishable_key,
     read_required,
     read_seconds,
     read_secret_key,
@@ -138,6 +139,8 @@ SESSION_ENGINE = "django.contrib.sessions.backends.db"  # a cached copy could be
 PAYMENT_GATEWAY = read_class("PAYMENT_GATEWAY", "payments.stripe.StripeGateway")
 STRIPE_API_KEY = read_required("STRIPE_API_KEY", "the secret key of the account that takes the money")
 STRIPE_API_BASE = read_site_url("STRIPE_API_BASE")  # empty: Stripe itself
+STRIPE_PUBLISHABLE_KEY = read_publishable_key("STRIPE_PUBLISHABLE_KEY")  # empty: the checkout has no card form
+STRIPE_JS_URL = read_site_url("STRIPE_JS_URL")  # empty: Stripe itself
 STRIPE_TIMEOUT = read_seconds("STRIPE_TIMEOUT", 10, most=60)
 STRIPE_WEBHOOK_SECRETS = read_words("STRIPE_WEBHOOK_SECRETS")  # any of them may sign; none: the address answers 404
 WEBHOOK_DAYS = read_number("WEBHOOK_DAYS", 30, least=1, most=36_500)
@@ -200,7 +203,7 @@ if SWEEP_AFTER < STRIPE_TIMEOUT + 1:  # an error here, not only a check: workers
     wrong = f"not {SWEEP_AFTER:g} beside {STRIPE_TIMEOUT:g}"
     raise ImproperlyConfigured(f"SWEEP_AFTER is longer than STRIPE_TIMEOUT by a second or more; {wrong}.")
 
-# What the checkout offers. Where it offers nothing, the browser sends a token that the provider's own form made.
+# What the checkout offers beside the provider's own form.
 SHOP_PAYMENT_METHODS = read_titles("SHOP_PAYMENT_METHODS")
 
 SHOP_URL = read_site_url("SHOP_URL")  # where customers find the shop; mails link to it

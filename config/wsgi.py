@@ -2,10 +2,13 @@
 
 import os
 
+from django.conf import settings
 from django.core.wsgi import get_wsgi_application
+from django.utils.module_loading import import_string
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 # A customer doesn't wait for a broker that hangs: the order stands, and the sweep publishes it.
 os.environ.setdefault("BROKER_TIMEOUT", "0.5")
 
 application = get_wsgi_application()
+import_string(settings.PAYMENT_GATEWAY)  # or the first customer at the checkout waits for its SDK

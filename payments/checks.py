@@ -1,9 +1,9 @@
-"""`manage.py check`: whether what is named by its path can be what it is named for."""
+"""`manage.py check`: whether what is named by its path can be what it is named for, and customers can pay."""
 
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error
+from django.core.checks import CheckMessage, Error, Warning
 from django.utils.module_loading import import_string
 
 from payments.gateway import Gateway
@@ -22,7 +22,10 @@ def check_gateway(**_: Any) -> list[CheckMessage]:
     if missing:
         hint = "A gateway has every method of payments.gateway.Gateway."
         return [Error(f"PAYMENT_GATEWAY lacks {', '.join(missing)}.", hint=hint, id="orderly.E002")]
-    return []
+    if settings.SHOP_PAYMENT_METHODS or gateway().payment_form():
+        return []
+    hint = "Set STRIPE_PUBLISHABLE_KEY for the card form, or SHOP_PAYMENT_METHODS. The API takes orders without them."
+    return [Warning("The checkout offers no way to pay.", hint=hint, id="orderly.W005")]
 
 
 def check_news_hook(**_: Any) -> list[CheckMessage]:

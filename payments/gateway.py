@@ -1,13 +1,14 @@
 """The protocol that every payment provider's adapter speaks, and its bad news: no, unknown, and refused."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
 from math import inf
 from typing import Protocol
 
 from django.conf import settings
+from django.utils.functional import Promise
 from django.utils.module_loading import import_string
 
 MAX_CLOCK_DIFFERENCE = timedelta(hours=1)  # between a provider's clock and ours
@@ -58,6 +59,23 @@ class Charge:
     created_at: datetime
 
 
+@dataclass(frozen=True, kw_only=True)
+class PaymentForm:
+    """A provider's own form in our page: what the customer types there goes to the provider alone, which makes a token.
+
+    The token is charged as the `payment_method` of a ChargeRequest.
+    """
+
+    template: (
+        str  # where a payment method is chosen; it is given the form, and the `amount` in minor units and `currency`
+    )
+    script: str  # the URL of the provider's script
+    publishable_key: str  # tells the provider whose shop it is; everybody may know it
+    sources: Mapping[str, Sequence[str]]  # by directive: what the page's Content-Security-Policy allows beside our own
+    pattern: str  # a regular expression for the tokens, at most 64 characters
+    test_cards: Mapping[str, Promise] = field(default_factory=dict)  # shown in the form: numbers, and what each does
+
+
 class Gateway(Protocol):
     def charge(self, request: ChargeRequest) -> Charge:
         """Take exactly the amount asked for, once per key. Raises CardDeclined, RequestRefused or GatewayUnavailable.
@@ -88,6 +106,10 @@ class Gateway(Protocol):
 
         Raises GatewayUnavailable, also after more than `within` seconds.
         """
+        ...
+
+    def payment_form(self) -> PaymentForm | None:
+        """The provider's form for the shop's page, or None if there is none."""
         ...
 
 

@@ -17,6 +17,7 @@ from payments.gateway import (
     Charge,
     ChargeRequest,
     GatewayUnavailable,
+    PaymentForm,
     RequestRefused,
 )
 from payments.stripe_answers import (
@@ -34,8 +35,10 @@ from payments.stripe_answers import (
     read_code,
     read_metadata,
     reference_of,
+    refusal_code,
 )
 from payments.stripe_api import Answer, StripeApi
+from payments.stripe_form import make_payment_form
 
 KEY_LIFETIME = timedelta(hours=23)  # Stripe may forget a key after 24 hours, and would then charge a second time
 
@@ -63,7 +66,8 @@ class StripeGateway:
 
         A repeat is answered from what Stripe saved under the key. A saved 500 is replayed for ever, and a saved
         `processing` stays `processing`, so after those the intent itself is looked up. A payment method that doesn't
-        exist is a decline: that refusal isn't saved, but Stripe makes the ids, so an unknown one can't become valid.
+        exist is a decline: that refusal isn't saved, but Stripe makes the ids, so an unknown one can't become valid. So
+        is a token that has expired or was used for another charge: it can't become valid again.
         Once the key may be forgotten nothing is sent any more, only looked up. An answer about somebody else's intent
         is an error in the log, and unknown.
         """
@@ -79,7 +83,7 @@ class StripeGateway:
                 if is_final_refusal(error):
                     if not request.only_refused and (made := self._find_intent(request)):
                         return read_charge(made, request)  # of a request before, whose answer was lost
-                    raise CardDeclined(error.code or "refused") from None
+                    raise CardDeclined(refusal_code(error)) from None
                 if is_invalid(error) and intent_of(error) is None:  # nothing was made before it was refused
                     raise RequestRefused(describe(error)) from None
                 raise
@@ -149,9 +153,15 @@ class StripeGateway:
                 if intent["status"] == "succeeded":
                     yield as_charge(intent)
 
+    def payment_form(self) -> PaymentForm | None:
+        """Stripe's Payment Element, for cards; None without STRIPE_PUBLISHABLE_KEY."""
+        return make_payment_form()
+
     def _confirm(self, request: ChargeRequest) -> Answer:
         params = unconfirmed_params(request)
-        params |= {"payment_method": request.payment_method, "confirm": True, "error_on_requires_action": True}
+        # The card form makes tokens, everybody else names a payment method.
+        name = "confirmation_token" if request.payment_method.startswith("ctoken_") else "payment_method"
+        params |= {name: request.payment_method, "confirm": True, "error_on_requires_action": True}
         return self._api.ask("post", INTENTS, idempotency_key=request.key, **params)
 
     def _fence(self, request: ChargeRequest) -> list[Answer]:

@@ -99,7 +99,16 @@ def decline_code(error: stripe.CardError) -> str:
 
 def is_final_refusal(error: stripe.InvalidRequestError) -> bool:
     unknown_method = (error.code, error.param) == ("resource_missing", "payment_method")
-    return unknown_method or error.code in FINAL_REFUSALS
+    return unknown_method or is_bad_token(error) or error.code in FINAL_REFUSALS
+
+
+def is_bad_token(error: stripe.InvalidRequestError) -> bool:
+    """Whether the token doesn't exist, was used or has expired: Stripe lists no code for each, but names the param."""
+    return is_invalid(error) and error.param == "confirmation_token"
+
+
+def refusal_code(error: stripe.InvalidRequestError) -> str:
+    return "confirmation_token_invalid" if is_bad_token(error) else error.code or "refused"
 
 
 def is_invalid(error: stripe.InvalidRequestError) -> bool:

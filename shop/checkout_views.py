@@ -6,7 +6,7 @@ from http import HTTPStatus
 from django.contrib import messages
 from django.db import Error, connection
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
@@ -19,6 +19,7 @@ from orders.models import Order
 from orders.pricing import CheckoutLine, CheckoutRefused, PriceChanged
 from shop.cart import Cart, read_cart
 from shop.forms import CheckoutForm
+from shop.payment_forms import render_with_payment_form
 from shop.refusals import explain_refusal
 from shop.session_orders import EMAIL, LAST_ORDER, find_placed, finish_checkout
 
@@ -126,4 +127,4 @@ def _show_checkout(
     status: HTTPStatus = HTTPStatus.OK,
 ) -> HttpResponse:
     context = {"cart": cart, "form": form, "refusal": refusal, "refusal_url": refusal_url}
-    return render(request, "shop/checkout.html", context, status=status)
+    return render_with_payment_form(request, "shop/checkout.html", context, form=form.payment_form, status=status)

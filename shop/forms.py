@@ -3,13 +3,13 @@
 from typing import Any
 
 from django import forms
-from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.utils.translation import gettext_lazy as _
 
 from accounts.email_addresses import EmailAddressField
 from accounts.models import User
 from catalog.texts import MAX_SKU, NormalizedField, validate_sku
+from shop.payment_forms import PaymentMethodField
 
 
 class QuantityForm(forms.Form):
@@ -20,11 +20,7 @@ class QuantityForm(forms.Form):
 
 
 class CheckoutForm(forms.Form):
-    """The email and the payment method. A guest types the email; a user's is the account's.
-
-    The method is one of SHOP_PAYMENT_METHODS. If there are none, it is a token that the provider's own form writes into
-    a hidden field.
-    """
+    """The email and the payment method. A guest types the email; a user's is the account's."""
 
     email = EmailAddressField(
         label=_("Email"),
@@ -37,17 +33,9 @@ class CheckoutForm(forms.Form):
         self.user = user if isinstance(user, User) else None
         if self.user:
             del self.fields["email"]
-        if settings.SHOP_PAYMENT_METHODS:
-            self.fields["payment_method"] = forms.ChoiceField(
-                label=_("Pay with"),
-                choices=settings.SHOP_PAYMENT_METHODS,
-                widget=forms.RadioSelect,
-                initial=settings.SHOP_PAYMENT_METHODS[0][0],
-            )
-        else:
-            self.fields["payment_method"] = forms.RegexField(
-                r"^pm_\w+$", max_length=64, label=_("Pay with"), widget=forms.HiddenInput
-            )
+        method = PaymentMethodField()
+        self.payment_form = method.payment_form
+        self.fields["payment_method"] = method
 
     def clean(self) -> dict[str, Any]:
         if self.user:

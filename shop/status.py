@@ -133,6 +133,7 @@ def explain_decline(code: str) -> str:
         "incorrect_cvc": _("Your card was declined: the security code is not right."),
         "processing_error": _("Your bank could not process the card just now."),
         "resource_missing": _("This payment method does not exist."),
+        "confirmation_token_invalid": _("The details of your card have expired, or were used before."),
         "amount_too_small": _("This is less than can be paid by card."),
         "authentication_required": _("Your card was declined: it asks for a confirmation that we can't take."),
     }

@@ -104,7 +104,7 @@ class Provider:
 
     def forget_everything(self) -> None:
         with psycopg.connect(self.database_url) as connection:
-            connection.execute("TRUNCATE payment_intent, refund, saved_answer, event")
+            connection.execute("TRUNCATE payment_intent, refund, saved_answer, event, confirmation_token")
 
     def drop_database(self) -> None:
         with psycopg.connect(self._server_url, autocommit=True) as server:

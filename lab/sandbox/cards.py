@@ -1,4 +1,4 @@
-"""The test cards that a checkout offers while the sandbox takes the money. A title says what its card does."""
+"""The test cards: those that a checkout offers by what they do, and those that are typed into a card form."""
 
 
 def gettext_noop(title: str) -> str:
@@ -14,4 +14,20 @@ TEST_CARDS = {
     "pm_card_visa_chargeDeclined": gettext_noop("Test card: declined"),
     "pm_card_visa_chargeDeclinedInsufficientFunds": gettext_noop("Test card: declined, not enough money"),
     "pm_sandbox_500_before": gettext_noop("Test card: the provider fails"),
+}
+
+# Stripe's test numbers, and the payment methods that do the same: https://docs.stripe.com/testing
+CARD_NUMBERS = {
+    "4242424242424242": "pm_card_visa",
+    "5555555555554444": "pm_card_mastercard",
+    "4000000000000002": "pm_card_visa_chargeDeclined",
+    "4000000000009995": "pm_card_visa_chargeDeclinedInsufficientFunds",
+    "4000000000009987": "pm_card_visa_chargeDeclinedLostCard",
+    "4000000000009979": "pm_card_visa_chargeDeclinedStolenCard",
+    "4000000000000069": "pm_card_chargeDeclinedExpiredCard",
+    "4000000000000127": "pm_card_chargeDeclinedIncorrectCvc",
+    "4000000000000119": "pm_card_chargeDeclinedProcessingError",
+    "4000002500003155": "pm_card_authenticationRequiredOnSetup",
+    "4000002760003184": "pm_card_authenticationRequired",
+    "4000000000003220": "pm_card_threeDSecure2Required",
 }

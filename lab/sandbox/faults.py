@@ -6,6 +6,7 @@ from typing import Any
 
 from lab.sandbox.database import Connection
 from lab.sandbox.messages import Request
+from lab.sandbox.tokens import find_method
 
 SLOW_SECONDS = float(os.environ.get("SANDBOX_SLOW_SECONDS", "2"))
 HANG_SECONDS = float(os.environ.get("SANDBOX_HANG_SECONDS", "60"))
@@ -40,6 +41,12 @@ def declined(decline_code: str | None, message: str, *, code: str = "card_declin
 
 
 GENERIC = declined("generic_decline", "Your card was declined.")
+# With `error_on_requires_action`, which the shop always sends. The sandbox has no requires_action yet.
+NEEDS_AUTHENTICATION = declined(
+    "authentication_required",
+    "Your card was declined. This transaction requires authentication.",
+    code="authentication_required",
+)
 PROCESSING_ERROR = "An error occurred while processing your card. Try again in a little bit."
 
 # The pm_card_ tokens are Stripe's own test tokens: https://docs.stripe.com/testing
@@ -55,6 +62,9 @@ TOKENS = {
         None, "Your card's security code is incorrect.", code="incorrect_cvc"
     ),
     "pm_card_chargeDeclinedProcessingError": declined(None, PROCESSING_ERROR, code="processing_error"),
+    "pm_card_authenticationRequired": NEEDS_AUTHENTICATION,
+    "pm_card_authenticationRequiredOnSetup": NEEDS_AUTHENTICATION,
+    "pm_card_threeDSecure2Required": NEEDS_AUTHENTICATION,
     "pm_sandbox_slow": Behaviour(delay=SLOW_SECONDS),
     "pm_sandbox_500_before": Behaviour(trouble="500_before"),
     "pm_sandbox_500_after": Behaviour(trouble="500_after"),
@@ -103,9 +113,12 @@ def take_fault(connection: Connection, *among: str) -> str | None:
 
 
 def choose_behaviour(connection: Connection, request: Request) -> Behaviour:
-    """How a POST that is about to run goes: as its payment method says if it confirms, unless control overrides."""
+    """How a POST that is about to run goes: as its payment method says if it confirms, unless control overrides.
+
+    Raises InvalidRequest for a confirmation token that can't be used.
+    """
     confirms = request.params.get("confirm") == "true"
-    chosen = TOKENS.get(request.params.get("payment_method", ""), Behaviour()) if confirms else Behaviour()
+    chosen = TOKENS.get(find_method(connection, request) or "", Behaviour()) if confirms else Behaviour()
     match take_fault(connection, "slow", "500_before", "500_after", "drop", "hang", *(["decline"] if confirms else [])):
         case None:
             return chosen

@@ -20,16 +20,17 @@ from lab.sandbox.messages import (
     reply,
     whole_number,
 )
+from lab.sandbox.tokens import find_method, spend_token
 from money import LARGEST_AMOUNT, get_step
 
-CREATE_PARAMS = ("amount", "currency", "payment_method", "confirm", "error_on_requires_action")
+CREATE_PARAMS = ("amount", "currency", "payment_method", "confirmation_token", "confirm", "error_on_requires_action")
 IGNORED_PARAMS = ("allowed_payment_method_types", "metadata", "expand", "description")
 
 
 def create_intent(connection: Connection, request: Request, behaviour: Behaviour) -> Answer:
     """Insert an intent and, with confirm, take the money, or not: 402 and the bank's code."""
-    check_create(request)
-    confirms, method = request.params.get("confirm") == "true", request.params.get("payment_method")
+    confirms, method = request.params.get("confirm") == "true", find_method(connection, request)
+    check_create(request, method)
     status = confirmed_status(behaviour) if confirms else f"requires_{'confirmation' if method else 'payment_method'}"
     row = connection.execute(
         """INSERT INTO payment_intent
@@ -48,16 +49,17 @@ def create_intent(connection: Connection, request: Request, behaviour: Behaviour
         ],
     ).fetchone()
     assert row is not None  # noqa: S101 - RETURNING returns a row
+    spend_token(connection, request, intent_id=row["id"])
     record_event(connection, shape(row))
     if row["decline"] and status != "processing":
         return refuse(402, "card_error", row["decline"]["message"], **decline_fields(row), payment_intent=shape(row))
     return reply(200, shape(row, expanded=request.expands("latest_charge")))
 
 
-def check_create(request: Request) -> None:
+def check_create(request: Request, method: str | None) -> None:
     check_names(request, *CREATE_PARAMS, *IGNORED_PARAMS)
     whole_number(request, "amount", lowest=1, highest=LARGEST_AMOUNT)
-    currency, method = request.params.get("currency", ""), request.params.get("payment_method")
+    currency = request.params.get("currency", "")
     if not (len(currency) == 3 and currency.isascii() and currency.isalpha()):
         raise invalid(f"Invalid currency: {currency}", param="currency")
     if int(request.params["amount"]) % get_step(currency.upper()):
@@ -68,8 +70,10 @@ def check_create(request: Request) -> None:
     if request.params.get("confirm") == "true":
         if method is None:
             raise invalid("You cannot confirm without a payment method.", param="payment_method")
-    elif "error_on_requires_action" in request.params:
-        raise invalid("error_on_requires_action can only be used with confirm.", param="error_on_requires_action")
+        return
+    for name in ("error_on_requires_action", "confirmation_token"):
+        if name in request.params:
+            raise invalid(f"{name} can only be used with confirm.", param=name)
 
 
 def confirmed_status(behaviour: Behaviour) -> str:

@@ -1,7 +1,7 @@
 """What goes in and out of the provider: requests, answers and errors, in Stripe's shapes."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -28,6 +28,8 @@ class Answer:
     body: str
     replayed: bool = False
     trickles: bool = False  # byte by byte, head and body
+    content_type: str = "application/json"
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 class InvalidRequest(Exception):

@@ -54,3 +54,12 @@ CREATE TABLE IF NOT EXISTS event (
     send_after timestamptz DEFAULT now()    -- null: the shop has it, or will never get it
 );
 CREATE INDEX IF NOT EXISTS event_to_send ON event (send_after) WHERE send_after IS NOT NULL;
+
+CREATE TABLE IF NOT EXISTS confirmation_token (
+    id text PRIMARY KEY,
+    payment_method text NOT NULL,
+    method_types jsonb,         -- what the card form was told to take; null: anything
+    payment_intent text,        -- that it confirmed: it is used up then
+    created timestamptz NOT NULL DEFAULT now(),
+    expires_at timestamptz NOT NULL
+);

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import psycopg
 
-from lab.sandbox import faults, idempotency, intents, refunds
+from lab.sandbox import browser, faults, idempotency, intents, refunds, tokens
 from lab.sandbox.database import Database
 from lab.sandbox.messages import Answer, InvalidRequest, Request, invalid, missing, refuse, reply
 
@@ -27,7 +27,11 @@ LARGEST_BODY = 100_000  # bytes
 INTENT = re.compile(r"/v1/payment_intents/(?P<object_id>\w+)(?P<action>/cancel)?")
 
 READS = {"/v1/payment_intents": intents.list_intents, "/v1/refunds": refunds.list_refunds}
-WRITES = {"/v1/payment_intents": intents.create_intent, "/v1/refunds": refunds.create_refund}
+WRITES = {
+    "/v1/payment_intents": intents.create_intent,
+    "/v1/refunds": refunds.create_refund,
+    "/v1/test_helpers/confirmation_tokens": tokens.create_test_token,
+}
 
 DOWN = refuse(503, "api_error", "The sandbox is told to be down")
 
@@ -83,8 +87,10 @@ class Handler(BaseHTTPRequestHandler):
                     return reply(200, {"ok": connection.execute("SELECT true").fetchone() is not None})
             case "/control":
                 return self.answer_control(body)
-        if not self.headers.get("Authorization", "").startswith(("Bearer ", "Basic ")):
-            return refuse(401, "invalid_request_error", "You did not provide an API key.")
+        if file := browser.find_file(url.path):
+            return file
+        if refusal := browser.refuse_key(self.headers.get("Authorization", ""), url.path):
+            return refusal
         with self.server.database.connection() as connection:
             latency_ms = faults.read_control(connection)["latency_ms"]
             fault = faults.take_fault(connection, "down", "trickle")
@@ -99,6 +105,11 @@ class Handler(BaseHTTPRequestHandler):
         request = Request(path=path, params=params, object_id=names["object_id"] if names else "", key=key)
         if key is not None and not 0 < len(key) <= 255:
             raise invalid("Idempotency keys have 1 to 255 characters.", param="Idempotency-Key")
+        if (
+            self.command == "POST" and path == browser.CARD_TOKENS
+        ):  # nothing is saved under a key: it has a card's number in it
+            with self.server.database.connection() as connection:
+                return tokens.tokenize_card(connection, request)
         if self.command == "POST":
             write = intents.cancel_intent if names and names["action"] else WRITES.get(path)
             if write:
@@ -127,7 +138,9 @@ class Handler(BaseHTTPRequestHandler):
     def send(self, answer: Answer) -> None:
         body = answer.body.encode()
         self.send_response(answer.status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", answer.content_type)
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         if answer.replayed:
             self.send_header("Idempotent-Replayed", "true")

@@ -122,6 +122,8 @@ def run_servers(
             "API_TOKENS": keep_secret(folder / "api_token"),
             "STRIPE_API_KEY": "sk_test_sandbox",
             "STRIPE_API_BASE": NOWHERE,
+            "STRIPE_PUBLISHABLE_KEY": "pk_test_sandbox",
+            "STRIPE_JS_URL": f"{NOWHERE}/stripe.js",
             "SHOP_PAYMENT_METHODS": ";".join(f"{token}={title}" for token, title in TEST_CARDS.items()),
         }
         environment |= exits.enter_context(open_redis(supervisor, folder, caller, throwaway=throwaway))
@@ -140,6 +142,7 @@ def run_stack(
     with run_servers(folder, caller=caller, fsync=fsync) as stack:
         provider, web = free_port(), free_port(web_port)
         stack.environment["STRIPE_API_BASE"] = f"http://127.0.0.1:{provider}"
+        stack.environment["STRIPE_JS_URL"] = f"http://127.0.0.1:{provider}/stripe.js"
         stack.environment["SHOP_URL"] = f"http://127.0.0.1:{web}"
         stack.environment |= wire_webhooks(stack)
         prepare(stack)

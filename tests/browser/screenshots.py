@@ -6,11 +6,11 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from lab.stack.stack import Stack, run_stack
 from lab.stack.var import BASE_DIR
+from tests.browser.card import find_frame, open_card_form, type_card
 from tests.browser.chromium import CHROMIUM, launch, open_context
 from tests.browser.shop import (
     ANSWER_LOST,
     DECLINED,
-    PAYS,
     buy,
     expect_status,
     fill_checkout,
@@ -58,8 +58,11 @@ def show_shop(browser: Browser, stack: Stack) -> None:
     put_in_cart(page, STAND)
     page.goto("/cart/")
     save(page, "cart")
-    fill_checkout(page, ANSWER_LOST)
+    page.goto("/checkout/")
+    page.get_by_label("Email").fill("ann@example.com")
+    type_card(page)
     save(page, "checkout")
+    fill_checkout(page, ANSWER_LOST)
     pay(page)
     expect_status(page, "We are checking with your bank")
     save(page, "order-checking")
@@ -76,8 +79,9 @@ def show_dark(browser: Browser, stack: Stack) -> None:
 
 def show_phone(browser: Browser, stack: Stack) -> None:
     page = open_context(browser, stack.web_url, width=375).new_page()
-    put_in_cart(page, HEART)
-    fill_checkout(page, PAYS)
+    open_card_form(page, HEART)
+    type_card(page)
+    page.get_by_label("Email").evaluate("field => field.scrollIntoView()")
     save(page, "checkout-phone")
 
 
@@ -87,6 +91,7 @@ def show_korean(browser: Browser, stack: Stack) -> None:
     page.locator("form[hx-post] button").click()
     page.locator("#added .good").wait_for()
     page.goto("/checkout/")
+    find_frame(page).locator("#number").wait_for()
     save(page, "checkout-korean")
 
 

@@ -23,6 +23,7 @@ SAFE = {
     "MAILER": {"BACKEND": "django.core.mail.backends.smtp.EmailBackend"},
     "SHOP_URL": "https://shop.example.com",
     "STRIPE_API_BASE": "",
+    "STRIPE_JS_URL": "",
 }
 
 
@@ -57,6 +58,13 @@ def _safe(settings: LazySettings) -> None:
         ("SHOP_URL", "", []),
         ("STRIPE_API_BASE", "http://10.0.0.1", ["orderly.E009"]),
         ("STRIPE_API_BASE", "https://api.example.com", []),
+        ("STRIPE_JS_URL", "http://10.0.0.1/stripe.js", ["orderly.E011"]),
+        ("STRIPE_JS_URL", "https://js.example.com/stripe.js", []),
+        ("STRIPE_API_KEY", "sk_live_1", ["orderly.E012"]),
+        ("STRIPE_API_KEY", "rk_live_1", ["orderly.E012"]),
+        ("STRIPE_API_KEY", "rk_test_1", []),
+        ("STRIPE_PUBLISHABLE_KEY", "pk_live_1", ["orderly.E012"]),
+        ("STRIPE_PUBLISHABLE_KEY", "", []),
     ],
 )
 @pytest.mark.usefixtures("_safe")
@@ -70,9 +78,18 @@ def test_a_wrong_setting_is_found(settings: LazySettings, name: str, value: obje
 def test_a_shop_on_this_machine_may_do_without_tls(settings: LazySettings) -> None:
     assert settings.LOCAL
     settings.DEBUG = True
-    settings.SHOP_URL = settings.STRIPE_API_BASE = "http://127.0.0.1:8000"
+    settings.SHOP_URL = settings.STRIPE_API_BASE = settings.STRIPE_JS_URL = "http://127.0.0.1:8000"
 
     assert find(deploy=True) == []
+
+
+def test_a_checkout_that_takes_no_money_is_found(settings: LazySettings) -> None:
+    settings.SHOP_PAYMENT_METHODS = []
+    assert find() == []
+    settings.STRIPE_PUBLISHABLE_KEY = ""
+    assert find() == ["orderly.W005"]
+    settings.SHOP_PAYMENT_METHODS = [("transfer", "By bank transfer")]
+    assert find() == []
 
 
 def test_a_schedule_without_the_sweep_is_found() -> None:

@@ -18,6 +18,7 @@ PRODUCTION = {
     "SHOP_PAYMENT_METHODS": "",
     "SECRET_KEY": "a secret that is kept for the test of production only, and long enough",
     "STRIPE_API_BASE": "",
+    "STRIPE_JS_URL": "",
 }
 # Imports what each process does, and asks for a page.
 START = """

@@ -63,6 +63,8 @@ WRONG_SECRETS = [
     *(("EMAIL_URL", url) for url in ("{}", "smtp://u:{}@", "mail://u:{}@host", "smtp://u:{}@host:port")),
     *(("SHOP_URL", url) for url in ("{}", "ftp://{}", "https://u:{}@host", "https://host?{}", "https://a b{}")),
     *(("STRIPE_API_BASE", url) for url in ("{}", "api.stripe.com/{}")),
+    *(("STRIPE_JS_URL", url) for url in ("{}", "js.stripe.com/{}")),
+    *(("STRIPE_PUBLISHABLE_KEY", key) for key in ("sk_live_{}", "rk_test_{}", "{}", "pk_live {}")),
     *(("CSRF_TRUSTED_ORIGINS", url) for url in ("{}", "{}.example.com", "https://u:{}@host", "https://host/{}")),
     *(
         (name, value)
@@ -156,7 +158,15 @@ def test_every_value_of_the_example_is_a_right_one(monkeypatch: pytest.MonkeyPat
 
 def test_every_setting_is_in_the_example() -> None:
     read = set(re.findall(r'read_\w+\(\s*"([A-Z_]+)"', (BASE_DIR / "config" / "settings.py").read_text()))
-    ours = {"ORDERLY_LOCAL", "DEBUG", "BROKER_TIMEOUT", "PAYMENT_GATEWAY", "STRIPE_API_BASE", "STATIC_ROOT"}
+    ours = {
+        "ORDERLY_LOCAL",
+        "DEBUG",
+        "BROKER_TIMEOUT",
+        "PAYMENT_GATEWAY",
+        "STRIPE_API_BASE",
+        "STRIPE_JS_URL",
+        "STATIC_ROOT",
+    }
 
     assert read - ours == read_example(uncommented=True).keys() - {"SANDBOX_DATABASE_URL"}
 

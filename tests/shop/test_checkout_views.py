@@ -446,18 +446,6 @@ def test_a_form_with_an_error_places_nothing_and_keeps_what_was_typed(client: Cl
     assert not Order.objects.exists()
 
 
-def test_without_a_list_of_methods_the_token_of_the_providers_own_form_is_taken(
-    client: Client, settings: LazySettings
-) -> None:
-    settings.SHOP_PAYMENT_METHODS = []
-    fill_cart(client, MUG=1)
-
-    assert client.post("/checkout/", open_checkout(client, payment_method="4242 4242")).status_code == 400
-    client.post("/checkout/", open_checkout(client, payment_method="pm_1Nabc"))
-
-    assert Payment.objects.get().payment_method == "pm_1Nabc"
-
-
 def test_an_empty_cart_has_no_checkout(client: Client) -> None:
     assert client.get("/checkout/")["Location"] == "/cart/"
     assert client.post("/checkout/", {"checkout_key": "cart-" + "0" * 32})["Location"] == "/cart/"
