@@ -11,11 +11,9 @@ from audit.services import audit_orders
 from catalog.models import Product
 from orders.models import Order
 from orders.services import finalize_order
-from payments.gateway import CardDeclined, RequestRefused
 from payments.services import charge_payment
 from payments.stripe import StripeGateway
 from tests.builders import make_order, stock_of
-from tests.provider import make_request
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -87,27 +85,3 @@ def test_a_card_that_takes_less_than_others_declines_and_the_stock_comes_back(
     order.refresh_from_db()
     assert (order.status, order.payment.decline_code) == (Order.Status.CANCELLED, "amount_too_large")
     assert stock_of("MUG") == (10, 0)
-
-
-@pytest.mark.parametrize(
-    ("amount", "currency", "code"),
-    [
-        (29, "GBP", "amount_too_small"),
-        (49, "JPY", "amount_too_small"),
-        (17_499, "HUF", "amount_too_small"),
-        (999_999_999_999 + 1, "KRW", "amount_too_large"),
-    ],
-)
-def test_what_the_shop_refuses_the_provider_declines_too(
-    gateway: StripeGateway, amount: int, currency: str, code: str
-) -> None:
-    with pytest.raises(CardDeclined, match=code):
-        gateway.charge(make_request(amount=amount, currency=currency))
-
-
-@pytest.mark.parametrize(
-    ("amount", "currency"), [(550, "ISK"), (125_050, "UGX"), (5_124, "BHD"), (5_124, "KWD"), (500, "ZZZ")]
-)
-def test_what_can_never_be_charged_the_provider_refuses(gateway: StripeGateway, amount: int, currency: str) -> None:
-    with pytest.raises(RequestRefused):
-        gateway.charge(make_request(amount=amount, currency=currency))
