@@ -20,11 +20,13 @@ from catalog.models import Product, Stock
 from catalog.texts import normalize
 from money import format_money, format_number
 
+PRICE = ("price", "currency")  # on one line
+
 
 class ProductForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's own is not generic
     """Takes the price in units of the currency. Refuses to save what somebody else has changed since it was opened."""
 
-    price = MoneyField(label=_("price"), required=False, help_text=_("In units of the currency. Empty: not for sale."))
+    price = MoneyField(label=_("Price"), required=False, help_text=_("In units of the currency. Empty: not for sale."))
     seen = forms.CharField(label="", widget=forms.HiddenInput, required=False)  # a hash of the product as it was shown
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -64,7 +66,7 @@ class ProductAdmin(SearchAdmin):
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     form = ProductForm
-    fields = ["sku", "name", "slug", "description", ("price", "currency"), "max_quantity", "active", "available"]
+    fields = ["sku", "name", "slug", "description", PRICE, "max_quantity", "active", "available"]
     readonly_fields = ["available"]
 
     @admin.display(description=_("price"), ordering="price")
@@ -84,7 +86,7 @@ class ProductAdmin(SearchAdmin):
         if obj is None:
             return fields
         if not self.has_change_permission(request, obj):  # no form: the admin would show the row's minor units
-            return ["money" if field == ("price", "currency") else field for field in fields]
+            return ["money" if field == PRICE else field for field in fields]
         return [*fields, "seen"]
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Product | None:
