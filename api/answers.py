@@ -19,6 +19,7 @@ View = Callable[..., JsonResponse]
 STATUSES = {  # of the refusals; all others are a 409
     "idempotency_key_reused": 422,
     "total_too_large": 400,
+    "total_too_small": 400,
     "too_many_checkouts": 429,
     "too_many_declines": 429,
     "too_many_lines": 400,

@@ -14,29 +14,46 @@ from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from backoffice.money_field import MoneyField, read_amount
 from backoffice.read_only import SearchAdmin
 from catalog.models import Product, Stock
 from catalog.texts import normalize
-from money import format_money
+from money import format_money, format_number
+
+PRICE = ("price", "currency")  # on one line
 
 
 class ProductForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's own is not generic
-    """Refuses to save a product that somebody else has changed since the form was opened."""
+    """Takes the price in units of the currency. Refuses to save what somebody else has changed since it was opened."""
 
+    price = MoneyField(label=_("Price"), required=False, help_text=_("In units of the currency. Empty: not for sale."))
     seen = forms.CharField(label="", widget=forms.HiddenInput, required=False)  # a hash of the product as it was shown
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self.instance.pk:
             self.initial["seen"] = hashlib.sha256(repr(model_to_dict(self.instance)).encode()).hexdigest()
+        if self.instance.price is not None:
+            self.initial["price"] = format_number(self.instance.price, self.instance.currency)
 
     def clean_description(self) -> str:
         return normalize(self.cleaned_data["description"])
 
     def clean(self) -> None:
         super().clean()
+        self._clean_price()
         if self.cleaned_data.get("seen", "") != self.initial.get("seen", ""):
             self.add_error(None, gettext("Somebody else has changed this product. Nothing was saved: open it again."))
+
+    def _clean_price(self) -> None:
+        # Here, because it hangs on two fields: the same digits are other minor units in another currency.
+        price = self.cleaned_data.get("price")
+        if price is None:
+            return
+        try:
+            self.cleaned_data["price"] = read_amount(price, self.cleaned_data.get("currency", settings.SHOP_CURRENCY))
+        except forms.ValidationError as error:
+            self.add_error("price", error)
 
 
 @admin.register(Product)
@@ -49,7 +66,7 @@ class ProductAdmin(SearchAdmin):
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     form = ProductForm
-    fields = ["sku", "name", "slug", "description", "price", "currency", "max_quantity", "active", "available"]
+    fields = ["sku", "name", "slug", "description", PRICE, "max_quantity", "active", "available"]
     readonly_fields = ["available"]
 
     @admin.display(description=_("price"), ordering="price")
@@ -66,7 +83,11 @@ class ProductAdmin(SearchAdmin):
 
     def get_fields(self, request: HttpRequest, obj: Product | None = None) -> Any:
         fields = super().get_fields(request, obj)
-        return [*fields, "seen"] if obj and self.has_change_permission(request, obj) else fields
+        if obj is None:
+            return fields
+        if not self.has_change_permission(request, obj):  # no form: the admin would show the row's minor units
+            return ["money" if field == PRICE else field for field in fields]
+        return [*fields, "seen"]
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Product | None:
         """Lock the product that a POST changes, so that nobody changes it between the form's check and the save."""

@@ -13,12 +13,12 @@ from django.utils.translation import gettext as _
 from catalog.models import Product
 from catalog.text_file import find_delimiter, trim_row
 from catalog.texts import MAX_SKU, normalize, validate_name, validate_sku
-from money import LARGEST_AMOUNT, format_money, get_step, to_minor_units
+from money import format_money, to_minor_units
+from money.currencies import LARGEST_AMOUNT, get_step, is_currency
 
 REQUIRED = ("sku", "name")
 PRICE_COLUMNS = {"price": "", "modal_unit_price_gbp": "GBP"}  # with the currency that the column's name says, if any
 MAX_NAME = 200
-CURRENCY = re.compile(r"[A-Z]{3}")
 # True: a comma may be the decimal sign, since it does not separate the columns. It is one only before one or two
 # digits: before three it might separate the thousands.
 NUMBERS = {
@@ -126,7 +126,7 @@ def _read_product(row: dict[str, str], price_column: str, default_currency: str,
     sku = _read_text(row["sku"], "SKU", MAX_SKU, validate_sku)
     name = _read_text(row["name"] or sku, "name", MAX_NAME, validate_name)
     currency = row.get("currency") or default_currency
-    if not CURRENCY.fullmatch(currency):
+    if not is_currency(currency):
         raise _BadField(f"currency {currency!r} is not an ISO 4217 code")
     price = read_price(row[price_column], currency, decimal_comma=decimal_comma) if row[price_column] else None
     return Product(

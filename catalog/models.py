@@ -14,7 +14,8 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from catalog.texts import MAX_SKU, NormalizedCharField, fold, validate_name, validate_sku
-from money import LARGEST_AMOUNT, format_money, get_step
+from money import format_money
+from money.currencies import LARGEST_AMOUNT, get_step, is_currency
 
 
 def is_nfc(column: str) -> models.Func:
@@ -102,6 +103,8 @@ class Product(models.Model):
 
     def clean(self) -> None:
         """Raise ValidationError for a price that the provider can't charge."""
+        if self.currency and not is_currency(self.currency):
+            raise ValidationError({"currency": gettext("There is no such currency: write a code such as GBP or KRW.")})
         if self.price and self.price > LARGEST_AMOUNT:
             largest = format_money(LARGEST_AMOUNT, self.currency)
             raise ValidationError({"price": gettext("At most %(most)s can be charged.") % {"most": largest}})

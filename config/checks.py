@@ -10,7 +10,7 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.utils.module_loading import autodiscover_modules
 
 from config.celery import app
-from config.environment import is_currency
+from money.currencies import is_currency
 from orders.tasks import sweep_stuck_orders
 
 

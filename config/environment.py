@@ -7,11 +7,11 @@ from collections.abc import Collection
 from importlib.util import find_spec
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
-from babel.core import get_global
-from babel.numbers import get_territory_currencies
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy
+
+from money.currencies import is_currency
 
 YES, NO = {"1", "true", "yes", "on"}, {"", "0", "false", "no", "off"}
 MOST = 1_000_000_000  # PostgreSQL and timedelta can take it, and nobody waits that long
@@ -106,11 +106,6 @@ def read_currency(name: str, default: str) -> str:
     if not is_currency(value):
         raise ImproperlyConfigured(f"{name} is the ISO 4217 code of a currency, such as GBP or KRW; not {value!r}.")
     return value
-
-
-def is_currency(code: str) -> bool:
-    """Whether it is legal tender somewhere today, by the Unicode CLDR: ISO 4217 has codes for gold too."""
-    return any(code in get_territory_currencies(territory) for territory in get_global("territory_currencies"))
 
 
 def read_class(name: str, default: str) -> str:

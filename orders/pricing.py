@@ -9,7 +9,7 @@ from django.conf import settings
 
 from catalog.models import Product
 from catalog.services import read_products
-from money import LARGEST_AMOUNT, get_step
+from money.currencies import LARGEST_AMOUNT, get_smallest, get_step
 from orders.models import OrderLine
 
 logger = logging.getLogger(__name__)
@@ -70,6 +70,12 @@ class PriceNotChargeable(CheckoutRefused):
     """The provider takes no such amount: the price was stored before the shop knew."""
 
     code = "price_not_chargeable"
+
+
+class TotalTooSmall(CheckoutRefused):
+    """The total is less than can be charged: the provider's fee would be higher."""
+
+    code = "total_too_small"
 
 
 class TotalTooLarge(CheckoutRefused):
@@ -146,10 +152,12 @@ def _check_quantities(products: Mapping[str, Product], quantities: Mapping[str, 
 
 
 def _check_amounts(lines: Iterable[OrderLine], total: int, currency: str) -> None:
-    """Raises PriceNotChargeable and TotalTooLarge."""
+    """Raises PriceNotChargeable, TotalTooSmall and TotalTooLarge."""
     # Each price is checked, not the total: five units of a price that can't be charged may add up to one that can.
     if odd := [{"sku": line.sku, "price": line.price} for line in lines if line.price % get_step(currency)]:
         logger.error("%s can't be sold: %s", currency, odd)  # staff gave the price, or a file
         raise PriceNotChargeable(f"{currency} is charged in multiples of {get_step(currency)} minor units.", odd)
-    if total > LARGEST_AMOUNT:
-        raise TotalTooLarge(f"The total is {total}; at most {LARGEST_AMOUNT} can be charged at once.")
+    least, most = get_smallest(currency), LARGEST_AMOUNT
+    if not least <= total <= most:
+        refusal, limit = (TotalTooSmall, f"at least {least}") if total < least else (TotalTooLarge, f"at most {most}")
+        raise refusal(f"The total is {total}; {limit} minor units of {currency} can be charged at once.")

@@ -11,6 +11,7 @@ from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest
 
 from catalog.models import Product
+from money.currencies import LARGEST_AMOUNT, get_smallest
 
 CART = "cart"  # quantities by SKU
 PRICES = "cart_prices"  # by SKU, as they were when the customer last added the product
@@ -82,7 +83,25 @@ class Cart:
 
     @property
     def is_buyable(self) -> bool:
+        return self.is_available and not self.is_too_small and not self.is_too_large
+
+    @property
+    def is_available(self) -> bool:
+        """All of it can be bought, if only the total can be paid at once."""
         return bool(self.lines) and not self.is_mixed and all(line.is_buyable for line in self.lines)
+
+    @property
+    def is_too_small(self) -> bool:
+        return self.is_available and self.total < self.smallest_total
+
+    @property
+    def is_too_large(self) -> bool:
+        return self.is_available and self.total > LARGEST_AMOUNT
+
+    @property
+    def smallest_total(self) -> int:
+        """The least that can be paid at once, in minor units."""
+        return get_smallest(self.currency)
 
     @property
     def is_mixed(self) -> bool:

@@ -45,9 +45,11 @@ def change_cart(request: HttpRequest) -> HttpResponse:
     if "remove" in request.POST:
         cart.remove_from_cart(request.session, sku=request.POST["remove"])
     elif "checkout" in request.POST and is_saved:
-        if cart.read_cart(request.session).is_buyable:
+        content = cart.read_cart(request.session)
+        if content.is_buyable:
             return redirect("checkout")
-        messages.warning(request, _("Part of your cart can't be ordered: see below."))
+        if not content.is_available:
+            messages.warning(request, _("Part of your cart can't be ordered: see below."))
     return redirect("cart")
 
 

@@ -43,7 +43,7 @@ def checkout(request: HttpRequest) -> HttpResponse:
         return _show_checkout(request, cart, form)
     if not form.is_valid():
         return _show_checkout(request, cart, form, status=HTTPStatus.BAD_REQUEST)
-    if not cart.is_buyable or (data.get("checkout_key"), data.get("fingerprint")) != (cart.key, cart.fingerprint):
+    if not cart.is_available or (data.get("checkout_key"), data.get("fingerprint")) != (cart.key, cart.fingerprint):
         return _refuse(request, form, PriceChanged("The cart is not what the page showed."))
     return _place(request, cart, form)
 

@@ -10,7 +10,7 @@ from django.utils.translation import ngettext
 from database_errors import RETRY_AFTER
 from orders.checkout import TooManyUnpaid
 from orders.limits import TooManyCheckouts, TooManyDeclines
-from orders.pricing import CheckoutRefused, PriceNotChargeable, TotalTooLarge
+from orders.pricing import CheckoutRefused, PriceNotChargeable, TotalTooLarge, TotalTooSmall
 from rate_limit import count_minutes
 
 
@@ -32,8 +32,8 @@ def explain_refusal(refused: CheckoutRefused | Error) -> Refusal:
             return Refusal(
                 _("Nothing was ordered: you have orders that are not paid yet. Wait until they are, or cancel one.")
             )
-        case TotalTooLarge():
-            return Refusal(_("This is more than can be paid at once. Split it into two orders."))
+        case TotalTooSmall() | TotalTooLarge():
+            return Refusal(_explain_total(refused))
         case PriceNotChargeable():
             text = _("Nothing was ordered: %(skus)s has a price that can't be paid. Take it out of your cart.")
             return Refusal(text % {"skus": ", ".join(str(line["sku"]) for line in refused.lines)})
@@ -42,6 +42,12 @@ def explain_refusal(refused: CheckoutRefused | Error) -> Refusal:
             return Refusal(text, HTTPStatus.SERVICE_UNAVAILABLE, RETRY_AFTER)
         case _changed:
             return Refusal(_("Something has changed. Nothing was ordered: check your items, then confirm."))
+
+
+def _explain_total(refused: TotalTooSmall | TotalTooLarge) -> str:
+    if isinstance(refused, TotalTooSmall):
+        return _("This is less than can be paid at once. Nothing was ordered: add something to your cart.")
+    return _("This is more than can be paid at once. Split it into two orders.")
 
 
 def _explain_limit(limit: TooManyCheckouts | TooManyDeclines) -> str:

@@ -8,6 +8,7 @@ from lab.bench.rounds import HOT, name_many
 from lab.bench.shops import Shop
 from lab.stack.processes import ProcessFailed
 from lab.stack.stack import Stack
+from money import to_decimal
 
 PLENTY = 100_000_000  # units
 RUSH_UNITS = 100
@@ -31,7 +32,7 @@ def stock_orderly(stack: Stack, skus: Sequence[str], units: int) -> None:
 
 
 def write_catalog(path: Path, skus: Sequence[str]) -> Path:
-    rows = [f"{sku},Product {sku},{price_of(sku) / 100:.2f}" for sku in skus]
+    rows = [f"{sku},Product {sku},{to_decimal(price_of(sku), 'GBP')}" for sku in skus]
     path.write_text("\n".join(["sku,name,price", *rows]) + "\n")
     return path
 

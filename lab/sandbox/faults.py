@@ -53,6 +53,7 @@ PROCESSING_ERROR = "An error occurred while processing your card. Try again in a
 TOKENS = {
     "pm_card_visa": Behaviour(),
     "pm_card_mastercard": Behaviour(),
+    "pm_card_amex": Behaviour(),
     "pm_card_visa_chargeDeclined": GENERIC,
     "pm_card_visa_chargeDeclinedInsufficientFunds": declined("insufficient_funds", "Your card has insufficient funds."),
     "pm_card_visa_chargeDeclinedLostCard": declined("lost_card", "Your card was declined."),

@@ -21,9 +21,10 @@ from lab.sandbox.messages import (
     whole_number,
 )
 from lab.sandbox.tokens import find_method, spend_token
-from money import LARGEST_AMOUNT, get_step
+from money.currencies import LARGEST_AMOUNT, get_smallest, get_step, is_currency
 
 CREATE_PARAMS = ("amount", "currency", "payment_method", "confirmation_token", "confirm", "error_on_requires_action")
+LARGEST_BY_METHOD = {"pm_card_amex": 999_999_999}  # https://docs.stripe.com/currencies#maximum-charge-amounts
 IGNORED_PARAMS = ("allowed_payment_method_types", "metadata", "expand", "description")
 
 
@@ -58,13 +59,7 @@ def create_intent(connection: Connection, request: Request, behaviour: Behaviour
 
 def check_create(request: Request, method: str | None) -> None:
     check_names(request, *CREATE_PARAMS, *IGNORED_PARAMS)
-    whole_number(request, "amount", lowest=1, highest=LARGEST_AMOUNT)
-    currency = request.params.get("currency", "")
-    if not (len(currency) == 3 and currency.isascii() and currency.isalpha()):
-        raise invalid(f"Invalid currency: {currency}", param="currency")
-    if int(request.params["amount"]) % get_step(currency.upper()):
-        message = f"Amounts in {currency} must be a multiple of {get_step(currency.upper())}"
-        raise invalid(message, param="amount", code="parameter_invalid_integer")
+    check_amount(request, highest=LARGEST_BY_METHOD.get(method or "", LARGEST_AMOUNT))
     if method is not None and method not in TOKENS:
         raise missing(f"No such PaymentMethod: '{method}'", param="payment_method", status=400)
     if request.params.get("confirm") == "true":
@@ -74,6 +69,17 @@ def check_create(request: Request, method: str | None) -> None:
     for name in ("error_on_requires_action", "confirmation_token"):
         if name in request.params:
             raise invalid(f"{name} can only be used with confirm.", param=name)
+
+
+def check_amount(request: Request, *, highest: int) -> None:
+    """Stripe's rules for amounts: https://docs.stripe.com/currencies"""
+    currency = request.params.get("currency", "").upper()
+    if not is_currency(currency):
+        raise invalid(f"Invalid currency: {currency.lower()}", param="currency")
+    amount = whole_number(request, "amount", lowest=get_smallest(currency), highest=highest)
+    if amount % get_step(currency):
+        message = f"Amounts in {currency.lower()} must be a multiple of {get_step(currency)}"
+        raise invalid(message, param="amount", code="parameter_invalid_integer")
 
 
 def confirmed_status(behaviour: Behaviour) -> str:

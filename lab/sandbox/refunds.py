@@ -9,7 +9,7 @@ from lab.sandbox.database import Connection, Row
 from lab.sandbox.faults import Behaviour
 from lab.sandbox.intents import list_shape
 from lab.sandbox.messages import Answer, Request, check_names, missing, refuse, reply, whole_number
-from money import LARGEST_AMOUNT
+from money.currencies import LARGEST_AMOUNT, get_step
 
 
 def create_refund(connection: Connection, request: Request, _: Behaviour) -> Answer:
@@ -46,6 +46,9 @@ def why_not(intent: Row, amount: int, left: int) -> Answer | None:
     if amount > left:
         message = f"Refund amount ({amount}) is greater than unrefunded amount on charge ({left})"
         return refuse(400, "invalid_request_error", message, param="amount")
+    if amount % get_step(intent["currency"].upper()):
+        message = f"Amounts in {intent['currency']} must be a multiple of {get_step(intent['currency'].upper())}"
+        return refuse(400, "invalid_request_error", message, param="amount", code="parameter_invalid_integer")
     return None
 
 

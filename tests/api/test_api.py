@@ -112,8 +112,10 @@ def test_post_says_that_the_currency_changed(client: Client) -> None:
 def test_post_refuses_what_is_unknown_not_for_sale_or_too_much(client: Client) -> None:
     make_product("MUG", price=500, stock=10)
     assert_refused(post(client, {**BODY, "lines": [{"sku": "GHOST", "quantity": 1}]}), 400, "unknown_product")
-    Product.objects.update(price=99_999_999)
+    Product.objects.update(price=999_999_999_999)
     assert_refused(post(client), 400, "total_too_large")
+    Product.objects.update(price=14)
+    assert_refused(post(client), 400, "total_too_small")
     Product.objects.update(active=False)
     assert_refused(post(client), 409, "not_for_sale")
     assert not Order.objects.exists()

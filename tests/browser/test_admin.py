@@ -5,7 +5,7 @@ from playwright.sync_api import Page, expect
 
 from lab.stack.stack import Stack
 from tests.browser.conftest import OpenTab
-from tests.browser.shop import PROVIDER_FAILS, buy, expect_status, make_staff, read_orders, sign_up
+from tests.browser.shop import PROVIDER_FAILS, buy, expect_status, make_staff, put_in_cart, read_orders, sign_up
 
 
 @pytest.fixture
@@ -54,6 +54,27 @@ def test_staff_cancel_an_order_and_its_customer_sees_it(desk: Page, page: Page, 
     expect_status(page, "Cancelled")
     expect(page.locator("#status")).to_contain_text("We cancelled this order. No money was taken.")
     assert read_orders(stack, sku) == [("CANCELLED", "staff")]
+
+
+def test_staff_type_a_price_in_pounds_and_customers_see_it(desk: Page, page: Page, sku: str) -> None:
+    open_product(desk, sku)
+    expect(desk.get_by_label("Price")).to_have_value("5.00")
+    desk.get_by_label("Price").fill("0,12")
+    desk.get_by_role("button", name="Save", exact=True).click()
+    expect(desk.get_by_text("This is no amount. Write it such as 1234.56.")).to_be_visible()
+    desk.get_by_label("Price").fill("0.12")
+    desk.get_by_role("button", name="Save", exact=True).click()
+
+    expect(desk.get_by_role("row", name=sku)).to_contain_text("£0.12")
+    put_in_cart(page, sku, quantity=2)
+    page.goto("/cart/")
+    expect(page.get_by_text("The least that can be paid at once is £0.30: add something to your cart.")).to_be_visible()
+    expect(page.get_by_role("button", name="Go to checkout")).to_have_count(0)
+
+
+def open_product(desk: Page, sku: str) -> None:
+    desk.goto(f"/admin/catalog/product/?q={sku}")
+    desk.get_by_role("link", name=sku, exact=True).click()
 
 
 def open_stock(desk: Page, sku: str) -> None:

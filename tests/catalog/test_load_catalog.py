@@ -136,7 +136,14 @@ def test_load_catalog_names_a_nameless_product_by_its_sku(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("currency", "text", "price"), [("GBP", "2.5", 250), ("JPY", "255", 255), ("KWD", "2.55", 2550)]
+    ("currency", "text", "price"),
+    [
+        ("GBP", "2.5", 250),
+        ("JPY", "255", 255),
+        ("KWD", "2.55", 2550),
+        ("ISK", "5", 500),
+        ("KRW", "3000000000", 3 * 10**9),
+    ],
 )
 def test_load_catalog_minds_the_decimals_of_the_currency(file: Path, currency: str, text: str, price: int) -> None:
     load(file, "sku,name,price,currency", f"MUG,Mug,{text},{currency}", f"CUP,Cup,{text},", currency=currency)
@@ -153,10 +160,10 @@ BAD_ROWS = {
     "MUG,Mug,-1,GBP": "price -1 is not positive",
     "MUG,Mug,0.001,GBP": "price 0.001 is finer than a minor unit of GBP",
     "MUG,Mug,2.5,JPY": "price 2.5 is finer than a minor unit of JPY",
-    "MUG,Mug,1000000,GBP": "price 1000000 is more than can be charged",
+    "MUG,Mug,10000000000,GBP": "price 10000000000 is more than can be charged",
     "MUG,Mug,5.124,KWD": "price 5.124 can't be charged: KWD goes in steps of KWD\xa00.010",
-    "MUG,Mug,5.50,ISK": "price 5.50 can't be charged: ISK goes in steps of ISK\xa01.00",
-    "MUG,Mug,1250.50,UGX": "price 1250.50 can't be charged: UGX goes in steps of UGX\xa01.00",
+    "MUG,Mug,5.50,ISK": "price 5.50 can't be charged: ISK goes in steps of ISK\xa01",
+    "MUG,Mug,1250.50,UGX": "price 1250.50 can't be charged: UGX goes in steps of UGX\xa01",
     "GOOD,Again,2,GBP": "SKU GOOD is on line 2 already",
     f"{'M' * 65},Mug,1,GBP": "SKU is longer than 64 characters",
     f"MUG,{'M' * 201},1,GBP": "name is longer than 200 characters",
@@ -165,6 +172,8 @@ BAD_ROWS = {
     "MUG,Mug,1": "3 columns, not 4",
     "MUG,Mug,1,GBP,more": "5 columns, not 4",
     "MUG,Mug,1,pounds": "currency 'pounds' is not an ISO 4217 code",
+    "MUG,Mug,1,gbp": "currency 'gbp' is not an ISO 4217 code",
+    "MUG,Mug,1,ZZZ": "currency 'ZZZ' is not an ISO 4217 code",
     'MUG,"Mug"s,1,GBP': "not CSV: ',' expected after '\"'",
 }
 

@@ -73,7 +73,7 @@ def save_in_admin(sku: str, name: str = "A mug") -> None:
     staff, _ = User.objects.get_or_create(email="staff@example.com", is_staff=True, is_superuser=True)
     client = Client()
     client.force_login(staff)
-    product = {"sku": sku, "name": name, "price": "500", "currency": "GBP", "active": "on"}
+    product = {"sku": sku, "name": name, "price": "5.00", "currency": "GBP", "active": "on"}
     client.post("/admin/catalog/product/add/", product)
 
 

@@ -21,6 +21,7 @@ from orders.pricing import (
     PriceChanged,
     PriceNotChargeable,
     TotalTooLarge,
+    TotalTooSmall,
     UnknownProduct,
 )
 from orders.services import cancel_order
@@ -118,6 +119,8 @@ def test_place_order_leaves_nothing_behind_when_stock_is_short() -> None:
         (PriceChanged, {"MUG": 2}, {"expected_currency": "KWD"}),
         (PriceChanged, {"MUG": 2}, {"expected_total": 1000, "expected_currency": "KWD"}),
         (TotalTooLarge, {"YACHT": 2}, {}),
+        (TotalTooSmall, {"PIN": 2}, {}),  # 28 pence
+        (TotalTooSmall, {"GUM": 1}, {}),
         (PriceNotChargeable, {"DATES": 1}, {}),
         (PriceNotChargeable, {"DATES": 5}, {}),  # 25.620, which could be charged
         (PriceNotChargeable, {"SKYR": 1}, {}),
@@ -130,7 +133,9 @@ def test_place_order_refuses_and_leaves_nothing_behind(
     make_product("GONE", active=False)
     make_product("FREE", price=None, active=False)
     make_product("EURO", currency="EUR")
-    make_product("YACHT", price=99_999_999)
+    make_product("YACHT", price=999_999_999_999)
+    make_product("PIN", price=14)
+    make_product("GUM", price=49, currency="JPY")
     make_product("DATES", price=5_124, currency="KWD")
     make_product("SKYR", price=550, currency="ISK")
     before = everything()

@@ -1,4 +1,4 @@
-"""The adapter against a real provider process: yes, no and unknown are never taken for one another."""
+"""What only Stripe's adapter does, against a real provider process. What every gateway does: contract/."""
 
 import json
 import time
@@ -29,57 +29,10 @@ def charge_until_known(gateway: StripeGateway, request: ChargeRequest) -> Charge
     raise AssertionError("the outcome stays unknown")
 
 
-def test_a_charge_is_the_money_that_was_asked_for(gateway: StripeGateway) -> None:
-    request = make_request(amount=16_846_960, currency="EUR")
-    charge = gateway.charge(request)
-    assert (charge.amount, charge.currency, charge.refunded) == (16_846_960, "EUR", 0)
-    assert charge.reference == request.reference
-    assert abs(datetime.now(UTC) - charge.created_at) < timedelta(minutes=1)
-    assert gateway.retrieve(charge.provider_id) == charge
-
-
-def test_a_charge_asked_again_is_the_same_charge(gateway: StripeGateway) -> None:
-    request = make_request()
-    assert gateway.charge(request) == gateway.charge(request)
-    assert len(charges_of(gateway, request)) == 1
-
-
-def test_one_key_in_twenty_threads_is_one_charge(gateway: StripeGateway) -> None:
-    request = make_request()
-    with ThreadPoolExecutor(20) as pool:
-        charges = set(pool.map(lambda _: charge_until_known(gateway, request), range(20)))
-    assert charges == set(charges_of(gateway, request))
-    assert len(charges) == 1
-
-
-@pytest.mark.parametrize(
-    ("token", "code"),
-    [
-        ("pm_card_visa_chargeDeclined", "generic_decline"),
-        ("pm_card_visa_chargeDeclinedInsufficientFunds", "insufficient_funds"),
-        ("pm_card_chargeDeclinedExpiredCard", "expired_card"),
-        ("pm_nobody_knows", "resource_missing"),
-    ],
-)
-def test_a_decline_says_why_and_stays_one(gateway: StripeGateway, token: str, code: str) -> None:
-    request = make_request(token)
-    for _ in range(2):
-        with pytest.raises(CardDeclined) as refusal:
-            gateway.charge(request)
-        assert refusal.value.code == code
-    assert charges_of(gateway, request) == []
-
-
-def test_a_request_that_is_refused_for_what_it_says_is_no_no(gateway: StripeGateway) -> None:
-    request = make_request(amount=5_124, currency="KWD")
-    for _ in range(2):
-        with pytest.raises(
-            RequestRefused, match="400 parameter_invalid_integer: Amounts in kwd must be a multiple of 10"
-        ):
-            gateway.charge(request)
-    assert gateway.cancel(replace(request, only_refused=True)) is None
-    assert gateway.cancel(request) is None  # by the list
-    assert charges_of(gateway, request) == []
+def test_a_request_that_is_refused_for_what_it_says_has_stripes_words_for_staff(gateway: StripeGateway) -> None:
+    words = "400 parameter_invalid_integer: Amounts in kwd must be a multiple of 10"
+    with pytest.raises(RequestRefused, match=words):
+        gateway.charge(make_request(amount=5_124, currency="KWD"))
 
 
 REFUSAL = '{"error": {"type": "invalid_request_error", "code": "currency_not_enabled", "message": "no"%s}}'
@@ -177,25 +130,11 @@ def test_somebody_elses_decline_is_no_no(settings: Settings) -> None:
             gateway.charge(make_request(reference="T-1"))
 
 
-def test_an_amount_that_can_never_be_charged_is_declined(gateway: StripeGateway) -> None:
-    request = make_request(amount=100_000_000)
-    with pytest.raises(CardDeclined, match="amount_too_large"):
-        gateway.charge(request)
-    assert gateway.cancel(request) is None
-    assert charges_of(gateway, request) == []
-
-
-@pytest.mark.parametrize("token", ["pm_sandbox_drop", "pm_sandbox_hang"])
-def test_a_lost_answer_is_unknown_and_then_the_charge(gateway: StripeGateway, token: str) -> None:
+@pytest.mark.parametrize("token", ["pm_sandbox_hang", "pm_sandbox_trickle"])
+def test_an_answer_that_is_late_is_unknown_at_the_deadline_and_then_the_charge(
+    gateway: StripeGateway, token: str
+) -> None:
     request = make_request(token)
-    with pytest.raises(GatewayUnavailable, match="no answer"):
-        gateway.charge(request)
-    assert gateway.charge(request) == charges_of(gateway, request)[0]
-    assert len(charges_of(gateway, request)) == 1
-
-
-def test_an_answer_that_trickles_is_unknown_at_the_deadline_and_then_the_charge(gateway: StripeGateway) -> None:
-    request = make_request("pm_sandbox_trickle")
     with pytest.raises(GatewayUnavailable, match=r"no answer.*timed out"):
         gateway.charge(request)
     assert gateway.charge(request) == charges_of(gateway, request)[0]
@@ -314,44 +253,8 @@ def test_a_provider_that_is_down_is_unknown(gateway: StripeGateway, provider: Pr
     assert charges_of(gateway, request) == []
 
 
-def test_cancel_before_the_charge_makes_a_late_one_impossible(gateway: StripeGateway) -> None:
-    request = make_request()
-    assert gateway.cancel(request) is None
-    with pytest.raises(GatewayUnavailable, match="idempotency_error"):
-        gateway.charge(request)
-    assert charges_of(gateway, request) == []
-
-
-def test_without_the_fence_a_late_charge_takes_money(gateway: StripeGateway) -> None:
-    # What cancel() would be, if it only looked for a charge: the race that the fence is there for.
-    request = make_request()
-    assert charges_of(gateway, request) == []
-    gateway.charge(request)
-    assert len(charges_of(gateway, request)) == 1
-
-
-def test_cancel_after_the_charge_returns_it(gateway: StripeGateway) -> None:
-    request = make_request()
-    charge = gateway.charge(request)
-    assert gateway.cancel(request) == charge
-    assert gateway.cancel(request) == charge
-    assert charges_of(gateway, request) == [charge]
-
-
-def test_cancel_after_a_decline_is_none_and_the_decline_stays(gateway: StripeGateway) -> None:
-    request = make_request("pm_card_visa_chargeDeclined")
-    with pytest.raises(CardDeclined):
-        gateway.charge(request)
-    assert gateway.cancel(request) is None
-    assert gateway.cancel(request) is None
-    with pytest.raises(CardDeclined, match="generic_decline"):
-        gateway.charge(request)
-
-
-@pytest.mark.parametrize("fault", ["drop", "500_before", "500_after"])
-def test_cancel_repeated_after_a_lost_answer_is_as_final(
-    gateway: StripeGateway, provider: Provider, fault: str
-) -> None:
+@pytest.mark.parametrize("fault", ["500_before", "500_after"])
+def test_cancel_repeated_after_a_500_is_as_final(gateway: StripeGateway, provider: Provider, fault: str) -> None:
     request = make_request()
     provider.control(fault=fault, times=1)
     with pytest.raises(GatewayUnavailable):
@@ -371,16 +274,6 @@ def test_cancel_while_the_charge_is_in_flight_is_unknown(gateway: StripeGateway)
             gateway.cancel(request)
         charge = charging.result()
     assert gateway.cancel(request) == charge
-
-
-def test_cancel_against_charge_leaves_one_truth(gateway: StripeGateway) -> None:
-    for _ in range(10):
-        request = make_request()
-        with ThreadPoolExecutor(2) as pool:
-            charging = pool.submit(gateway.charge, request)
-            cancelled = cancel_until_known(gateway, request)
-        assert charges_of(gateway, request) == ([cancelled] if cancelled else [])
-        assert (charging.exception() is None) <= (cancelled is not None)
 
 
 def cancel_until_known(gateway: StripeGateway, request: ChargeRequest) -> Charge | None:
@@ -418,21 +311,9 @@ def test_a_charge_is_not_sent_again_once_its_key_may_be_forgotten(gateway: Strip
     assert charges_of(gateway, request) == [charge]
 
 
-def test_a_refund_gives_back_once_per_key_and_never_too_much(gateway: StripeGateway) -> None:
+def test_a_refund_whose_answer_was_a_500_is_found(gateway: StripeGateway, provider: Provider) -> None:
     charge = gateway.charge(make_request(amount=1000))
-    first = gateway.refund(key="r1", provider_id=charge.provider_id, amount=600)
-    assert gateway.refund(key="r1", provider_id=charge.provider_id, amount=600) == first
-    with pytest.raises(GatewayUnavailable, match="400"):
-        gateway.refund(key=f"r2-{charge.reference}", provider_id=charge.provider_id, amount=600)
-    refunded = gateway.retrieve(charge.provider_id)
-    assert refunded == replace(charge, refunded=600)
-    assert next(gateway.list_charges()) == refunded
-
-
-@pytest.mark.parametrize("fault", ["drop", "500_after"])
-def test_a_refund_whose_answer_was_lost_is_found(gateway: StripeGateway, provider: Provider, fault: str) -> None:
-    charge = gateway.charge(make_request(amount=1000))
-    provider.control(fault=fault, times=1)
+    provider.control(fault="500_after", times=1)
     key = f"refund-{charge.reference}"
     with pytest.raises(GatewayUnavailable):
         gateway.refund(key=key, provider_id=charge.provider_id, amount=1000)
@@ -463,6 +344,7 @@ INTENT = (
         (200, "{}", "lacks"),
         (200, INTENT + '"status": "succeeded", "amount_received": 1, "currency": "gbp"}', "took 1 GBP"),
         (200, INTENT + '"status": "succeeded", "amount_received": 1234, "currency": "usd"}', "took 1234 USD"),
+        (200, INTENT + '"status": "succeeded", "amount_received": 1234.0, "currency": "gbp"}', "no whole number"),
         (200, INTENT + '"status": "mended", "amount_received": 0, "currency": "gbp"}', "status mended"),
         (200, INTENT + '"status": "succeeded"}', "lacks"),
     ],

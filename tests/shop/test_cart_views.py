@@ -62,6 +62,38 @@ def press(client: Client, button: str = "", **quantities: object) -> Any:
     return client.post("/cart/change/", {**typed, **({button: "1"} if button else {})})
 
 
+@pytest.mark.parametrize(
+    ("price", "quantity", "note"),
+    [
+        (14, 2, "The least that can be paid at once is £0.30: add something to your cart."),
+        (999_999_999_999, 2, "This is more than can be paid at once. Split it into two orders."),
+    ],
+)
+def test_a_total_that_can_not_be_paid_is_said_in_the_cart_and_the_way_to_the_checkout_is_closed(
+    client: Client, price: int, quantity: int, note: str
+) -> None:
+    make_product("PIN", price=price)
+    fill_cart(client, PIN=quantity)
+
+    page, pressed, checkout = client.get("/cart/"), press(client, "checkout", PIN=quantity), client.get("/checkout/")
+
+    for answer in (page, checkout):
+        assert note in answer.text
+    assert "Go to checkout" not in page.text
+    assert "Order and pay" not in checkout.text
+    assert pressed["Location"] == "/cart/"
+    assert not Order.objects.exists()
+
+
+@pytest.mark.parametrize(("price", "quantity"), [(14, 3), (999_999_999_999, 1)])
+def test_a_total_that_can_just_be_paid_goes_to_the_checkout(client: Client, price: int, quantity: int) -> None:
+    make_product("PIN", price=price)
+    fill_cart(client, PIN=quantity)
+
+    assert press(client, "checkout", PIN=quantity)["Location"] == "/checkout/"
+    assert "Order and pay" in client.get("/checkout/").text
+
+
 def test_the_way_to_the_checkout_saves_every_quantity(client: Client) -> None:
     fill_cart(client, MUG=1, CUP=1, POT=2)
 

@@ -317,6 +317,28 @@ def test_a_price_that_can_not_be_charged_is_not_sold_and_the_page_says_which(cli
     assert everything() == before
 
 
+@pytest.mark.parametrize(
+    ("price", "quantity", "text"),
+    [
+        (14, 2, "This is less than can be paid at once. Nothing was ordered: add something to your cart."),
+        (999_999_999_999, 2, "This is more than can be paid at once. Split it into two orders."),
+    ],
+)
+def test_a_total_that_can_not_be_paid_is_refused_in_words(client: Client, price: int, quantity: int, text: str) -> None:
+    make_product("PIN", price=500)
+    fill_cart(client, PIN=quantity)
+    form = open_checkout(client)
+    Product.objects.update(price=price)
+    fingerprint = client.get("/checkout/").context["cart"].fingerprint
+    before = everything()
+
+    answer = client.post("/checkout/", {**form, "fingerprint": fingerprint})
+
+    assert answer.status_code == 409
+    assert text in answer.text
+    assert everything() == before
+
+
 def test_a_key_that_is_not_this_carts_places_nothing(client: Client) -> None:
     fill_cart(client, MUG=1)
     before = everything()

@@ -9,10 +9,11 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error
 from tqdm import tqdm
 
-from catalog.catalog_file import CURRENCY, Catalog, CatalogUnreadable, read_catalog
+from catalog.catalog_file import Catalog, CatalogUnreadable, read_catalog
 from catalog.loading import Loaded, load_products
 from catalog.text_file import TextUnreadable, read_text
 from database_errors import describe, is_passing
+from money.currencies import is_currency
 
 MAX_STOCK = 1_000_000_000
 
@@ -24,7 +25,7 @@ def read_stock(text: str) -> int:
 
 
 def read_currency(text: str) -> str:
-    if not CURRENCY.fullmatch(text):
+    if not is_currency(text):
         raise ArgumentTypeError(f"{text!r} is not an ISO 4217 code")
     return text
 
