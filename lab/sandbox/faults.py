@@ -12,6 +12,7 @@ HANG_SECONDS = float(os.environ.get("SANDBOX_HANG_SECONDS", "60"))
 TRICKLE_SECONDS = float(os.environ.get("SANDBOX_TRICKLE_SECONDS", "1"))  # from byte to byte
 PROCESSING_SECONDS = float(os.environ.get("SANDBOX_PROCESSING_SECONDS", "3"))
 
+Control = dict[str, Any]  # fault, times and latency_ms, as they were when the request came
 CONTROL_FAULTS = ("down", "decline", "slow", "500_before", "500_after", "drop", "hang", "trickle")
 
 
@@ -65,7 +66,7 @@ TOKENS = {
 }
 
 
-def read_control(connection: Connection) -> dict[str, Any]:
+def read_control(connection: Connection) -> Control:
     row = connection.execute("SELECT fault, times, latency_ms FROM control").fetchone()
     return row or {"fault": None, "times": None, "latency_ms": 0}
 
@@ -84,9 +85,8 @@ def clear_control(connection: Connection) -> None:
     connection.execute("DELETE FROM control")
 
 
-def take_fault(connection: Connection, *among: str) -> str | None:
+def take_fault(connection: Connection, control: Control, *among: str) -> str | None:
     """The fault in force, if it is one of `among`; a fault that strikes a number of times is used up by one."""
-    control = read_control(connection)
     if control["fault"] not in among or control["times"] is None:
         return control["fault"] if control["fault"] in among else None
     row = connection.execute(
@@ -95,11 +95,12 @@ def take_fault(connection: Connection, *among: str) -> str | None:
     return row["fault"] if row else None
 
 
-def choose_behaviour(connection: Connection, request: Request) -> Behaviour:
+def choose_behaviour(connection: Connection, request: Request, control: Control) -> Behaviour:
     """How a POST that is about to run goes: as its payment method says if it confirms, unless control overrides."""
     confirms = request.params.get("confirm") == "true"
     chosen = TOKENS.get(request.params.get("payment_method", ""), Behaviour()) if confirms else Behaviour()
-    match take_fault(connection, "slow", "500_before", "500_after", "drop", "hang", *(["decline"] if confirms else [])):
+    among = ("slow", "500_before", "500_after", "drop", "hang", *(["decline"] if confirms else []))
+    match take_fault(connection, control, *among):
         case None:
             return chosen
         case "decline":
