@@ -169,13 +169,24 @@ class StockMovement(models.Model):
         DEDUCTED = "DEDUCTED", _("Deducted")
         RETURNED = "RETURNED", _("Returned")
 
-    stock = models.ForeignKey(Stock, on_delete=models.PROTECT, related_name="movements", verbose_name=_("stock"))
+    stock = models.ForeignKey(
+        Stock,
+        on_delete=models.PROTECT,
+        related_name="movements",
+        verbose_name=_("stock"),
+        db_index=False,  # movement_happens_once begins with it
+    )
     kind = models.CharField(_("kind"), max_length=8, choices=Kind)
     quantity = models.BigIntegerField(_("quantity"))
     reference = models.CharField(_("reference"), max_length=64)
     reason = models.CharField(_("reason"), max_length=200, blank=True)
     actor = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, verbose_name=_("actor")
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        verbose_name=_("actor"),
+        db_index=False,  # movement_of_actor: an order's movements have none
     )
     created_at = models.DateTimeField(_("created at"), db_default=Now())
 
@@ -183,7 +194,10 @@ class StockMovement(models.Model):
         verbose_name = _("stock movement")
         verbose_name_plural = _("stock movements")
         ordering = ["pk"]
-        indexes = [models.Index(fields=["reference"], name="movement_reference")]
+        indexes = [
+            models.Index(fields=["reference"], name="movement_reference"),
+            models.Index(fields=["actor"], condition=Q(actor__isnull=False), name="movement_of_actor"),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["stock", "reference", "kind"], name="movement_happens_once"),
             models.UniqueConstraint(

@@ -21,22 +21,28 @@ EFFECTS = {
     Kind.RETURNED: (1, 0),
 }
 
+# Each LIMIT below takes nothing away. PostgreSQL expects an array that it does not know to have ten elements, and so
+# plans a statement anew each time, for fewer. Of a limit that it does not know it expects one row, and keeps the plan.
+
 # The columns stand in the model's order: Model.from_db relies on it.
 READ_PRODUCTS = """
 SELECT id, sku, name, price, currency, max_quantity, active, COALESCE(on_hand - reserved, 0)
-FROM catalog_product LEFT JOIN catalog_stock ON product_id = id
-WHERE sku = ANY(%(skus)s) ORDER BY id
+FROM (SELECT unnest(%(skus)s::text[]) AS sku LIMIT cardinality(%(skus)s::text[])) AS asked
+JOIN catalog_product USING (sku) LEFT JOIN catalog_stock ON product_id = id
+ORDER BY id
 """
 
 # Locks rows in product id order, so that buyers of the same products can't deadlock.
 LOCK = """
-SELECT product_id, on_hand - reserved AS units FROM catalog_stock
-WHERE product_id = ANY(%(products)s) ORDER BY product_id FOR UPDATE
+SELECT product_id, on_hand - reserved AS units FROM catalog_stock JOIN (
+    SELECT unnest(%(products)s::bigint[]) AS product_id LIMIT cardinality(%(products)s::bigint[])
+) AS asked USING (product_id) ORDER BY product_id FOR UPDATE OF catalog_stock
 """
 
 # What is to be moved, for MOVE. `condition` lets a larger statement move it only if it has written something else.
 GIVEN = """
 SELECT * FROM unnest(%(products)s::bigint[], %(quantities)s::bigint[]) AS given (stock_id, quantity) WHERE {condition}
+LIMIT cardinality(%(products)s::bigint[])
 """
 # Found and locked in one step, in the order of LOCK.
 RESERVED = """

@@ -43,8 +43,8 @@ WITH available AS MATERIALIZED ({LOCK}), placed AS (
         %(reference)s, %(checkout_key)s, %(checkout_hash)s, %(user)s::bigint, %(email)s, %(language)s, %(currency)s,
         %(total)s, {NEXT_ID}, statement_timestamp() + %(expires_after)s, statement_timestamp() + %(sweep_after)s
     WHERE cardinality(%(products)s) = (
-        SELECT count(*) FROM available JOIN unnest(%(products)s::bigint[], %(quantities)s::bigint[])
-            AS asked (product_id, quantity) USING (product_id) WHERE units >= quantity
+        SELECT count(*) FROM available JOIN ({GIVEN.format(condition="TRUE")}) AS asked ON product_id = stock_id
+        WHERE units >= quantity
     ) ON CONFLICT DO NOTHING
     RETURNING {{columns}}
 ), payment AS ({CREATE_FOR.format(row="placed")}), lines AS (

@@ -51,6 +51,7 @@ class Order(models.Model):
         blank=True,
         related_name="orders",
         verbose_name=_("user"),
+        db_index=False,  # order_of_user: a guest's order has no entry
     )
     email = models.EmailField(_("email"))
     language = models.CharField(
@@ -97,6 +98,7 @@ class Order(models.Model):
             models.Index(fields=["sweep_after"], condition=Q(status="PENDING"), name="order_to_sweep"),
             models.Index(fields=["-created_at"], name="order_newest_first"),
             models.Index(fields=["email"], name="order_email"),
+            models.Index(fields=["user"], condition=Q(user__isnull=False), name="order_of_user"),
             models.Index(fields=["-created_at"], condition=Q(status="PENDING"), name="order_pending_newest_first"),
             models.Index(fields=["-created_at"], condition=Q(needs_review=True), name="order_review_newest_first"),
             models.Index(
@@ -149,7 +151,13 @@ class Order(models.Model):
 class OrderLine(models.Model):
     """One product of an order, as it was sold: the product may change or go, the line stays (a trigger sees to it)."""
 
-    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="lines", verbose_name=_("order"))
+    order = models.ForeignKey(
+        Order,
+        on_delete=models.PROTECT,
+        related_name="lines",
+        verbose_name=_("order"),
+        db_index=False,  # line_product_once begins with it
+    )
     product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="+", verbose_name=_("product"))
     sku = models.CharField(_("SKU"), max_length=64)
     name = models.CharField(_("name"), max_length=200)
@@ -183,7 +191,13 @@ class OrderMail(QueuedMail):
         CONFIRMED = "confirmed", _("Confirmed")
         CANCELLED = "cancelled", _("Cancelled")
 
-    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="mails", verbose_name=_("order"))
+    order = models.ForeignKey(
+        Order,
+        on_delete=models.PROTECT,
+        related_name="mails",
+        verbose_name=_("order"),
+        db_index=False,  # mail_once begins with it
+    )
     kind = models.CharField(_("kind"), max_length=9, choices=Kind)
 
     class Meta:
@@ -216,7 +230,12 @@ class OrderEvent(models.Model):
     order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="events", verbose_name=_("order"))
     kind = models.CharField(_("kind"), max_length=16, choices=Kind)
     actor = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, verbose_name=_("actor")
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        verbose_name=_("actor"),
+        db_index=False,  # event_of_actor: most events have none
     )
     data = models.JSONField(_("data"), default=dict, encoder=DjangoJSONEncoder)
     created_at = models.DateTimeField(_("created at"), db_default=Now())
@@ -225,7 +244,10 @@ class OrderEvent(models.Model):
         verbose_name = _("order event")
         verbose_name_plural = _("order events")
         ordering = ["pk"]
-        indexes = [models.Index(fields=["created_at"], condition=Q(kind="swept"), name="event_swept_at")]
+        indexes = [
+            models.Index(fields=["created_at"], condition=Q(kind="swept"), name="event_swept_at"),
+            models.Index(fields=["actor"], condition=Q(actor__isnull=False), name="event_of_actor"),
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["order"], condition=Q(kind__in=["confirmed", "cancelled"]), name="event_order_ends_once"

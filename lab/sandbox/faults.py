@@ -13,6 +13,7 @@ HANG_SECONDS = float(os.environ.get("SANDBOX_HANG_SECONDS", "60"))
 TRICKLE_SECONDS = float(os.environ.get("SANDBOX_TRICKLE_SECONDS", "1"))  # from byte to byte
 PROCESSING_SECONDS = float(os.environ.get("SANDBOX_PROCESSING_SECONDS", "3"))
 
+Control = dict[str, Any]  # fault, times, latency_ms and webhooks, as they were when the request came
 CONTROL_FAULTS = ("down", "decline", "slow", "500_before", "500_after", "drop", "hang", "trickle")
 WEBHOOK_FAULTS = ("twice", "late", "shuffled", "never")
 
@@ -77,7 +78,7 @@ TOKENS = {
 }
 
 
-def read_control(connection: Connection) -> dict[str, Any]:
+def read_control(connection: Connection) -> Control:
     row = connection.execute("SELECT fault, times, latency_ms, webhooks FROM control").fetchone()
     return row or {"fault": None, "times": None, "latency_ms": 0, "webhooks": []}
 
@@ -102,9 +103,8 @@ def clear_control(connection: Connection) -> None:
     connection.execute("DELETE FROM control")
 
 
-def take_fault(connection: Connection, *among: str) -> str | None:
+def take_fault(connection: Connection, control: Control, *among: str) -> str | None:
     """The fault in force, if it is one of `among`; a fault that strikes a number of times is used up by one."""
-    control = read_control(connection)
     if control["fault"] not in among or control["times"] is None:
         return control["fault"] if control["fault"] in among else None
     row = connection.execute(
@@ -113,14 +113,15 @@ def take_fault(connection: Connection, *among: str) -> str | None:
     return row["fault"] if row else None
 
 
-def choose_behaviour(connection: Connection, request: Request) -> Behaviour:
+def choose_behaviour(connection: Connection, request: Request, control: Control) -> Behaviour:
     """How a POST that is about to run goes: as its payment method says if it confirms, unless control overrides.
 
     Raises InvalidRequest for a confirmation token that can't be used.
     """
     confirms = request.params.get("confirm") == "true"
     chosen = TOKENS.get(find_method(connection, request) or "", Behaviour()) if confirms else Behaviour()
-    match take_fault(connection, "slow", "500_before", "500_after", "drop", "hang", *(["decline"] if confirms else [])):
+    among = ("slow", "500_before", "500_after", "drop", "hang", *(["decline"] if confirms else []))
+    match take_fault(connection, control, *among):
         case None:
             return chosen
         case "decline":

@@ -10,7 +10,7 @@ from psycopg.errors import UniqueViolation
 from psycopg.types.json import Jsonb
 
 from lab.sandbox.database import Connection, Database
-from lab.sandbox.faults import HANG_SECONDS, Behaviour, choose_behaviour
+from lab.sandbox.faults import HANG_SECONDS, Behaviour, Control, choose_behaviour
 from lab.sandbox.messages import Answer, InvalidRequest, Request, refuse
 
 Endpoint = Callable[[Connection, Request, Behaviour], Answer]
@@ -25,7 +25,7 @@ class AnswerLost(Exception):
     """The request was executed; its answer shall not reach the client."""
 
 
-def run_once(database: Database, request: Request, endpoint: Endpoint) -> Answer:
+def run_once(database: Database, request: Request, endpoint: Endpoint, control: Control) -> Answer:
     """Execute a POST, or replay what was answered to its key: https://docs.stripe.com/api/idempotent_requests
 
     What the endpoint does and the saved answer are one transaction. Whatever it returns is saved, a 500 too; an
@@ -35,7 +35,7 @@ def run_once(database: Database, request: Request, endpoint: Endpoint) -> Answer
         with database.connection() as connection:
             if saved := find_answer(connection, request):
                 return saved
-            behaviour = choose_behaviour(connection, request)
+            behaviour = choose_behaviour(connection, request, control)
         time.sleep(behaviour.delay)
         with database.connection() as connection, connection.transaction():
             answer = execute(connection, request, endpoint, behaviour)

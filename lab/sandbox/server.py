@@ -92,13 +92,13 @@ class Handler(BaseHTTPRequestHandler):
         if refusal := browser.refuse_key(self.headers.get("Authorization", ""), url.path):
             return refusal
         with self.server.database.connection() as connection:
-            latency_ms = faults.read_control(connection)["latency_ms"]
-            fault = faults.take_fault(connection, "down", "trickle")
-        time.sleep(latency_ms / 1000)
-        answer = DOWN if fault == "down" else self.answer_api(url.path, url.query, body)
+            control = faults.read_control(connection)
+            fault = faults.take_fault(connection, control, "down", "trickle")
+        time.sleep(control["latency_ms"] / 1000)
+        answer = DOWN if fault == "down" else self.answer_api(url.path, url.query, body, control)
         return replace(answer, trickles=True) if fault == "trickle" else answer
 
-    def answer_api(self, path: str, query: str, body: str) -> Answer:
+    def answer_api(self, path: str, query: str, body: str, control: faults.Control) -> Answer:
         names = INTENT.fullmatch(path)
         params = dict(parse_qsl(body if self.command == "POST" else query, keep_blank_values=True))
         key = self.headers.get("Idempotency-Key")
@@ -113,7 +113,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.command == "POST":
             write = intents.cancel_intent if names and names["action"] else WRITES.get(path)
             if write:
-                return idempotency.run_once(self.server.database, request, write)
+                return idempotency.run_once(self.server.database, request, write, control)
         elif read := intents.retrieve_intent if names and not names["action"] else READS.get(path):
             with self.server.database.connection() as connection:
                 return read(connection, request)
