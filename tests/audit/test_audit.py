@@ -206,6 +206,36 @@ def test_record_audit_asks_the_provider_about_the_last_days_only(empty_ledger: N
     assert record_audit().ok
 
 
+def test_the_command_asks_the_provider_about_as_many_days_as_it_is_told(
+    provider: Provider, capsys: pytest.CaptureFixture[str]
+) -> None:
+    end_order()
+    provider.forget_everything()
+    tamper("UPDATE orders_order SET created_at = created_at - interval '9 days'")
+    tamper("UPDATE orders_orderevent SET created_at = created_at - interval '9 days' WHERE kind = 'placed'")
+
+    call_command("audit", "--days", "8")
+    with pytest.raises(SystemExit):
+        call_command("audit", "--days", "10")
+    with pytest.raises(SystemExit):
+        call_command("audit")
+    for days in ("0", "-1", "x", "1000000"):
+        with pytest.raises(CommandError, match="--days"):
+            call_command("audit", "--days", days)
+
+
+def test_a_report_names_no_more_codes_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("audit.services.MAX_CODES", 2)
+    for _ in range(3):
+        end_order()
+    tamper("UPDATE payments_payment SET currency = 'EUR'")
+
+    ((invariant, codes),) = violations()
+
+    assert invariant == "A2"
+    assert len(codes) == 2
+
+
 def test_record_audit_runs_once_at_a_time() -> None:
     with psycopg.connect(os.environ["DATABASE_URL"], dbname=connection.settings_dict["NAME"]) as another:
         another.execute("SELECT pg_advisory_lock(%s, 0)", [AUDIT_LOCK])
