@@ -46,7 +46,7 @@ def run_history(bench: Workbench) -> None:
             for figure in shops:
                 figures.add(CASE, figure, sum(costs[figure].values()))
                 for process, value in costs[figure].items():
-                    figures.add(f"CPU of {CASE}: {figure}", process, value)
+                    figures.add(f"CPU of an order, {figure.rpartition(' ')[2]} history", process, value)
             figures.add(CASE, "with against without", sum(costs[WITH].values()) / sum(costs[WITHOUT].values()))
     for name, arguments in {"audit of all, the provider's list of 2 days": ["--days", "2"], "audit of all": []}.items():
         seconds, cpu, memory = audit_alone(bench, *arguments)
