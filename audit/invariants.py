@@ -158,14 +158,19 @@ CHECKS = [
         """
         SELECT o.code FROM orders_order o
         LEFT JOIN (
-            SELECT order_id, array_agg(kind::text ORDER BY id) AS kinds FROM orders_orderevent GROUP BY order_id
+            SELECT order_id, MIN(id) AS first, MAX(id) AS last,
+                COUNT(*) FILTER (WHERE kind = 'placed') AS placings,
+                MIN(id) FILTER (WHERE kind = 'placed') AS placed,
+                COUNT(*) FILTER (WHERE kind IN ('confirmed', 'cancelled')) AS ends,
+                MAX(id) FILTER (WHERE kind IN ('confirmed', 'cancelled')) AS ended,
+                MAX(kind) FILTER (WHERE kind IN ('confirmed', 'cancelled')) AS status
+            FROM orders_orderevent GROUP BY order_id
         ) event ON event.order_id = o.id
-        WHERE NOT COALESCE(
-            kinds[1] = 'placed' AND NOT 'placed' = ANY (kinds[2:]) AND CASE o.status
-                WHEN 'PENDING' THEN NOT kinds && ARRAY['confirmed', 'cancelled']
-                ELSE kinds[cardinality(kinds)] = lower(o.status)
-                    AND NOT kinds[:cardinality(kinds) - 1] && ARRAY['confirmed', 'cancelled']
-            END, FALSE)
+        WHERE (event.placings, event.placed) IS DISTINCT FROM (1, event.first)
+            OR (event.ends, event.ended, event.status) IS DISTINCT FROM (
+                CASE o.status WHEN 'PENDING' THEN 0 ELSE 1 END,
+                CASE WHEN o.status <> 'PENDING' THEN event.last END,
+                NULLIF(lower(o.status), 'pending'))
         """,
     ),
     # The ledger checks leave out orders that ended after the ledger was read, or were placed before it begins. An order
@@ -193,11 +198,12 @@ CHECKS = [
         "A8",
         "more was sold than ever received, or more came back than was sold",
         f"""
-        SELECT product.sku FROM catalog_stockmovement movement
+        SELECT product.sku FROM (
+            SELECT stock_id FROM catalog_stockmovement GROUP BY stock_id
+            HAVING {ON_HAND} < 0
+                OR SUM(CASE kind WHEN 'RETURNED' THEN quantity WHEN 'DEDUCTED' THEN -quantity ELSE 0 END) > 0
+        ) movement
         JOIN catalog_product product ON product.id = movement.stock_id
-        GROUP BY product.sku
-        HAVING {ON_HAND} < 0
-            OR SUM(CASE kind WHEN 'RETURNED' THEN quantity WHEN 'DEDUCTED' THEN -quantity ELSE 0 END) > 0
         """,
     ),
     Check(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lab.bench.against import run_against
 from lab.bench.document import write_document
+from lab.bench.endurance import run_endurance
 from lab.bench.figures import Figures
 from lab.bench.floor import measure_floor
 from lab.bench.history import run_history
@@ -29,7 +30,7 @@ from lab.stack.embedded import ServersMissing
 from lab.stack.stack import run_stack
 
 SMOKE_CLOCKS = {**DEMO_CLOCKS, "MAIL_EVERY": "0.3"}
-OTHERS: dict[str, Scenario] = {"e": run_overload, "g": run_repair, "h": run_pages, "f": run_history}
+OTHERS: dict[str, Scenario] = {"e": run_overload, "g": run_repair, "h": run_pages, "i": run_endurance, "f": run_history}
 
 
 def bench(arguments: Namespace) -> int:
@@ -51,7 +52,7 @@ def bench(arguments: Namespace) -> int:
 
 
 def read_options(arguments: Namespace) -> Options:
-    names = ("scenarios", "rounds", "orders", "seconds", "history", "kills")
+    names = ("scenarios", "rounds", "orders", "seconds", "history", "kills", "endurance")
     return Options(**{name: getattr(arguments, name) for name in names})
 
 
@@ -77,7 +78,8 @@ def choose_scenarios(letters: str) -> list[Scenario]:
 
 
 def count_steps(options: Options) -> int:
-    each = {"e": options.rounds, "g": options.kills, "h": 4 * options.rounds, "f": 2 * options.rounds}
+    each = {"e": options.rounds, "g": options.kills, "h": 4 * options.rounds, "f": 2 * (options.rounds + 1)}
+    each["i"] = options.endurance // options.orders
     others = sum(steps for letter, steps in each.items() if letter in options.scenarios)
     return options.rounds * count_rounds(options.scenarios) + others
 

@@ -2,63 +2,92 @@
 
 import json
 import os
+import random
 import subprocess
 import sys
 import time
-from statistics import median
+from uuid import uuid4
 
+from lab.bench.against import hold_stack
 from lab.bench.copies import copy_orders
 from lab.bench.load import send_load
 from lab.bench.rounds import CLIENTS, make_checkouts, pick_many
+from lab.bench.shops import VISA, Shop
+from lab.bench.throughput import in_turn
+from lab.bench.wire import Request
 from lab.bench.workbench import NotClean, Workbench
 from lab.stack.processes import ProcessFailed, child_command
 from lab.stack.var import BASE_DIR
 
 CASE = "history"
 ORIGINALS = 50  # orders that the shop processes, to be copied
+DECLINED = "pm_card_visa_chargeDeclined"
+DECLINED_EACH = 10  # of the originals, one
 MB = 1024  # of ru_maxrss, which Linux counts in KB
+WITH, WITHOUT = "CPU ms/order with", "CPU ms/order without"
 
 
 def run_history(bench: Workbench) -> None:
-    """An order's CPU with nothing in the tables but what the bench did, then with the history; and the audit of it."""
-    before = measure_orders(bench, "CPU ms/order without")
+    """An order's CPU in a shop with the history and in one without, in turn; and two audits of the history.
+
+    Raises NotClean.
+    """
+    figures = bench.figures
+    figures.add(CASE, "orders", bench.options.history)
+    begun = time.monotonic()
     write_history(bench)
-    after = measure_orders(bench, "CPU ms/order with")
-    bench.figures.add(CASE, "with against without", after / before)
-    seconds, memory = audit_alone(bench)
-    bench.figures.add(CASE, "orders", bench.options.history)
-    bench.figures.add(CASE, "audit, s", seconds)
-    bench.figures.add(CASE, "audit, MB", memory)
+    figures.add(CASE, "written in, s", time.monotonic() - begun)
+    with hold_stack("without history", BASE_DIR) as empty:
+        shops = {WITH: bench.orderly, WITHOUT: empty}
+        for number in range(-1, bench.options.rounds):
+            costs = {figure: measure_order(bench, shops[figure]) for figure in in_turn(tuple(shops), number)}
+            if number < 0:
+                continue  # it filled the caches
+            for figure in shops:
+                figures.add(CASE, figure, sum(costs[figure].values()))
+                for process, value in costs[figure].items():
+                    figures.add(f"CPU of an order, {figure.rpartition(' ')[2]} history", process, value)
+            figures.add(CASE, "with against without", sum(costs[WITH].values()) / sum(costs[WITHOUT].values()))
+    for name, arguments in {"audit of all, the provider's list of 2 days": ["--days", "2"], "audit of all": []}.items():
+        seconds, cpu, memory = audit_alone(bench, *arguments)
+        figures.add(CASE, f"{name}, s", seconds)
+        figures.add(CASE, f"{name}, s of its own CPU", cpu)
+        figures.add(CASE, f"{name}, MB", memory)
 
 
-def measure_orders(bench: Workbench, figure: str) -> float:
-    shop, costs = bench.orderly, []
-    for _ in range(bench.options.rounds):
-        costs.append(sum(bench.measure(shop, make_checkouts(shop, pick_many, bench.options.orders)).cpu.values()))
-        bench.figures.add(CASE, figure, costs[-1])
-    return median(costs)
+def measure_order(bench: Workbench, shop: Shop) -> dict[str, float]:
+    """Its CPU in ms, by process."""
+    return bench.measure(shop, make_checkouts(shop, pick_many, bench.options.orders)).cpu
 
 
 def write_history(bench: Workbench) -> None:
     """The audit is clean on it."""
     shop = bench.orderly
-    placed = send_load(make_checkouts(shop, pick_many, ORIGINALS), address=shop.address, connections=CLIENTS).require(
-        201
-    )
+    placed = send_load(make_originals(shop), address=shop.address, connections=CLIENTS).require(201)
     shop.wait_until_final()
     copy_orders(
         shop_url=shop.database_url,
         provider_url=bench.stack.environment["SANDBOX_DATABASE_URL"],
         originals=[json.loads(answer.body)["code"] for answer in placed.answers],
         orders=bench.options.history,
-        on_batch=lambda done: bench.bar.set_postfix_str(f"history: {done:,} orders"),
+        on_batch=lambda done: bench.bar.set_postfix_str(f"history: {done:,} of {bench.options.history:,} orders"),
     )
 
 
-def audit_alone(bench: Workbench) -> tuple[float, float]:
-    """The seconds and the MB of one audit, as a process. Raises NotClean."""
+def make_originals(shop: Shop) -> list[Request]:
+    """Checkouts, of which one in DECLINED_EACH ends as a cancelled order."""
+    run, chooser = uuid4().hex[:8], random.Random(ORIGINALS)  # noqa: S311
+    cards = [VISA if number % DECLINED_EACH else DECLINED for number in range(ORIGINALS)]
+    return [
+        Request(shop.make_checkout(f"original-{run}-{number}", pick_many(chooser), card))
+        for number, card in enumerate(cards)
+    ]
+
+
+def audit_alone(bench: Workbench, *arguments: str) -> tuple[float, float, float]:
+    """The seconds, those of CPU and the MB of one audit, as a process. Raises NotClean."""
     bench.bar.set_postfix_str("audit of the history")
-    command = child_command([sys.executable, "manage.py", "audit"])
+    command = child_command([sys.executable, "manage.py", "audit", *arguments])
     begun = time.monotonic()
     with (bench.stack.folder / "audit.log").open("w+") as output:
         process = subprocess.Popen(
@@ -70,4 +99,4 @@ def audit_alone(bench: Workbench) -> tuple[float, float]:
         output.seek(0)
         if process.returncode:
             raise NotClean(output.read()) if process.returncode == 1 else ProcessFailed(output.read())
-    return seconds, usage.ru_maxrss / MB
+    return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / MB

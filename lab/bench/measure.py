@@ -1,22 +1,23 @@
 """What processes cost: the CPU time and the memory of each with all that it started, read from /proc."""
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 SECOND = os.sysconf("SC_CLK_TCK")
-PAGE = os.sysconf("SC_PAGE_SIZE")
+# Not what processes have made in order to share it: each of PostgreSQL's would count its buffers again.
+OWN = re.compile(r"^Rss(?:Anon|File):\s+(\d+) kB$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Usage:
-    """Of one process: its parent, the CPU seconds of itself and of its children that ended, its memory in bytes."""
+    """Of one process: its parent, the CPU seconds of itself and of its children that ended."""
 
     parent: int
     cpu: float
-    memory: int
 
 
 def read_usage() -> dict[int, Usage]:
@@ -28,7 +29,7 @@ def _parse(path: Path) -> Iterator[Usage]:
     with suppress(FileNotFoundError, ProcessLookupError):  # it has ended
         fields = path.read_text().rpartition(")")[2].split()
         # utime, stime, cutime and cstime: PostgreSQL's backends come and go, and their parent inherits their time.
-        yield Usage(int(fields[1]), sum(map(int, fields[11:15])) / SECOND, int(fields[21]) * PAGE)
+        yield Usage(int(fields[1]), sum(map(int, fields[11:15])) / SECOND)
 
 
 def find_family(pid: int, usage: Mapping[int, Usage]) -> list[int]:
@@ -52,6 +53,13 @@ def measure_memory(pids: Mapping[str, int]) -> dict[str, float]:
     """MB, by name, of the largest single process among it and those that it started."""
     usage = read_usage()
     return {
-        name: max((usage[member].memory for member in find_family(pid, usage)), default=0) / 2**20
+        name: max((read_memory(member) for member in find_family(pid, usage)), default=0.0)
         for name, pid in pids.items()
     }
+
+
+def read_memory(pid: int) -> float:
+    """MB of its own and of the files that it has loaded; 0 if it has ended."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return sum(map(int, OWN.findall(Path(f"/proc/{pid}/status").read_text()))) / 1024
+    return 0.0

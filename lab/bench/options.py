@@ -12,6 +12,7 @@ SCENARIOS = {
     "e": "overload: how long a POST takes while a backlog drains, and how long that takes",
     "g": "repair: a worker is killed every 15 seconds, in turn",
     "h": "pages: products, checkout, an order's state",
+    "i": "endurance: the memory of each process after a tenth, half and all of 10,000 orders",
     "f": "history: what finished orders cost the next one, and the audit",
 }
 
@@ -26,10 +27,11 @@ class Options:
     seconds: float = 5
     history: int = 20_000
     kills: int = 4
+    endurance: int = 10_000
     smoke: bool = False
 
 
-SMOKE = Options(scenarios="abcdefgh", rounds=1, orders=10, seconds=1, history=100, kills=1, smoke=True)
+SMOKE = Options(scenarios="abcdefghi", rounds=1, orders=10, seconds=1, history=100, kills=1, endurance=20, smoke=True)
 
 
 def add_bench_options(parser: ArgumentParser) -> None:
@@ -47,6 +49,9 @@ def add_bench_options(parser: ArgumentParser) -> None:
         "--history", type=read_count, default=default.history, help="orders of f; %(default)s if left out"
     )
     parser.add_argument("--kills", type=read_count, default=default.kills, help="of g; %(default)s if left out")
+    parser.add_argument(
+        "--endurance", type=read_count, default=default.endurance, help="orders of i; %(default)s if left out"
+    )
     parser.add_argument(
         "--smoke", action="store_true", help="everything, as short as it can be; the figures mean nothing"
     )

@@ -16,6 +16,7 @@ from lab.bench.wire import make_request
 
 PATIENCE = 180.0  # seconds from the last answer to the last order's end
 LOOK_EVERY = 0.25  # seconds
+VISA = "pm_card_visa"
 
 Lines = Sequence[Mapping[str, object]]
 
@@ -48,9 +49,9 @@ class Shop:
         processes = json.loads(self.file.read_text())["processes"]
         return {self.owned(name): process["pid"] for name, process in processes.items() if self.owned(name)}
 
-    def make_checkout(self, key: str, lines: Lines) -> bytes:
+    def make_checkout(self, key: str, lines: Lines, payment_method: str = VISA) -> bytes:
         """The request that places this order."""
-        body = {"email": f"{key}@example.com", "lines": list(lines), "payment_method": "pm_card_visa"}
+        body = {"email": f"{key}@example.com", "lines": list(lines), "payment_method": payment_method}
         return make_request(
             self.url, "POST", "/api/orders", json.dumps(body), **self._authorize(), Idempotency_Key=key,
             Content_Type="application/json",

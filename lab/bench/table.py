@@ -9,10 +9,12 @@ BY_PROCESS = ("CPU of ", "memory")
 
 
 def to_table(figures: Figures) -> str:
-    """First the figures of whole shops; then the CPU and the memory of their processes, in the first case that ran."""
+    """Figures of whole shops; then the CPU of their processes in the first case that ran; then their memory."""
     whole = [name for name in figures.values if not name.case.startswith(BY_PROCESS)]
     cases = list(dict.fromkeys(name.case for name in figures.values if name.case.startswith(BY_PROCESS)))
-    return "\n\n".join([draw_table(figures, whole), *(draw_processes(figures, case) for case in cases[:2])])
+    by_process = [case for case in cases if not case.startswith("CPU")]
+    by_process[:0] = [case for case in cases if case.startswith("CPU")][:1]
+    return "\n\n".join([draw_table(figures, whole), *(draw_processes(figures, case) for case in by_process)])
 
 
 def draw_table(figures: Figures, names: Iterable[Name]) -> str:

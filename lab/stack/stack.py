@@ -160,7 +160,9 @@ def run_stack(
                 make_service(stack, name, f"{WORKER} {options} -n {name}@%h", pool=POOLS.get(name, 0))
                 for name, options in WORKERS.items()
             ),
-            make_service(stack, "beat", "celery -A config beat", "--schedule", str(stack.folder / "beat")),
+            make_service(
+                stack, "beat", "celery -A config --skip-checks beat", "--schedule", str(stack.folder / "beat")
+            ),
         ]
         try:
             stack.supervisor.start(*services)

@@ -353,6 +353,12 @@ TAMPERINGS = [
         found=("A7",),
     ),
     Tampering("CONFIRMED", "an event after its end", add_event("swept"), found=("A7",)),
+    Tampering(
+        "PENDING",
+        "an event from before it was placed",
+        "INSERT INTO orders_orderevent (id, order_id, kind, data) SELECT 0, id, 'swept', '{}' FROM orders_order",
+        found=("A7",),
+    ),
     Tampering("PENDING", "placed twice", add_event("placed"), refused_by="event_order_begins_once"),
     Tampering("CONFIRMED", "ended twice", add_event("cancelled"), refused_by="event_order_ends_once"),
     Tampering("PENDING", "an event of no known kind", add_event("lost"), refused_by="event_kind_is_known"),

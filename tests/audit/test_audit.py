@@ -1,5 +1,7 @@
 import json
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 import psycopg
@@ -17,6 +19,7 @@ from orders.models import Order
 from orders.services import finalize_order
 from payments.gateway import GatewayUnavailable
 from payments.services import charge_payment
+from tests.audit.tampering import add_event
 from tests.builders import make_order, make_product, tamper
 from tests.locks import holding
 from tests.provider import Provider
@@ -29,6 +32,20 @@ def end_order(payment_method: str = "pm_card_visa") -> Order:
     order = make_order({"MUG": 2}, payment_method=payment_method)
     charge_payment(reference=order.code)
     return finalize_order(code=order.code)
+
+
+@contextmanager
+def without_index(name: str) -> Iterator[None]:
+    """A unique index of events is away, and in the end the events."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT indexdef FROM pg_indexes WHERE indexname = %s", [name])
+        (definition,) = cursor.fetchone()
+        cursor.execute(f"DROP INDEX {name}")
+    try:
+        yield
+    finally:
+        tamper("DELETE FROM orders_orderevent")
+        tamper(definition)
 
 
 def violations() -> list[tuple[str, list[str]]]:
@@ -133,6 +150,17 @@ def test_a7_events_that_do_not_lead_to_the_status(sql: str) -> None:
     assert violations() == [("A7", [order.code])]
 
 
+@pytest.mark.parametrize(
+    ("make", "kind", "index"),
+    [(make_order, "placed", "event_order_begins_once"), (end_order, "confirmed", "event_order_ends_once")],
+)
+def test_a7_an_order_that_began_or_ended_twice(make: Callable[[], Order], kind: str, index: str) -> None:
+    order = make()
+    with without_index(index):
+        tamper(add_event(kind))
+        assert violations() == [("A7", [order.code])]
+
+
 def test_a8_more_sold_than_ever_received() -> None:
     end_order()
     tamper("UPDATE catalog_stockmovement SET quantity = 1 WHERE kind = 'RECEIVED'")
@@ -204,6 +232,36 @@ def test_record_audit_asks_the_provider_about_the_last_days_only(empty_ledger: N
     tamper("UPDATE orders_order SET created_at = created_at - interval '9 days'")
     tamper("UPDATE orders_orderevent SET created_at = created_at - interval '9 days' WHERE kind = 'placed'")
     assert record_audit().ok
+
+
+def test_the_command_asks_the_provider_about_as_many_days_as_it_is_told(
+    provider: Provider, capsys: pytest.CaptureFixture[str]
+) -> None:
+    end_order()
+    provider.forget_everything()
+    tamper("UPDATE orders_order SET created_at = created_at - interval '9 days'")
+    tamper("UPDATE orders_orderevent SET created_at = created_at - interval '9 days' WHERE kind = 'placed'")
+
+    call_command("audit", "--days", "8")
+    with pytest.raises(SystemExit):
+        call_command("audit", "--days", "10")
+    with pytest.raises(SystemExit):
+        call_command("audit")
+    for days in ("0", "-1", "x", "1000000"):
+        with pytest.raises(CommandError, match="--days"):
+            call_command("audit", "--days", days)
+
+
+def test_a_report_names_no_more_codes_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("audit.services.MAX_CODES", 2)
+    for _ in range(3):
+        end_order()
+    tamper("UPDATE payments_payment SET currency = 'EUR'")
+
+    ((invariant, codes),) = violations()
+
+    assert invariant == "A2"
+    assert len(codes) == 2
 
 
 def test_record_audit_runs_once_at_a_time() -> None:

@@ -20,6 +20,7 @@ CASES = {
     "f": "history",
     "g": "repair",
     "h": "page: checkout POST",
+    "i": "memory after 20 orders",
 }
 
 
