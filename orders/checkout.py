@@ -34,11 +34,12 @@ LINE_COLUMNS = ("product_id", "sku", "name", "price", "quantity")
 INSERT_ORDER = """
 WITH placed AS (
     INSERT INTO orders_order (
-        code, checkout_key, checkout_hash, user_id, email, language, currency, total, payment_id,
+        code, checkout_key, checkout_hash, user_id, email, language, currency, total, payment_id, hold_on_decline,
         expires_at, sweep_after
     ) VALUES (
         %(code)s, %(checkout_key)s, %(checkout_hash)s, %(user)s, %(email)s, %(language)s, %(currency)s, %(total)s,
-        %(payment)s, statement_timestamp() + %(expires_after)s, statement_timestamp() + %(sweep_after)s
+        %(payment)s, %(hold_on_decline)s,
+        statement_timestamp() + %(expires_after)s, statement_timestamp() + %(sweep_after)s
     ) ON CONFLICT (checkout_key) DO NOTHING
     RETURNING {columns}
 ), lines AS (
@@ -72,7 +73,10 @@ class _KeyTaken(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Checkout:
-    """What a customer asks for under one key. `expected_total` is in minor units: what the customer was told."""
+    """What a customer asks for under one key. `expected_total` is in minor units: what the customer was told.
+
+    `hold_on_decline`: for how many seconds its stock stays reserved after a decline, so that another card can be tried.
+    """
 
     key: str
     email: str
@@ -81,6 +85,7 @@ class Checkout:
     user: User | None = None
     expected_total: int | None = None
     expected_currency: str | None = None
+    hold_on_decline: int = 0
 
     @cached_property
     def quantities(self) -> dict[str, int]:
@@ -94,6 +99,7 @@ class Checkout:
     def hash(self) -> str:
         """SHA-256 of what is asked for: the same key with another hash is another checkout."""
         asked = [self.email, self.quantities, self.payment_method, self.expected_total, self.expected_currency]
+        asked += [self.hold_on_decline] if self.hold_on_decline else []  # keys from before it keep their hash
         return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
 
 
@@ -131,7 +137,7 @@ def _place_order(checkout: Checkout, *, limited: bool) -> Order:
                 _limit_unpaid(order)
             # The contended rows come last: other buyers of these products wait from here to the commit only.
             reserve_stock(reference=order.code, quantities={line.product_id: line.quantity for line in lines})
-            _process_on_commit(order.code)
+            process_on_commit(order.code)
     except InsufficientStock as short:
         raise OutOfStock(short.available) from short
     return order
@@ -151,6 +157,7 @@ def _insert_order(checkout: Checkout, lines: Sequence[OrderLine]) -> Order:
         "currency": currency,
         "total": total,
         "payment": payment,
+        "hold_on_decline": checkout.hold_on_decline,
         "expires_after": timedelta(seconds=settings.ORDER_EXPIRES_AFTER),
         "sweep_after": timedelta(seconds=settings.SWEEP_AFTER),
     }
@@ -187,7 +194,9 @@ def lock_customer(name: str) -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [LOCKED_CUSTOMERS, name])
 
 
-def _process_on_commit(code: str) -> None:
+def process_on_commit(code: str) -> None:
+    """Publish the order's chain after the commit. If the broker is down, the order is left to the sweep."""
+
     def publish() -> None:
         try:
             process_order(code)

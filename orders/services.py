@@ -17,6 +17,8 @@ Status = Order.Status
 Reason = Order.CancelReason
 Kind = OrderEvent.Kind
 
+MAX_PAYMENTS = 5  # of one order, one after the other
+
 LOCK_ORDER = "SELECT {columns} FROM orders_order WHERE code = %(code)s FOR UPDATE"
 
 # One statement, because each round trip costs as much as all of its work. The event and the mail are named after the
@@ -36,6 +38,20 @@ WITH finished AS (
 )
 SELECT {columns} FROM finished
 """
+HOLD_ORDER = """
+WITH held AS (
+    UPDATE orders_order SET
+        held_until = LEAST(statement_timestamp() + make_interval(secs => hold_on_decline), expires_at),
+        sweep_after = LEAST(statement_timestamp() + make_interval(secs => hold_on_decline), expires_at)
+    WHERE id = %(order)s AND expires_at > statement_timestamp()
+        AND (SELECT number FROM payments_payment WHERE id = payment_id) < %(max_payments)s
+    RETURNING {columns}
+), event AS (
+    INSERT INTO orders_orderevent (order_id, kind, data)
+    SELECT id, 'held', jsonb_build_object('until', held_until) FROM held
+)
+SELECT {columns} FROM held
+"""
 
 
 class OrderIsFinal(Exception):
@@ -49,13 +65,14 @@ class NothingToReview(Exception):
 def finalize_order(*, code: str) -> Order:
     """Confirm or cancel a PENDING order as its payment says, and deduct or release its stock, in one transaction.
 
-    A repeat changes nothing, also one at the same time. An order whose payment has no answer yet is left as it is.
-    Raises OperationalError if somebody holds one of the rows for longer than LOCK_TIMEOUT. That is no fault of the
-    order's, and counts as no attempt.
+    A repeat changes nothing, also one at the same time. An order whose payment has no answer yet is left as it is. One
+    with `hold_on_decline` is held after a decline, and cancelled when the hold is over. Raises OperationalError if
+    somebody holds one of the rows for longer than LOCK_TIMEOUT. That is no fault of the order's, and counts as no
+    attempt.
     """
     with transaction.atomic(durable=True):
         limit_lock_wait()
-        order = _lock_order(code)
+        order = lock_order(code)
         if not order.sweeps:
             return _finalize(order)
     return _finalize_swept_order(code)
@@ -66,7 +83,7 @@ def _finalize_swept_order(code: str) -> Order:
     try:
         with transaction.atomic(durable=True):
             limit_lock_wait()
-            return _finalize(_lock_order(code))
+            return _finalize(lock_order(code))
     except OperationalError as error:
         if is_lock_held(error):
             _forget_attempt(code)
@@ -127,8 +144,11 @@ def _finalize(order: Order) -> Order:
         case Payment.Status.SUCCEEDED:
             ended = _finish_order(order, Status.CONFIRMED, reason="")
             deduct_stock(reference=order.code)
+        case Payment.Status.DECLINED if order.hold_on_decline and (held := _hold(order)):
+            return held
         case Payment.Status.DECLINED:
-            ended = _finish_order(order, Status.CANCELLED, reason=Reason.CARD_DECLINED)
+            asked = order.cancel_reason if order.held_until else ""  # otherwise the decline came before the cancel
+            ended = _finish_order(order, Status.CANCELLED, reason=asked or Reason.CARD_DECLINED)
             release_stock(reference=order.code)
         case Payment.Status.CANCELLED:
             ended = _finish_order(order, Status.CANCELLED, reason=order.cancel_reason or Reason.EXPIRED)
@@ -136,6 +156,13 @@ def _finalize(order: Order) -> Order:
         case _unanswered:
             return order
     return ended
+
+
+def _hold(order: Order) -> Order | None:
+    """Begin the hold, or go on with it. None: there may be no other payment, or the hold is over."""
+    if order.held_until is None:
+        return Order.objects.execute(HOLD_ORDER, {"order": order.pk, "max_payments": MAX_PAYMENTS})
+    return Order.objects.held().filter(pk=order.pk).first()
 
 
 def _count_attempt(code: str) -> None:
@@ -154,7 +181,8 @@ def _forget_attempt(code: str) -> None:
         counted.update(finalize_attempts=F("finalize_attempts") - 1)
 
 
-def _lock_order(code: str) -> Order:
+def lock_order(code: str) -> Order:
+    """Lock the order's row until the transaction ends, and read it. Raises Order.DoesNotExist."""
     order = Order.objects.execute(LOCK_ORDER, {"code": code})
     if order is None:
         raise Order.DoesNotExist(code)
@@ -162,7 +190,7 @@ def _lock_order(code: str) -> Order:
 
 
 def _lock_pending_order(code: str) -> Order:
-    order = _lock_order(code)
+    order = lock_order(code)
     if order.status != Status.PENDING:
         raise OrderIsFinal(order.status)
     return order

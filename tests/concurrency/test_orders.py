@@ -78,7 +78,7 @@ def test_control_without_the_row_lock_two_finalize_at_the_same_time(monkeypatch:
         both_have_read.wait()
         return order
 
-    monkeypatch.setattr(services, "_lock_order", read_without_locking)
+    monkeypatch.setattr(services, "lock_order", read_without_locking)
 
     results = race([partial(finalize_order, code=order.code)] * 2)
 

@@ -49,7 +49,11 @@ WRONG = [
     ("TRUSTED_PROXIES", "10.0.0.1/8"),
     *(("SHOP_CURRENCY", value) for value in ("ZZZ", "gbp", "XAU", "DEM", "")),
     *(("LOG_LEVEL", value) for value in ("LOUD", "info", "5")),
-    *(("PAYMENT_GATEWAY", value) for value in ("foo.Bar", "Bar", "payments.paypal.Gateway", "payments..stripe.X", "")),
+    *(("PAYMENT_GATEWAYS", f"stripe={path}") for path in ("foo.Bar", "Bar", "payments.paypal.X", "payments..stripe.X")),
+    *(
+        ("PAYMENT_GATEWAYS", value)
+        for value in ("", "payments.stripe.StripeGateway", "a b=payments.stripe.StripeGateway")
+    ),
     *(("ALLOWED_HOSTS", value) for value in ("https://shop.example.com", "shop.example.com:443", "a b")),
     *(("DEFAULT_FROM_EMAIL", value) for value in ("shop", "Tea Shop", "a@x.com, b@x.com", "shop@straße.example", "")),
 ]
@@ -152,7 +156,7 @@ def test_every_value_of_the_example_is_a_right_one(monkeypatch: pytest.MonkeyPat
 
 def test_every_setting_is_in_the_example() -> None:
     read = set(re.findall(r'read_\w+\(\s*"([A-Z_]+)"', (BASE_DIR / "config" / "settings.py").read_text()))
-    ours = {"ORDERLY_LOCAL", "DEBUG", "BROKER_TIMEOUT", "PAYMENT_GATEWAY", "STRIPE_API_BASE", "STATIC_ROOT"}
+    ours = {"ORDERLY_LOCAL", "DEBUG", "BROKER_TIMEOUT", "PAYMENT_GATEWAYS", "STRIPE_API_BASE", "STATIC_ROOT"}
 
     assert read - ours == read_example(uncommented=True).keys() - {"SANDBOX_DATABASE_URL"}
 

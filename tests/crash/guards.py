@@ -25,7 +25,7 @@ GUARDS = [
     Guard(
         name="row-lock",
         words="the order's row is locked before it is read",
-        target="orders.services._lock_order",
+        target="orders.services.lock_order",
         wrong="staff resume an order that is being confirmed: it goes on after its end",
         broken=frozenset({"A7"}),
     ),
