@@ -6,9 +6,17 @@ from uuid import uuid4
 import pytest
 
 from tests.crash.conftest import run_drill
-from tests.crash.drill import VISA, Drill, Purchase
+from tests.crash.drill import DECLINED, VISA, Drill, Purchase
 from tests.crash.guards import GUARDS, Guard
-from tests.crash.stories import charge_late, crash_at, finish, lose_the_worker, resume_while_it_is_finalized
+from tests.crash.stories import (
+    charge_late,
+    confirm_after_the_next,
+    crash_at,
+    finish,
+    lose_the_worker,
+    pay_again_before_a_late_no,
+    resume_while_it_is_finalized,
+)
 
 
 @pytest.fixture(scope="module")
@@ -57,12 +65,16 @@ STORIES: dict[str, Callable[[Drill, Purchase], None]] = {
     "sent-first": expire_after_the_charge,
     "dead-mark": lose_the_worker,
     "repair": lose_the_worker,
+    "own-answer": pay_again_before_a_late_no,
+    "close-declined": confirm_after_the_next,
 }
+METHODS = {"unknown-is-not-no": "pm_sandbox_drop", "own-answer": DECLINED, "close-declined": DECLINED}
 
 
 def tell(drill: Drill, guard: Guard) -> set[str]:
     """Tell the guard's story. Return the invariants that the audit then finds broken for its order."""
-    purchase = Purchase(uuid4().hex, "pm_sandbox_drop" if guard.name == "unknown-is-not-no" else VISA)
+    method = METHODS.get(guard.name, VISA)
+    purchase = Purchase(uuid4().hex, method, hold_on_decline=600 if method == DECLINED else 0)
     drill.stock([purchase.sku])
     STORIES[guard.name](drill, purchase)
     return {found["invariant"] for found in drill.audit() if drill.code_of(purchase) in found["codes"]}
