@@ -19,6 +19,16 @@ class QuantityForm(forms.Form):
     quantity = forms.IntegerField(min_value=1, max_value=1_000_000)
 
 
+class PaymentForm(forms.Form):
+    """Another payment for an order: its number, which makes two clicks one payment, and its method."""
+
+    number = forms.IntegerField(min_value=2, max_value=1_000, widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["payment_method"] = make_method_field()
+
+
 class CheckoutForm(forms.Form):
     """The email and the payment method. A guest types the email; a user's is the account's.
 
@@ -37,19 +47,20 @@ class CheckoutForm(forms.Form):
         self.user = user if isinstance(user, User) else None
         if self.user:
             del self.fields["email"]
-        if settings.SHOP_PAYMENT_METHODS:
-            self.fields["payment_method"] = forms.ChoiceField(
-                label=_("Pay with"),
-                choices=settings.SHOP_PAYMENT_METHODS,
-                widget=forms.RadioSelect,
-                initial=settings.SHOP_PAYMENT_METHODS[0][0],
-            )
-        else:
-            self.fields["payment_method"] = forms.RegexField(
-                r"^pm_\w+$", max_length=64, label=_("Pay with"), widget=forms.HiddenInput
-            )
+        self.fields["payment_method"] = make_method_field()
 
     def clean(self) -> dict[str, Any]:
         if self.user:
             self.cleaned_data["email"] = self.user.email
         return self.cleaned_data
+
+
+def make_method_field() -> forms.Field:
+    if settings.SHOP_PAYMENT_METHODS:
+        return forms.ChoiceField(
+            label=_("Pay with"),
+            choices=settings.SHOP_PAYMENT_METHODS,
+            widget=forms.RadioSelect,
+            initial=settings.SHOP_PAYMENT_METHODS[0][0],
+        )
+    return forms.RegexField(r"^pm_\w+$", max_length=64, label=_("Pay with"), widget=forms.HiddenInput)

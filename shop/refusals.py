@@ -10,6 +10,7 @@ from django.utils.translation import ngettext
 from database_errors import RETRY_AFTER
 from orders.checkout import TooManyUnpaid
 from orders.limits import TooManyCheckouts, TooManyDeclines
+from orders.paying import PaymentRefused
 from orders.pricing import CheckoutRefused, PriceNotChargeable, TotalTooLarge
 from rate_limit import count_minutes
 
@@ -42,6 +43,23 @@ def explain_refusal(refused: CheckoutRefused | Error) -> Refusal:
             return Refusal(text, HTTPStatus.SERVICE_UNAVAILABLE, RETRY_AFTER)
         case _changed:
             return Refusal(_("Something has changed. Nothing was ordered: check your items, then confirm."))
+
+
+def explain_payment_refusal(refused: PaymentRefused | CheckoutRefused | Error) -> str:
+    """Tell the customer why no other card was tried."""
+    match refused:
+        case TooManyDeclines() | TooManyCheckouts():
+            minutes = count_minutes(refused.retry_after)
+            text = ngettext(
+                "Too many cards were tried. Nothing was paid: try again in %(count)d minute.",
+                "Too many cards were tried. Nothing was paid: try again in %(count)d minutes.",
+                minutes,
+            )
+            return text % {"count": minutes}
+        case Error():
+            return _("The shop is very busy. Press the button again: you can't be charged twice.")
+        case _changed:
+            return _("This card was not tried: the order has changed meanwhile.")
 
 
 def _explain_limit(limit: TooManyCheckouts | TooManyDeclines) -> str:
