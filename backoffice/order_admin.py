@@ -114,7 +114,10 @@ class OrderAdmin(OrderActionAdmin):
     ) -> HttpResponse:
         order = context["original"]
         context["order_actions"] = self.list_actions(request, order)
-        payments = Payment.objects.filter(reference=order.code).order_by("number")
+        payments = list(Payment.objects.filter(reference=order.code).order_by("number"))
+        for payment in payments:
+            if payment.pk == order.payment_id:
+                order.payment = payment  # saves a query
         context["payments"] = [(payment, format_money(payment.amount, payment.currency)) for payment in payments]
         context["lines"] = [
             (line, format_money(line.price, order.currency), format_money(line.total, order.currency))
@@ -122,7 +125,7 @@ class OrderAdmin(OrderActionAdmin):
         ]
         context["payment_state"] = describe_payment(order.payment)
         context["is_unknown"] = order.payment.status == Payment.Status.SENT
-        context["timeline"] = read_timeline(order)
+        context["timeline"] = read_timeline(order, payments)
         context["plans"] = describe_plans(order)
         return super().render_change_form(request, context, *args, **kwargs)
 

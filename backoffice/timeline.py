@@ -1,6 +1,6 @@
 """An order's life as staff read it: everything that happened, in time order."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -55,9 +55,10 @@ class Entry:
     note: str = ""
 
 
-def read_timeline(order: Order) -> list[Entry]:
+def read_timeline(order: Order, payments: Iterable[Payment]) -> list[Entry]:
     """The order's events, its payments, stock movements and mails, oldest first."""
-    entries = [*_read_events(order), *_read_payments(order), *_read_movements(order), *_read_mails(order)]
+    paid = [entry for payment in payments for entry in _read_payment(payment)]
+    entries = [*_read_events(order), *paid, *_read_movements(order), *_read_mails(order)]
     return sorted(entries, key=lambda entry: entry.when)  # entries of the same time stay in the order above
 
 
@@ -91,11 +92,6 @@ def _read_events(order: Order) -> Iterator[Entry]:
     for event in order.events.select_related("actor", "order"):
         actor, note = str(event.actor or ""), event.data.get(NOTE, "")
         yield Entry(when=event.created_at, source=_("Order"), what=describe_event(event), actor=actor, note=note)
-
-
-def _read_payments(order: Order) -> Iterator[Entry]:
-    for payment in Payment.objects.filter(reference=order.code).order_by("number"):
-        yield from _read_payment(payment)
 
 
 def _read_payment(payment: Payment) -> Iterator[Entry]:

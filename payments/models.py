@@ -41,7 +41,11 @@ class Payment(models.Model):
         _("number"), default=1, db_default=1, help_text=_("1 is the first payment of its reference.")
     )
     gateway = models.CharField(
-        _("gateway"), max_length=32, default="stripe", db_default="stripe", help_text=_("One of PAYMENT_GATEWAYS.")
+        _("gateway"),
+        max_length=32,
+        default="stripe",
+        db_default="stripe",
+        help_text=_("Where it is sent to: a name in the settings."),
     )
     amount = models.PositiveBigIntegerField(_("amount"), help_text=_("In minor units."))
     currency = models.CharField(_("currency"), max_length=3)

@@ -34,7 +34,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='payment',
             name='gateway',
-            field=models.CharField(db_default='stripe', default='stripe', help_text='One of PAYMENT_GATEWAYS.', max_length=32, verbose_name='gateway'),
+            field=models.CharField(db_default='stripe', default='stripe', help_text='Where it is sent to: a name in the settings.', max_length=32, verbose_name='gateway'),
         ),
         migrations.AddField(
             model_name='payment',
