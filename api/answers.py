@@ -11,6 +11,7 @@ from django.views.decorators.csrf import csrf_exempt
 from api.reading import BadRequest
 from database_errors import RETRY_AFTER, describe, is_passing
 from orders.models import Order
+from orders.paying import PaymentRefused
 from orders.pricing import CheckoutRefused
 
 logger = logging.getLogger(__name__)
@@ -18,6 +19,7 @@ logger = logging.getLogger(__name__)
 View = Callable[..., JsonResponse]
 STATUSES = {  # of the refusals; all others are a 409
     "idempotency_key_reused": 422,
+    "payment_number_reused": 422,
     "total_too_large": 400,
     "total_too_small": 400,
     "too_many_checkouts": 429,
@@ -40,6 +42,8 @@ def api_view(method: str = "") -> Callable[[View], View]:
                 return view(request, **kwargs)
             except (BadRequest, CheckoutRefused) as refusal:
                 return _refuse(refusal)
+            except PaymentRefused as refusal:
+                return _make_refusal(STATUSES.get(refusal.code, 409), refusal.code, refusal.detail)
             except Error as error:
                 if not is_passing(error):
                     raise
@@ -53,8 +57,8 @@ def api_view(method: str = "") -> Callable[[View], View]:
 
 
 def answer_order(order: Order, *, status: int = 200) -> JsonResponse:
-    """Answer with the order as it stands."""
-    body = {
+    """Answer with the order as it stands; one that is held after a decline also with its payment."""
+    body: dict[str, object] = {
         "code": order.code,
         "status": order.status,
         "reason": order.cancel_reason,
@@ -71,6 +75,14 @@ def answer_order(order: Order, *, status: int = 200) -> JsonResponse:
             for line in order.sold
         ],
     }
+    if order.hold_on_decline:
+        payment = order.payment
+        body["held_until"] = order.held_until
+        body["payment"] = {
+            "number": payment.number,
+            "status": payment.status,
+            "decline_code": payment.decline_code,
+        }
     return JsonResponse(body, status=status)
 
 

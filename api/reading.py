@@ -1,6 +1,7 @@
 """Reads a request: its token, its key and its body. What it can't read is a BadRequest."""
 
 import json
+from collections.abc import Collection
 from typing import Any
 
 from django.conf import settings
@@ -14,7 +15,9 @@ from orders.pricing import CheckoutLine
 
 MAX_LINES = 5_000
 MAX_QUANTITY = 1_000_000
-FIELDS = {"email", "lines", "payment_method", "expected_total", "expected_currency"}
+MAX_HOLD = 366 * 24 * 3600  # seconds
+FIELDS = {"email", "lines", "payment_method", "expected_total", "expected_currency", "hold_on_decline"}
+PAYMENT_FIELDS = {"number", "payment_method"}
 
 
 class BadRequest(Exception):
@@ -49,17 +52,27 @@ def read_key(request: HttpRequest) -> str:
 
 def read_body(request: HttpRequest) -> dict[str, Any]:
     """Read the fields of a Checkout. Raises BadRequest, which names the field that is wrong."""
-    body = _read_json(request)
+    body = _read_json(request, FIELDS)
     return {
         "email": _read_email(body.get("email")),
         "lines": _read_lines(body.get("lines")),
         "payment_method": _read_text(body.get("payment_method"), "payment_method", 64),
         "expected_total": _read_expected_total(body.get("expected_total")),
         "expected_currency": _read_expected_currency(body.get("expected_currency")),
+        "hold_on_decline": _read_hold(body.get("hold_on_decline")),
     }
 
 
-def _read_json(request: HttpRequest) -> dict[str, object]:
+def read_payment(request: HttpRequest) -> dict[str, Any]:
+    """Read the number and the payment method of another payment. Raises BadRequest, which names the wrong field."""
+    body = _read_json(request, PAYMENT_FIELDS)
+    return {
+        "number": _read_int(body.get("number"), "number", 1_000),
+        "payment_method": _read_text(body.get("payment_method"), "payment_method", 64),
+    }
+
+
+def _read_json(request: HttpRequest, fields: Collection[str]) -> dict[str, object]:
     if request.content_type != "application/json":
         raise BadRequest("unsupported_media_type", "Send application/json.", status=415)
     try:
@@ -68,8 +81,8 @@ def _read_json(request: HttpRequest) -> dict[str, object]:
         raise BadRequest("body_too_large", "The body is too large.", status=413) from error
     except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, or nested too deep
         raise BadRequest("malformed_json", "The body is not JSON.") from error
-    if not isinstance(body, dict) or not body.keys() <= FIELDS:
-        raise BadRequest("bad_field", f"Send an object of {', '.join(sorted(FIELDS))}.")
+    if not isinstance(body, dict) or not body.keys() <= set(fields):
+        raise BadRequest("bad_field", f"Send an object of {', '.join(sorted(fields))}.")
     return body
 
 
@@ -104,6 +117,10 @@ def _read_sku(value: object, where: str) -> str:
 
 def _read_expected_total(value: object) -> int | None:
     return None if value is None else _read_int(value, "expected_total", 2**53)
+
+
+def _read_hold(value: object) -> int:
+    return 0 if value in (None, 0) and value is not False else _read_int(value, "hold_on_decline", MAX_HOLD)
 
 
 def _read_expected_currency(value: object) -> str | None:

@@ -7,5 +7,6 @@ from api import views
 urlpatterns = [
     path("orders", views.create_order),
     re_path(r"^orders/(?P<code>[0-9A-Z-]{1,18})$", views.show_order),
+    re_path(r"^orders/(?P<code>[0-9A-Z-]{1,18})/payments$", views.create_payment),
     re_path(r"", views.refuse_unknown_url),
 ]

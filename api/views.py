@@ -1,12 +1,13 @@
-"""The JSON API: a client places an order and asks how it stands."""
+"""The JSON API: a client places an order, asks how it stands, and pays again where a card was declined."""
 
 from django.http import HttpRequest, JsonResponse
 
 from api.answers import answer_order, api_view
-from api.reading import BadRequest, is_trusted, read_body, read_key
+from api.reading import BadRequest, is_trusted, read_body, read_key, read_payment
 from orders.checkout import Checkout, place_order
-from orders.limits import limit_checkout
+from orders.limits import limit_checkout, limit_payment
 from orders.models import Order
+from orders.paying import pay_again
 
 
 @api_view("POST")
@@ -23,10 +24,27 @@ def create_order(request: HttpRequest) -> JsonResponse:
 
 @api_view("GET")
 def show_order(request: HttpRequest, *, code: str) -> JsonResponse:
+    return answer_order(_get_order(code))
+
+
+@api_view("POST")
+def create_payment(request: HttpRequest, *, code: str) -> JsonResponse:
+    """Give a held order its next payment: 201. The same number again answers 200 and changes nothing."""
+    asked = read_payment(request)
+    _get_order(code)
+    if is_trusted(request):
+        order, created = pay_again(code=code, **asked)
+    else:
+        with limit_payment(code=code, number=asked["number"], ip=request.META["REMOTE_ADDR"]):
+            order, created = pay_again(code=code, **asked)
+    return answer_order(order, status=201 if created else 200)
+
+
+def _get_order(code: str) -> Order:
     order = Order.objects.filter(code=code).first()
     if order is None:
         raise BadRequest("not_found", "There is no such order.", status=404)
-    return answer_order(order)
+    return order
 
 
 @api_view()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 class Check:
     """One query of an invariant: `sql` finds order codes or SKUs, and `detail` says what is wrong with them.
 
-    `ledger`: the query also reads audit_charge, the copy of the provider's own ledger.
+    `ledger`: the query also reads audit_charge, the copy of each provider's own ledger.
     """
 
     invariant: str
@@ -84,23 +84,37 @@ CHECKS = [
         "a payment without its order",
         """
         SELECT payment.reference FROM payments_payment payment
-        LEFT JOIN orders_order o ON o.payment_id = payment.id WHERE o.id IS NULL
+        LEFT JOIN orders_order o ON o.code = payment.reference WHERE o.id IS NULL
+        """,
+    ),
+    Check(
+        "A2",
+        "of several payments not the last is the order's, or one before is not declined, or of something else, or gone",
+        """
+        SELECT o.code FROM orders_order o
+        JOIN payments_payment present ON present.id = o.payment_id
+        JOIN payments_payment payment ON payment.reference = o.code
+        WHERE o.code IN (SELECT reference FROM payments_payment WHERE number > 1)
+        GROUP BY o.id, present.number
+        HAVING (COUNT(*), MAX(payment.number)) IS DISTINCT FROM (present.number, present.number)
+            OR BOOL_OR(payment.number < present.number AND (
+                (payment.status, payment.amount, payment.currency) IS DISTINCT FROM ('DECLINED', o.total, o.currency)))
         """,
     ),
     Check(
         "A3",
-        "confirmed, but the provider does not show exactly one charge of the total, kept, with the payment's id",
+        "confirmed, but the providers do not show exactly one charge of the total, kept, with the payment's id",
         """
         SELECT o.code FROM orders_order o
         JOIN payments_payment payment ON payment.id = o.payment_id
         LEFT JOIN (
             SELECT reference, COUNT(*) AS charges, SUM(amount - refunded) AS kept, MIN(currency) AS currency,
-                MIN(provider_id) AS provider_id
+                MIN(provider_id) AS provider_id, MIN(gateway) AS gateway
             FROM audit_charge GROUP BY reference
         ) charge ON charge.reference = o.code
         WHERE o.status = 'CONFIRMED' AND o.finalized_at < %(started)s AND o.created_at >= %(since)s
-            AND (charge.charges, charge.kept, charge.currency, charge.provider_id)
-                IS DISTINCT FROM (1, o.total, o.currency, payment.provider_id)
+            AND (charge.charges, charge.kept, charge.currency, charge.provider_id, charge.gateway)
+                IS DISTINCT FROM (1, o.total, o.currency, payment.provider_id, payment.gateway)
         """,
         ledger=True,
     ),

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.conf import settings
-from django.db.models import DurationField, ExpressionWrapper, F, QuerySet
+from django.db.models import DurationField, ExpressionWrapper, F, Func, QuerySet
 from django.db.models.expressions import CombinedExpression
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Now
 from django.utils.translation import gettext as _
 
 from audit.models import Tick
@@ -22,7 +22,7 @@ MISSED_TICKS = 3  # a scheduled task may miss this many of its times in a row
 class Liveness:
     """How long work has waited, in seconds by the database's clock."""
 
-    uncharged: float  # the age of the oldest order that the provider was never asked about; 0: there is none
+    uncharged: float  # the age of the oldest payment that the provider was never asked for; 0: there is none
     unfinalized: float  # the age of the oldest answer whose order is still pending; 0: there is none
     ticks: dict[str, float]  # by scheduled task: how long ago it last ended
     clock_skews: dict[str, float]  # by scheduled task: how far its worker's clock was ahead
@@ -36,14 +36,14 @@ class Liveness:
 def check_liveness() -> Liveness:
     """Read how long the oldest work has waited, and when each scheduled task last ended.
 
-    An order in review is left out: it waits for a person, who was told.
+    An order in review is left out: it waits for a person, who was told. One that is held waits for its customer.
     """
     uncharged = Order.objects.pending().filter(payment__status=Payment.Status.PENDING, needs_review=False)
     unfinalized = Order.objects.answered().filter(needs_review=False)
     ticks = Tick.objects.filter(task__in=read_schedule()).annotate(age=measure_age("ended_at"))
     return Liveness(
-        uncharged=measure_oldest(uncharged, "created_at"),
-        unfinalized=measure_oldest(unfinalized, "payment__answered_at"),
+        uncharged=measure_oldest(uncharged, F("payment__created_at")),
+        unfinalized=measure_oldest(unfinalized, Coalesce("held_until", "payment__answered_at")),
         ticks={tick.task: tick.age.total_seconds() for tick in ticks},
         clock_skews={tick.task: tick.clock_skew for tick in ticks},
     )
@@ -79,11 +79,11 @@ def read_patience(task: str) -> float:
     return max(MISSED_TICKS * read_schedule()[task], settings.LIVENESS_PATIENCE, time_limit)
 
 
-def measure_age(since: str) -> "ExpressionWrapper[CombinedExpression]":
-    return ExpressionWrapper(Now() - F(since), output_field=DurationField())
+def measure_age(since: str | F | Func) -> "ExpressionWrapper[CombinedExpression]":
+    return ExpressionWrapper(Now() - (F(since) if isinstance(since, str) else since), output_field=DurationField())
 
 
-def measure_oldest(orders: QuerySet[Order], since: str) -> float:
-    ages = orders.annotate(age=measure_age(since)).order_by(since).values_list("age", flat=True)
+def measure_oldest(orders: QuerySet[Order], since: F | Func) -> float:
+    ages = orders.annotate(age=measure_age(since)).order_by("-age").values_list("age", flat=True)
     oldest: timedelta | None = ages.first()
     return oldest.total_seconds() if oldest else 0.0

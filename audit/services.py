@@ -1,4 +1,4 @@
-"""The audit: it compares the rows with each other, and with the provider's own ledger."""
+"""The audit: it compares the rows with each other, and with each provider's own ledger."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,7 +35,9 @@ class Report(TypedDict):
 
 
 CHARGES = """
-CREATE TEMP TABLE audit_charge (provider_id text, reference text, amount bigint, refunded bigint, currency text)
+CREATE TEMP TABLE audit_charge (
+    gateway text, provider_id text, reference text, amount bigint, refunded bigint, currency text
+)
 """
 
 COUNTS = """
@@ -59,9 +61,9 @@ class AuditIsRunning(Exception):
 def audit_orders(*, since: datetime = BEGINNING, within: float = inf) -> Report:
     """Check A1 to A9 on one snapshot of the database; change nothing.
 
-    The provider's ledger is compared for the orders placed since `since`. It is read before the snapshot is taken, so
+    Each provider's ledger is compared for the orders placed since `since`. It is read before the snapshot is taken, so
     an order that ended in between is not compared with it: the audit is right while orders flow.
-    Raises GatewayUnavailable if the provider can't be asked, or if its list takes longer than `within` seconds.
+    Raises GatewayUnavailable if the provider can't be asked, or if a list takes longer than `within` seconds.
     """
     with connection.cursor() as cursor:
         cursor.execute(CHARGES)
@@ -85,14 +87,14 @@ def _copy_charges(since: datetime, within: float) -> datetime:
     with connection.cursor() as cursor:
         cursor.execute("SELECT statement_timestamp()")
         started: datetime = cursor.fetchone()[0]
-        charges = get_gateway().list_charges(since=since - MAX_CLOCK_DIFFERENCE, within=within)
-        # Read each page before its COPY begins, so that no statement waits for the provider.
-        while page := list(islice(charges, 1000)):
-            with cursor.copy("COPY audit_charge FROM STDIN") as copy:
-                for charge in page:
-                    copy.write_row(
-                        (charge.provider_id, charge.reference, charge.amount, charge.refunded, charge.currency)
-                    )
+        for name in settings.PAYMENT_GATEWAYS:
+            charges = get_gateway(name).list_charges(since=since - MAX_CLOCK_DIFFERENCE, within=within)
+            # Read each page before its COPY begins, so that no statement waits for the provider.
+            while page := list(islice(charges, 1000)):
+                with cursor.copy("COPY audit_charge FROM STDIN") as copy:
+                    for charge in page:
+                        amounts = charge.amount, charge.refunded, charge.currency
+                        copy.write_row((name, charge.provider_id, charge.reference, *amounts))
         cursor.execute("ANALYZE audit_charge")
     return started
 

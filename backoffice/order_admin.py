@@ -61,7 +61,10 @@ class OrderAdmin(OrderActionAdmin):
     fieldsets = [
         (None, {"fields": [("code", "status", "cancel_reason"), ("money", "email", "user"), "checkout_key"]}),
         (_("Review"), {"fields": [("review", "review_reason")]}),
-        (_("Times"), {"fields": [("created_at", "expires_at", "finalized_at"), ("sweep_after", "sweeps")]}),
+        (
+            _("Times"),
+            {"fields": [("created_at", "expires_at", "finalized_at"), ("sweep_after", "sweeps", "held_until")]},
+        ),
     ]
 
     @admin.display(description=_("total"))
@@ -111,14 +114,18 @@ class OrderAdmin(OrderActionAdmin):
     ) -> HttpResponse:
         order = context["original"]
         context["order_actions"] = self.list_actions(request, order)
-        context["payment_amount"] = format_money(order.payment.amount, order.payment.currency)
+        payments = list(Payment.objects.filter(reference=order.code).order_by("number"))
+        for payment in payments:
+            if payment.pk == order.payment_id:
+                order.payment = payment  # saves a query
+        context["payments"] = [(payment, format_money(payment.amount, payment.currency)) for payment in payments]
         context["lines"] = [
             (line, format_money(line.price, order.currency), format_money(line.total, order.currency))
             for line in order.lines.all()
         ]
         context["payment_state"] = describe_payment(order.payment)
         context["is_unknown"] = order.payment.status == Payment.Status.SENT
-        context["timeline"] = read_timeline(order)
+        context["timeline"] = read_timeline(order, payments)
         context["plans"] = describe_plans(order)
         return super().render_change_form(request, context, *args, **kwargs)
 

@@ -13,6 +13,7 @@ ANSWER = [
     "in_flight_until",
     "in_flight_by",
     "answered_at",
+    "closed_at",
     "only_refused",
     "provider_id",
     "decline_code",
@@ -22,15 +23,15 @@ ANSWER = [
 
 @admin.register(Payment)
 class PaymentAdmin(ReadOnlyAdmin):
-    list_display = ["reference", "money", "status", "requests", "provider_id", "sent_at", "last_error"]
+    list_display = ["reference", "number", "money", "status", "requests", "provider_id", "sent_at", "last_error"]
     list_filter = ["status", "created_at"]
     sortable_by = ["reference", "provider_id"]  # these have an index
     search_fields = ["reference__startswith", "provider_id__exact"]
     search_help_text = _("The reference, from its beginning, or the whole id at the provider.")
     ordering = ["-created_at"]
     fieldsets = [
-        (None, {"fields": ["reference", "money", "status", "created_at"]}),
-        (_("Provider"), {"fields": ["payment_method", "requests", *ANSWER]}),
+        (None, {"fields": [("reference", "number"), "money", "status", "created_at"]}),
+        (_("Provider"), {"fields": ["gateway", "payment_method", "requests", *ANSWER]}),
     ]
 
     @admin.display(description=_("amount"))

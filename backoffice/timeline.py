@@ -1,10 +1,12 @@
 """An order's life as staff read it: everything that happened, in time order."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 
+from django.utils.formats import date_format
+from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
@@ -33,6 +35,8 @@ DETAILS = {
     "total": gettext_lazy("total: %(value)s"),
     "reason": gettext_lazy("reason: %(value)s"),
     "sweep": gettext_lazy("sweep: %(value)s"),
+    "number": gettext_lazy("number: %(value)s"),
+    "until": gettext_lazy("until: %(value)s"),
 }
 MAILS = {
     OrderMail.Kind.CONFIRMED: gettext_lazy("%(email)s was told that the order is confirmed."),
@@ -51,9 +55,10 @@ class Entry:
     note: str = ""
 
 
-def read_timeline(order: Order) -> list[Entry]:
-    """The order's events, its payment, stock movements and mails, oldest first."""
-    entries = [*_read_events(order), *_read_payment(order.payment), *_read_movements(order), *_read_mails(order)]
+def read_timeline(order: Order, payments: Iterable[Payment]) -> list[Entry]:
+    """The order's events, its payments, stock movements and mails, oldest first."""
+    paid = [entry for payment in payments for entry in _read_payment(payment)]
+    entries = [*_read_events(order), *paid, *_read_movements(order), *_read_mails(order)]
     return sorted(entries, key=lambda entry: entry.when)  # entries of the same time stay in the order above
 
 
@@ -78,6 +83,8 @@ def describe_event(event: OrderEvent) -> str:
 def _describe_value(event: OrderEvent, name: str, value: object) -> str:
     if name == "total":
         return format_money(int(str(value)), event.order.currency)
+    if name == "until":
+        return date_format(localtime(datetime.fromisoformat(str(value))), "Y-m-d H:i:s")
     return str(REASONS.get(value, value))
 
 
@@ -93,6 +100,9 @@ def _read_payment(payment: Payment) -> Iterator[Entry]:
         yield Entry(when=payment.sent_at, source=_("Payment"), what=what)
     if payment.answered_at:
         yield Entry(when=payment.answered_at, source=_("Payment"), what=_describe_answer(payment))
+    if payment.closed_at:
+        what = _("The declined payment was cancelled at the provider (%(key)s).") % {"key": payment.key}
+        yield Entry(when=payment.closed_at, source=_("Payment"), what=what)
 
 
 def _describe_answer(payment: Payment) -> str:

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy
 from money.currencies import is_currency
 
 YES, NO = {"1", "true", "yes", "on"}, {"", "0", "false", "no", "off"}
+NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 MOST = 1_000_000_000  # PostgreSQL and timedelta can take it, and nobody waits that long
 
 
@@ -108,17 +109,22 @@ def read_currency(name: str, default: str) -> str:
     return value
 
 
-def read_class(name: str, default: str) -> str:
-    """The path of a class whose module is there. The rest is checked when apps are ready: see payments/checks.py."""
+def read_classes(name: str, default: str) -> dict[str, str]:
+    """Classes by name, whose modules are there. The rest is checked when apps are ready: see payments/checks.py."""
     value = read_text(name, default)
-    module = value.rpartition(".")[0]
+    pairs = [pair.partition("=") for pair in value.split(",")]
+    classes = {key.strip(): path.strip() for key, _, path in pairs}
+    if not all(NAME.fullmatch(key) and has_module(path) for key, path in classes.items()):
+        raise ImproperlyConfigured(f"{name} has names and dotted paths of classes, such as {default}; not {value!r}.")
+    return classes
+
+
+def has_module(path: str) -> bool:
+    module = path.rpartition(".")[0]
     try:
-        found = module and find_spec(module)
+        return bool(module and find_spec(module))
     except (ImportError, ValueError):
-        found = None
-    if not found:
-        raise ImproperlyConfigured(f"{name} is a class by its dotted path, such as {default}; not {value!r}.")
-    return value
+        return False
 
 
 def read_list(name: str) -> list[str]:

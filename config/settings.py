@@ -20,7 +20,7 @@ from config.addresses import (
 from config.environment import (
     read_bool,
     read_choice,
-    read_class,
+    read_classes,
     read_currency,
     read_limits,
     read_networks,
@@ -136,7 +136,8 @@ CACHES = {
 }
 SESSION_ENGINE = "django.contrib.sessions.backends.db"  # a cached copy could be older: see docs/adr/0010
 
-PAYMENT_GATEWAY = read_class("PAYMENT_GATEWAY", "payments.stripe.StripeGateway")
+PAYMENT_GATEWAYS = read_classes("PAYMENT_GATEWAYS", "stripe=payments.stripe.StripeGateway")  # by name
+PAYMENT_GATEWAY = next(iter(PAYMENT_GATEWAYS))  # the name of the one that new payments are sent to
 STRIPE_API_KEY = read_required("STRIPE_API_KEY", "the secret key of the account that takes the money")
 STRIPE_API_BASE = read_site_url("STRIPE_API_BASE")  # empty: Stripe itself
 STRIPE_PUBLISHABLE_KEY = read_publishable_key("STRIPE_PUBLISHABLE_KEY")  # empty: the checkout has no card form
@@ -190,6 +191,8 @@ SHOP_CURRENCY = read_currency("SHOP_CURRENCY", "GBP")
 SHOP_MAX_QUANTITY = read_number("SHOP_MAX_QUANTITY", 100, least=1)  # units of one product in a cart
 SHOP_MAX_LINES = read_number("SHOP_MAX_LINES", 100, least=1)  # products in a cart
 SHOP_MAX_UNPAID = read_number("SHOP_MAX_UNPAID", 3, least=0)  # live unpaid orders of one customer; 0: any number
+# Seconds for which the stock of a declined order stays reserved, so that the customer can try another card.
+SHOP_HOLD_ON_DECLINE = read_number("SHOP_HOLD_ON_DECLINE", 10 * 60, least=0, most=366 * 24 * 3600)
 # How many orders one visitor may place, and how many declined cards they may have, within LIMIT_WINDOW; 0: any number.
 LIMIT_WINDOW = read_number("LIMIT_WINDOW", 60 * 60, least=1)  # seconds
 CHECKOUT_LIMITS = read_limits("CHECKOUT_LIMITS", session=10, account=10, ip=60)

@@ -37,11 +37,12 @@ TRIES = 3  # of one checkout, when others take and give back the same units, or 
 PLACE_ORDER = f"""
 WITH available AS MATERIALIZED ({LOCK}), placed AS (
     INSERT INTO orders_order (
-        code, checkout_key, checkout_hash, user_id, email, language, currency, total, payment_id,
+        code, checkout_key, checkout_hash, user_id, email, language, currency, total, payment_id, hold_on_decline,
         expires_at, sweep_after
     ) SELECT
         %(reference)s, %(checkout_key)s, %(checkout_hash)s, %(user)s::bigint, %(email)s, %(language)s, %(currency)s,
-        %(total)s, {NEXT_ID}, statement_timestamp() + %(expires_after)s, statement_timestamp() + %(sweep_after)s
+        %(total)s, {NEXT_ID}, %(hold_on_decline)s,
+        statement_timestamp() + %(expires_after)s, statement_timestamp() + %(sweep_after)s
     WHERE cardinality(%(products)s) = (
         SELECT count(*) FROM available JOIN ({GIVEN.format(condition="TRUE")}) AS asked ON product_id = stock_id
         WHERE units >= quantity
@@ -74,7 +75,10 @@ class TooManyUnpaid(CheckoutRefused):
 
 @dataclass(frozen=True, kw_only=True)
 class Checkout:
-    """What a customer asks for under one key. `expected_total` is in minor units: what the customer was told."""
+    """What a customer asks for under one key. `expected_total` is in minor units: what the customer was told.
+
+    `hold_on_decline`: for how many seconds its stock stays reserved after a decline, so that another card can be tried.
+    """
 
     key: str
     email: str
@@ -83,6 +87,7 @@ class Checkout:
     user: User | None = None
     expected_total: int | None = None
     expected_currency: str | None = None
+    hold_on_decline: int = 0
 
     @cached_property
     def quantities(self) -> dict[str, int]:
@@ -96,6 +101,7 @@ class Checkout:
     def hash(self) -> str:
         """SHA-256 of what is asked for: the same key with another hash is another checkout."""
         asked = [self.email, self.quantities, self.payment_method, self.expected_total, self.expected_currency]
+        asked += [self.hold_on_decline] if self.hold_on_decline else []  # keys from before it keep their hash
         return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
 
 
@@ -133,7 +139,7 @@ def _place_order(checkout: Checkout, *, limited: bool) -> Order:
                 _limit_unpaid(checkout)
             if order := _write_order(checkout, lines):
                 order.sold = lines
-                _process_on_commit(order.code)
+                process_on_commit(order.code)
                 return order
         if Order.objects.filter(checkout_key=checkout.key).exists():
             break  # place_order returns it
@@ -151,6 +157,8 @@ def _write_order(checkout: Checkout, lines: Sequence[OrderLine]) -> Order | None
         "currency": lines[0].product.currency,
         "total": sum(line.price * line.quantity for line in lines),
         "payment_method": checkout.payment_method,
+        "hold_on_decline": checkout.hold_on_decline,
+        "gateway": settings.PAYMENT_GATEWAY,
         "expires_after": timedelta(seconds=settings.ORDER_EXPIRES_AFTER),
         "sweep_after": timedelta(seconds=settings.SWEEP_AFTER),
     }
@@ -181,7 +189,9 @@ def lock_customer(name: str) -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [LOCKED_CUSTOMERS, name])
 
 
-def _process_on_commit(code: str) -> None:
+def process_on_commit(code: str) -> None:
+    """Publish the order's chain after the commit. If the broker is down, the order is left to the sweep."""
+
     def publish() -> None:
         try:
             process_order(code)

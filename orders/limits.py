@@ -1,4 +1,4 @@
-"""How often one visitor may check out: reserving costs a bot nothing, and declines tell which stolen cards work."""
+"""How often one visitor may check out and pay: reserving costs a bot nothing, declines tell which stolen cards work."""
 
 import logging
 from collections.abc import Collection, Iterator, Mapping
@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 from accounts.models import User
 from orders.checkout import CheckoutKeyReused
 from orders.models import Order
+from orders.paying import PaymentNumberReused, PaymentRefused
 from orders.pricing import CheckoutRefused
 from payments.models import Payment
 from rate_limit import Limit, LimitReached, find_network, give_turn_back, read_turns, take_turn
@@ -18,6 +19,7 @@ from rate_limit import Limit, LimitReached, find_network, give_turn_back, read_t
 logger = logging.getLogger(__name__)
 
 WAIT_FOR_ANSWERS = 10  # seconds; most banks answer within two
+SEPARATOR = "\t"  # between a code and a number; no checkout key has one
 UNDER_WAY = 60  # seconds; a request to place an order ends sooner, by the time limits of its statements
 
 
@@ -48,7 +50,7 @@ def limit_checkout(
         yield
         return
     subjects = dict(_name_subjects(ip, session_key, user))
-    taken = _take_turn(checkout_key, subjects)
+    taken = _take_turn(checkout_key, subjects, settings.CHECKOUT_LIMITS)
     try:
         yield
     except CheckoutRefused as refused:
@@ -57,29 +59,51 @@ def limit_checkout(
         raise
 
 
-def _take_turn(checkout_key: str, subjects: Mapping[str, str]) -> bool:
-    """Return whether a turn was taken. If Redis did not answer, giving one back would take another request's."""
-    limits = [Limit(subject, settings.CHECKOUT_LIMITS[kind]) for kind, subject in subjects.items()]
+@contextmanager
+def limit_payment(
+    *, code: str, number: int, ip: str, session_key: str | None = None, user: User | None = None
+) -> Iterator[None]:
+    """Count another payment of an order, as `limit_checkout` counts an order: its card may be declined like any other.
+
+    Only the limits on declines refuse it. Raises TooManyDeclines or TooManyCheckouts, and then counts nothing.
+    """
+    if Payment.objects.filter(reference=code, number=number).exists():
+        yield
+        return
+    thing = f"{code}{SEPARATOR}{number}"
+    subjects = dict(_name_subjects(ip, session_key, user))
+    taken = _take_turn(thing, subjects, {})
     try:
-        take_turn(limits, thing=checkout_key, seconds=settings.LIMIT_WINDOW)
+        yield
+    except PaymentRefused as refused:
+        if taken and not isinstance(refused, PaymentNumberReused):  # under that number there is a payment
+            _give_turn_back(thing, subjects)
+        raise
+
+
+def _take_turn(thing: str, subjects: Mapping[str, str], limits: Mapping[str, int]) -> bool:
+    """Return whether a turn was taken. If Redis did not answer, giving one back would take another request's."""
+    counts = [Limit(subject, limits.get(kind, 0)) for kind, subject in subjects.items()]
+    try:
+        take_turn(counts, thing=thing, seconds=settings.LIMIT_WINDOW)
     except RedisError as error:
         logger.warning("checkouts are not limited: %s", error)
         return False
     except LimitReached as limit:
         raise TooManyCheckouts("Too many orders in a short time.", retry_after=limit.retry_after) from limit
     try:
-        _check_declines(checkout_key, subjects)
+        _check_declines(thing, subjects)
     except RedisError as error:
         logger.warning("declines are not limited: %s", error)
     except CheckoutRefused:
-        _give_turn_back(checkout_key, subjects)
+        _give_turn_back(thing, subjects)
         raise
     return True
 
 
-def _give_turn_back(checkout_key: str, subjects: Mapping[str, str]) -> None:
+def _give_turn_back(thing: str, subjects: Mapping[str, str]) -> None:
     try:
-        give_turn_back(subjects.values(), thing=checkout_key)
+        give_turn_back(subjects.values(), thing=thing)
     except RedisError as error:
         logger.warning("a refused checkout stays counted: %s", error)
 
@@ -96,7 +120,7 @@ def _name_subjects(ip: str, session_key: str | None, user: User | None) -> Itera
             yield kind, f"checkout:{kind}:{name}"
 
 
-def _check_declines(checkout_key: str, subjects: Mapping[str, str]) -> None:
+def _check_declines(thing: str, subjects: Mapping[str, str]) -> None:
     """Raises TooManyDeclines, or TooManyCheckouts if the limit is reached only with the cards that wait for an answer.
 
     Our own turn is taken already, and only the turns before it are counted. So each of several checkouts at the same
@@ -105,7 +129,7 @@ def _check_declines(checkout_key: str, subjects: Mapping[str, str]) -> None:
     # Redis knows who asked. What became of it, only the rows know.
     limited = {subject: limit for kind, subject in subjects.items() if (limit := settings.DECLINE_LIMITS[kind])}
     turns = read_turns(limited, seconds=settings.LIMIT_WINDOW)
-    before = {subject: _list_turns_before(checkout_key, window) for subject, window in turns.items()}
+    before = {subject: _list_turns_before(thing, window) for subject, window in turns.items()}
     statuses = _read_statuses({key for window in before.values() for key in window})
     for subject, limit in limited.items():
         tried = [(statuses.get(key), seconds) for key, seconds in before[subject].items()]
@@ -116,13 +140,20 @@ def _check_declines(checkout_key: str, subjects: Mapping[str, str]) -> None:
             raise TooManyCheckouts("Too many orders wait for their bank.", retry_after=WAIT_FOR_ANSWERS)
 
 
-def _list_turns_before(checkout_key: str, window: Mapping[str, float]) -> dict[str, float]:
-    return dict(takewhile(lambda turn: turn[0] != checkout_key, window.items()))
+def _list_turns_before(thing: str, window: Mapping[str, float]) -> dict[str, float]:
+    return dict(takewhile(lambda turn: turn[0] != thing, window.items()))
 
 
-def _read_statuses(keys: Collection[str]) -> dict[str, str]:
-    """By checkout key: the payment's status of each checkout that has an order."""
-    return dict(Order.objects.filter(checkout_key__in=keys).values_list("checkout_key", "payment__status"))
+def _read_statuses(things: Collection[str]) -> dict[str, str]:
+    """The status of each payment: by checkout key of an order's first one, by code and number of the others."""
+    orders = Order.objects.filter(checkout_key__in=things)
+    present = orders.values_list("checkout_key", "payment__number", "payment__status")
+    # Where there is a later payment, the first was declined.
+    statuses = {key: status if number == 1 else Payment.Status.DECLINED for key, number, status in present}
+    if codes := {thing.partition(SEPARATOR)[0] for thing in things if SEPARATOR in thing}:
+        others = Payment.objects.filter(reference__in=codes).values_list("reference", "number", "status")
+        statuses |= {f"{code}{SEPARATOR}{number}": status for code, number, status in others}
+    return statuses
 
 
 def _may_be_declined(status: str | None, seconds_left: float) -> bool:

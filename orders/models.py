@@ -73,6 +73,18 @@ class Order(models.Model):
     payment = models.OneToOneField(Payment, on_delete=models.PROTECT, verbose_name=_("payment"))
     created_at = models.DateTimeField(_("created at"), db_default=Now())
     expires_at = models.DateTimeField(_("expires at"), help_text=_("When an unpaid order is cancelled."))
+    hold_on_decline = models.PositiveIntegerField(
+        _("hold on decline"),
+        default=0,
+        db_default=0,
+        help_text=_("For how many seconds it stays reserved after a decline, so that another payment can be tried."),
+    )
+    held_until = models.DateTimeField(
+        _("held until"),
+        null=True,
+        blank=True,
+        help_text=_("Its payment was declined: another can be tried until then."),
+    )
     finalized_at = models.DateTimeField(_("finalized at"), null=True, blank=True)
     sweep_after = models.DateTimeField(
         _("sweep after"),
@@ -211,7 +223,18 @@ class OrderMail(QueuedMail):
         return f"{self.kind} of {self.order.code}"
 
 
-EVENT_KINDS = ["placed", "swept", "cancel_requested", "review_needed", "resumed", "reviewed", "confirmed", "cancelled"]
+EVENT_KINDS = [
+    "placed",
+    "swept",
+    "held",
+    "paying_again",
+    "cancel_requested",
+    "review_needed",
+    "resumed",
+    "reviewed",
+    "confirmed",
+    "cancelled",
+]
 
 
 class OrderEvent(models.Model):
@@ -220,6 +243,8 @@ class OrderEvent(models.Model):
     class Kind(models.TextChoices):
         PLACED = "placed", _("Placed")
         SWEPT = "swept", _("Swept")
+        HELD = "held", _("Held after a decline")
+        PAYING_AGAIN = "paying_again", _("Another payment")
         CANCEL_REQUESTED = "cancel_requested", _("Cancel requested")
         REVIEW_NEEDED = "review_needed", _("Needs review")
         RESUMED = "resumed", _("Taken up again")

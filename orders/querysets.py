@@ -35,9 +35,14 @@ class OrderQuerySet(models.QuerySet["Order"]):
         """Pending, and their money was not taken yet."""
         return self.pending().exclude(payment__status=Payment.Status.SUCCEEDED)
 
+    def held(self) -> Self:
+        """Pending after a decline: another payment may still be tried."""
+        return self.pending().filter(held_until__gt=Now(), expires_at__gt=Now())
+
     def answered(self) -> Self:
-        """Pending, and the provider has said yes or no: only finalizing is left."""
-        return self.pending().exclude(payment__status__in=Payment.UNANSWERED)
+        """Pending and not held, and the provider has said yes or no: only finalizing is left."""
+        answered = self.pending().exclude(payment__status__in=Payment.UNANSWERED)
+        return answered.exclude(held_until__gt=Now(), expires_at__gt=Now())
 
     def execute(self, statement: str, parameters: Mapping[str, Any], *, impatiently: bool = False) -> "Order | None":
         """Execute a statement that returns the {columns} of one order, or nothing.

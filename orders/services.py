@@ -19,6 +19,8 @@ Reason = Order.CancelReason
 Kind = OrderEvent.Kind
 Movement = StockMovement.Kind
 
+MAX_PAYMENTS = 5  # of one order, one after the other
+
 LOCK_ORDER = "SELECT {columns} FROM orders_order WHERE code = %(code)s FOR UPDATE"
 
 # One statement, because each round trip costs as much as all of its work. The event and the mail are named after the
@@ -42,6 +44,20 @@ WITH ended AS (
 ), {MOVE.format(wanted=RESERVED.format(condition="EXISTS (SELECT FROM ended)"))}
 SELECT {{columns}} FROM ended
 """  # noqa: S608 - parts of our own
+HOLD_ORDER = """
+WITH held AS (
+    UPDATE orders_order SET
+        held_until = LEAST(statement_timestamp() + make_interval(secs => hold_on_decline), expires_at),
+        sweep_after = LEAST(statement_timestamp() + make_interval(secs => hold_on_decline), expires_at)
+    WHERE id = %(order)s AND expires_at > statement_timestamp()
+        AND (SELECT number FROM payments_payment WHERE id = payment_id) < %(max_payments)s
+    RETURNING {columns}
+), event AS (
+    INSERT INTO orders_orderevent (order_id, kind, data)
+    SELECT id, 'held', jsonb_build_object('until', held_until) FROM held
+)
+SELECT {columns} FROM held
+"""
 
 
 class OrderIsFinal(Exception):
@@ -55,9 +71,10 @@ class NothingToReview(Exception):
 def finalize_order(*, code: str) -> Order:
     """Confirm or cancel a PENDING order as its payment says, and deduct or release its stock, in one transaction.
 
-    A repeat changes nothing, also one at the same time. An order whose payment has no answer yet is left as it is.
-    Raises OperationalError if somebody holds one of the rows for longer than LOCK_TIMEOUT. That is no fault of the
-    order's, and counts as no attempt.
+    A repeat changes nothing, also one at the same time. An order whose payment has no answer yet is left as it is. One
+    with `hold_on_decline` is held after a decline, and cancelled when the hold is over. Raises OperationalError if
+    somebody holds one of the rows for longer than LOCK_TIMEOUT. That is no fault of the order's, and counts as no
+    attempt.
     """
     # The rule: it is paid, and was never swept.
     confirmed = _describe_end(code, Status.CONFIRMED, reason="", payment=Payment.Status.SUCCEEDED, sweeps=0)
@@ -65,7 +82,7 @@ def finalize_order(*, code: str) -> Order:
         return order
     with transaction.atomic(durable=True):
         limit_lock_wait()
-        order = _lock_order(code)
+        order = lock_order(code)
         if not order.sweeps:
             return _finalize(order)
     return _finalize_swept_order(code)
@@ -76,7 +93,7 @@ def _finalize_swept_order(code: str) -> Order:
     try:
         with transaction.atomic(durable=True):
             limit_lock_wait()
-            return _finalize(_lock_order(code))
+            return _finalize(lock_order(code))
     except OperationalError as error:
         if is_lock_held(error):
             _forget_attempt(code)
@@ -137,8 +154,11 @@ def _finalize(order: Order) -> Order:
     match payment:
         case Payment.Status.SUCCEEDED:
             status, reason = Status.CONFIRMED, ""
+        case Payment.Status.DECLINED if order.hold_on_decline and (held := _hold(order)):
+            return held
         case Payment.Status.DECLINED:
-            status, reason = Status.CANCELLED, Reason.CARD_DECLINED
+            asked = order.cancel_reason if order.held_until else ""  # otherwise the decline came before the cancel
+            status, reason = Status.CANCELLED, asked or Reason.CARD_DECLINED
         case Payment.Status.CANCELLED:
             status, reason = Status.CANCELLED, order.cancel_reason or Reason.EXPIRED
         case _unanswered:
@@ -149,6 +169,13 @@ def _finalize(order: Order) -> Order:
             END_ORDER, _describe_end(order.code, status, reason=reason, payment=payment, sweeps=order.sweeps)
         ),
     )
+
+
+def _hold(order: Order) -> Order | None:
+    """Begin the hold, or go on with it. None: there may be no other payment, or the hold is over."""
+    if order.held_until is None:
+        return Order.objects.execute(HOLD_ORDER, {"order": order.pk, "max_payments": MAX_PAYMENTS})
+    return Order.objects.held().filter(pk=order.pk).first()
 
 
 def _count_attempt(code: str) -> None:
@@ -167,7 +194,8 @@ def _forget_attempt(code: str) -> None:
         counted.update(finalize_attempts=F("finalize_attempts") - 1)
 
 
-def _lock_order(code: str) -> Order:
+def lock_order(code: str) -> Order:
+    """Lock the order's row until the transaction ends, and read it. Raises Order.DoesNotExist."""
     order = Order.objects.execute(LOCK_ORDER, {"code": code})
     if order is None:
         raise Order.DoesNotExist(code)
@@ -175,7 +203,7 @@ def _lock_order(code: str) -> Order:
 
 
 def _lock_pending_order(code: str) -> Order:
-    order = _lock_order(code)
+    order = lock_order(code)
     if order.status != Status.PENDING:
         raise OrderIsFinal(order.status)
     return order

@@ -98,11 +98,12 @@ def _next_pause(order: Order, now: datetime, longest: float) -> timedelta:
     pause = min(settings.SWEEP_AFTER * 2 ** min(order.sweeps - 1, 30), settings.SWEEP_AFTER_MAX)
     pause *= random.uniform(0.75, 1.25)  # noqa: S311 - so that they don't all come back at once
     pause = min(pause, longest)
-    # The deadline does not wait for a long pause to end.
-    left = (order.expires_at - now).total_seconds()
+    # The deadline, and the end of a hold, do not wait for a long pause to end.
+    deadline = min(order.held_until or order.expires_at, order.expires_at)
+    left = (deadline - now).total_seconds()
     if left > 0:
         pause = min(pause, left)
-    elif order.sweep_after and order.sweep_after <= order.expires_at:
+    elif order.sweep_after and order.sweep_after <= deadline:
         # The first cancel may meet a charge in flight, or a lock.
         pause = min(pause, settings.SWEEP_AFTER)
     return timedelta(seconds=pause)

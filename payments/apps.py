@@ -2,7 +2,7 @@ from django.apps import AppConfig
 from django.core.checks import register
 from django.utils.translation import gettext_lazy as _
 
-from payments.checks import check_gateway, check_news_hook
+from payments.checks import check_gateways, check_news_hook
 
 
 class PaymentsConfig(AppConfig):
@@ -10,5 +10,5 @@ class PaymentsConfig(AppConfig):
     verbose_name = _("Payments")
 
     def ready(self) -> None:
-        register(check_gateway)
+        register(check_gateways)
         register(check_news_hook)

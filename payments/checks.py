@@ -1,5 +1,6 @@
 """`manage.py check`: whether what is named by its path can be what it is named for, and customers can pay."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from django.conf import settings
@@ -11,21 +12,25 @@ from payments.gateway import Gateway
 METHODS = [name for name in vars(Gateway) if not name.startswith("_")]
 
 
-def check_gateway(**_: Any) -> list[CheckMessage]:
+def check_gateways(**_: Any) -> list[CheckMessage]:
     """Not when settings are read: a gateway's module may need the models, and takes its time to import."""
+    return [message for path in settings.PAYMENT_GATEWAYS.values() for message in _check_gateway(path)]
+
+
+def _check_gateway(path: str) -> Iterator[CheckMessage]:
     try:
-        gateway = import_string(settings.PAYMENT_GATEWAY)
+        gateway = import_string(path)
     except ImportError as error:
         hint = "Name a class by its dotted path, such as payments.stripe.StripeGateway."
-        return [Error(f"PAYMENT_GATEWAY can't be imported: {error}", hint=hint, id="orderly.E001")]
+        yield Error(f"{path} of PAYMENT_GATEWAYS can't be imported: {error}", hint=hint, id="orderly.E001")
+        return
     missing = [name for name in METHODS if not callable(getattr(gateway, name, None))]
     if missing:
         hint = "A gateway has every method of payments.gateway.Gateway."
-        return [Error(f"PAYMENT_GATEWAY lacks {', '.join(missing)}.", hint=hint, id="orderly.E002")]
-    if settings.SHOP_PAYMENT_METHODS or gateway().payment_form():
-        return []
-    hint = "Set STRIPE_PUBLISHABLE_KEY for the card form, or SHOP_PAYMENT_METHODS. The API takes orders without them."
-    return [Warning("The checkout offers no way to pay.", hint=hint, id="orderly.W005")]
+        yield Error(f"{path} of PAYMENT_GATEWAYS lacks {', '.join(missing)}.", hint=hint, id="orderly.E002")
+    elif not (settings.SHOP_PAYMENT_METHODS or gateway().payment_form()):
+        hint = "Set STRIPE_PUBLISHABLE_KEY for the card form, or SHOP_PAYMENT_METHODS. The API needs neither."
+        yield Warning("The checkout offers no way to pay.", hint=hint, id="orderly.W005")
 
 
 def check_news_hook(**_: Any) -> list[CheckMessage]:

@@ -40,6 +40,7 @@ class ChargeRequest:
 
     key: str  # idempotency key
     reference: str  # the order code
+    number: int = 1  # of the reference's payments, one after the other
     amount: int  # minor units
     currency: str  # ISO 4217, upper case
     payment_method: str
@@ -80,16 +81,18 @@ class Gateway(Protocol):
     def charge(self, request: ChargeRequest) -> Charge:
         """Take exactly the amount asked for, once per key. Raises CardDeclined, RequestRefused or GatewayUnavailable.
 
-        An answer that belongs to another reference is never returned, and never taken for a decline.
+        An answer that belongs to another reference, or to another number, is never returned, and never taken for a
+        decline.
         """
         ...
 
     def cancel(self, request: ChargeRequest) -> Charge | None:
         """Make sure no money can be taken for the key from now on, or return the charge that had succeeded.
 
-        None is definitive, also for a charge request that arrives later. A provider that refuses the charge because of
-        what it says may refuse the cancel too. None then means that every request was refused (`only_refused`), or that
-        the provider lists nothing for the reference. Raises GatewayUnavailable if neither can be proven yet.
+        A declined payment can be cancelled too: some providers let it be confirmed later. None is definitive, also for
+        a charge request that arrives later. A provider that refuses the charge because of what it says may refuse the
+        cancel too. None then means that every request was refused (`only_refused`), or that the provider lists nothing
+        for the payment. Raises GatewayUnavailable if neither can be proven yet.
         """
         ...
 
@@ -114,7 +117,14 @@ class Gateway(Protocol):
 
 
 @cache
-def get_gateway() -> Gateway:
-    """The adapter that the PAYMENT_GATEWAY setting names, one for the process."""
-    gateway: Gateway = import_string(settings.PAYMENT_GATEWAY)()
+def get_gateway(name: str = "") -> Gateway:
+    """The adapter of that name in PAYMENT_GATEWAYS, or that of new payments; one of each for the process.
+
+    Raises GatewayUnavailable where the shop has no such gateway any more: what it did is unknown.
+    """
+    if not name:
+        return get_gateway(settings.PAYMENT_GATEWAY)
+    if name not in settings.PAYMENT_GATEWAYS:
+        raise GatewayUnavailable(f"PAYMENT_GATEWAYS has no {name}")
+    gateway: Gateway = import_string(settings.PAYMENT_GATEWAYS[name])()
     return gateway

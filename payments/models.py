@@ -1,4 +1,4 @@
-"""One payment for one reference, and what is known of it; and what the provider told us unasked."""
+"""The payments for a reference, one after the other, and what is known of each; and what the provider told us unasked."""
 
 from typing import Self
 
@@ -22,6 +22,8 @@ class PaymentQuerySet(models.QuerySet["Payment"]):
 class Payment(models.Model):
     """Money asked for. PENDING: never sent. SENT: asked, and unknown until the provider's answer is written down.
 
+    A reference may have several, one after the other: the next begins after the last was declined.
+
     Triggers keep what is asked for, and the answer: payments/migrations/0002_triggers.py.
     """
 
@@ -34,7 +36,17 @@ class Payment(models.Model):
 
     UNANSWERED = (Status.PENDING, Status.SENT)
 
-    reference = models.CharField(_("reference"), max_length=32, unique=True)
+    reference = models.CharField(_("reference"), max_length=32)
+    number = models.PositiveSmallIntegerField(
+        _("number"), default=1, db_default=1, help_text=_("1 is the first payment of its reference.")
+    )
+    gateway = models.CharField(
+        _("gateway"),
+        max_length=32,
+        default="stripe",
+        db_default="stripe",
+        help_text=_("Where it is sent to: a name in the settings."),
+    )
     amount = models.PositiveBigIntegerField(_("amount"), help_text=_("In minor units."))
     currency = models.CharField(_("currency"), max_length=3)
     payment_method = models.CharField(_("payment method"), max_length=64)
@@ -44,7 +56,9 @@ class Payment(models.Model):
     requests = models.PositiveIntegerField(
         _("requests"), default=0, db_default=0, help_text=_("How often the provider was asked.")
     )
-    provider_id = models.CharField(_("id at the provider"), max_length=255, unique=True, null=True, blank=True)
+    provider_id = models.CharField(  # noqa: DJ001 - unique where there is one
+        _("id at the provider"), max_length=255, null=True, blank=True
+    )
     only_refused = models.BooleanField(
         _("only refused"), db_default=False, help_text=_("The provider did nothing at all: it refused every request.")
     )
@@ -73,6 +87,12 @@ class Payment(models.Model):
     answered_at = models.DateTimeField(
         _("answered at"), null=True, blank=True, help_text=_("When its outcome was written down.")
     )
+    closed_at = models.DateTimeField(
+        _("closed at"),
+        null=True,
+        blank=True,
+        help_text=_("When the provider cancelled the declined payment for good. The next one is sent after that."),
+    )
 
     NOT_IN_FLIGHT = {"in_flight_until": None, "in_flight_by": ""}
 
@@ -84,8 +104,18 @@ class Payment(models.Model):
         indexes = [
             models.Index(fields=["created_at"], name="payment_created_at"),
             models.Index(fields=["sent_at"], condition=Q(status="SENT"), name="payment_unknown"),
+            models.Index(fields=["reference"], opclasses=["varchar_pattern_ops"], name="payment_reference_like"),
         ]
         constraints = [
+            models.UniqueConstraint(fields=["reference", "number"], name="payment_number_once"),
+            models.UniqueConstraint(fields=["provider_id", "gateway"], name="payment_provider_id_once"),
+            # At most one that is unanswered and at most one that took the money, and never one of each.
+            models.UniqueConstraint(
+                fields=["reference"],
+                condition=Q(status__in=["PENDING", "SENT", "SUCCEEDED"]),
+                name="payment_one_at_a_time",
+            ),
+            models.CheckConstraint(condition=Q(number__gt=0), name="payment_number_is_positive"),
             models.CheckConstraint(condition=Q(amount__gt=0), name="payment_amount_is_positive"),
             models.CheckConstraint(
                 condition=Q(status__in=["PENDING", "SENT", "SUCCEEDED", "DECLINED", "CANCELLED"]),
@@ -107,7 +137,9 @@ class Payment(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.reference}: {self.status}"
+        return (
+            f"{self.reference}: {self.status}" if self.number == 1 else f"{self.reference} {self.number}: {self.status}"
+        )
 
     @property
     def is_answered(self) -> bool:
@@ -116,7 +148,7 @@ class Payment(models.Model):
     @property
     def key(self) -> str:
         """The idempotency key: the same for every try, and nobody else's."""
-        return f"charge-{self.reference}"
+        return f"charge-{self.reference}" if self.number == 1 else f"charge-{self.reference}-{self.number}"
 
 
 class WebhookEventQuerySet(models.QuerySet["WebhookEvent"]):

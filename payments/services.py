@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from database_errors import execute_impatiently, limit_lock_wait, run_again_if_lost
-from payments.gateway import CardDeclined, ChargeRequest, GatewayUnavailable, RequestRefused, get_gateway
+from payments.gateway import CardDeclined, Charge, ChargeRequest, GatewayUnavailable, RequestRefused, get_gateway
 from payments.models import Payment
 from payments.processes import is_dead, name_process
 
@@ -33,41 +33,50 @@ UPDATE payments_payment SET
     only_refused = status = 'PENDING' OR in_flight_until IS NULL AND only_refused
 WHERE reference = %s AND status = ANY(%s) AND (cancel_requested_at IS NULL OR %s) AND requests < %s
     AND (in_flight_until IS NULL OR in_flight_until <= statement_timestamp())
+    -- A declined payment could still be confirmed at the provider: it is closed there before the next is sent.
+    AND CASE WHEN number = 1 THEN TRUE ELSE NOT EXISTS (
+        SELECT FROM payments_payment earlier
+        WHERE earlier.reference = payments_payment.reference AND earlier.status = 'DECLINED'
+            AND earlier.closed_at IS NULL
+    ) END
 RETURNING {", ".join(FIELDS)}
 """  # noqa: S608 - the names of our own columns
 RECORD_ANSWER = """
 UPDATE payments_payment SET
     status = %s, provider_id = %s, decline_code = %s, last_error = coalesce(%s, last_error),
     answered_at = statement_timestamp(), in_flight_until = NULL, in_flight_by = ''
-WHERE reference = %s AND status = 'SENT'
+WHERE id = %s AND status = 'SENT'
 """
 RECORD_ERROR = """
 UPDATE payments_payment SET last_error = %s, only_refused = %s, in_flight_until = NULL, in_flight_by = ''
-WHERE reference = %s AND status = 'SENT' AND in_flight_until = %s
+WHERE id = %s AND status = 'SENT' AND in_flight_until = %s
 """
 
 
 CREATE = """
-INSERT INTO payments_payment (reference, amount, currency, payment_method)
-VALUES (%(reference)s, %(amount)s, %(currency)s, %(payment_method)s)
-ON CONFLICT (reference) DO NOTHING
+INSERT INTO payments_payment (reference, number, gateway, amount, currency, payment_method)
+VALUES (%(reference)s, %(number)s, %(gateway)s, %(amount)s, %(currency)s, %(payment_method)s)
+ON CONFLICT DO NOTHING
 RETURNING id
 """
-# The same as a part of another statement's WITH, for a row there that names its payment by NEXT_ID.
+# The first payment, as a part of another statement's WITH, for a row there that names it by NEXT_ID.
 CREATE_FOR = """
-INSERT INTO payments_payment (id, reference, amount, currency, payment_method)
-SELECT payment_id, code, total, currency, %(payment_method)s FROM {row}
+INSERT INTO payments_payment (id, reference, gateway, amount, currency, payment_method)
+SELECT payment_id, code, %(gateway)s, total, currency, %(payment_method)s FROM {row}
 """
 NEXT_ID = "nextval(pg_get_serial_sequence('payments_payment', 'id'))"
 
 
-def create_payment(*, reference: str, amount: int, currency: str, payment_method: str) -> int | None:
-    """Write down a PENDING payment of `amount` minor units; return its id, or None if the reference has a payment.
+def create_payment(*, reference: str, amount: int, currency: str, payment_method: str, number: int = 1) -> int | None:
+    """Write down a PENDING payment of `amount` minor units and return its id. Nothing is sent.
 
-    Nothing is sent.
+    None, and nothing is written, if the reference has a payment of that number, or one that is unanswered or that took
+    the money.
     """
     asked: dict[str, str | int] = {
         "reference": reference,
+        "number": number,
+        "gateway": settings.PAYMENT_GATEWAY,
         "amount": amount,
         "currency": currency,
         "payment_method": payment_method,
@@ -92,20 +101,23 @@ def charge_payment(*, reference: str) -> None:
     SENT is committed before the provider is asked. Raises GatewayUnavailable if the outcome is unknown: the payment
     stays SENT, and a repeat asks again with the same key and the same parameters. A repeat does not ask after
     PAYMENT_MAX_REQUESTS requests, after a cancel was requested, or while another request for the payment is in flight.
+    The payment that was declined before it is cancelled at the provider first.
     """
     payment = _mark_sent(reference, askable=Payment.UNANSWERED)
+    if payment is None and _close_declined(reference):
+        payment = _mark_sent(reference, askable=Payment.UNANSWERED)
     if payment is None:
         return
     connection.close()  # if the provider hangs, it must not hold the shop's connections too
     try:
-        charge = get_gateway().charge(_make_request(payment))
+        charge = get_gateway(payment.gateway).charge(_make_request(payment))
     except CardDeclined as decline:
-        _record_answer(reference, status=Status.DECLINED, decline_code=decline.code[:64], last_error="")
+        _record_answer(payment, status=Status.DECLINED, decline_code=decline.code[:64], last_error="")
     except GatewayUnavailable as error:
         _record_error(payment, error)
         raise
     else:
-        _record_answer(reference, status=Status.SUCCEEDED, provider_id=charge.provider_id, last_error="")
+        _record_answer(payment, status=Status.SUCCEEDED, provider_id=charge.provider_id, last_error="")
 
 
 def cancel_payment(*, reference: str) -> None:
@@ -123,14 +135,14 @@ def cancel_payment(*, reference: str) -> None:
         return
     connection.close()  # if the provider hangs, it must not hold the shop's connections too
     try:
-        charge = get_gateway().cancel(_make_request(payment))
+        charge = get_gateway(payment.gateway).cancel(_make_request(payment))
     except GatewayUnavailable as error:
         _record_error(payment, error)
         raise
     if charge is None:
-        _record_answer(reference, status=Status.CANCELLED)  # the last error stays: it tells staff why nothing was paid
+        _record_answer(payment, status=Status.CANCELLED)  # the last error stays: it tells staff why nothing was paid
     else:
-        _record_answer(reference, status=Status.SUCCEEDED, provider_id=charge.provider_id, last_error="")
+        _record_answer(payment, status=Status.SUCCEEDED, provider_id=charge.provider_id, last_error="")
 
 
 def request_cancel(*, reference: str) -> None:
@@ -155,7 +167,7 @@ def cancel_pending_payment(*, reference: str) -> bool:
 
 def resume_payment(*, reference: str) -> None:
     """Let the provider be asked again as often as at first."""
-    Payment.objects.filter(reference=reference).update(requests=0)
+    Payment.objects.unanswered().filter(reference=reference).update(requests=0)
 
 
 def end_dead_requests() -> None:
@@ -190,10 +202,42 @@ def _mark_sent(reference: str, *, askable: Sequence[Status], cancelling: bool = 
     return Payment.from_db(connection.alias, FIELDS, row) if row else None
 
 
+def _close_declined(reference: str) -> bool:
+    """Have the provider cancel the declined payment before the one that waits. Return whether there was one to cancel.
+
+    Should the provider show that it took the money all the same, that is the answer to the payment that waits: nothing
+    is asked for a second time. Raises GatewayUnavailable if the provider can't say yet.
+    """
+    payments = Payment.objects.filter(reference=reference)
+    declined = payments.filter(status=Status.DECLINED, closed_at=None).order_by("number").last()
+    if declined is None or not payments.filter(status=Status.PENDING).exists():
+        return False
+    connection.close()  # if the provider hangs, it must not hold the shop's connections too
+    try:
+        charge = get_gateway(declined.gateway).cancel(_make_request(declined))
+    except GatewayUnavailable as error:
+        payments.filter(status=Status.PENDING).update(last_error=_make_storable(str(error))[:1000])
+        raise
+    if charge:
+        _adopt(declined, charge)
+    else:
+        payments.filter(pk=declined.pk, closed_at=None).update(closed_at=Now())
+    return charge is None
+
+
+def _adopt(declined: Payment, charge: Charge) -> None:
+    """Write down, as the answer to the payment that waits, that the declined one took the money after all."""
+    logger.error("payment %s was declined, and took the money later: %s", declined, charge.provider_id)
+    waiting = Payment.objects.filter(reference=declined.reference, status=Status.PENDING, gateway=declined.gateway)
+    answer = {"status": Status.SUCCEEDED, "provider_id": charge.provider_id, "last_error": f"taken by {declined.key}"}
+    waiting.update(**answer, sent_at=Now(), answered_at=Now())
+
+
 def _make_request(payment: Payment) -> ChargeRequest:
     return ChargeRequest(
         key=payment.key,
         reference=payment.reference,
+        number=payment.number,
         amount=payment.amount,
         currency=payment.currency,
         payment_method=payment.payment_method,
@@ -203,28 +247,29 @@ def _make_request(payment: Payment) -> ChargeRequest:
 
 
 def _record_answer(
-    reference: str,
+    payment: Payment,
     *,
     status: Status,
     provider_id: str | None = None,
     decline_code: str = "",
     last_error: str | None = None,
 ) -> None:
-    # Compare and set: if two tasks hear the same answer, one of them writes it. No answer ever replaces another.
-    answer = [status.value, provider_id, decline_code, last_error, reference]  # known nowhere else
+    # Compare and set: if two tasks hear the same answer, one of them writes it. No answer ever replaces another. It is
+    # written to the payment that was asked for: a late one may find that the reference has another payment by now.
+    answer = [status.value, provider_id, decline_code, last_error, payment.pk]  # known nowhere else
     if run_again_if_lost(partial(_execute, RECORD_ANSWER, answer)):
         return
-    known = Payment.objects.get(reference=reference)
+    known = Payment.objects.get(pk=payment.pk)
     contradicts = known.provider_id != provider_id  # both None: both say that nothing was taken
     level = logging.ERROR if contradicts else logging.INFO
-    logger.log(level, "payment %s is %s, and was answered again: %s", reference, known.status, answer)
+    logger.log(level, "payment %s was answered again: %s", known, answer)
 
 
 def _record_error(payment: Payment, error: GatewayUnavailable) -> None:
     # If this comes so late that another process asks by now, that one's mark and error stay.
     refused = payment.only_refused and isinstance(error, RequestRefused)
     text = _make_storable(str(error))[:1000]
-    run_again_if_lost(partial(_execute, RECORD_ERROR, [text, refused, payment.reference, payment.in_flight_until]))
+    run_again_if_lost(partial(_execute, RECORD_ERROR, [text, refused, payment.pk, payment.in_flight_until]))
 
 
 def _execute(statement: str, parameters: Sequence[Any]) -> int:

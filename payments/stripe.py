@@ -29,12 +29,12 @@ from payments.stripe_answers import (
     intent_of,
     is_final_refusal,
     is_invalid,
+    is_of,
     is_replayed,
     is_server_error,
     read_charge,
     read_code,
     read_metadata,
-    reference_of,
     refusal_code,
 )
 from payments.stripe_api import Answer, StripeApi
@@ -220,7 +220,7 @@ class StripeGateway:
         # By listing, which shows what was just written; Stripe's search may be a minute behind.
         with self._look_up():
             made = self._list(request.sent_at - MAX_CLOCK_DIFFERENCE)
-            return [intent for intent in made if reference_of(intent) == request.reference]
+            return [intent for intent in made if is_of(intent, request)]
 
     @contextmanager
     def _look_up(self) -> Iterator[None]:
@@ -241,11 +241,12 @@ class StripeGateway:
 
 def unconfirmed_params(request: ChargeRequest) -> dict[str, Any]:
     # A key is bound to these names and values: a release that changes them makes every unfinished charge unknown.
+    number = {} if request.number == 1 else {"number": str(request.number)}
     return {
         "amount": request.amount,
         "currency": request.currency.lower(),
         "allowed_payment_method_types": ["card"],
-        "metadata": {"reference": request.reference},
+        "metadata": {"reference": request.reference, **number},
         "expand": ["latest_charge"],
     }
 

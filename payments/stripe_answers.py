@@ -72,6 +72,11 @@ def read_metadata(answer: Answer, name: str) -> object:
     return metadata.get(name) if isinstance(metadata, dict) else None
 
 
+def is_of(intent: Answer, request: ChargeRequest) -> bool:
+    """Whether the intent was made for this payment: for its reference and its number."""
+    return (reference_of(intent), read_metadata(intent, "number") or "1") == (request.reference, str(request.number))
+
+
 def reference_of(intent: Answer) -> str:
     reference = read_metadata(intent, "reference")
     is_ours = isinstance(reference, str) and reference.isprintable()
@@ -80,10 +85,8 @@ def reference_of(intent: Answer) -> str:
 
 def check_reference(intent: Answer | None, request: ChargeRequest) -> None:
     """Raises GatewayUnavailable where the intent is somebody else's: its money, or its no, is not ours."""
-    if intent is not None and reference_of(intent) != request.reference:
-        logger.error(
-            "asked for %s, the provider answered with %s of %r", request.reference, intent["id"], reference_of(intent)
-        )
+    if intent is not None and not is_of(intent, request):
+        logger.error("asked for %s, the provider answered with %s of %r", request.key, intent["id"], intent["metadata"])
         raise GatewayUnavailable(f"the provider answered with somebody else's payment intent: {intent['id']}")
 
 

@@ -3,6 +3,7 @@
 import logging
 from http import HTTPStatus
 
+from django.conf import settings
 from django.contrib import messages
 from django.db import Error, connection
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -58,6 +59,7 @@ def _place(request: HttpRequest, cart: Cart, form: CheckoutForm) -> HttpResponse
         payment_method=form.cleaned_data["payment_method"],
         expected_total=cart.total,
         expected_currency=cart.currency,
+        hold_on_decline=settings.SHOP_HOLD_ON_DECLINE,
     )
     try:
         with limit_checkout(

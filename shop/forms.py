@@ -19,6 +19,18 @@ class QuantityForm(forms.Form):
     quantity = forms.IntegerField(min_value=1, max_value=1_000_000)
 
 
+class PayAgainForm(forms.Form):
+    """Another payment for an order: its number, which makes two clicks one payment, and its method."""
+
+    number = forms.IntegerField(min_value=2, max_value=1_000, widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        method = PaymentMethodField()
+        self.payment_form = method.payment_form
+        self.fields["payment_method"] = method
+
+
 class CheckoutForm(forms.Form):
     """The email and the payment method. A guest types the email; a user's is the account's."""
 

@@ -17,8 +17,13 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.models import User
 from database_errors import describe, is_passing
+from orders.limits import limit_payment
 from orders.models import Order
+from orders.paying import PaymentRefused, pay_again
+from orders.pricing import CheckoutRefused
 from orders.services import OrderIsFinal, cancel_order
+from shop.forms import PayAgainForm
+from shop.refusals import explain_payment_refusal
 from shop.session_orders import find_replacement, refill_cart
 from shop.status import describe_order
 
@@ -59,6 +64,29 @@ def cancel(request: HttpRequest, *, code: str) -> HttpResponse:
 
 
 @require_POST
+def pay(request: HttpRequest, *, code: str) -> HttpResponse:
+    """Try another card for an order that is held after a decline. The same form again changes nothing."""
+    order = _get_order(code)
+    form = PayAgainForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, _("Choose how to pay."))
+        return _see_order(order)
+    number, user = form.cleaned_data["number"], request.user if isinstance(request.user, User) else None
+    ip, session_key = request.META["REMOTE_ADDR"], request.session.session_key
+    try:
+        with limit_payment(code=code, number=number, ip=ip, session_key=session_key, user=user):
+            pay_again(code=code, number=number, payment_method=form.cleaned_data["payment_method"], actor=user)
+    except (PaymentRefused, CheckoutRefused) as refused:
+        messages.error(request, explain_payment_refusal(refused))
+    except Error as error:
+        if not is_passing(error):
+            raise
+        logger.warning("%s can't be paid again now: %s", code, describe(error))
+        messages.error(request, explain_payment_refusal(error))
+    return _see_order(order)
+
+
+@require_POST
 def order_again(request: HttpRequest, *, code: str) -> HttpResponse:
     """Put a cancelled order's products back in the cart and go to the checkout, or go to the order that replaced it."""
     order = _get_order(code)
@@ -81,8 +109,9 @@ def list_orders(request: HttpRequest) -> HttpResponse:
 
 
 def _describe(request: HttpRequest, order: Order) -> dict[str, Any]:
-    replacement = find_replacement(request.session, order=order)
-    return {"order": order, "status": describe_order(order), "replacement": replacement}
+    replacement, status = find_replacement(request.session, order=order), describe_order(order)
+    form = PayAgainForm(initial={"number": order.payment.number + 1}) if status.may_pay_again else None
+    return {"order": order, "status": status, "replacement": replacement, "payment_form": form}
 
 
 def _get_order(code: str) -> Order:

@@ -10,6 +10,7 @@ from django.utils.translation import ngettext
 from database_errors import RETRY_AFTER
 from orders.checkout import TooManyUnpaid
 from orders.limits import TooManyCheckouts, TooManyDeclines
+from orders.paying import PaymentRefused
 from orders.pricing import CheckoutRefused, PriceNotChargeable, TotalTooLarge, TotalTooSmall
 from rate_limit import count_minutes
 
@@ -48,6 +49,23 @@ def _explain_total(refused: TotalTooSmall | TotalTooLarge) -> str:
     if isinstance(refused, TotalTooSmall):
         return _("This is less than can be paid at once. Nothing was ordered: add something to your cart.")
     return _("This is more than can be paid at once. Split it into two orders.")
+
+
+def explain_payment_refusal(refused: PaymentRefused | CheckoutRefused | Error) -> str:
+    """Tell the customer why no other card was tried."""
+    match refused:
+        case TooManyDeclines() | TooManyCheckouts():
+            minutes = count_minutes(refused.retry_after)
+            text = ngettext(
+                "Too many cards were tried. Nothing was paid: try again in %(count)d minute.",
+                "Too many cards were tried. Nothing was paid: try again in %(count)d minutes.",
+                minutes,
+            )
+            return text % {"count": minutes}
+        case Error():
+            return _("The shop is very busy. Press the button again: you can't be charged twice.")
+        case _changed:
+            return _("This card was not tried: the order has changed meanwhile.")
 
 
 def _explain_limit(limit: TooManyCheckouts | TooManyDeclines) -> str:

@@ -7,6 +7,8 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.utils import timezone
+from django.utils.formats import time_format
+from django.utils.timezone import localtime
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
@@ -30,6 +32,7 @@ class OrderStatus:
     poll: int = 0  # 0: it will not change
     may_cancel: bool = False
     may_retry: bool = False
+    may_pay_again: bool = False
 
     @property
     def steps(self) -> list[tuple[str, str]]:
@@ -43,7 +46,7 @@ class OrderStatus:
 
     @property
     def etag(self) -> str:
-        shown = (self.title, self.text, self.poll, self.may_cancel, get_language())
+        shown = (self.title, self.text, self.poll, self.may_cancel, self.may_pay_again, get_language())
         return f'"{hashlib.sha256(repr(shown).encode()).hexdigest()[:20]}"'
 
     @property
@@ -100,9 +103,7 @@ def _describe_pending(order: Order) -> OrderStatus:
         case Payment.Status.SUCCEEDED:
             title, text = _("Paid"), _("Your payment went through. We are confirming the order.")
         case Payment.Status.DECLINED:
-            title = _("Card declined")
-            text = f"{explain_decline(payment.decline_code)} " + _("No money was taken. We are cancelling the order.")
-            return OrderStatus(title=title, text=text, tone="bad", step=2, poll=poll)
+            return _describe_declined(order, poll)
         case Payment.Status.CANCELLED:
             title, text = _("Cancelling"), _("No money was taken. Your items are going back to the shelf.")
         case Payment.Status.SENT if order.cancel_reason or order.expires_at <= timezone.now():
@@ -120,6 +121,21 @@ def _describe_pending(order: Order) -> OrderStatus:
             title, text = _("Reserved"), _("Your items are put aside for you. The payment has not begun yet.")
             return OrderStatus(title=title, text=text, tone="wait", step=1, poll=poll, may_cancel=True)
     return OrderStatus(title=title, text=text, tone="wait", step=2, poll=poll)
+
+
+def _describe_declined(order: Order, poll: int) -> OrderStatus:
+    title, why = _("Card declined"), explain_decline(order.payment.decline_code)
+    if not _is_held(order):
+        text = f"{why} " + _("No money was taken. We are cancelling the order.")
+        return OrderStatus(title=title, text=text, tone="bad", step=2, poll=poll)
+    until = _("Your items are put aside until %(time)s: try another card.")
+    text = f"{why} {until % {'time': time_format(localtime(order.held_until))}}"
+    return OrderStatus(title=title, text=text, tone="care", step=2, poll=5, may_cancel=True, may_pay_again=True)
+
+
+def _is_held(order: Order) -> bool:
+    """Whether another card may be tried."""
+    return order.held_until is not None and min(order.held_until, order.expires_at) > timezone.now()
 
 
 def explain_decline(code: str) -> str:

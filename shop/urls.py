@@ -27,5 +27,6 @@ urlpatterns = [
     path("orders/<code:code>/", order_views.show_order, name="order"),
     path("orders/<code:code>/status/", order_views.show_status, name="order-status"),
     path("orders/<code:code>/cancel/", order_views.cancel, name="order-cancel"),
+    path("orders/<code:code>/pay/", order_views.pay, name="order-pay"),
     path("orders/<code:code>/again/", order_views.order_again, name="order-again"),
 ]

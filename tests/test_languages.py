@@ -437,7 +437,7 @@ def test_the_way_to_an_account_is_korean(client: Client) -> None:
 
 # --- the back office
 
-STAFF_NAMES = {"CSV", "ISO", "KRW", "PENDING", "SKU", "UTF", "card", "charge", "delivery", "visa"}
+STAFF_NAMES = {"CSV", "ISO", "KRW", "PENDING", "SKU", "UTF", "card", "charge", "delivery", "stripe", "visa"}
 STAFF_NAMES |= {"sku", "quantity", "reason"}  # columns of a file
 STAFF_NAMES |= {"Search", "True", "False", "Select", "option"}  # Django's own, which its Korean lacks
 

@@ -7,7 +7,9 @@ from django.test import Client
 
 from catalog.models import Product
 from orders.models import Order
-from tests.builders import everything, make_order, make_product
+from orders.services import finalize_order
+from payments.models import Payment
+from tests.builders import answer_payment, everything, make_order, make_product
 
 pytestmark = pytest.mark.django_db
 BODY = {"email": "ann@example.com", "lines": [{"sku": "MUG", "quantity": 2}], "payment_method": "pm_card_visa"}
@@ -203,3 +205,65 @@ def test_get_shows_an_order_by_its_code_only(client: Client) -> None:
     assert_refused(client.get(f"/api/orders/{order.pk}"), 404, "not_found")
     for unknown in ["orders/%00", "orders/", "orders/261124-abcde-fghjk", "nothing", ""]:
         assert_refused(client.get(f"/api/{unknown}"), 404, "not_found")
+
+
+def pay(client: Client, code: str, body: object, **headers: str) -> Any:
+    url = f"/api/orders/{code}/payments"
+    return client.post(url, json.dumps(body), content_type="application/json", headers=headers)
+
+
+def hold_order() -> Order:
+    order = make_order(payment_method="pm_card_visa_chargeDeclined", hold_on_decline=600)
+    answer_payment(order, Payment.Status.DECLINED)
+    return finalize_order(code=order.code)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_order_that_asks_for_a_hold_is_paid_by_its_second_card(client: Client) -> None:
+    make_product("MUG")
+    code = post(client, {**BODY, "hold_on_decline": 300}).json()["code"]
+    answer_payment(Order.objects.get(), Payment.Status.DECLINED)
+    finalize_order(code=code)
+    held = client.get(f"/api/orders/{code}").json()
+
+    paid = pay(client, code, {"number": 2, "payment_method": "pm_card_mastercard"})
+    again = pay(client, code, {"number": 2, "payment_method": "pm_card_mastercard"})
+
+    assert (held["status"], held["payment"]["status"]) == ("PENDING", "DECLINED")
+    assert held["payment"]["number"] == 1
+    assert held["held_until"]
+    assert (paid.status_code, again.status_code) == (201, 200)
+    assert paid.json() == again.json()
+    assert paid.json()["payment"] == {"number": 2, "status": "PENDING", "decline_code": ""}
+    assert Payment.objects.count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_refusals_of_a_payment_have_their_codes_and_change_nothing(client: Client) -> None:
+    code, unheld = hold_order().code, make_order().code
+    before = everything()
+
+    assert_refused(pay(client, code, {"number": 3, "payment_method": "pm_card_visa"}), 409, "wrong_payment_number")
+    assert_refused(pay(client, code, {"number": 1, "payment_method": "pm_card_visa"}), 422, "payment_number_reused")
+    assert_refused(pay(client, unheld, {"number": 2, "payment_method": "pm_card_visa"}), 409, "payment_unanswered")
+    assert_refused(pay(client, "261124-GH0ST-GH0ST", {"number": 2, "payment_method": "pm_x"}), 404, "not_found")
+    for wrong in ({"number": "2"}, {"number": 1001}, {"number": True}, {"number": 2, "amount": 1}, {}):
+        assert_refused(pay(client, code, {"payment_method": "pm_card_visa", **wrong}), 400, "bad_field")
+    assert_refused(pay(client, code, {"number": 2, "payment_method": ""}), 400, "bad_field")
+    assert_refused(client.get(f"/api/orders/{code}/payments"), 405, "method_not_allowed")
+    assert everything() == before
+
+
+@pytest.mark.parametrize("hold", [-1, True, False, "600", 1.5, 10**9, [], {}])
+def test_a_hold_that_is_no_number_of_seconds_is_refused(client: Client, hold: object) -> None:
+    make_product("MUG")
+    assert_refused(post(client, {**BODY, "hold_on_decline": hold}), 400, "bad_field")
+    assert Order.objects.count() == 0
+
+
+def test_a_hold_is_part_of_what_was_asked_for_only_where_it_is_given(client: Client) -> None:
+    make_product("MUG")
+    first = post(client)
+
+    assert post(client, {**BODY, "hold_on_decline": 0}).json() == first.json()
+    assert_refused(post(client, {**BODY, "hold_on_decline": 60}), 422, "idempotency_key_reused")

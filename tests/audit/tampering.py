@@ -49,6 +49,19 @@ NEW_PAYMENT = f"""
         (reference, amount, currency, payment_method, status, requests, decline_code, last_error)
     VALUES ('{GHOST}', 1000, 'GBP', 'pm_card_visa', 'PENDING', 0, '', '')
 """
+
+
+def add_payment(number: int, status: str) -> str:
+    """One more payment of the order, as if it was never sent."""
+    code = "no" if status == "DECLINED" else ""
+    sent = "NULL" if status in ("PENDING", "CANCELLED") else "now()"
+    return f"""
+        INSERT INTO payments_payment
+            (reference, number, amount, currency, payment_method, status, requests, decline_code, last_error, sent_at)
+        SELECT code, {number}, total, currency, 'pm_card_visa', '{status}', 0, '{code}', '', {sent} FROM orders_order
+    """
+
+
 NEW_LINE = """
     INSERT INTO orders_orderline (order_id, product_id, sku, name, price, quantity)
     SELECT orders_order.id, product.id, 'CUP', 'The CUP', 500, 1 FROM orders_order, catalog_product product
@@ -253,6 +266,41 @@ TAMPERINGS = [
     Tampering("CONFIRMED", "charged a second time", charge="", found=("A3",)),
     Tampering("CANCELLED", "cancelled, and charged", charge="", found=("A4",)),
     Tampering("PENDING", "money without an order", charge=GHOST, found=("A6",)),
+    Tampering(
+        "PENDING",
+        "a second payment before the first is answered",
+        add_payment(2, "PENDING"),
+        refused_by="payment_one_at_a_time",
+    ),
+    Tampering(
+        "CONFIRMED",
+        "a second payment after the first took the money",
+        add_payment(2, "PENDING"),
+        refused_by="payment_one_at_a_time",
+    ),
+    Tampering(
+        "CANCELLED",
+        "a second payment of the same number",
+        add_payment(1, "CANCELLED"),
+        refused_by="payment_number_once",
+    ),
+    Tampering("CONFIRMED", "a payment after the one that took the money", add_payment(2, "DECLINED"), found=("A2",)),
+    Tampering("CANCELLED", "a payment that its order does not know", add_payment(2, "PENDING"), found=("A2",)),
+    Tampering("CANCELLED", "a payment left out", add_payment(3, "CANCELLED"), found=("A2",)),
+    Tampering(
+        "CONFIRMED",
+        "another number",
+        change_payment("number = 2"),
+        refused_by="payment_keeps_what_is_asked",
+        found=("A2",),
+    ),
+    Tampering(
+        "CONFIRMED",
+        "another gateway",
+        change_payment("gateway = 'manual'"),
+        refused_by="payment_keeps_what_is_asked",
+        found=("A3",),
+    ),
     # Stock
     Tampering(
         "CONFIRMED", "a unit that no movement explains", "UPDATE catalog_stock SET on_hand = on_hand + 1", found=("A1",)

@@ -2,11 +2,13 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import psycopg
 import pytest
 from celery.exceptions import Ignore
+from django.conf import LazySettings
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.db.models.functions import Now
@@ -17,8 +19,9 @@ from audit.services import AUDIT_LOCK, AuditIsRunning, audit_orders, record_audi
 from audit.tasks import record_audit as audit_task
 from orders.models import Order
 from orders.services import finalize_order
-from payments.gateway import GatewayUnavailable
+from payments.gateway import Charge, GatewayUnavailable
 from payments.services import charge_payment
+from payments.stripe import StripeGateway
 from tests.audit.tampering import add_event
 from tests.builders import make_order, make_product, tamper
 from tests.locks import holding
@@ -285,3 +288,18 @@ def test_record_audit_ends_though_the_providers_list_does_not(monkeypatch: pytes
 
     assert not run.ok
     assert "list takes longer" in run.report["error"]
+
+
+class OtherGateway(StripeGateway):
+    """A second provider, whose ledger has one charge."""
+
+    def list_charges(self, **_: Any) -> Iterator[Charge]:
+        money: dict[str, Any] = {"amount": 100, "currency": "GBP", "refunded": 0}
+        yield Charge(provider_id="pi_1", reference="T-elsewhere", created_at=datetime.now(UTC), **money)
+
+
+def test_the_ledger_of_each_gateway_is_read(settings: LazySettings) -> None:
+    other = f"{OtherGateway.__module__}.{OtherGateway.__name__}"
+    settings.PAYMENT_GATEWAYS = {**settings.PAYMENT_GATEWAYS, "other": other}
+
+    assert violations() == [("A6", ["T-elsewhere"])]

@@ -24,6 +24,8 @@ from backoffice.dashboard import read_dashboard
 from config.celery import app
 from orders import tasks as order_tasks
 from orders.models import Order
+from orders.paying import pay_again
+from orders.services import finalize_order
 from payments.models import Payment
 from tests.builders import answer_payment, make_order, tamper
 
@@ -46,6 +48,8 @@ def read_troubles() -> list[str]:
 
 def age_order(order: Order, seconds: int) -> None:
     tamper("UPDATE orders_order SET created_at = created_at - %s * interval '1 s' WHERE id = %s", seconds, order.pk)
+    old = "UPDATE payments_payment SET created_at = created_at - %s * interval '1 s' WHERE id = %s"
+    tamper(old, seconds, order.payment_id)
 
 
 def age_answer(order: Order, seconds: int) -> None:
@@ -82,6 +86,32 @@ def test_an_order_that_nobody_finalizes_is_trouble() -> None:
     assert read_troubles() == []
 
     age_answer(order, 45)
+
+    assert read_troubles() == ["An order has waited to be finalized for N seconds."]
+
+
+def test_an_order_that_is_held_after_a_decline_waits_for_its_customer() -> None:
+    order = make_order(hold_on_decline=600)
+    answer_payment(order, Payment.Status.DECLINED)
+    age_order(order, 600)
+    age_answer(order, 600)
+    finalize_order(code=order.code)
+    assert read_troubles() == []
+
+    pay_again(code=order.code, number=2, payment_method="pm_card_visa")
+
+    assert read_troubles() == []
+
+
+def test_an_order_that_nobody_cancels_after_its_hold_is_trouble() -> None:
+    order = make_order(hold_on_decline=600)
+    answer_payment(order, Payment.Status.DECLINED)
+    age_answer(order, 600)
+    finalize_order(code=order.code)
+    Order.objects.update(held_until=Now() - timedelta(seconds=15))
+    assert read_troubles() == []
+
+    Order.objects.update(held_until=Now() - timedelta(seconds=60))
 
     assert read_troubles() == ["An order has waited to be finalized for N seconds."]
 

@@ -61,9 +61,24 @@ def test_a_user_logs_out_and_in_again(page: Page, stack: Stack) -> None:
     expect(page.get_by_role("main")).to_contain_text(email)
 
 
-def test_a_declined_card_keeps_the_cart_and_another_card_pays(page: Page, stack: Stack, sku: str) -> None:
+def test_a_declined_card_keeps_the_order_and_another_card_pays_it(page: Page, stack: Stack, sku: str) -> None:
     buy(page, sku, DECLINED, quantity=2)
     expect_status(page, "Card declined")
+    expect(page.locator("#status")).to_contain_text("Your items are put aside until")
+
+    page.get_by_label(PAYS, exact=True).check()
+    page.get_by_role("button", name="Pay with this card").click()
+
+    expect_status(page, "Confirmed")
+    assert read_orders(stack, sku) == [CONFIRMED]
+
+
+def test_a_declined_order_that_ended_keeps_the_cart_and_is_ordered_again(page: Page, stack: Stack, sku: str) -> None:
+    buy(page, sku, DECLINED, quantity=2)
+    expect_status(page, "Card declined")
+    page.get_by_role("button", name="Try another payment method").wait_for(
+        timeout=60_000
+    )  # the hold ends at the deadline
     expect(page.locator("#status")).to_contain_text("No money was taken.")
 
     page.get_by_role("button", name="Try another payment method").click()

@@ -44,11 +44,11 @@ def _safe(settings: LazySettings) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "expected"),
     [
-        ("PAYMENT_GATEWAY", "payments.stripe.Nobody", ["orderly.E001"]),
-        ("PAYMENT_GATEWAY", "payments.models.Payment", ["orderly.E002"]),
+        ("PAYMENT_GATEWAYS", {"stripe": "payments.stripe.Nobody"}, ["orderly.E001"]),
+        ("PAYMENT_GATEWAYS", {"stripe": "payments.models.Payment"}, ["orderly.E002"]),
+        ("PAYMENT_GATEWAYS", {"stripe": "payments.stripe.StripeGateway"}, []),
         ("PAYMENT_NEWS_HOOK", "orders.tasks.nothing", ["orderly.E010"]),
         ("PAYMENT_NEWS_HOOK", "orders.tasks.logger", ["orderly.E010"]),
-        ("PAYMENT_GATEWAY", "payments.stripe.StripeGateway", []),
         ("SWEEP_AFTER", 10.9, ["orderly.E005"]),
         ("SWEEP_AFTER", 11, []),
         ("SHOP_CURRENCY", "XAU", ["orderly.E006"]),

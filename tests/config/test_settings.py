@@ -49,7 +49,11 @@ WRONG = [
     ("TRUSTED_PROXIES", "10.0.0.1/8"),
     *(("SHOP_CURRENCY", value) for value in ("ZZZ", "gbp", "XAU", "DEM", "")),
     *(("LOG_LEVEL", value) for value in ("LOUD", "info", "5")),
-    *(("PAYMENT_GATEWAY", value) for value in ("foo.Bar", "Bar", "payments.paypal.Gateway", "payments..stripe.X", "")),
+    *(("PAYMENT_GATEWAYS", f"stripe={path}") for path in ("foo.Bar", "Bar", "payments.paypal.X", "payments..stripe.X")),
+    *(
+        ("PAYMENT_GATEWAYS", value)
+        for value in ("", "payments.stripe.StripeGateway", "a b=payments.stripe.StripeGateway")
+    ),
     *(("ALLOWED_HOSTS", value) for value in ("https://shop.example.com", "shop.example.com:443", "a b")),
     *(("DEFAULT_FROM_EMAIL", value) for value in ("shop", "Tea Shop", "a@x.com, b@x.com", "shop@straße.example", "")),
 ]
@@ -162,7 +166,7 @@ def test_every_setting_is_in_the_example() -> None:
         "ORDERLY_LOCAL",
         "DEBUG",
         "BROKER_TIMEOUT",
-        "PAYMENT_GATEWAY",
+        "PAYMENT_GATEWAYS",
         "STRIPE_API_BASE",
         "STRIPE_JS_URL",
         "STATIC_ROOT",

@@ -23,6 +23,7 @@ class Crash:
     left: Left
     name: str = ""
     payment_method: str = VISA
+    hold: int = 0  # seconds after a decline
     after: tuple[str, ...] = ()
 
     def __str__(self) -> str:
@@ -35,6 +36,11 @@ def accept(point: Point) -> Crash:
         end = EXPIRED
     elif point.name == "cancel.committed":
         end = BY_STAFF
+    elif point.name.startswith("again."):
+        return Crash(point, PAID, point.left, "", DECLINED, hold=600)
+    elif point.name.startswith("held."):
+        hold = 1 if point.name == "held.over" else 2
+        return Crash(point, REFUSED, point.left, "", DECLINED, hold=hold)
     method = DROPPED if point.name.startswith("webhook.") else VISA
     return Crash(point, end, point.left, payment_method=method, after=point.after)
 

@@ -51,6 +51,11 @@ DISTURBANCES = [
     ),
     ("a charge task late by a deadline", "test_a_charge_that_comes_after_the_cancel_takes_nothing"),
     ("a provider's answer late by a deadline", "test_an_answer_that_is_late_finds_the_order_confirmed"),
+    ("the no to a first card late, by a second card", "test_the_late_no_to_a_first_card_is_not_the_seconds"),
+    (
+        "a declined payment confirmed at the provider after the second card",
+        "test_a_declined_payment_can_not_be_confirmed_after_the_next",
+    ),
     ("staff act on an order while it ends", "test_staff_resume_an_order_while_it_is_finalized"),
     ("two beats", "test_two_beats"),
     ("no beat", "test_no_beat_for_a_while"),

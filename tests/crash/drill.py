@@ -39,6 +39,7 @@ class Purchase:
 
     sku: str
     payment_method: str = VISA
+    hold_on_decline: int = 0  # seconds
     key: str = field(default_factory=lambda: uuid4().hex)
 
 
@@ -67,9 +68,21 @@ class Drill:
             "lines": [{"sku": purchase.sku, "quantity": 1}],
             "payment_method": purchase.payment_method,
             "expected_total": PRICE,
+            "hold_on_decline": purchase.hold_on_decline,
         }
-        headers = {"Content-Type": "application/json", "Idempotency-Key": purchase.key}
-        request = Request(f"{self.stack.web_url}/api/orders", json.dumps(body).encode(), headers)
+        return self._post("/api/orders", body, **{"Idempotency-Key": purchase.key})
+
+    def pay_again(self, purchase: Purchase, *, number: int = 2) -> tuple[int, dict[str, Any]] | None:
+        """Pay the order with a good card. Return the status and the body of the answer, or None if none came."""
+        return self._post(f"/api/orders/{self.code_of(purchase)}/payments", {"number": number, "payment_method": VISA})
+
+    def wait_until_held(self, purchase: Purchase) -> None:
+        held = "SELECT held_until IS NOT NULL FROM orders_order WHERE checkout_key = %s"
+        wait_for(lambda: self.query(held, purchase.key), f"the hold of {purchase}")
+
+    def _post(self, path: str, body: dict[str, Any], **headers: str) -> tuple[int, dict[str, Any]] | None:
+        headers["Content-Type"] = "application/json"
+        request = Request(f"{self.stack.web_url}{path}", json.dumps(body).encode(), headers)
         try:
             with urlopen(request, timeout=20) as response:
                 return response.status, json.load(response)
@@ -179,6 +192,28 @@ class Drill:
         self.execute(
             "UPDATE orders_order SET sweep_after = now(), expires_at = now() WHERE checkout_key = %s", purchase.key
         )
+
+    def end_hold(self, purchase: Purchase) -> None:
+        """Let the time for another card pass, if the order is held."""
+        self.execute(
+            """UPDATE orders_order SET sweep_after = now(), held_until = now()
+               WHERE checkout_key = %s AND status = 'PENDING' AND held_until IS NOT NULL""",
+            purchase.key,
+        )
+
+    def is_out_of_flight(self, purchase: Purchase) -> bool:
+        """Whether the time is over of the request that somebody makes for the order's payment."""
+        over = "SELECT in_flight_until < now() FROM payments_payment WHERE reference = %s"
+        return bool(self.query(over, self.code_of(purchase)))
+
+    def confirm_declined(self, purchase: Purchase) -> None:
+        """Confirm the order's declined payment intents at the provider, where they were not cancelled."""
+        with psycopg.connect(self.stack.environment["SANDBOX_DATABASE_URL"]) as connection:
+            connection.execute(
+                """UPDATE payment_intent SET status = 'succeeded', decline = NULL
+                   WHERE metadata ->> 'reference' = %s AND status = 'requires_payment_method'""",
+                [self.code_of(purchase)],
+            )
 
     def make_overdue(self, purchase: Purchase) -> None:
         """Move the order past its deadline and its sweep by more than the audit allows."""

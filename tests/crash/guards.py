@@ -25,7 +25,7 @@ GUARDS = [
     Guard(
         name="row-lock",
         words="the order's row is locked before it is read",
-        target="orders.services._lock_order",
+        target="orders.services.lock_order",
         wrong="staff resume an order that is being confirmed: it goes on after its end",
         broken=frozenset({"A7"}),
     ),
@@ -91,5 +91,19 @@ GUARDS = [
         target="payments.webhooks.claim_due_events",
         wrong="the web server dies before it publishes an event: nobody takes the order up before a far sweep",
         broken=frozenset({"A5"}),
+    ),
+    Guard(
+        name="own-answer",
+        words="an answer is written to the payment that was asked for",
+        target="payments.services._record_answer",
+        wrong="the no to the first card comes late, while the second has paid: the order is cancelled, its money kept",
+        broken=frozenset({"A4"}),
+    ),
+    Guard(
+        name="close-declined",
+        words="a declined payment is cancelled at the provider before the next is sent",
+        target="payments.services._close_declined",
+        wrong="the second card pays, and the first payment is confirmed at the provider later: the order is paid twice",
+        broken=frozenset({"A3"}),
     ),
 ]

@@ -45,6 +45,12 @@ STATES = {
     "CLOSED": CLOSED,
     "VOID": Left("PENDING", "CANCELLED", "RESERVED", "canceled"),
     "VOID_PENDING": Left("PENDING", "CANCELLED", "RESERVED"),
+    "DECLINED": Left("PENDING", "DECLINED", "RESERVED", "requires_payment_method"),
+    "NEXT": Left("PENDING", "PENDING", "RESERVED", "requires_payment_method"),
+    "NEXT_CLOSED": Left("PENDING", "PENDING", "RESERVED", "canceled"),
+    "NEXT_SENT": Left("PENDING", "SENT", "RESERVED", "canceled"),
+    "NEXT_CHARGED": Left("PENDING", "SENT", "RESERVED", "canceled succeeded"),
+    "NEXT_PAID": Left("PENDING", "SUCCEEDED", "RESERVED", "canceled succeeded"),
     "RELEASED": Left("CANCELLED", "CANCELLED", "RELEASED RESERVED"),
 }
 

@@ -1,5 +1,6 @@
 """What can happen to one order: it is placed, its processes die or stand still on the way, and time passes."""
 
+import time
 from dataclasses import dataclass
 
 from tests.crash.drill import Drill, Purchase, wait_for
@@ -53,6 +54,8 @@ def assert_outcome(outcome: Outcome, end: tuple[str, str]) -> None:
 def crash_at(drill: Drill, purchase: Purchase, *story: str) -> Left:
     """Place the order, and have a process killed at each point in turn. Return what the last one left behind."""
     first, *rest = (BY_NAME[name] for name in story)
+    if first.name.startswith("again."):
+        return crash_while_paying_again(drill, purchase, first)
     if first.name.startswith("webhook."):
         drill.place_unknown(purchase)
         rest = [first, *rest]
@@ -74,6 +77,23 @@ def die_on_the_way(drill: Drill, purchase: Purchase, first: Point) -> Left:
     else:
         drill.insist(purchase)
     return drill.wait_until_reached(first.name, purchase)
+
+
+def crash_while_paying_again(drill: Drill, purchase: Purchase, point: Point) -> Left:
+    """The order's first card is declined, it is held, and a good card is tried."""
+    drill.insist(purchase)
+    drill.wait_until_held(purchase)
+    drill.arm(point.name, purchase)
+    answer = drill.pay_again(purchase)
+    assert (answer is None) == (point.process == "web")
+    left = drill.wait_until_reached(point.name, purchase)
+    wait_for(lambda: paid_again(drill, purchase), "an answer to the second payment")
+    return left
+
+
+def paid_again(drill: Drill, purchase: Purchase) -> bool:
+    answer = drill.pay_again(purchase)
+    return answer is not None and answer[0] in (200, 201)
 
 
 def bring_to(point: Point, purchase: Purchase, drill: Drill) -> None:
@@ -107,6 +127,34 @@ def charge_late(drill: Drill, purchase: Purchase, point: str) -> None:
     drill.wait_until_final(purchase)
     drill.release(point, purchase)
     drill.wait_until_idle("payments")
+
+
+def pay_again_before_a_late_no(drill: Drill, purchase: Purchase) -> None:
+    """The no to the first card is heard twice: the second time while the second card has paid, but not written down."""
+    drill.arm("charge.answered", purchase, action="pause")
+    drill.insist(purchase)
+    drill.wait_until_reached("charge.answered", purchase)
+    wait_for(lambda: drill.is_out_of_flight(purchase), "the end of the first request's time")
+    drill.make_due(purchase)
+    drill.wait_until_held(purchase)
+    drill.arm("again.answered", purchase, action="pause")
+    drill.pay_again(purchase)
+    drill.wait_until_reached("again.answered", purchase)
+    drill.release("charge.answered", purchase)
+    time.sleep(1)  # the late no is written down, or not
+    drill.release("again.answered", purchase)
+    drill.wait_until_idle("payments")
+    drill.end_hold(purchase)
+    drill.wait_until_final(purchase)
+
+
+def confirm_after_the_next(drill: Drill, purchase: Purchase) -> None:
+    """The second card pays, and then somebody confirms the first payment at the provider, which was declined."""
+    drill.insist(purchase)
+    drill.wait_until_held(purchase)
+    drill.pay_again(purchase)
+    drill.wait_until_final(purchase)
+    drill.confirm_declined(purchase)
 
 
 def resume_while_it_is_finalized(drill: Drill, purchase: Purchase) -> None:

@@ -7,9 +7,17 @@ from uuid import uuid4
 import pytest
 
 from tests.crash.conftest import run_drill
-from tests.crash.drill import DROPPED, VISA, Drill, Purchase
+from tests.crash.drill import DECLINED, DROPPED, VISA, Drill, Purchase
 from tests.crash.guards import GUARDS, Guard
-from tests.crash.stories import charge_late, crash_at, finish, lose_the_worker, resume_while_it_is_finalized
+from tests.crash.stories import (
+    charge_late,
+    confirm_after_the_next,
+    crash_at,
+    finish,
+    lose_the_worker,
+    pay_again_before_a_late_no,
+    resume_while_it_is_finalized,
+)
 from tests.webhooks import FAILED
 
 
@@ -73,15 +81,18 @@ STORIES: dict[str, Callable[[Drill, Purchase], None]] = {
     "repair": lose_the_worker,
     "hint": send_an_old_event,
     "events-swept": lose_an_event,
+    "own-answer": pay_again_before_a_late_no,
+    "close-declined": confirm_after_the_next,
 }
-
-
-LOST_ANSWERS = {"unknown-is-not-no", "hint", "events-swept"}
+METHODS = dict.fromkeys(["unknown-is-not-no", "hint", "events-swept"], DROPPED) | dict.fromkeys(
+    ["own-answer", "close-declined"], DECLINED
+)
 
 
 def tell(drill: Drill, guard: Guard) -> set[str]:
     """Tell the guard's story. Return the invariants that the audit then finds broken for its order."""
-    purchase = Purchase(uuid4().hex, DROPPED if guard.name in LOST_ANSWERS else VISA)
+    method = METHODS.get(guard.name, VISA)
+    purchase = Purchase(uuid4().hex, method, hold_on_decline=600 if method == DECLINED else 0)
     drill.stock([purchase.sku])
     STORIES[guard.name](drill, purchase)
     return {found["invariant"] for found in drill.audit() if drill.code_of(purchase) in found["codes"]}

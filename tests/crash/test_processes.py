@@ -33,9 +33,11 @@ from tests.crash.stories import (
     REFUSED,
     assert_outcome,
     charge_late,
+    confirm_after_the_next,
     crash_at,
     finish,
     look_at,
+    pay_again_before_a_late_no,
     resume_while_it_is_finalized,
 )
 from tests.mail_server import run_mail_server
@@ -332,6 +334,24 @@ def test_an_answer_that_is_late_finds_the_order_confirmed(drill: Drill, purchase
     charge_late(drill, purchase, "charge.answered")
 
     assert_outcome(finish(drill, purchase), PAID)
+    assert drill.audit() == []
+
+
+def test_the_late_no_to_a_first_card_is_not_the_seconds(drill: Drill, crowd: Crowd) -> None:
+    declined = Purchase(crowd.sku, DECLINED, hold_on_decline=600)
+
+    pay_again_before_a_late_no(drill, declined)
+
+    assert_outcome(look_at(drill, declined), PAID)
+    assert drill.audit() == []
+
+
+def test_a_declined_payment_can_not_be_confirmed_after_the_next(drill: Drill, crowd: Crowd) -> None:
+    declined = Purchase(crowd.sku, DECLINED, hold_on_decline=600)
+
+    confirm_after_the_next(drill, declined)
+
+    assert_outcome(look_at(drill, declined), PAID)
     assert drill.audit() == []
 
 

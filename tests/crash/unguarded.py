@@ -55,6 +55,22 @@ def claim_nothing(_: Function) -> Function:
     return lambda **_: []
 
 
+def write_to_whichever_is_sent(record: Function) -> Function:
+    def record_answer(payment: Payment, **answer: Any) -> None:
+        sent = Payment.objects.unknown().filter(reference=payment.reference).first()
+        record(sent or payment, **answer)
+
+    return record_answer
+
+
+def send_the_next_beside_the_declined(_: Function) -> Function:
+    def close_declined(reference: str) -> bool:
+        declined = Payment.objects.filter(reference=reference, status=Payment.Status.DECLINED, closed_at=None)
+        return declined.update(closed_at=Now()) > 0
+
+    return close_declined
+
+
 def take_everybody_for_alive(_: Function) -> Function:
     return lambda process: False
 
@@ -84,4 +100,6 @@ REMOVALS: dict[str, Callable[[Function], Function]] = {
     "repair": claim_nothing,
     "hint": believe_the_event,
     "events-swept": claim_nothing,
+    "own-answer": write_to_whichever_is_sent,
+    "close-declined": send_the_next_beside_the_declined,
 }

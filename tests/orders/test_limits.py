@@ -9,8 +9,9 @@ from django.test import Client
 
 from accounts.models import User
 from orders.checkout import CheckoutKeyReused
-from orders.limits import TooManyCheckouts, TooManyDeclines, limit_checkout
+from orders.limits import TooManyCheckouts, TooManyDeclines, limit_checkout, limit_payment
 from orders.models import Order
+from orders.paying import WrongPaymentNumber, pay_again
 from orders.pricing import PriceChanged
 from payments.models import Payment
 from rate_limit import read_turns
@@ -62,11 +63,11 @@ def make_visitor(**known: Any) -> dict[str, Any]:
     }
 
 
-def check_out(ip: str, *, answer: Payment.Status = Payment.Status.SUCCEEDED, **visitor: Any) -> Order:
+def check_out(ip: str, *, answer: Payment.Status = Payment.Status.SUCCEEDED, hold: int = 0, **visitor: Any) -> Order:
     """Place an order as a view does, and let its payment be answered."""
     key = uuid4().hex
     with limit_checkout(checkout_key=key, ip=ip, **visitor):
-        order = make_order(key=key)
+        order = make_order(key=key, hold_on_decline=hold)
     answer_payment(order, answer)
     return order
 
@@ -223,6 +224,55 @@ def test_cards_that_were_not_declined_refuse_nobody(ip: str, status: Payment.Sta
         check_out(ip, answer=status)
 
     assert count_turns(ip) == 4
+
+
+def try_card(order: Order, number: int, ip: str, answer: Payment.Status = Payment.Status.DECLINED) -> None:
+    with limit_payment(code=order.code, number=number, ip=ip):
+        pay_again(code=order.code, number=number, payment_method="pm_card_visa")
+    order.refresh_from_db()
+    answer_payment(order, answer)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("two_declines")
+def test_the_cards_of_one_order_count_against_the_limit_on_declines(ip: str) -> None:
+    order = check_out(ip, answer=Payment.Status.DECLINED, hold=600)
+    try_card(order, 2, ip)
+    before = everything()
+
+    with pytest.raises(TooManyDeclines):
+        try_card(order, 3, ip)
+    with pytest.raises(TooManyDeclines):
+        check_out(ip)
+
+    assert everything() == before
+    assert count_turns(ip) == 2
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("two_declines")
+def test_a_second_card_without_an_answer_counts_and_one_that_pays_does_not(ip: str) -> None:
+    order = check_out(ip, answer=Payment.Status.DECLINED, hold=600)
+    try_card(order, 2, ip, Payment.Status.SENT)
+    with pytest.raises(TooManyCheckouts):
+        check_out(ip)
+
+    answer_payment(order, Payment.Status.SUCCEEDED)
+
+    assert check_out(ip)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_payment_that_is_refused_or_repeated_is_not_counted(ip: str) -> None:
+    order = check_out(ip, answer=Payment.Status.DECLINED, hold=600)
+    with pytest.raises(WrongPaymentNumber):
+        try_card(order, 3, ip)
+    assert count_turns(ip) == 1
+    try_card(order, 2, ip)
+
+    try_card(order, 2, ip)
+
+    assert count_turns(ip) == 2
 
 
 @pytest.mark.usefixtures("two_declines")

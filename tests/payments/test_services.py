@@ -57,7 +57,7 @@ def charged(reference: str) -> list[int]:
 
 
 def use_gateway(gateway: type[StripeGateway], settings: LazySettings) -> None:
-    settings.PAYMENT_GATEWAY = f"{gateway.__module__}.{gateway.__name__}"
+    settings.PAYMENT_GATEWAYS = {"stripe": f"{gateway.__module__}.{gateway.__name__}"}
     get_gateway.cache_clear()
 
 

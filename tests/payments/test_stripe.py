@@ -357,3 +357,24 @@ def test_nonsense_is_unknown_and_says_which(settings: Settings, status: int, bod
             StripeGateway().cancel(make_request(reference="T-1"))
     assert "secret" not in str(unknown.value)
     assert unknown.value.__cause__ is None
+
+
+def test_a_look_up_finds_only_the_payment_of_that_number(gateway: StripeGateway) -> None:
+    first = make_request()
+    second = make_request("pm_sandbox_500_before", reference=first.reference, number=2, key=f"{first.key}-2")
+    gateway.charge(first)
+
+    with pytest.raises(GatewayUnavailable, match="lists no payment"):
+        gateway.charge(second)
+
+    assert gateway.cancel(second) is None
+
+
+@pytest.mark.parametrize("number", [None, "1", "3", "2 ", 2, ["2"]])
+def test_an_intent_of_another_number_is_never_ours(settings: Settings, number: object) -> None:
+    metadata = {"reference": "T-1"} | ({} if number is None else {"number": number})
+    intent = json.loads(make_intent("succeeded", reference="T-1")) | {"metadata": metadata}
+    with nonsense_provider(200, json.dumps(intent)) as settings.STRIPE_API_BASE:
+        for ask in (StripeGateway().charge, StripeGateway().cancel):
+            with pytest.raises(GatewayUnavailable, match="somebody else's"):
+                ask(make_request(reference="T-1", number=2))

@@ -1,12 +1,14 @@
 import re
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.conf import LazySettings
 from django.contrib import messages
 from django.test import Client
 from django.utils import timezone
+from django.utils.formats import time_format
 
 from accounts.models import User
 from orders.models import Order
@@ -24,7 +26,8 @@ def end_order(order: Order, status: Payment.Status) -> Order:
     return finalize_order(code=order.code)
 
 
-def test_a_declined_card_keeps_the_cart_and_offers_another(client: Client) -> None:
+def test_a_declined_card_keeps_the_cart_and_offers_another(client: Client, settings: LazySettings) -> None:
+    settings.SHOP_HOLD_ON_DECLINE = 0
     fill_cart(client, MUG=2, CUP=1)
     form = open_checkout(client, payment_method="pm_card_visa_chargeDeclined")
     client.post("/checkout/", form)
@@ -41,6 +44,62 @@ def test_a_declined_card_keeps_the_cart_and_offers_another(client: Client) -> No
     client.post("/checkout/", open_checkout(client))
     assert Order.objects.exclude(pk=declined.pk).get().total == declined.total
     assert Order.objects.count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_declined_order_is_put_aside_and_paid_by_another_card(client: Client) -> None:
+    fill_cart(client, MUG=2)
+    client.post("/checkout/", open_checkout(client, payment_method="pm_card_visa_chargeDeclined"))
+    held = end_order(Order.objects.get(), Payment.Status.DECLINED)
+    page = client.get(f"/orders/{held.code}/").text
+    assert held.held_until
+    assert f"Your items are put aside until {time_format(held.held_until)}: try another card." in page
+    assert 'name="number" value="2"' in page
+
+    form = {"number": 2, "payment_method": "pm_card_visa"}
+    for _click in range(2):
+        assert_sent_to(client.post(f"/orders/{held.code}/pay/", form), held)
+
+    assert list(Payment.objects.order_by("number").values_list("status", flat=True)) == ["DECLINED", "PENDING"]
+    page = client.get(f"/orders/{held.code}/").text
+    assert "The payment has not begun yet." in page
+    assert "/pay/" not in page
+    held.refresh_from_db()
+    assert end_order(held, Payment.Status.SUCCEEDED).status == "CONFIRMED"
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("form", "says"),
+    [
+        ({"number": 2, "payment_method": ""}, "Choose how to pay."),
+        ({"number": "x", "payment_method": "pm_card_visa"}, "Choose how to pay."),
+        ({"number": 3, "payment_method": "pm_card_visa"}, "This card was not tried"),
+    ],
+)
+def test_a_card_that_is_not_tried_is_said_to_be(client: Client, form: dict[str, Any], says: str) -> None:
+    order = end_order(make_order(hold_on_decline=600), Payment.Status.DECLINED)
+    before = everything()
+
+    response = client.post(f"/orders/{order.code}/pay/", form, follow=True)
+
+    assert says in response.text
+    assert everything() == before
+
+
+@pytest.mark.django_db(transaction=True)
+def test_too_many_declined_cards_of_an_order_are_refused_in_words(client: Client, settings: LazySettings) -> None:
+    settings.REDIS_PREFIX = uuid4().hex
+    settings.DECLINE_LIMITS = {"session": 0, "account": 0, "ip": 1}
+    order = end_order(make_order(hold_on_decline=600), Payment.Status.DECLINED)
+    client.post(f"/orders/{order.code}/pay/", {"number": 2, "payment_method": "pm_card_visa"})
+    order.refresh_from_db()
+    end_order(order, Payment.Status.DECLINED)
+
+    response = client.post(f"/orders/{order.code}/pay/", {"number": 3, "payment_method": "pm_card_visa"}, follow=True)
+
+    assert "Too many cards were tried. Nothing was paid: try again in 60 minutes." in response.text
+    assert Payment.objects.count() == 2
 
 
 @pytest.mark.parametrize("status", [None, Payment.Status.SUCCEEDED])
@@ -128,7 +187,10 @@ def test_a_cancelled_order_that_was_placed_again_is_not_offered_a_second_time(cl
     assert "Try another payment method" in Client().get(f"/orders/{declined.code}/").text
 
 
-def test_a_cancelled_order_is_offered_again_when_its_second_try_is_cancelled_too(client: Client) -> None:
+def test_a_cancelled_order_is_offered_again_when_its_second_try_is_cancelled_too(
+    client: Client, settings: LazySettings
+) -> None:
+    settings.SHOP_HOLD_ON_DECLINE = 0
     declined = end_order(make_order({"MUG": 2}), Payment.Status.DECLINED)
     client.post(f"/orders/{declined.code}/again/")
     client.post("/checkout/", open_checkout(client))
