@@ -11,4 +11,5 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 os.environ.setdefault("BROKER_TIMEOUT", "0.5")
 
 application = get_wsgi_application()
-import_string(settings.PAYMENT_GATEWAY)  # or the first customer at the checkout waits for its SDK
+for path in settings.PAYMENT_GATEWAYS.values():
+    import_string(path)  # or the first customer at the checkout waits for its SDK

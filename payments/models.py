@@ -1,4 +1,4 @@
-"""The payments for a reference, one after the other, and what is known of each; and what the provider told us unasked."""
+"""The payments for a reference, one after the other, and what is known of each; and what the provider tells unasked."""
 
 from typing import Self
 

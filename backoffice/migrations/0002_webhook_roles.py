@@ -26,6 +26,6 @@ def extend_roles(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("backoffice", "0001_roles"), ("payments", "0003_webhook_events")]
+    dependencies = [("backoffice", "0001_roles"), ("payments", "0004_webhook_events")]
 
     operations = [migrations.RunPython(extend_roles, migrations.RunPython.noop)]

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('payments', '0002_triggers'),
+        ('payments', '0003_several_payments'),
     ]
 
     operations = [

@@ -44,7 +44,7 @@ def let_two_buy_while_the_row_is_locked(statement: str) -> list[object]:
     return results
 
 
-WITHOUT_THE_LOCK = checkout.PLACE_ORDER.replace("ORDER BY product_id FOR UPDATE\n)", ")", 1)
+WITHOUT_THE_LOCK = checkout.PLACE_ORDER.replace(" FOR UPDATE OF catalog_stock", "", 1)
 
 
 def test_fifty_buyers_of_ten_units_get_ten_orders() -> None:
