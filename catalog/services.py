@@ -32,14 +32,15 @@ JOIN catalog_product USING (sku) LEFT JOIN catalog_stock ON product_id = id
 ORDER BY id
 """
 
-# Locks rows in product id order, so that buyers of the same products can't deadlock.
+# Locks rows in product id order, so that buyers of the same products can't deadlock. In LOCK, GIVEN and RESERVED,
+# `condition` lets a larger statement leave them alone.
 LOCK = """
 SELECT product_id, on_hand - reserved AS units FROM catalog_stock JOIN (
     SELECT unnest(%(products)s::bigint[]) AS product_id LIMIT cardinality(%(products)s::bigint[])
-) AS asked USING (product_id) ORDER BY product_id FOR UPDATE OF catalog_stock
+) AS asked USING (product_id) WHERE {condition} ORDER BY product_id FOR UPDATE OF catalog_stock
 """
 
-# What is to be moved, for MOVE. `condition` lets a larger statement move it only if it has written something else.
+# What is to be moved, for MOVE.
 GIVEN = """
 SELECT * FROM unnest(%(products)s::bigint[], %(quantities)s::bigint[]) AS given (stock_id, quantity) WHERE {condition}
 LIMIT cardinality(%(products)s::bigint[])
@@ -63,6 +64,7 @@ wanted AS MATERIALIZED ({wanted}), moved AS (
     FROM moved WHERE catalog_stock.product_id = moved.stock_id
 )
 """
+LOCK_ALL = LOCK.format(condition="TRUE")
 MOVE_GIVEN = f"WITH {MOVE.format(wanted=GIVEN.format(condition='TRUE'))} SELECT FROM moved"
 
 
@@ -136,7 +138,7 @@ def _find_quantities(*, reference: str, kind: StockMovement.Kind) -> dict[int, i
 def lock_stock(products: Iterable[int]) -> dict[int, int]:
     """Return the available units by product id. Nobody else can move them until the caller's transaction ends."""
     with connection.cursor() as cursor:
-        cursor.execute(LOCK, {"products": list(products)})
+        cursor.execute(LOCK_ALL, {"products": list(products)})
         return dict(cursor.fetchall())
 
 

@@ -34,8 +34,10 @@ TRIES = 3  # of one checkout, when others take and give back the same units, or 
 # One statement, because each round trip costs as much as all of its work. It locks the stock in product id order, and
 # writes nothing where units are missing, or where the key or the code is taken: the insert waits for the transaction
 # that took the key, so that its order can be read afterwards. Each part reads one before it, and so comes after it.
+# A repeat locks nothing: with the stock in hand it would wait for whoever ends its order, who waits for the stock.
+NEW_KEY = "NOT EXISTS (SELECT FROM orders_order WHERE checkout_key = %(checkout_key)s)"
 PLACE_ORDER = f"""
-WITH available AS MATERIALIZED ({LOCK}), placed AS (
+WITH available AS MATERIALIZED ({LOCK.format(condition=NEW_KEY)}), placed AS (
     INSERT INTO orders_order (
         code, checkout_key, checkout_hash, user_id, email, language, currency, total, payment_id, hold_on_decline,
         expires_at, sweep_after

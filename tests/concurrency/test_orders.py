@@ -1,4 +1,7 @@
+import time
 from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
 from threading import Barrier
@@ -21,7 +24,8 @@ from orders.sweep import claim_stuck_orders
 from payments.models import Payment
 from rate_limit import take_turn
 from tests.builders import answer_payment, make_checkout, make_order, make_product, stock_of
-from tests.concurrency.race import race
+from tests.concurrency.race import close_after, race
+from tests.locks import holding, is_waiting
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -53,6 +57,30 @@ def test_a_key_whose_first_order_was_refused_can_be_used_by_another_at_the_same_
     assert Order.objects.count() == 1
     assert stock_of("MUG") == (1, 1)
     assert {type(result).__name__ for result in results} <= {"Order", "OutOfStock", "CheckoutKeyReused"}
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_repeated_checkout_keeps_its_order_from_ending_by_no_lock() -> None:
+    """It came to the stock first; whoever ends the order has the order's row, and comes to the stock behind it."""
+    order = make_order(key="once")
+    answer_payment(order, Payment.Status.SUCCEEDED)
+    repeat = close_after(partial(place_order, make_checkout(key="once"), limited=False))
+    finalize = close_after(partial(finalize_order, code=order.code))
+
+    with ThreadPoolExecutor(2) as executor, holding("SELECT FROM catalog_stock FOR UPDATE", our_patience="0"):
+        repeated = executor.submit(repeat)
+        wait_until(lambda: repeated.done() or is_waiting())
+        finalized = executor.submit(finalize)
+        wait_until(lambda: is_waiting(1 if repeated.done() else 2))
+
+    assert repeated.result() == (order, False)
+    assert finalized.result().status == "CONFIRMED"
 
 
 def test_finalize_order_many_times_at_once_ends_the_order_once() -> None:
