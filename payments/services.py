@@ -44,6 +44,7 @@ RETURNING {", ".join(FIELDS)}
 RECORD_ANSWER = """
 UPDATE payments_payment SET
     status = %s, provider_id = %s, decline_code = %s, last_error = coalesce(%s, last_error),
+    only_refused = FALSE, -- what was answered was executed, so it has to be closed before a next payment
     answered_at = statement_timestamp(), in_flight_until = NULL, in_flight_by = ''
 WHERE id = %s AND status = 'SENT'
 """

@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -24,12 +25,12 @@ from orders.paying import (
 )
 from orders.services import MAX_PAYMENTS, cancel_order, finalize_order, resume_order
 from orders.sweep import claim_lost_orders, claim_stuck_orders
-from payments.gateway import GatewayUnavailable
+from payments.gateway import GatewayUnavailable, get_gateway
 from payments.models import Payment
 from payments.services import cancel_payment, charge_payment
 from payments.stripe import StripeGateway
 from tests.builders import answer_payment, everything, make_order, make_product, stock_of
-from tests.provider import Provider
+from tests.provider import Provider, nonsense_provider
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Status = Payment.Status
@@ -353,6 +354,21 @@ def test_the_next_card_is_not_sent_while_the_declined_one_can_not_be_closed(prov
     provider.control()
     charge_payment(reference=order.code)
     assert finalize_order(code=order.code).status == "CONFIRMED"
+
+
+@pytest.mark.usefixtures("_provider")
+def test_a_declined_payment_is_not_closed_by_a_provider_that_refuses_to_be_asked(settings: LazySettings) -> None:
+    """Such a refusal closes a payment that was only ever refused. This one was executed, and its intent is open."""
+    order = pay(hold_at_provider())
+    refusal = {"type": "invalid_request_error", "message": "Invalid currency: gbp", "param": "currency"}
+
+    with nonsense_provider(400, json.dumps({"error": refusal})) as settings.STRIPE_API_BASE:
+        get_gateway.cache_clear()
+        with pytest.raises(GatewayUnavailable):
+            charge_payment(reference=order.code)
+
+    first, second = Payment.objects.order_by("number")
+    assert (first.closed_at, second.status, second.sent_at) == (None, "PENDING", None)
 
 
 def confirm_late(provider: Provider) -> None:
