@@ -72,7 +72,7 @@ def answer_order(order: Order, *, status: int = 200) -> JsonResponse:
                 "price": line.price,
                 "total": line.price * line.quantity,
             }
-            for line in order.sold
+            for line in order.cached_lines
         ],
     }
     if order.hold_on_decline:

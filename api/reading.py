@@ -120,7 +120,7 @@ def _read_expected_total(value: object) -> int | None:
 
 
 def _read_hold(value: object) -> int:
-    return 0 if value in (None, 0) and value is not False else _read_int(value, "hold_on_decline", MAX_HOLD)
+    return 0 if value is None else _read_int(value, "hold_on_decline", MAX_HOLD, least=0)
 
 
 def _read_expected_currency(value: object) -> str | None:
@@ -133,7 +133,7 @@ def _read_text(value: object, where: str, longest: int) -> str:
     return value
 
 
-def _read_int(value: object, where: str, largest: int) -> int:
-    if type(value) is not int or not 0 < value <= largest:  # isinstance would let True and False through
-        raise BadRequest("bad_field", f"{where}: send a whole number from 1 to {largest}.")
+def _read_int(value: object, where: str, largest: int, *, least: int = 1) -> int:
+    if type(value) is not int or not least <= value <= largest:  # isinstance would let True and False through
+        raise BadRequest("bad_field", f"{where}: send a whole number from {least} to {largest}.")
     return value

@@ -31,7 +31,7 @@ def show_order(request: HttpRequest, *, code: str) -> JsonResponse:
 def create_payment(request: HttpRequest, *, code: str) -> JsonResponse:
     """Give a held order its next payment: 201. The same number again answers 200 and changes nothing."""
     asked = read_payment(request)
-    _get_order(code)
+    _get_order(code)  # 404 before anything is counted
     if is_trusted(request):
         order, created = pay_again(code=code, **asked)
     else:

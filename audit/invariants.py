@@ -89,7 +89,7 @@ CHECKS = [
     ),
     Check(
         "A2",
-        "of several payments not the last is the order's, or one before is not declined, or of something else, or gone",
+        "of several payments the order's is not the last, or an earlier one is gone, not declined, or not of the total",
         """
         SELECT o.code FROM orders_order o
         JOIN payments_payment present ON present.id = o.payment_id

@@ -40,7 +40,7 @@ def check_liveness() -> Liveness:
     """
     uncharged = Order.objects.pending().filter(payment__status=Payment.Status.PENDING, needs_review=False)
     unfinalized = Order.objects.answered().filter(needs_review=False)
-    ticks = Tick.objects.filter(task__in=read_schedule()).annotate(age=measure_age("ended_at"))
+    ticks = Tick.objects.filter(task__in=read_schedule()).annotate(age=measure_age(F("ended_at")))
     return Liveness(
         uncharged=measure_oldest(uncharged, F("payment__created_at")),
         unfinalized=measure_oldest(unfinalized, Coalesce("held_until", "payment__answered_at")),
@@ -79,8 +79,8 @@ def read_patience(task: str) -> float:
     return max(MISSED_TICKS * read_schedule()[task], settings.LIVENESS_PATIENCE, time_limit)
 
 
-def measure_age(since: str | F | Func) -> "ExpressionWrapper[CombinedExpression]":
-    return ExpressionWrapper(Now() - (F(since) if isinstance(since, str) else since), output_field=DurationField())
+def measure_age(since: F | Func) -> "ExpressionWrapper[CombinedExpression]":
+    return ExpressionWrapper(Now() - since, output_field=DurationField())
 
 
 def measure_oldest(orders: QuerySet[Order], since: F | Func) -> float:

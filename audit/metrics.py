@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from django.conf import settings
+from django.db.models import F
 from django.http import HttpRequest, HttpResponse, HttpResponseForbidden
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -23,7 +24,7 @@ class OrderCollector(Collector):
         yield GaugeMetricFamily("orderly_orders_stuck", "Pending orders due for a sweep.", stuck.count())
         yield GaugeMetricFamily("orderly_orders_needs_review", "Orders that wait for a person.", in_review.count())
         yield GaugeMetricFamily("orderly_payments_unknown", "Payments sent, and not answered yet.", unknown.count())
-        if run := AuditRun.objects.annotate(age=measure_age("created_at")).first():
+        if run := AuditRun.objects.annotate(age=measure_age(F("created_at"))).first():
             age = run.age.total_seconds()
             yield GaugeMetricFamily("orderly_audit_ok", "Whether the last audit was clean.", int(run.ok))
             yield GaugeMetricFamily("orderly_audit_age_seconds", "How long ago the last audit was.", age)

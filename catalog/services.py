@@ -1,4 +1,4 @@
-"""Moves stock: locks the rows in product id order, then writes the ledger and the stock in one statement."""
+"""Moves stock: locks its rows in product id order, then writes the ledger and the stock in one statement."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -21,8 +21,8 @@ EFFECTS = {
     Kind.RETURNED: (1, 0),
 }
 
-# Each LIMIT below takes nothing away. PostgreSQL expects an array that it does not know to have ten elements, and so
-# plans a statement anew each time, for fewer. Of a limit that it does not know it expects one row, and keeps the plan.
+# Each LIMIT below has the length of its array, so it drops no row. It is there for the planner: without it PostgreSQL
+# expects ten elements, and plans the statement anew each time because there are fewer. With it the plan is kept.
 
 # The columns stand in the model's order: Model.from_db relies on it.
 READ_PRODUCTS = """
@@ -40,19 +40,22 @@ SELECT product_id, on_hand - reserved AS units FROM catalog_stock JOIN (
 ) AS asked USING (product_id) WHERE {condition} ORDER BY product_id FOR UPDATE OF catalog_stock
 """
 
-# What is to be moved, for MOVE.
+# What MOVE can move: the `products` and `quantities` of describe_move. The caller locks the stock first. A larger
+# statement gives a `condition`, such as EXISTS, so that nothing moves unless its other parts wrote something.
 GIVEN = """
 SELECT * FROM unnest(%(products)s::bigint[], %(quantities)s::bigint[]) AS given (stock_id, quantity) WHERE {condition}
 LIMIT cardinality(%(products)s::bigint[])
 """
-# Found and locked in one step, in the order of LOCK.
+# The other thing that MOVE can move: what the ledger has reserved for the `reference`. It locks the stock by itself, in
+# the order of LOCK, so the caller needs to know no product.
 RESERVED = """
 SELECT stock_id, quantity FROM catalog_stockmovement JOIN catalog_stock ON product_id = stock_id
 WHERE reference = %(reference)s AND kind = 'RESERVED' AND {condition}
 ORDER BY product_id FOR UPDATE OF catalog_stock
 """
-# A part of WITH. The ledger decides: ON CONFLICT skips the movements that it has, and the stock changes only by the new
-# ones. describe_move makes its parameters.
+# Two parts for a WITH, which write the movements of `wanted` (GIVEN or RESERVED) and the stock. A movement that the
+# ledger already has is skipped, and the stock changes only by the new ones: so a repeat changes nothing. describe_move
+# makes the parameters.
 MOVE = """
 wanted AS MATERIALIZED ({wanted}), moved AS (
     INSERT INTO catalog_stockmovement (stock_id, quantity, kind, reference, reason, actor_id)
@@ -117,7 +120,7 @@ def describe_move(
     reason: str = "",
     actor: User | None = None,
 ) -> dict[str, Any]:
-    """Return the parameters of MOVE, and of LOCK and GIVEN where there are quantities, by product id."""
+    """Return the parameters of MOVE. With quantities, by product id, they are those of LOCK and GIVEN as well."""
     on_hand, reserved = EFFECTS[kind]
     return {
         "kind": kind.value,

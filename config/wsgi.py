@@ -12,4 +12,4 @@ os.environ.setdefault("BROKER_TIMEOUT", "0.5")
 
 application = get_wsgi_application()
 for path in settings.PAYMENT_GATEWAYS.values():
-    import_string(path)  # or the first customer at the checkout waits for its SDK
+    import_string(path)  # otherwise the first customer at the checkout waits until its SDK is imported

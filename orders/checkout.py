@@ -1,4 +1,4 @@
-"""How an order begins: one transaction writes it and reserves its stock; then a message is sent, which may be lost."""
+"""How an order begins: one statement writes it and reserves its stock; then a message is sent, which may be lost."""
 
 import hashlib
 import json
@@ -28,12 +28,13 @@ from payments.services import CREATE_FOR, NEXT_ID
 logger = logging.getLogger(__name__)
 
 LOCKED_CUSTOMERS = 1  # the first key of our advisory locks
+TRIES = 3  # of one checkout: others may take its units and give them back meanwhile, or take its code
 
-TRIES = 3  # of one checkout, when others take and give back the same units, or take its code
-
-# One statement, because each round trip costs as much as all of its work. It locks the stock in product id order, and
-# writes nothing where units are missing, or where the key or the code is taken: the insert waits for the transaction
-# that took the key, so that its order can be read afterwards. Each part reads one before it, and so comes after it.
+# One statement, because each round trip costs as much as all of its work. It locks the stock in product id order. Then
+# it writes everything and returns the order, or writes and returns nothing: where units are missing, or where the
+# checkout key or the code is taken. If another transaction is about to take the key, the insert waits for its end, so
+# that its order can be read afterwards. PostgreSQL promises no order for the parts of a WITH. So each part reads the
+# one that has to come before it.
 # A repeat locks nothing: with the stock in hand it would wait for whoever ends its order, who waits for the stock.
 NEW_KEY = "NOT EXISTS (SELECT FROM orders_order WHERE checkout_key = %(checkout_key)s)"
 PLACE_ORDER = f"""
@@ -103,7 +104,8 @@ class Checkout:
     def hash(self) -> str:
         """SHA-256 of what is asked for: the same key with another hash is another checkout."""
         asked = [self.email, self.quantities, self.payment_method, self.expected_total, self.expected_currency]
-        asked += [self.hold_on_decline] if self.hold_on_decline else []  # keys from before it keep their hash
+        # Left out where there is none, so that a checkout which an older release has placed keeps its hash.
+        asked += [self.hold_on_decline] if self.hold_on_decline else []
         return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
 
 
@@ -128,6 +130,7 @@ def place_order(checkout: Checkout, *, limited: bool = True) -> tuple[Order, boo
 
 
 def _place_order(checkout: Checkout, *, limited: bool) -> Order:
+    """Raises a CheckoutRefused or a database error. Either may hide that the key has an order: the caller looks."""
     for _ in range(TRIES):
         lines = price_lines(
             checkout.quantities,
@@ -135,21 +138,21 @@ def _place_order(checkout: Checkout, *, limited: bool) -> Order:
             expected_currency=checkout.expected_currency,
             limited=limited,
         )
-        # One statement is a transaction of its own. The limit needs a larger one.
+        # One statement is a transaction of its own. The limit needs a larger one, to keep its lock until the commit.
         with transaction.atomic(durable=True) if limited else nullcontext():
             if limited:
                 _limit_unpaid(checkout)
             if order := _write_order(checkout, lines):
-                order.sold = lines
+                order.cached_lines = lines
                 process_on_commit(order.code)
                 return order
         if Order.objects.filter(checkout_key=checkout.key).exists():
-            break  # place_order returns it
+            break  # a repeat of a checkout that is placed by now: place_order returns its order
     raise OutOfStock({})
 
 
 def _write_order(checkout: Checkout, lines: Sequence[OrderLine]) -> Order | None:
-    """Return None if units are missing, or if the key or the code is taken."""
+    """Return None, with nothing written, if units are missing, or if the key or the code is taken."""
     order = {
         "checkout_key": checkout.key,
         "checkout_hash": checkout.hash,

@@ -4,8 +4,10 @@ import logging
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import takewhile
+from typing import Any
 
 from django.conf import settings
+from django.db.models import QuerySet
 from redis.exceptions import RedisError
 
 from accounts.models import User
@@ -19,7 +21,7 @@ from rate_limit import Limit, LimitReached, find_network, give_turn_back, read_t
 logger = logging.getLogger(__name__)
 
 WAIT_FOR_ANSWERS = 10  # seconds; most banks answer within two
-SEPARATOR = "\t"  # between a code and a number; no checkout key has one
+SEPARATOR = "\t"  # between the code of an order and the number of its payment; no checkout key has one
 UNDER_WAY = 60  # seconds; a request to place an order ends sooner, by the time limits of its statements
 
 
@@ -46,17 +48,9 @@ def limit_checkout(
     is refused inside is not counted, unless the same key is accepted at the same time. While Redis is down nobody is
     limited: the shop sells.
     """
-    if Order.objects.filter(checkout_key=checkout_key).exists():
+    placed = Order.objects.filter(checkout_key=checkout_key)
+    with _count(checkout_key, dict(_name_subjects(ip, session_key, user)), settings.CHECKOUT_LIMITS, unless=placed):
         yield
-        return
-    subjects = dict(_name_subjects(ip, session_key, user))
-    taken = _take_turn(checkout_key, subjects, settings.CHECKOUT_LIMITS)
-    try:
-        yield
-    except CheckoutRefused as refused:
-        if taken and not isinstance(refused, CheckoutKeyReused):  # under that key there is an order
-            _give_turn_back(checkout_key, subjects)
-        raise
 
 
 @contextmanager
@@ -65,18 +59,28 @@ def limit_payment(
 ) -> Iterator[None]:
     """Count another payment of an order, as `limit_checkout` counts an order: its card may be declined like any other.
 
-    Only the limits on declines refuse it. Raises TooManyDeclines or TooManyCheckouts, and then counts nothing.
+    Only DECLINE_LIMITS refuse it. Raises TooManyDeclines, or TooManyCheckouts while too many cards wait for an answer,
+    and then counts nothing.
     """
-    if Payment.objects.filter(reference=code, number=number).exists():
+    paid = Payment.objects.filter(reference=code, number=number)
+    with _count(f"{code}{SEPARATOR}{number}", dict(_name_subjects(ip, session_key, user)), {}, unless=paid):
+        yield
+
+
+@contextmanager
+def _count(
+    thing: str, subjects: Mapping[str, str], limits: Mapping[str, int], *, unless: QuerySet[Any]
+) -> Iterator[None]:
+    """Count the thing that is done inside, unless it was done before, or is refused inside."""
+    if unless.exists():
         yield
         return
-    thing = f"{code}{SEPARATOR}{number}"
-    subjects = dict(_name_subjects(ip, session_key, user))
-    taken = _take_turn(thing, subjects, {})
+    taken = _take_turn(thing, subjects, limits)
     try:
         yield
-    except PaymentRefused as refused:
-        if taken and not isinstance(refused, PaymentNumberReused):  # under that number there is a payment
+    except (CheckoutRefused, PaymentRefused) as refused:
+        # Where its key or number is reused, it was done meanwhile by a request that holds the same turn.
+        if taken and not isinstance(refused, CheckoutKeyReused | PaymentNumberReused):
             _give_turn_back(thing, subjects)
         raise
 

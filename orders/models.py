@@ -150,8 +150,8 @@ class Order(models.Model):
         return self.code
 
     @cached_property
-    def sold(self) -> "list[OrderLine]":
-        """Its lines, read once; of a new order they are known without reading them."""
+    def cached_lines(self) -> "list[OrderLine]":
+        """Its lines, read once. Those of an order that was placed just now are not read at all."""
         return list(self.lines.all())
 
     def add_event(self, kind: "OrderEvent.Kind", *, actor: User | None = None, note: str = "", **data: object) -> None:

@@ -157,7 +157,10 @@ def _check_amounts(lines: Iterable[OrderLine], total: int, currency: str) -> Non
     if odd := [{"sku": line.sku, "price": line.price} for line in lines if line.price % get_step(currency)]:
         logger.error("%s can't be sold: %s", currency, odd)  # staff gave the price, or a file
         raise PriceNotChargeable(f"{currency} is charged in multiples of {get_step(currency)} minor units.", odd)
-    least, most = get_smallest(currency), LARGEST_AMOUNT
-    if not least <= total <= most:
-        refusal, limit = (TotalTooSmall, f"at least {least}") if total < least else (TotalTooLarge, f"at most {most}")
-        raise refusal(f"The total is {total}; {limit} minor units of {currency} can be charged at once.")
+    least = get_smallest(currency)
+    if total < least:
+        raise TotalTooSmall(
+            f"The total is {total}; the least that can be charged is {least} minor units of {currency}."
+        )
+    if total > LARGEST_AMOUNT:
+        raise TotalTooLarge(f"The total is {total}; the most that can be charged is {LARGEST_AMOUNT} minor units.")

@@ -137,9 +137,8 @@ class Payment(models.Model):
         ]
 
     def __str__(self) -> str:
-        return (
-            f"{self.reference}: {self.status}" if self.number == 1 else f"{self.reference} {self.number}: {self.status}"
-        )
+        name = self.reference if self.number == 1 else f"{self.reference} {self.number}"
+        return f"{name}: {self.status}"
 
     @property
     def is_answered(self) -> bool:

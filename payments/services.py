@@ -53,14 +53,14 @@ UPDATE payments_payment SET last_error = %s, only_refused = %s, in_flight_until 
 WHERE id = %s AND status = 'SENT' AND in_flight_until = %s
 """
 
-
 CREATE = """
 INSERT INTO payments_payment (reference, number, gateway, amount, currency, payment_method)
 VALUES (%(reference)s, %(number)s, %(gateway)s, %(amount)s, %(currency)s, %(payment_method)s)
 ON CONFLICT DO NOTHING
 RETURNING id
 """
-# The first payment, as a part of another statement's WITH, for a row there that names it by NEXT_ID.
+# The first payment, as a part of another statement's WITH. {row} is a part that returns `code`, `total`, `currency` and
+# `payment_id`, which it drew by NEXT_ID. The parameters of the statement name the gateway and the payment method.
 CREATE_FOR = """
 INSERT INTO payments_payment (id, reference, gateway, amount, currency, payment_method)
 SELECT payment_id, code, %(gateway)s, total, currency, %(payment_method)s FROM {row}
@@ -68,8 +68,8 @@ SELECT payment_id, code, %(gateway)s, total, currency, %(payment_method)s FROM {
 NEXT_ID = "nextval(pg_get_serial_sequence('payments_payment', 'id'))"
 
 
-def create_payment(*, reference: str, amount: int, currency: str, payment_method: str, number: int = 1) -> int | None:
-    """Write down a PENDING payment of `amount` minor units and return its id. Nothing is sent.
+def create_payment(*, reference: str, amount: int, currency: str, payment_method: str, number: int) -> int | None:
+    """Write down a PENDING payment of `amount` minor units and return its id. Nothing is sent. Numbers begin at 1.
 
     None, and nothing is written, if the reference has a payment of that number, or one that is unanswered or that took
     the money.

@@ -1,4 +1,4 @@
-"""The tasks that talk to the provider, which carry nothing but the reference, and those of what it tells us unasked."""
+"""The tasks that ask the provider, and those that process its webhook events. A message has a reference or an id."""
 
 import logging
 

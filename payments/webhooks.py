@@ -17,11 +17,11 @@ from payments.models import Payment, WebhookEvent, WebhookEventQuerySet
 
 logger = logging.getLogger(__name__)
 
-# Seconds to the first look of the sweep, and twice as many to each one after it. The last comes a quarter of an hour
-# after the first: by then the order's own sweep has long gone on with it.
+# Seconds until the sweep first takes up an event that waits. Each pause is twice as long as the one before, so the last
+# of MAX_TRIES comes after a quarter of an hour. By then the order's own sweep has long gone on with it.
 PAUSE = 1
 MAX_TRIES = 10
-PURGE_BATCH = 1000  # rows
+DELETE_BATCH = 1000  # rows
 
 # One statement: a repeat of the same event writes nothing, also one at the same time.
 STORE = """
@@ -41,8 +41,8 @@ class News(Enum):
     """What an event may tell that our rows don't say yet."""
 
     NONE = auto()
-    LATER = auto()  # somebody asks the provider already, or our rows don't know the reference yet
-    NOW = auto()
+    LATER = auto()  # another process asks the provider already, or our rows don't know the reference yet
+    NOW = auto()  # the provider has to be asked
 
 
 class Handler(NamedTuple):
@@ -57,7 +57,7 @@ class Handler(NamedTuple):
 
 
 def look_at_payments(event: WebhookEvent) -> News:
-    """The outcome of a charge is news while a payment of the reference has none. An answer never changes."""
+    """Tell whether the event may be news: while a payment of its reference is unanswered. An answer never changes."""
     if not event.reference:
         return News.NONE
     with connection.cursor() as cursor:
@@ -99,7 +99,7 @@ def process_event(*, pk: int) -> None:
 
 
 def process_due_events(*, limit: int = 500) -> None:
-    """The same for events that wait: their message was lost, or what they tell of is not known yet."""
+    """Do the same for events that wait: their message was lost, or the payment that they tell of has no answer yet."""
     _process(claim_due_events(limit=limit))
 
 
@@ -119,9 +119,9 @@ def replay_events(events: WebhookEventQuerySet) -> int:
 def delete_old_events() -> None:
     """Delete the events of more than WEBHOOK_DAYS ago, in batches: nobody waits long for a lock or the log."""
     long_ago = WebhookEvent.objects.filter(received_at__lt=Now() - timedelta(days=settings.WEBHOOK_DAYS))
-    deleted = PURGE_BATCH
-    while deleted == PURGE_BATCH:
-        batch = long_ago.order_by("received_at").values("pk")[:PURGE_BATCH]
+    deleted = DELETE_BATCH
+    while deleted == DELETE_BATCH:
+        batch = long_ago.order_by("received_at").values("pk")[:DELETE_BATCH]
         deleted, _ = WebhookEvent.objects.filter(pk__in=batch).delete()
 
 

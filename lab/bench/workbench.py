@@ -20,8 +20,8 @@ from lab.stack.stack import Stack
 
 BASELINES = ("naive", "typical")
 # Mails go out as fast as orders end, so that a round that waits for them is no longer than it must be. Nobody is
-# refused: one address buys everything. No mail leaves the machine. The provider
-# tells nobody: the other designs would not listen.
+# refused: one address buys everything. No mail leaves the machine. The provider sends no webhook events: the other
+# designs take none.
 SETTINGS = {
     "MAIL_EVERY": "1",
     "EMAIL_URL": "consolemail://",

@@ -105,9 +105,8 @@ class Handler(BaseHTTPRequestHandler):
         request = Request(path=path, params=params, object_id=names["object_id"] if names else "", key=key)
         if key is not None and not 0 < len(key) <= 255:
             raise invalid("Idempotency keys have 1 to 255 characters.", param="Idempotency-Key")
-        if (
-            self.command == "POST" and path == browser.CARD_TOKENS
-        ):  # nothing is saved under a key: it has a card's number in it
+        if self.command == "POST" and path == browser.CARD_TOKENS:
+            # It has a card's number in it, so nothing is saved under an idempotency key.
             with self.server.database.connection() as connection:
                 return tokens.tokenize_card(connection, request)
         if self.command == "POST":

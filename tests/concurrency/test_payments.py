@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 
 def make_payment(reference: str) -> None:
-    create_payment(reference=reference, amount=1234, currency="GBP", payment_method="pm_card_visa")
+    create_payment(reference=reference, number=1, amount=1234, currency="GBP", payment_method="pm_card_visa")
 
 
 def charges() -> list[int]:

@@ -23,16 +23,16 @@ DISTURBANCES = [
         "test_an_orders_worker_that_starts_takes_up_what_the_one_before_held",
     ),
     (
-        "the process killed that has an event of an unknown payment in hand, and no sweep of orders for ten minutes",
+        "the process killed that holds an event of an unanswered payment, and no sweep of orders for ten minutes",
         "test_an_event_whose_process_dies_ends_its_order_before_any_sweep_of_orders",
     ),
     (
-        "slow banks and lost answers, and no sweep of orders; events come as they should, twice, shuffled, or late",
+        "slow banks, lost answers and no sweep of orders; webhook events come as they should, twice, shuffled or late",
         "test_a_shop_that_is_told_waits_for_no_sweep_of_orders",
     ),
-    ("events that never come", "test_events_that_never_come_are_not_missed"),
+    ("webhook events that never come", "test_events_that_never_come_are_not_missed"),
     (
-        "1,000 events, most of them untrue, twice and shuffled, while workers and web server are killed",
+        "1,000 webhook events, most of them untrue, twice and shuffled, while workers and web server are killed",
         "test_a_storm_of_events_while_their_workers_are_killed",
     ),
     ("the provider killed while it charges (3)", "test_the_provider_killed_while_it_charges"),
@@ -51,9 +51,12 @@ DISTURBANCES = [
     ),
     ("a charge task late by a deadline", "test_a_charge_that_comes_after_the_cancel_takes_nothing"),
     ("a provider's answer late by a deadline", "test_an_answer_that_is_late_finds_the_order_confirmed"),
-    ("the no to a first card late, by a second card", "test_the_late_no_to_a_first_card_is_not_the_seconds"),
     (
-        "a declined payment confirmed at the provider after the second card",
+        "the bank's no to a first card comes after a second card was tried",
+        "test_the_late_no_to_a_first_card_is_not_the_seconds",
+    ),
+    (
+        "a declined payment is confirmed at the provider after a second card was tried",
         "test_a_declined_payment_can_not_be_confirmed_after_the_next",
     ),
     ("staff act on an order while it ends", "test_staff_resume_an_order_while_it_is_finalized"),

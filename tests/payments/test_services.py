@@ -37,7 +37,9 @@ Status = Payment.Status
 
 
 def make_payment(payment_method: str = "pm_card_visa", *, reference: str, amount: int = 1234) -> Payment:
-    payment = create_payment(reference=reference, amount=amount, currency="GBP", payment_method=payment_method)
+    payment = create_payment(
+        reference=reference, number=1, amount=amount, currency="GBP", payment_method=payment_method
+    )
     assert payment
     return Payment.objects.get(pk=payment)
 
@@ -520,7 +522,7 @@ def test_an_error_that_comes_late_leaves_another_processs_mark(reference: str, s
 
 def make_refused_payment(reference: str) -> Payment:
     """Of an amount that the provider never takes."""
-    payment = create_payment(reference=reference, amount=5_124, currency="KWD", payment_method="pm_card_visa")
+    payment = create_payment(reference=reference, number=1, amount=5_124, currency="KWD", payment_method="pm_card_visa")
     assert payment
     return Payment.objects.get(pk=payment)
 

@@ -625,7 +625,7 @@ def test_events_are_deleted_after_webhook_days_and_not_before(
     settings: LazySettings, monkeypatch: pytest.MonkeyPatch, messages: Messages
 ) -> None:
     settings.WEBHOOK_DAYS = 3
-    monkeypatch.setattr(webhooks, "PURGE_BATCH", 4)
+    monkeypatch.setattr(webhooks, "DELETE_BATCH", 4)
     make_product()
     for _ in range(10):
         send(make_event("x"))
