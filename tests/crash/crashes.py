@@ -39,7 +39,7 @@ def accept(point: Point) -> Crash:
     elif point.name.startswith("again."):
         return Crash(point, PAID, point.left, "", DECLINED, hold=600)
     elif point.name.startswith("held."):
-        hold = 1 if point.name == "held.over" else 2
+        hold = 600 if point.name == "held.over" else 2
         return Crash(point, REFUSED, point.left, "", DECLINED, hold=hold)
     method = DROPPED if point.name.startswith("webhook.") else VISA
     return Crash(point, end, point.left, payment_method=method, after=point.after)

@@ -56,6 +56,8 @@ def crash_at(drill: Drill, purchase: Purchase, *story: str) -> Left:
     first, *rest = (BY_NAME[name] for name in story)
     if first.name.startswith("again."):
         return crash_while_paying_again(drill, purchase, first)
+    if first.name == "held.over":
+        return crash_when_the_hold_is_over(drill, purchase, first)
     if first.name.startswith("webhook."):
         drill.place_unknown(purchase)
         rest = [first, *rest]
@@ -89,6 +91,15 @@ def crash_while_paying_again(drill: Drill, purchase: Purchase, point: Point) -> 
     left = drill.wait_until_reached(point.name, purchase)
     wait_for(lambda: paid_again(drill, purchase), "an answer to the second payment")
     return left
+
+
+def crash_when_the_hold_is_over(drill: Drill, purchase: Purchase, point: Point) -> Left:
+    """The order's card is declined, it is held, and no other is tried."""
+    drill.insist(purchase)
+    drill.wait_until_held(purchase)
+    drill.arm(point.name, purchase)
+    drill.end_hold(purchase)
+    return drill.wait_until_reached(point.name, purchase)
 
 
 def paid_again(drill: Drill, purchase: Purchase) -> bool:
