@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 PY := $(VENV)/bin/python
+# A user such as nobody, or a service's, has no home to keep caches in. uv ends with an error there.
+WITHOUT_HOME := $(shell test -w "$$HOME" || echo UV_NO_CACHE=1 PIP_NO_CACHE_DIR=1)
 
 .PHONY: demo chaos bench run test unit check rules fmt messages clean
 
@@ -51,8 +53,8 @@ messages: $(VENV)/ready
 
 $(VENV)/ready: pyproject.toml uv.lock
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)
-	$(PY) -m pip install --quiet --upgrade "uv>=0.8"
-	UV_PROJECT_ENVIRONMENT=$(VENV) $(PY) -m uv sync --frozen --inexact --compile-bytecode --quiet
+	$(WITHOUT_HOME) $(PY) -m pip install --quiet --upgrade "uv>=0.8"
+	$(WITHOUT_HOME) UV_PROJECT_ENVIRONMENT=$(VENV) $(PY) -m uv sync --frozen --inexact --compile-bytecode --quiet
 	touch $@
 
 clean:

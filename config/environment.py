@@ -37,6 +37,14 @@ def read_secret_key(name: str, *, local: bool) -> str:
     return value
 
 
+def read_api_key(name: str) -> str:
+    """The provider's secret key. The publishable one, which lies beside it, is refused: it can take no money."""
+    value = read_required(name, "the secret key of the account that takes the money")
+    if value.startswith("pk_"):
+        raise ImproperlyConfigured(f"{name} is the secret key, which begins with sk_ or rk_; this one is publishable.")
+    return value
+
+
 def read_publishable_key(name: str) -> str:
     """The key that every browser is given. A secret one is refused, and not repeated."""
     value = read_text(name)

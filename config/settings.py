@@ -18,6 +18,7 @@ from config.addresses import (
     read_site_url,
 )
 from config.environment import (
+    read_api_key,
     read_bool,
     read_choice,
     read_classes,
@@ -26,7 +27,6 @@ from config.environment import (
     read_networks,
     read_number,
     read_publishable_key,
-    read_required,
     read_seconds,
     read_secret_key,
     read_text,
@@ -138,7 +138,7 @@ SESSION_ENGINE = "django.contrib.sessions.backends.db"  # a cached copy could be
 
 PAYMENT_GATEWAYS = read_classes("PAYMENT_GATEWAYS", "stripe=payments.stripe.StripeGateway")  # by name
 PAYMENT_GATEWAY = next(iter(PAYMENT_GATEWAYS))  # the name of the one that new payments are sent to
-STRIPE_API_KEY = read_required("STRIPE_API_KEY", "the secret key of the account that takes the money")
+STRIPE_API_KEY = read_api_key("STRIPE_API_KEY")
 STRIPE_API_BASE = read_site_url("STRIPE_API_BASE")  # empty: Stripe itself
 STRIPE_PUBLISHABLE_KEY = read_publishable_key("STRIPE_PUBLISHABLE_KEY")  # empty: the checkout has no card form
 STRIPE_JS_URL = read_site_url("STRIPE_JS_URL")  # empty: Stripe itself

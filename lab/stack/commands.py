@@ -55,7 +55,8 @@ def run() -> None:
         if not has_rows(stack, "SELECT FROM accounts_user WHERE is_superuser LIMIT 1"):
             password = secrets.token_hex(8)
             _manage(stack, "createsuperuser", "--no-input", "--email", ADMIN, DJANGO_SUPERUSER_PASSWORD=password)
-            login = f"{ADMIN}, password {password} (shown this once; `manage.py changepassword {ADMIN}` makes another)"
+            again = f"`.venv/bin/python manage.py changepassword {ADMIN}` makes another"
+            login = f"{ADMIN}, password {password} (shown this once; {again})"
         print(WELCOME.format(stack=stack, login=login), flush=True)
         if not stack.web_url.endswith(":8000"):
             print("Port 8000 was taken.", flush=True)

@@ -1,6 +1,7 @@
 """A shop in production has no lab: it starts, and answers, with the folder deleted."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -8,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+
+from lab.stack.stack import POOLS, WORKERS
 
 PRODUCTION = {
     **os.environ,
@@ -56,3 +59,26 @@ def test_the_shop_starts_with_the_lab_deleted(deployed: Path) -> None:
 
 def test_nothing_of_the_lab_is_installed_unless_the_stack_says_so(deployed: Path) -> None:
     assert "chaos" not in run(deployed, "manage.py", "help", "--commands")
+
+
+def read_units() -> dict[str, tuple[int, str]]:
+    """The table of docs/deploy.md: the pool and the command of each unit."""
+    page = (settings.BASE_DIR / "docs" / "deploy.md").read_text()
+    rows = re.findall(r"^\| (\w+) \| (\d*) ?\| `((?:gunicorn|celery) .+)` \|$", page, re.MULTILINE)
+    return {name: (int(pool or 0), command) for name, pool, command in rows}
+
+
+def test_the_deployment_page_starts_what_the_local_shop_starts() -> None:
+    units = read_units()
+    assert set(units) == {"web", "beat", *WORKERS}
+    assert {name: pool for name, (pool, _) in units.items() if pool} == POOLS
+    for name, options in WORKERS.items():
+        assert f" {options} -n {name}@" in units[name][1]
+
+
+def test_the_deployment_page_names_settings_that_there_are() -> None:
+    page = (settings.BASE_DIR / "docs" / "deploy.md").read_text()
+    example = (settings.BASE_DIR / ".env.example").read_text()
+    named = re.findall(r"`([A-Z][A-Z_]+)`", page)
+    assert named
+    assert [name for name in named if name not in example] == []

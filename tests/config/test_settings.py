@@ -75,7 +75,7 @@ WRONG_SECRETS = [
         for name in ("API_TOKENS", "METRICS_TOKEN", "REDIS_PREFIX", "STRIPE_WEBHOOK_SECRETS")
         for value in ("{} x", "{}é")
     ),
-    ("STRIPE_API_KEY", "sk_{}..."),
+    *(("STRIPE_API_KEY", key) for key in ("sk_{}...", "pk_live_{}", "pk_test_{}")),
     ("SECRET_KEY", ""),
 ]
 
