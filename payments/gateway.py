@@ -64,12 +64,12 @@ class Charge:
 class PaymentForm:
     """A provider's own form in our page: what the customer types there goes to the provider alone, which makes a token.
 
-    The token is charged as the `payment_method` of a ChargeRequest.
+    The token is charged as the `payment_method` of a ChargeRequest. The template is given the form as `payment_form`,
+    the `amount` in minor units and the `currency`, the `field` that takes the token, whose `field.field.nothing_done`
+    is to be said of whatever fails before the token is sent, and `kept`: what is not lost if nobody pays now.
     """
 
-    template: (
-        str  # where a payment method is chosen; it is given the form, and the `amount` in minor units and `currency`
-    )
+    template: str  # where a payment method is chosen; templates/shop/_payment_methods.html says what it is given
     script: str  # the URL of the provider's script
     publishable_key: str  # tells the provider whose shop it is; everybody may know it
     sources: Mapping[str, Sequence[str]]  # by directive: what the page's Content-Security-Policy allows beside our own

@@ -26,7 +26,7 @@ class PayAgainForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        method = PaymentMethodField()
+        method = PaymentMethodField(nothing_done=_("Nothing was paid."))
         self.payment_form = method.payment_form
         self.fields["payment_method"] = method
 
@@ -45,7 +45,7 @@ class CheckoutForm(forms.Form):
         self.user = user if isinstance(user, User) else None
         if self.user:
             del self.fields["email"]
-        method = PaymentMethodField()
+        method = PaymentMethodField(nothing_done=_("Nothing was ordered, and your card was not charged."))
         self.payment_form = method.payment_form
         self.fields["payment_method"] = method
 

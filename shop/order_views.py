@@ -23,6 +23,7 @@ from orders.paying import PaymentRefused, pay_again
 from orders.pricing import CheckoutRefused
 from orders.services import OrderIsFinal, cancel_order
 from shop.forms import PayAgainForm
+from shop.payment_forms import render_with_payment_form
 from shop.refusals import explain_payment_refusal
 from shop.session_orders import find_replacement, refill_cart
 from shop.status import describe_order
@@ -36,15 +37,26 @@ ORDERS_PER_PAGE = 20
 def show_order(request: HttpRequest, *, code: str) -> HttpResponse:
     order = _get_order(code)
     context = {**_describe(request, order), "lines": order.lines.all()}
-    return _keep_private(render(request, "shop/order_detail.html", context))
+    form = context["form"].payment_form if context["form"] else None
+    return _keep_private(render_with_payment_form(request, "shop/order_detail.html", context, form=form))
 
 
 @require_safe
 def show_status(request: HttpRequest, *, code: str) -> HttpResponse:
-    """The part of the order's page that changes. htmx polls it until the order is final: 304 while nothing changes."""
+    """The part of the order's page that changes. htmx polls it until the order is final: 304 while nothing changes.
+
+    The provider's form comes and goes with the whole page, whose policy can't change. While it is there, nothing is
+    swapped: the customer may be typing a card.
+    """
     order = _get_order(code)
     context = _describe(request, order)
-    response = _keep_private(render(request, "shop/_status.html", context))
+    if request.GET.get("form", "") != context["form_in_page"]:
+        return _keep_private(HttpResponse(headers={"HX-Refresh": "true"}))
+    if context["form_in_page"]:
+        response = HttpResponse(status=HTTPStatus.NO_CONTENT)
+    else:
+        response = render(request, "shop/_status.html", context)
+    _keep_private(response)
     response["ETag"] = etag = context["status"].etag
     return cast(HttpResponse, get_conditional_response(request, etag=etag, response=response))
 
@@ -69,7 +81,8 @@ def pay(request: HttpRequest, *, code: str) -> HttpResponse:
     order = _get_order(code)
     form = PayAgainForm(request.POST)
     if not form.is_valid():
-        messages.error(request, _("Choose how to pay."))
+        errors = form["payment_method"].errors or [_("Choose how to pay.")]
+        messages.error(request, str(errors[0]))
         return _see_order(order)
     number, user = form.cleaned_data["number"], request.user if isinstance(request.user, User) else None
     ip, session_key = request.META["REMOTE_ADDR"], request.session.session_key
@@ -110,8 +123,9 @@ def list_orders(request: HttpRequest) -> HttpResponse:
 
 def _describe(request: HttpRequest, order: Order) -> dict[str, Any]:
     replacement, status = find_replacement(request.session, order=order), describe_order(order)
-    form = PayAgainForm(initial={"number": order.payment.number + 1}) if status.may_pay_again else None
-    return {"order": order, "status": status, "replacement": replacement, "payment_form": form}
+    form = PayAgainForm(initial={"number": status.next_payment}) if status.next_payment else None
+    form_in_page = str(status.next_payment) if form and form.payment_form else ""
+    return {"order": order, "status": status, "replacement": replacement, "form": form, "form_in_page": form_in_page}
 
 
 def _get_order(code: str) -> Order:

@@ -7,6 +7,8 @@ from django import forms
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.functional import Promise
+from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from payments.gateway import PaymentForm, get_gateway
@@ -15,13 +17,17 @@ FORM = ""  # what the field has before the provider's script puts a token into i
 
 
 class PaymentMethodField(forms.ChoiceField):
-    """One of SHOP_PAYMENT_METHODS, or a token that the provider's own form made."""
+    """One of SHOP_PAYMENT_METHODS, or a token that the provider's own form made.
 
-    def __init__(self) -> None:
+    `nothing_done` is a sentence that is true until the form is sent, and after it was refused.
+    """
+
+    def __init__(self, *, nothing_done: str | Promise) -> None:
+        self.nothing_done = nothing_done
         self.payment_form = get_gateway().payment_form()
         choices = [*([(FORM, _("Card"))] if self.payment_form else []), *settings.SHOP_PAYMENT_METHODS]
-        choose = _("Nothing was ordered. Choose how to pay.")
-        no_card = _("Nothing was ordered: the details of your card are missing. Enter them below.")
+        choose = format_lazy("{} {}", nothing_done, _("Choose how to pay."))
+        no_card = format_lazy("{} {}", nothing_done, _("The details of your card are missing: enter them."))
         super().__init__(
             label=_("Pay with"),
             choices=choices,
@@ -40,7 +46,7 @@ class PaymentMethodField(forms.ChoiceField):
 
 
 def render_with_payment_form(
-    request: HttpRequest, template: str, context: dict[str, Any], *, form: PaymentForm | None, status: int
+    request: HttpRequest, template: str, context: dict[str, Any], *, form: PaymentForm | None, status: int = 200
 ) -> HttpResponse:
     """Render a page that has the provider's form in it. Its policy alone allows the sources of that form."""
     response = render(request, template, context | {"payment_form": form}, status=status)

@@ -63,7 +63,7 @@ def explain_payment_refusal(refused: PaymentRefused | CheckoutRefused | Error) -
             )
             return text % {"count": minutes}
         case Error():
-            return _("The shop is very busy. Press the button again: you can't be charged twice.")
+            return _("The shop is very busy. Try it again: you can't be charged twice.")
         case _changed:
             return _("This card was not tried: the order has changed meanwhile.")
 

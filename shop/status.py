@@ -32,7 +32,7 @@ class OrderStatus:
     poll: int = 0  # 0: it will not change
     may_cancel: bool = False
     may_retry: bool = False
-    may_pay_again: bool = False
+    next_payment: int = 0  # the number of the payment that another card may be tried with; 0: none may
 
     @property
     def steps(self) -> list[tuple[str, str]]:
@@ -46,7 +46,7 @@ class OrderStatus:
 
     @property
     def etag(self) -> str:
-        shown = (self.title, self.text, self.poll, self.may_cancel, self.may_pay_again, get_language())
+        shown = (self.title, self.text, self.poll, self.may_cancel, self.next_payment, get_language())
         return f'"{hashlib.sha256(repr(shown).encode()).hexdigest()[:20]}"'
 
     @property
@@ -128,9 +128,10 @@ def _describe_declined(order: Order, poll: int) -> OrderStatus:
     if not _is_held(order):
         text = f"{why} " + _("No money was taken. We are cancelling the order.")
         return OrderStatus(title=title, text=text, tone="bad", step=2, poll=poll)
-    until = _("Your items are put aside until %(time)s: try another card.")
+    until = _("Your items are put aside until %(time)s UTC: try another card.")
     text = f"{why} {until % {'time': time_format(localtime(order.held_until))}}"
-    return OrderStatus(title=title, text=text, tone="care", step=2, poll=5, may_cancel=True, may_pay_again=True)
+    number = order.payment.number + 1
+    return OrderStatus(title=title, text=text, tone="care", step=2, poll=5, may_cancel=True, next_payment=number)
 
 
 def _is_held(order: Order) -> bool:

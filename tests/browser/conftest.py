@@ -1,6 +1,9 @@
 """Runs a real Chromium against the whole shop, which runs in its own processes."""
 
 import os
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from typing import Literal, Protocol
 from uuid import uuid4
@@ -8,7 +11,10 @@ from uuid import uuid4
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, WebError, sync_playwright
 
-from lab.stack.stack import Stack
+from lab.stack.embedded import free_port
+from lab.stack.processes import child_command
+from lab.stack.stack import Stack, answers_http
+from lab.stack.var import BASE_DIR
 from tests.browser.chromium import CHROMIUM, launch, open_context
 from tests.browser.cutter import AnswerCutter, run_cutter
 from tests.browser.shop import audit, load_products
@@ -113,3 +119,25 @@ def page_without_javascript(open_tab: OpenTab) -> Page:
 def cutter(stack: Stack) -> Iterator[AnswerCutter]:
     with run_cutter(stack.web_url) as cutter:
         yield cutter
+
+
+@pytest.fixture
+def card_shop(stack: Stack) -> Iterator[str]:
+    """The address of another web process of the shop, which takes cards and nothing else, as with a key of Stripe's."""
+    url = f"http://127.0.0.1:{free_port()}"
+    command = [sys.executable, "-m", "gunicorn", "config.wsgi", "--bind", url.partition("//")[2], "--threads", "4"]
+    environment = {**stack.full_environment, "SHOP_PAYMENT_METHODS": ""}
+    with subprocess.Popen(child_command(command), cwd=BASE_DIR, env=environment) as web:
+        try:
+            wait_until_it_answers(web, url)
+            yield url
+        finally:
+            web.terminate()
+
+
+def wait_until_it_answers(web: "subprocess.Popen[bytes]", url: str) -> None:
+    deadline = time.monotonic() + 60
+    while not answers_http(url):
+        assert web.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

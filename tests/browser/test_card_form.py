@@ -2,19 +2,12 @@
 
 import json
 import re
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, Request, Route, expect
 
-from lab.stack.embedded import free_port
-from lab.stack.processes import child_command
-from lab.stack.stack import Stack, answers_http
-from lab.stack.var import BASE_DIR
+from lab.stack.stack import Stack
 from tests.browser.card import (
     ASKS_FOR_3D_SECURE,
     DECLINED,
@@ -42,6 +35,7 @@ from tests.browser.test_checkout import take_out
 from tests.browser.test_pages import AXE, FIND_VIOLATIONS, find_barriers
 
 CONFIRMED = ("CONFIRMED", "")
+NOTHING_ORDERED = "Nothing was ordered, and your card was not charged."
 SCRIPT = "**/stripe.js"
 TOKENS = "**/v1/confirmation_tokens"
 PAY = re.compile("^Order and pay")
@@ -138,7 +132,7 @@ def test_a_card_that_is_typed_wrongly_is_told_and_orders_nothing(
     pay(page)
 
     expect_note(page, "refused", words)
-    expect_note(page, "refused", "Nothing was ordered, and your card was not charged.")
+    expect_note(page, "refused", NOTHING_ORDERED)
     assert read_orders(stack, sku) == []
 
     type_card(page)
@@ -261,7 +255,7 @@ def test_a_script_that_is_blocked_is_told_and_can_be_loaded_again(
 
     pay(page)
 
-    expect_note(page, "blocked", "Nothing was ordered.")
+    expect_note(page, "blocked", NOTHING_ORDERED)
     assert read_orders(stack, sku) == []
     page.unroute(SCRIPT)
     page.get_by_role("button", name="Load it again").click()
@@ -297,7 +291,8 @@ def test_a_script_that_is_slow_is_told_and_pays_once_it_is_there(page: Page, sta
     expect(page.get_by_text("The card form is loading …")).to_be_visible()
 
     pay(page)
-    expect_note(page, "late", "has not come yet. Nothing was ordered")
+    expect_note(page, "late", "has not come yet.")
+    expect_note(page, "late", NOTHING_ORDERED)
     held.pop().continue_()
 
     type_card(page)
@@ -337,7 +332,7 @@ def test_a_provider_that_never_answers_is_told_and_its_late_answer_orders_nothin
     expect(page.get_by_role("button", name="Ordering …")).to_be_disabled()
     page.clock.fast_forward(31_000)
 
-    expect_note(page, "silent", "Nothing was ordered, and your card was not charged.")
+    expect_note(page, "silent", NOTHING_ORDERED)
     with page.expect_response(TOKENS):
         held.pop().continue_()
     page.clock.fast_forward(1_000)
@@ -360,28 +355,6 @@ def test_a_token_that_expires_before_it_is_charged_is_a_decline_in_words(page: P
     expect_status(page, "Card declined")
     expect(page.locator("#status")).to_contain_text("details of your card have expired, or were used before")
     assert read_orders(stack, sku) == [("CANCELLED", "card_declined")]
-
-
-@pytest.fixture
-def card_shop(stack: Stack) -> Iterator[str]:
-    """The address of another web process of the shop, which takes cards and nothing else, as with a key of Stripe's."""
-    url = f"http://127.0.0.1:{free_port()}"
-    command = [sys.executable, "-m", "gunicorn", "config.wsgi", "--bind", url.partition("//")[2], "--threads", "4"]
-    environment = {**stack.full_environment, "SHOP_PAYMENT_METHODS": ""}
-    with subprocess.Popen(child_command(command), cwd=BASE_DIR, env=environment) as web:
-        try:
-            wait_until_it_answers(web, url)
-            yield url
-        finally:
-            web.terminate()
-
-
-def wait_until_it_answers(web: "subprocess.Popen[bytes]", url: str) -> None:
-    deadline = time.monotonic() + 60
-    while not answers_http(url):
-        assert web.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def test_a_shop_that_takes_cards_alone_has_no_choice_to_make(
@@ -410,7 +383,7 @@ def test_a_shop_that_takes_cards_alone_says_what_to_do_without_javascript_and_or
     page.get_by_label("Email").fill("ann@example.com")
     pay(page)
 
-    expect(page.get_by_text("Nothing was ordered: the details of your card are missing.")).to_be_visible()
+    expect(page.get_by_text("The details of your card are missing: enter them.")).to_be_visible()
     assert read_orders(stack, sku) == []
     take_out(trouble, "400")
 

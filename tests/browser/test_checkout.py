@@ -67,7 +67,7 @@ def test_a_declined_card_keeps_the_order_and_another_card_pays_it(page: Page, st
     expect(page.locator("#status")).to_contain_text("Your items are put aside until")
 
     page.get_by_label(PAYS, exact=True).check()
-    page.get_by_role("button", name="Pay with this card").click()
+    page.get_by_role("button", name="Pay £10.00").click()
 
     expect_status(page, "Confirmed")
     assert read_orders(stack, sku) == [CONFIRMED]

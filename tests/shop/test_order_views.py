@@ -53,7 +53,7 @@ def test_a_declined_order_is_put_aside_and_paid_by_another_card(client: Client) 
     held = end_order(Order.objects.get(), Payment.Status.DECLINED)
     page = client.get(f"/orders/{held.code}/").text
     assert held.held_until
-    assert f"Your items are put aside until {time_format(held.held_until)}: try another card." in page
+    assert f"Your items are put aside until {time_format(held.held_until)} UTC: try another card." in page
     assert 'name="number" value="2"' in page
 
     form = {"number": 2, "payment_method": "pm_card_visa"}
@@ -72,7 +72,8 @@ def test_a_declined_order_is_put_aside_and_paid_by_another_card(client: Client) 
 @pytest.mark.parametrize(
     ("form", "says"),
     [
-        ({"number": 2, "payment_method": ""}, "Choose how to pay."),
+        ({"number": 2, "payment_method": ""}, "Nothing was paid. The details of your card are missing"),
+        ({"number": 2, "payment_method": "pm_unknown"}, "Nothing was paid. Choose how to pay."),
         ({"number": "x", "payment_method": "pm_card_visa"}, "Choose how to pay."),
         ({"number": 3, "payment_method": "pm_card_visa"}, "This card was not tried"),
     ],

@@ -1,11 +1,19 @@
+import json
+import re
+from html import unescape
+from typing import Any
+
 import pytest
 from django.conf import LazySettings
 from django.test import Client
+from django.utils import timezone
 
 from config.security import write_policy
 from orders.models import Order
+from orders.services import finalize_order
 from payments.models import Payment
-from tests.shop.customer import fill_cart, open_checkout
+from tests.builders import answer_payment, make_order
+from tests.shop.customer import assert_sent_to, fill_cart, open_checkout
 
 pytestmark = pytest.mark.django_db
 
@@ -113,3 +121,153 @@ def test_the_numbers_of_test_cards_are_on_the_page_of_a_local_shop_alone(
 
     settings.LOCAL = False
     assert "4242" not in client.get("/checkout/").text
+
+
+def hold_order() -> Order:
+    return decline(make_order({"MUG": 2}, hold_on_decline=600))
+
+
+def pay_again(client: Client, order: Order, payment_method: str = "ctoken_1Nabc") -> None:
+    form = {"number": 2, "payment_method": payment_method}
+    assert_sent_to(client.post(f"/orders/{order.code}/pay/", form), order)
+    order.refresh_from_db()
+
+
+def decline(order: Order) -> Order:
+    answer_payment(order, Payment.Status.DECLINED)
+    return finalize_order(code=order.code)
+
+
+def end_hold() -> None:
+    Order.objects.update(held_until=timezone.now())
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("methods", [[], [("pm_card_visa", "Test card: pays")]])
+def test_the_page_of_a_held_order_offers_what_the_checkout_does(
+    client: Client, settings: LazySettings, methods: list[tuple[str, str]]
+) -> None:
+    settings.SHOP_PAYMENT_METHODS = methods
+    order = hold_order()
+
+    page = client.get(f"/orders/{order.code}/").text
+
+    assert 'data-amount="1000"' in page
+    assert 'data-currency="gbp"' in page
+    assert "A card can be entered only with JavaScript" in page
+    assert ("Test card: pays" in page) == bool(methods)
+    assert "Nothing was paid." in page
+    assert "Nothing was ordered" not in page
+    assert "Your cart" not in page
+    pay_again(client, order)
+    assert Payment.objects.latest("number").payment_method == "ctoken_1Nabc"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_page_of_an_order_allows_the_forms_sources_only_while_the_order_is_held(client: Client) -> None:
+    order = make_order(hold_on_decline=600)
+
+    def policy() -> str:
+        return client.get(f"/orders/{order.code}/")["Content-Security-Policy"]
+
+    assert policy() == write_policy({})
+    decline(order)
+    assert "script-src 'self' http://127.0.0.1:8420;" in policy()
+    assert policy().endswith("frame-src http://127.0.0.1:8420")
+
+    pay_again(client, order)
+    assert policy() == write_policy({})
+    decline(order)
+    assert "http://127.0.0.1:8420" in policy()
+    end_hold()
+    assert policy() == write_policy({})
+
+
+def poll(client: Client, page: str) -> Any:
+    """Ask what the page asks, as htmx does."""
+    (path,) = re.findall(r'hx-get="([^"]+)"', page)
+    (headers,) = re.findall(r'hx-headers="([^"]+)"', page)
+    answer = client.get(unescape(path), headers=json.loads(unescape(headers)))
+    assert answer["Content-Security-Policy"] == write_policy({})
+    return answer
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_page_is_loaded_anew_once_when_its_order_becomes_held_and_once_when_that_ends(client: Client) -> None:
+    order = make_order(hold_on_decline=600)
+    url = f"/orders/{order.code}/"
+    before = client.get(url).text
+    assert "HX-Refresh" not in poll(client, before)
+
+    decline(order)
+    answer = poll(client, before)
+    assert (answer["HX-Refresh"], answer.content) == ("true", b"")
+    assert "card-form" not in before
+    held = client.get(url).text
+    assert "card-form" in held
+    assert (poll(client, held).status_code, "HX-Refresh" in poll(client, held)) == (304, False)
+
+    end_hold()
+    assert poll(client, held)["HX-Refresh"] == "true"
+    after = client.get(url).text
+    assert "card-form" not in after
+    assert "HX-Refresh" not in poll(client, after)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nothing_is_swapped_while_a_card_may_be_half_typed(client: Client) -> None:
+    held = client.get(f"/orders/{hold_order().code}/").text
+    (path,) = re.findall(r'hx-get="([^"]+)"', held)
+
+    answers = [
+        client.get(path),  # a proxy took the ETag away
+        client.get(path, headers={"If-None-Match": '"old"', "Accept-Language": "ko"}),  # another tab changed it
+    ]
+
+    for answer in answers:
+        assert (answer.status_code, answer.content, "HX-Refresh" in answer) == (204, b"", False)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("key", ["pk_test_sandbox", ""])
+def test_the_form_of_a_card_that_another_tab_has_tried_is_replaced(
+    client: Client, settings: LazySettings, key: str
+) -> None:
+    settings.STRIPE_PUBLISHABLE_KEY = key
+    order = hold_order()
+    held = client.get(f"/orders/{order.code}/").text
+    pay_again(client, order, payment_method="pm_card_visa")
+    decline(order)
+
+    answer = poll(client, held)
+
+    if key:
+        assert answer["HX-Refresh"] == "true"
+    else:  # nothing that a policy forbids: it is swapped
+        assert 'name="number" value="3"' in answer.content.decode()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_without_a_form_of_the_providers_the_page_of_a_held_order_is_as_strict_as_any(
+    client: Client, settings: LazySettings
+) -> None:
+    settings.STRIPE_PUBLISHABLE_KEY = ""
+    order = hold_order()
+    page = client.get(f"/orders/{order.code}/")
+    assert page["Content-Security-Policy"] == write_policy({})
+    assert "Test card: pays" in page.text
+    assert poll(client, page.text).status_code == 304
+
+    settings.SHOP_PAYMENT_METHODS = []
+    page = client.get(f"/orders/{order.code}/")
+    assert NO_METHODS in page.text
+    assert 'type="submit" data-busy' not in page.text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_page_without_javascript_does_not_reload_by_itself_while_a_payment_method_is_chosen(client: Client) -> None:
+    reloads = 'http-equiv="refresh"'
+    order = hold_order()
+    assert reloads not in client.get(f"/orders/{order.code}/").text
+    end_hold()
+    assert reloads in client.get(f"/orders/{order.code}/").text
