@@ -33,6 +33,7 @@ task_routes = {
     "audit.tasks.record_audit": {"queue": "payments"},  # it asks the provider, whom the orders worker never waits for
     "orders.tasks.finalize_order": {"queue": "orders"},
     "orders.tasks.send_due_mails": {"queue": "mails"},
+    "orders.tasks.sweep_lost_orders": {"queue": "sweep"},
     "orders.tasks.sweep_stuck_orders": {"queue": "sweep"},  # or a backlog of orders would hold up the repair
     "payments.tasks.cancel_payment": {"queue": "payments"},
     "payments.tasks.charge_payment": {"queue": "payments"},

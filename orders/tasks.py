@@ -54,12 +54,21 @@ def sweep_stuck_orders() -> None:
     _process_orders(sweep.claim_stuck_orders())
 
 
+@shared_task
+def sweep_lost_orders() -> None:
+    end_dead_requests()
+    _process_orders(sweep.claim_lost_orders())
+
+
 @worker_ready.connect
 def take_up_lost_orders(**_: object) -> None:
-    """A worker starts: take up what one before it may have died with, and do not wait for the sweep."""
+    """A worker starts: take up what one before it may have died with, and do not wait for the sweep.
+
+    And once more LOST_AFTER later: only then what was answered just before the start counts as lost.
+    """
     try:
-        end_dead_requests()
-        _process_orders(sweep.claim_lost_orders())
+        sweep_lost_orders.run()
+        sweep_lost_orders.apply_async(countdown=settings.LOST_AFTER)
     except Error as error:
         if not is_passing(error):
             raise

@@ -125,6 +125,9 @@ def _describe_pending(order: Order) -> OrderStatus:
 
 def _describe_declined(order: Order, poll: int) -> OrderStatus:
     title, why = _("Card declined"), explain_decline(order.payment.decline_code)
+    if order.hold_on_decline and not order.held_until and order.expires_at > timezone.now():  # its hold is to begin
+        text = f"{why} " + _("No money was taken.")
+        return OrderStatus(title=title, text=text, tone="care", step=2, poll=poll)
     if not _is_held(order):
         text = f"{why} " + _("No money was taken. We are cancelling the order.")
         return OrderStatus(title=title, text=text, tone="bad", step=2, poll=poll)

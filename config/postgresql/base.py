@@ -40,7 +40,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         now = time.monotonic()
         if session.asked_at > max(self.distrusted_at, now - self.trust) and not has_news(session):
             return True
-        session.asked_at = now
+        session.asked_at, session.autocommit = now, True  # or the question would begin a transaction
         return self._can_write(session)
 
     def _can_write(self, session: Any) -> bool:
@@ -54,7 +54,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return can_write
 
     def _configure_connection(self, connection: Any) -> bool:
-        connection.opened_at = connection.asked_at = time.monotonic()
+        connection.opened_at, connection.asked_at = time.monotonic(), 0.0  # it is asked before its second use
         return bool(super()._configure_connection(connection))  # type: ignore[misc]  # the stubs do not know it
 
 

@@ -54,6 +54,7 @@ def test_what_is_typed_is_what_is_sold(
     expect(page.locator(".lines .sku").nth(0)).to_contain_text("5 \u00d7")
     expect(page.locator(".lines .sku").nth(1)).to_contain_text("3 \u00d7")
     page.locator("[name=email]").fill("ann@example.com")
+    page.locator("[name=payment_method][value=pm_card_visa]").check()
     page.locator("button[data-busy]").click()
     page.wait_for_url("**/orders/*/")
     assert read_sold(stack, mug, cup) == [(mug, 5), (cup, 3)]

@@ -63,6 +63,13 @@ def test_a_session_that_the_server_has_ended_is_not_given_out(pooled: DatabaseWr
     assert use(pooled) != ended
 
 
+def test_a_session_that_was_opened_read_only_is_not_given_out_again(pooled: DatabaseWrapper) -> None:
+    """As in a failover: it was opened a moment ago, and nobody has asked it yet."""
+    read_only = use(pooled, READ_ONLY)
+
+    assert use(pooled) != read_only
+
+
 def test_after_a_useless_session_the_others_are_asked_too(pooled: DatabaseWrapper) -> None:
     other = pooled.copy()
     pooled.ensure_connection()
@@ -80,6 +87,7 @@ def test_after_a_useless_session_the_others_are_asked_too(pooled: DatabaseWrappe
 def test_without_that_who_gets_one_fails(pooled: DatabaseWrapper, monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: one that was asked a moment ago is not asked again."""
     monkeypatch.setattr("config.postgresql.base.has_news", lambda session: False)
+    use(pooled)
     end_session(use(pooled))
     with pytest.raises(OperationalError):
         use(pooled)
