@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.crash.crashes import CRASHES, Crash
-from tests.crash.drill import Drill, Purchase
+from tests.crash.drill import DROPPED, Drill, Purchase
 from tests.crash.points import BY_NAME, NOTHING, Left
 from tests.crash.stories import Outcome, assert_outcome, crash_at, finish
 
@@ -22,8 +22,8 @@ def run_crash(drill: Drill, crash: Crash) -> tuple[Left, int, Outcome]:
     purchase = Purchase(str(crash), crash.payment_method, crash.hold)
     deadly = {BY_NAME[name].process for name in (*crash.after, crash.point.name)}
     with ExitStack() as exits:
-        if crash.point.name.endswith(".published"):
-            deadly.add("payments")
+        if crash.point.name.endswith(".published") or crash.payment_method == DROPPED:
+            deadly.add("payments")  # which has to live until it has lost an answer
         for process in sorted(deadly):
             exits.enter_context(DEATHS[process])
         if crash.point.name.endswith(".published"):
