@@ -30,13 +30,13 @@ logger = logging.getLogger(__name__)
 LOCKED_CUSTOMERS = 1  # the first key of our advisory locks
 TRIES = 3  # of one checkout: others may take its units and give them back meanwhile, or take its code
 
+# A repeat locks nothing: with the stock in hand it would wait for whoever ends its order, who waits for the stock.
+NEW_KEY = "NOT EXISTS (SELECT FROM orders_order WHERE checkout_key = %(checkout_key)s)"
 # One statement, because each round trip costs as much as all of its work. It locks the stock in product id order. Then
 # it writes everything and returns the order, or writes and returns nothing: where units are missing, or where the
 # checkout key or the code is taken. If another transaction is about to take the key, the insert waits for its end, so
 # that its order can be read afterwards. PostgreSQL promises no order for the parts of a WITH. So each part reads the
 # one that has to come before it.
-# A repeat locks nothing: with the stock in hand it would wait for whoever ends its order, who waits for the stock.
-NEW_KEY = "NOT EXISTS (SELECT FROM orders_order WHERE checkout_key = %(checkout_key)s)"
 PLACE_ORDER = f"""
 WITH available AS MATERIALIZED ({LOCK.format(condition=NEW_KEY)}), placed AS (
     INSERT INTO orders_order (

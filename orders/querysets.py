@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from orders.models import Order
 
 
+HELD = Q(held_until__gt=Now(), expires_at__gt=Now())
+
+
 class OrderQuerySet(models.QuerySet["Order"]):
     def pending(self) -> Self:
         return self.filter(status=self.model.Status.PENDING)
@@ -37,12 +40,11 @@ class OrderQuerySet(models.QuerySet["Order"]):
 
     def held(self) -> Self:
         """Pending after a decline: another payment may still be tried."""
-        return self.pending().filter(held_until__gt=Now(), expires_at__gt=Now())
+        return self.pending().filter(HELD)
 
     def answered(self) -> Self:
         """Pending and not held, and the provider has said yes or no: only finalizing is left."""
-        answered = self.pending().exclude(payment__status__in=Payment.UNANSWERED)
-        return answered.exclude(held_until__gt=Now(), expires_at__gt=Now())
+        return self.pending().exclude(payment__status__in=Payment.UNANSWERED).exclude(HELD)
 
     def execute(self, statement: str, parameters: Mapping[str, Any], *, impatiently: bool = False) -> "Order | None":
         """Execute a statement that returns the {columns} of one order, or nothing.

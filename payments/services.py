@@ -11,7 +11,15 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from database_errors import execute_impatiently, limit_lock_wait, run_again_if_lost
-from payments.gateway import CardDeclined, Charge, ChargeRequest, GatewayUnavailable, RequestRefused, get_gateway
+from payments.gateway import (
+    CardDeclined,
+    Charge,
+    ChargeRequest,
+    Gateway,
+    GatewayUnavailable,
+    RequestRefused,
+    get_gateway,
+)
 from payments.models import Payment
 from payments.processes import is_dead, name_process
 
@@ -109,9 +117,8 @@ def charge_payment(*, reference: str) -> None:
         payment = _mark_sent(reference, askable=Payment.UNANSWERED)
     if payment is None:
         return
-    connection.close()  # if the provider hangs, it must not hold the shop's connections too
     try:
-        charge = get_gateway(payment.gateway).charge(_make_request(payment))
+        charge = _reach_gateway(payment).charge(_make_request(payment))
     except CardDeclined as decline:
         _record_answer(payment, status=Status.DECLINED, decline_code=decline.code[:64], last_error="")
     except GatewayUnavailable as error:
@@ -134,9 +141,8 @@ def cancel_payment(*, reference: str) -> None:
     payment = _mark_sent(reference, askable=[Status.SENT], cancelling=True)
     if payment is None:
         return
-    connection.close()  # if the provider hangs, it must not hold the shop's connections too
     try:
-        charge = get_gateway(payment.gateway).cancel(_make_request(payment))
+        charge = _reach_gateway(payment).cancel(_make_request(payment))
     except GatewayUnavailable as error:
         _record_error(payment, error)
         raise
@@ -213,11 +219,10 @@ def _close_declined(reference: str) -> bool:
     declined = payments.filter(status=Status.DECLINED, closed_at=None).order_by("number").last()
     if declined is None or not payments.filter(status=Status.PENDING).exists():
         return False
-    connection.close()  # if the provider hangs, it must not hold the shop's connections too
     try:
-        charge = get_gateway(declined.gateway).cancel(_make_request(declined))
+        charge = _reach_gateway(declined).cancel(_make_request(declined))
     except GatewayUnavailable as error:
-        payments.filter(status=Status.PENDING).update(last_error=_make_storable(str(error))[:1000])
+        payments.filter(status=Status.PENDING).update(last_error=_make_storable(error))
         raise
     if charge:
         _adopt(declined, charge)
@@ -232,6 +237,11 @@ def _adopt(declined: Payment, charge: Charge) -> None:
     waiting = Payment.objects.filter(reference=declined.reference, status=Status.PENDING, gateway=declined.gateway)
     answer = {"status": Status.SUCCEEDED, "provider_id": charge.provider_id, "last_error": f"taken by {declined.key}"}
     waiting.update(**answer, sent_at=Now(), answered_at=Now())
+
+
+def _reach_gateway(payment: Payment) -> Gateway:
+    connection.close()  # if the provider hangs, it must not hold the shop's connections too
+    return get_gateway(payment.gateway)
 
 
 def _make_request(payment: Payment) -> ChargeRequest:
@@ -269,8 +279,8 @@ def _record_answer(
 def _record_error(payment: Payment, error: GatewayUnavailable) -> None:
     # If this comes so late that another process asks by now, that one's mark and error stay.
     refused = payment.only_refused and isinstance(error, RequestRefused)
-    text = _make_storable(str(error))[:1000]
-    run_again_if_lost(partial(_execute, RECORD_ERROR, [text, refused, payment.pk, payment.in_flight_until]))
+    noted = [_make_storable(error), refused, payment.pk, payment.in_flight_until]
+    run_again_if_lost(partial(_execute, RECORD_ERROR, noted))
 
 
 def _execute(statement: str, parameters: Sequence[Any]) -> int:
@@ -279,6 +289,6 @@ def _execute(statement: str, parameters: Sequence[Any]) -> int:
         return int(cursor.rowcount)
 
 
-def _make_storable(text: str) -> str:
+def _make_storable(error: GatewayUnavailable) -> str:
     """Take out what JSON can hold and PostgreSQL's text can't: NUL, and half of a surrogate pair."""
-    return text.replace("\0", "").encode(errors="replace").decode()
+    return str(error).replace("\0", "").encode(errors="replace").decode()[:1000]

@@ -13,7 +13,8 @@ HANG_SECONDS = float(os.environ.get("SANDBOX_HANG_SECONDS", "60"))
 TRICKLE_SECONDS = float(os.environ.get("SANDBOX_TRICKLE_SECONDS", "1"))  # from byte to byte
 PROCESSING_SECONDS = float(os.environ.get("SANDBOX_PROCESSING_SECONDS", "3"))
 
-Control = dict[str, Any]  # fault, times, latency_ms and webhooks, as they were when the request came
+Control = dict[str, Any]  # as it was when the request came
+CALM: Control = {"fault": None, "times": None, "latency_ms": 0, "webhooks": []}
 CONTROL_FAULTS = ("down", "decline", "slow", "500_before", "500_after", "drop", "hang", "trickle")
 WEBHOOK_FAULTS = ("twice", "late", "shuffled", "never")
 
@@ -79,8 +80,7 @@ TOKENS = {
 
 
 def read_control(connection: Connection) -> Control:
-    row = connection.execute("SELECT fault, times, latency_ms, webhooks FROM control").fetchone()
-    return row or {"fault": None, "times": None, "latency_ms": 0, "webhooks": []}
+    return connection.execute("SELECT fault, times, latency_ms, webhooks FROM control").fetchone() or CALM
 
 
 def set_control(

@@ -173,7 +173,7 @@ def read_control_body(body: str) -> dict[str, Any]:
         given = None
     if not isinstance(given, dict):
         raise invalid("Send a JSON object.", param="body")
-    control: dict[str, Any] = {"fault": None, "times": None, "latency_ms": 0, "webhooks": []} | given
+    control = faults.CALM | given
     if control["fault"] not in (None, *faults.CONTROL_FAULTS):
         raise invalid(f"Known faults: {', '.join(faults.CONTROL_FAULTS)}.", param="fault")
     for name, lowest in (("times", 1), ("latency_ms", 0)):
@@ -183,6 +183,6 @@ def read_control_body(body: str) -> dict[str, Any]:
     events = control["webhooks"]
     if not (isinstance(events, list) and all(fault in faults.WEBHOOK_FAULTS for fault in events)):
         raise invalid(f"What can befall webhooks: a list of {', '.join(faults.WEBHOOK_FAULTS)}.", param="webhooks")
-    if unknown := set(control) - {"fault", "times", "latency_ms", "webhooks"}:
+    if unknown := control.keys() - faults.CALM.keys():
         raise invalid(f"Unknown: {', '.join(sorted(unknown))}.", param="body")
     return control
