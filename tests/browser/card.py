@@ -20,6 +20,16 @@ def open_card_form(page: Page, sku: str, quantity: int = 1) -> None:
     expect(find_frame(page).get_by_label("Card number")).to_be_visible()
 
 
+def open_checkout_on_a_phone(page: Page, sku: str) -> None:
+    """In any language, with the email filled in."""
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.goto(f"/products/x/{sku}/")
+    page.locator("form[hx-post] button").click()
+    page.locator("#added .good").wait_for()
+    page.goto("/checkout/")
+    page.locator("input[type=email]").fill("ann@example.com")
+
+
 def find_frame(page: Page) -> FrameLocator:
     return page.frame_locator("#card-form iframe")
 

@@ -17,6 +17,7 @@ from tests.browser.card import (
     VISA,
     find_frame,
     open_card_form,
+    open_checkout_on_a_phone,
     pay_by_card,
     type_card,
 )
@@ -411,12 +412,7 @@ def test_the_card_form_is_accessible_also_on_a_phone(
     open_tab: OpenTab, sku: str, color_scheme: ColorScheme, locale: str
 ) -> None:
     page = open_tab(color_scheme=color_scheme, locale=locale)
-    page.set_viewport_size({"width": 360, "height": 740})
-    page.goto(f"/products/x/{sku}/")
-    page.locator("form[hx-post] button").click()
-    page.locator("#added .good").wait_for()
-    page.goto("/checkout/")
-    page.locator("input[type=email]").fill("ann@example.com")
+    open_checkout_on_a_phone(page, sku)
     button = page.locator("main form button[type=submit]")
     find_frame(page).locator("#number").fill("4242")
     assert find_barriers(page) == []

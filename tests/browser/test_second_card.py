@@ -8,7 +8,15 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from lab.stack.stack import Stack
-from tests.browser.card import DECLINED, VISA, find_frame, open_card_form, pay_by_card, type_card
+from tests.browser.card import (
+    DECLINED,
+    VISA,
+    find_frame,
+    open_card_form,
+    open_checkout_on_a_phone,
+    pay_by_card,
+    type_card,
+)
 from tests.browser.conftest import ColorScheme, OpenTab
 from tests.browser.shop import DECLINED as LISTED_DECLINED
 from tests.browser.shop import ORDER_URL, PAYS, buy, expect_status, pay, read_orders, read_rows
@@ -217,12 +225,7 @@ def test_the_second_card_is_accessible_also_on_a_phone(
     open_tab: OpenTab, sku: str, color_scheme: ColorScheme, locale: str
 ) -> None:
     page = open_tab(color_scheme=color_scheme, locale=locale)
-    page.set_viewport_size({"width": 360, "height": 740})
-    page.goto(f"/products/x/{sku}/")
-    page.locator("form[hx-post] button").click()
-    page.locator("#added .good").wait_for()
-    page.goto("/checkout/")
-    page.locator("input[type=email]").fill("ann@example.com")
+    open_checkout_on_a_phone(page, sku)
     for id, typed in (("number", DECLINED), ("expiry", "12 / 40"), ("cvc", "123")):
         find_frame(page).locator(f"#{id}").fill(typed)
     page.locator("main form button[type=submit]").click()

@@ -69,6 +69,20 @@ def test_a_declined_order_is_put_aside_and_paid_by_another_card(client: Client) 
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("hold", "is_cancelled"), [(600, False), (0, True)])
+def test_a_declined_order_whose_hold_is_yet_to_begin_is_not_said_to_be_cancelled(
+    client: Client, hold: int, is_cancelled: bool
+) -> None:
+    order = make_order(hold_on_decline=hold)
+    answer_payment(order, Payment.Status.DECLINED)
+
+    page = client.get(f"/orders/{order.code}/").text
+
+    assert "No money was taken." in page
+    assert ("We are cancelling the order." in page) == is_cancelled
+
+
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
     ("form", "says"),
     [

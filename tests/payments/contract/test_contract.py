@@ -1,11 +1,12 @@
 """What every gateway keeps, whichever provider it speaks to: the promises of payments.gateway.Gateway, one by one."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -38,6 +39,20 @@ def ask_until_known(ask: Callable[[ChargeRequest], T], request: ChargeRequest) -
         except GatewayUnavailable:
             time.sleep(0.1)
     raise AssertionError("the outcome stays unknown")
+
+
+@contextmanager
+def outcome_unknown(subject: Subject, fault: Fault, method: str = "POST") -> Iterator[pytest.ExceptionInfo[Any]]:
+    """What is asked inside has no answer."""
+    subject.relay.fail_next(fault, method)
+    with pytest.raises(GatewayUnavailable) as unknown:
+        yield unknown
+
+
+def assert_takes_nothing(subject: Subject, request: ChargeRequest) -> None:
+    with pytest.raises((GatewayUnavailable, CardDeclined)):
+        subject.gateway.charge(request)
+    assert charges_of(subject, request) == []
 
 
 def test_a_charge_is_the_money_that_was_asked_for(subject: Subject) -> None:
@@ -136,8 +151,7 @@ def test_the_charge_of_another_reference_is_never_returned_for_its_key(subject: 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_charge_without_an_answer_is_unknown_and_asked_again_taken_once(subject: Subject, fault: Fault) -> None:
     request = make_request(subject.pays)
-    subject.relay.fail_next(fault)
-    with pytest.raises(GatewayUnavailable) as unknown:
+    with outcome_unknown(subject, fault) as unknown:
         subject.gateway.charge(request)
     assert not isinstance(unknown.value, RequestRefused)
     assert len(charges_of(subject, request)) == (fault == "lose_answer")
@@ -151,8 +165,7 @@ def test_a_charge_without_an_answer_is_unknown_and_asked_again_taken_once(subjec
 def test_a_decline_without_an_answer_is_unknown_and_asked_again_the_decline(subject: Subject, fault: Fault) -> None:
     method, code = next(iter(subject.declines.items()))
     request = make_request(method)
-    subject.relay.fail_next(fault)
-    with pytest.raises(GatewayUnavailable):
+    with outcome_unknown(subject, fault):
         subject.gateway.charge(request)
     with pytest.raises(CardDeclined) as declined:
         subject.gateway.charge(request)
@@ -161,8 +174,7 @@ def test_a_decline_without_an_answer_is_unknown_and_asked_again_the_decline(subj
 
 def test_a_charge_without_an_answer_is_found_by_the_cancel(subject: Subject) -> None:
     request = make_request(subject.pays)
-    subject.relay.fail_next("lose_answer")
-    with pytest.raises(GatewayUnavailable):
+    with outcome_unknown(subject, "lose_answer"):
         subject.gateway.charge(request)
 
     charge = subject.gateway.cancel(request)
@@ -173,15 +185,11 @@ def test_a_charge_without_an_answer_is_found_by_the_cancel(subject: Subject) -> 
 
 def test_a_charge_that_never_arrived_is_cancelled_for_good(subject: Subject) -> None:
     request = make_request(subject.pays)
-    subject.relay.fail_next("lose_request")
-    with pytest.raises(GatewayUnavailable):
+    with outcome_unknown(subject, "lose_request"):
         subject.gateway.charge(request)
 
     assert subject.gateway.cancel(request) is None
-
-    with pytest.raises((GatewayUnavailable, CardDeclined)):
-        subject.gateway.charge(request)
-    assert charges_of(subject, request) == []
+    assert_takes_nothing(subject, request)
 
 
 def test_cancel_before_the_charge_makes_a_late_one_impossible(subject: Subject) -> None:
@@ -234,15 +242,11 @@ def test_cancel_after_the_charge_returns_it(subject: Subject) -> None:
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_cancel_without_an_answer_is_unknown_and_asked_again_as_final(subject: Subject, fault: Fault) -> None:
     request = make_request(subject.pays)
-    subject.relay.fail_next(fault)
-    with pytest.raises(GatewayUnavailable):
+    with outcome_unknown(subject, fault):
         subject.gateway.cancel(request)
 
     assert subject.gateway.cancel(request) is None
-
-    with pytest.raises((GatewayUnavailable, CardDeclined)):
-        subject.gateway.charge(request)
-    assert charges_of(subject, request) == []
+    assert_takes_nothing(subject, request)
 
 
 def test_a_refund_gives_back_once_per_key_and_never_too_much(subject: Subject) -> None:
@@ -264,8 +268,7 @@ def test_a_refund_gives_back_once_per_key_and_never_too_much(subject: Subject) -
 def test_a_refund_without_an_answer_is_unknown_and_asked_again_given_once(subject: Subject, fault: Fault) -> None:
     charge = subject.gateway.charge(make_request(subject.pays, amount=1_000))
     key = f"refund-{charge.reference}"
-    subject.relay.fail_next(fault)
-    with pytest.raises(GatewayUnavailable):
+    with outcome_unknown(subject, fault):
         subject.gateway.refund(key=key, provider_id=charge.provider_id, amount=600)
     given = 600 if fault == "lose_answer" else 0
     assert subject.gateway.retrieve(charge.provider_id) == replace(charge, refunded=given)
@@ -278,8 +281,7 @@ def test_a_refund_without_an_answer_is_unknown_and_asked_again_given_once(subjec
 def test_a_charge_is_retrieved_as_the_provider_has_it(subject: Subject) -> None:
     charge = subject.gateway.charge(make_request(subject.pays))
     assert subject.gateway.retrieve(charge.provider_id) == charge
-    subject.relay.fail_next("lose_answer", "GET")
-    with pytest.raises(GatewayUnavailable):
+    with outcome_unknown(subject, "lose_answer", "GET"):
         subject.gateway.retrieve(charge.provider_id)
 
 
@@ -299,8 +301,7 @@ def test_the_list_takes_no_longer_than_it_may_and_without_an_answer_is_unknown(s
     subject.gateway.charge(make_request(subject.pays))
     with pytest.raises(GatewayUnavailable):
         list(subject.gateway.list_charges(within=0))
-    subject.relay.fail_next("lose_answer", "GET")
-    with pytest.raises(GatewayUnavailable):
+    with outcome_unknown(subject, "lose_answer", "GET"):
         list(subject.gateway.list_charges())
 
 
