@@ -14,7 +14,7 @@ from accounts import mails as account_mails
 from database_errors import describe, is_passing
 from orders import mails, services, sweep
 from orders.models import Order
-from payments.services import end_dead_requests
+from payments.requests import end_dead_requests
 from payments.tasks import cancel_payment, charge_payment
 
 logger = logging.getLogger(__name__)

@@ -23,8 +23,8 @@ from orders.models import Order
 from orders.services import finalize_order
 from orders.sweep import Claim, claim_stuck_orders
 from orders.tasks import finalize_order as finalize_task
-from payments import services as services_of_payments
 from payments.models import Payment
+from payments.requests import mark_sent
 from payments.services import cancel_payment, charge_payment
 from tests.builders import answer_payment, everything, make_order, make_product, stock_of
 from tests.locks import end_our_session, holding, make_our_session_read_only, our_pid
@@ -160,12 +160,12 @@ def test_a_payment_can_be_marked_again_after_its_table_was_locked(before: int) -
     """Whatever psycopg had prepared by then: the session does not keep what failed."""
     orders = [make_order() for _ in range(before + 2)]
     for order in orders[:before]:
-        assert services_of_payments._mark_sent(order.code, askable=Payment.UNANSWERED)
+        assert mark_sent(order.code, askable=Payment.UNANSWERED)
     with holding("LOCK TABLE payments_payment"), pytest.raises(OperationalError):
-        services_of_payments._mark_sent(orders[before].code, askable=Payment.UNANSWERED)
+        mark_sent(orders[before].code, askable=Payment.UNANSWERED)
 
     for order in orders[before:]:
-        assert services_of_payments._mark_sent(order.code, askable=Payment.UNANSWERED)
+        assert mark_sent(order.code, askable=Payment.UNANSWERED)
 
 
 def paid_order(sku: str) -> Order:

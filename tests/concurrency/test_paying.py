@@ -19,10 +19,11 @@ from orders.models import Order
 from orders.paying import OrderHasEnded, OrderIsNotHeld, PaymentNumberReused, PaymentRefused, pay_again
 from orders.services import OrderIsFinal, cancel_order, finalize_order
 from orders.sweep import claim_stuck_orders
-from payments import services as payment_services
+from payments import requests as payment_requests
 from payments.gateway import CardDeclined, Charge, ChargeRequest, GatewayUnavailable
 from payments.models import Payment
-from payments.services import RECORD_ANSWER, cancel_payment, charge_payment
+from payments.requests import RECORD_ANSWER
+from payments.services import cancel_payment, charge_payment
 from payments.stripe import StripeGateway
 from tests.builders import answer_payment, make_order, make_product, stock_of
 from tests.concurrency.race import race
@@ -225,7 +226,7 @@ def test_control_an_answer_that_is_written_by_the_reference_declines_the_next_pa
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     by_reference = "WHERE reference = (SELECT reference FROM payments_payment WHERE id = %s)"
-    monkeypatch.setattr(payment_services, "RECORD_ANSWER", RECORD_ANSWER.replace("WHERE id = %s", by_reference))
+    monkeypatch.setattr(payment_requests, "RECORD_ANSWER", RECORD_ANSWER.replace("WHERE id = %s", by_reference))
 
     assert answer_late(monkeypatch) == "DECLINED"  # and its money is taken
 

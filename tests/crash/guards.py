@@ -32,7 +32,7 @@ GUARDS = [
     Guard(
         name="compare-and-set",
         words="SENT only if the payment has no answer yet",
-        target="payments.services._mark_sent",
+        target="payments.services.mark_sent",
         wrong="a charge task that is late takes the money of a cancelled order",
         broken=frozenset({"A4"}),
     ),
@@ -60,14 +60,14 @@ GUARDS = [
     Guard(
         name="sent-first",
         words="SENT is committed before the provider is asked",
-        target="payments.services._mark_sent",
+        target="payments.services.mark_sent",
         wrong="the worker dies before it reads the answer: past the deadline the order is cancelled as never sent",
         broken=frozenset({"A4"}),
     ),
     Guard(
         name="dead-mark",
         words="the mark of a call in flight ends with its process",
-        target="payments.services.is_dead",
+        target="payments.requests.is_dead",
         wrong="the worker dies before it asks the provider: started again, it takes the call for one in flight",
         broken=frozenset({"A5"}),
     ),
@@ -95,7 +95,7 @@ GUARDS = [
     Guard(
         name="own-answer",
         words="an answer is written to the payment that was asked for",
-        target="payments.services._record_answer",
+        target="payments.services.record_answer",
         wrong="the no to the first card comes late, while the second has paid: the order is cancelled, its money kept",
         broken=frozenset({"A4"}),
     ),

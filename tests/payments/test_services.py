@@ -14,17 +14,16 @@ from django.db import DatabaseError, OperationalError, connection, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from payments import services
+from payments import requests
 from payments.gateway import Charge, ChargeRequest, GatewayUnavailable, RequestRefused, get_gateway
 from payments.models import Payment
 from payments.processes import name_process
+from payments.requests import IN_FLIGHT_MARGIN, end_dead_requests
 from payments.services import (
-    IN_FLIGHT_MARGIN,
     cancel_payment,
     cancel_pending_payment,
     charge_payment,
     create_payment,
-    end_dead_requests,
     request_cancel,
     resume_payment,
 )
@@ -430,7 +429,7 @@ def test_control_without_a_second_run_a_known_answer_is_left_to_the_sweep(
 ) -> None:
     make_payment(reference=reference)
     lose_the_session_with_the_answer(gateway, monkeypatch)
-    monkeypatch.setattr(services, "run_again_if_lost", lambda run: run())
+    monkeypatch.setattr(requests, "run_again_if_lost", lambda run: run())
 
     with pytest.raises(OperationalError):
         charge_payment(reference=reference)
