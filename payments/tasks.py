@@ -1,11 +1,11 @@
-"""The tasks that ask the provider, and those that process its webhook events. A message has a reference or an id."""
+"""The tasks that ask the provider, or process its webhook events. A message is a reference, a key or an id."""
 
 import logging
 
 from celery import shared_task
 from django.conf import settings
 
-from payments import services, webhooks
+from payments import refunds, services, webhooks
 from payments.gateway import GatewayUnavailable
 from payments.models import WebhookEvent
 
@@ -26,6 +26,22 @@ def cancel_payment(reference: str) -> None:
         services.cancel_payment(reference=reference)
     except GatewayUnavailable as error:
         logger.warning("cancel of %s is unknown: %s", reference, error)
+
+
+@shared_task
+def refund_payment(key: str) -> None:
+    try:
+        refunds.refund_payment(key=key)
+    except GatewayUnavailable as error:
+        logger.warning("%s is unknown: %s", key, error)
+
+
+@shared_task
+def check_refund(key: str) -> None:
+    try:
+        refunds.check_refund(key=key)
+    except GatewayUnavailable as error:
+        logger.warning("whether %s still holds is unknown: %s", key, error)
 
 
 @shared_task
