@@ -35,7 +35,7 @@ class RequestRefused(GatewayUnavailable):
 
 
 class ActionRequired(GatewayUnavailable):
-    """The customer has to act first, mostly at the bank. Nothing was taken yet; the money may be taken at any moment."""
+    """The customer has to act first, mostly at the bank. Nothing was taken yet; it may be at any moment."""
 
 
 class PaymentProcessing(GatewayUnavailable):

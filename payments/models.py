@@ -124,7 +124,9 @@ class Payment(models.Model):
         verbose_name_plural = _("payments")
         indexes = [
             models.Index(fields=["created_at"], name="payment_created_at"),
-            models.Index(fields=["sent_at"], condition=Q(status__in=["SENT", "ACTION_REQUIRED"]), name="payment_unknown"),
+            models.Index(
+                fields=["sent_at"], condition=Q(status__in=["SENT", "ACTION_REQUIRED"]), name="payment_unknown"
+            ),
             models.Index(fields=["reference"], opclasses=["varchar_pattern_ops"], name="payment_reference_like"),
         ]
         constraints = [
@@ -139,9 +141,7 @@ class Payment(models.Model):
             models.CheckConstraint(condition=Q(number__gt=0), name="payment_number_is_positive"),
             models.CheckConstraint(condition=Q(amount__gt=0), name="payment_amount_is_positive"),
             models.CheckConstraint(
-                condition=Q(
-                    status__in=["PENDING", "SENT", "ACTION_REQUIRED", "SUCCEEDED", "DECLINED", "CANCELLED"]
-                ),
+                condition=Q(status__in=["PENDING", "SENT", "ACTION_REQUIRED", "SUCCEEDED", "DECLINED", "CANCELLED"]),
                 name="payment_status_is_known",
             ),
             models.CheckConstraint(

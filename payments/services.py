@@ -68,8 +68,9 @@ def read_status(*, payment_id: int) -> str:
 def charge_payment(*, reference: str) -> None:
     """Ask the provider for the money and write down SUCCEEDED or DECLINED. Once that is known, a repeat does nothing.
 
-    Where the customer has to act at the bank, ACTION_REQUIRED is written down, and a repeat asks what came of it. SENT is committed before the provider is asked. Raises GatewayUnavailable if the outcome is unknown: the payment
-    stays SENT, and a repeat asks again with the same key and the same parameters. A repeat does not ask after
+    Where the customer has to act at the bank, ACTION_REQUIRED is written down, and a repeat asks what came of it. SENT
+    is committed before the provider is asked. Raises GatewayUnavailable if the outcome is unknown: the payment stays
+    as it is, and a repeat asks again with the same key and the same parameters. A repeat does not ask after
     PAYMENT_MAX_REQUESTS requests, after a cancel was requested, or while another request for the payment is in flight.
     The payment that was declined before it is cancelled at the provider first.
     """
@@ -95,7 +96,7 @@ def cancel_payment(*, reference: str) -> None:
     """Make sure that nothing is ever taken, and write down CANCELLED; or SUCCEEDED, if the money had been taken before.
 
     Does nothing once the outcome is known, or while another request for the payment is in flight. Raises
-    GatewayUnavailable if the provider can't say yet: the payment stays SENT.
+    GatewayUnavailable if the provider can't say yet: the payment stays unanswered.
     """
     with transaction.atomic():
         limit_lock_wait()
@@ -121,9 +122,7 @@ def request_cancel(*, reference: str) -> None:
     A charge that has begun goes on. Does nothing once the outcome is known.
     """
     if not cancel_pending_payment(reference=reference):
-        Payment.objects.asked().filter(reference=reference, cancel_requested_at=None).update(
-            cancel_requested_at=Now()
-        )
+        Payment.objects.asked().filter(reference=reference, cancel_requested_at=None).update(cancel_requested_at=Now())
 
 
 def cancel_pending_payment(*, reference: str) -> bool:

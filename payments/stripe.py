@@ -67,9 +67,9 @@ class StripeGateway:
         """Take the money once per key. Raises CardDeclined, RequestRefused or GatewayUnavailable.
 
         A repeat is answered from what Stripe saved under the key. A saved 500 is replayed for ever, and a saved
-        `processing` or `requires_action` stays what it is, so after those the intent itself is looked up. A payment method that doesn't
-        exist is a decline: that refusal isn't saved, but Stripe makes the ids, so an unknown one can't become valid. So
-        is a token that has expired or was used for another charge: it can't become valid again.
+        `processing` or `requires_action` stays what it is, so after those the intent itself is looked up. A payment
+        method that doesn't exist is a decline: that refusal isn't saved, but Stripe makes the ids, so an unknown one
+        can't become valid. So is a token that has expired or was used for another charge: it can't become valid again.
         Once the key may be forgotten nothing is sent any more, only looked up. An answer about somebody else's intent
         is an error in the log, and unknown.
         """
