@@ -3,7 +3,9 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
+from http import HTTPStatus
 
+from django.conf import settings
 from django.db import Error
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
@@ -13,6 +15,7 @@ from database_errors import RETRY_AFTER, describe, is_passing
 from orders.models import Order
 from orders.paying import PaymentRefused
 from orders.pricing import CheckoutRefused
+from payments.models import Payment
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +60,10 @@ def api_view(method: str = "") -> Callable[[View], View]:
 
 
 def answer_order(order: Order, *, status: int = 200) -> JsonResponse:
-    """Answer with the order as it stands; one that is held after a decline also with its payment."""
+    """Answer with the order as it stands, and what its customer has to do.
+
+    One that may be held after a decline also with its payment.
+    """
     body: dict[str, object] = {
         "code": order.code,
         "status": order.status,
@@ -75,6 +81,9 @@ def answer_order(order: Order, *, status: int = 200) -> JsonResponse:
             for line in order.cached_lines
         ],
     }
+    if status == HTTPStatus.OK and _waits_for_customer(order):  # a new order's payment was never sent
+        # Our own address: the provider is asked when the customer opens it, and not for each answer.
+        body["next_action"] = {"url": f"{settings.SHOP_URL}/orders/{order.code}/action/"}
     if order.hold_on_decline:
         payment = order.payment
         body["held_until"] = order.held_until
@@ -84,6 +93,10 @@ def answer_order(order: Order, *, status: int = 200) -> JsonResponse:
             "decline_code": payment.decline_code,
         }
     return JsonResponse(body, status=status)
+
+
+def _waits_for_customer(order: Order) -> bool:
+    return order.status == Order.Status.PENDING and order.payment.status == Payment.Status.ACTION_REQUIRED
 
 
 def _refuse(refusal: BadRequest | CheckoutRefused) -> JsonResponse:

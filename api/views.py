@@ -41,7 +41,7 @@ def create_payment(request: HttpRequest, *, code: str) -> JsonResponse:
 
 
 def _get_order(code: str) -> Order:
-    order = Order.objects.filter(code=code).first()
+    order = Order.objects.select_related("payment").filter(code=code).first()
     if order is None:
         raise BadRequest("not_found", "There is no such order.", status=404)
     return order

@@ -24,6 +24,8 @@ class OrderCollector(Collector):
         yield GaugeMetricFamily("orderly_orders_stuck", "Pending orders due for a sweep.", stuck.count())
         yield GaugeMetricFamily("orderly_orders_needs_review", "Orders that wait for a person.", in_review.count())
         yield GaugeMetricFamily("orderly_payments_unknown", "Payments sent, and not answered yet.", unknown.count())
+        acting = Payment.objects.acting().count()
+        yield GaugeMetricFamily("orderly_payments_action_required", "Payments that wait for their customer.", acting)
         if run := AuditRun.objects.annotate(age=measure_age(F("created_at"))).first():
             age = run.age.total_seconds()
             yield GaugeMetricFamily("orderly_audit_ok", "Whether the last audit was clean.", int(run.ok))

@@ -36,6 +36,8 @@ def count_waiting() -> Iterator[Figure]:
     yield Figure(title=_("Pending"), value=format_count(pending.count()), filter="status__exact=PENDING")
     yield Figure(title=_("Stuck"), value=format_count(stuck.count()), filter="attention=stuck")
     yield Figure(title=_("Payment unknown"), value=format_count(unknown.count()), filter="attention=unknown")
+    acting = format_count(Payment.objects.acting().count())
+    yield Figure(title=_("Customer must act"), value=acting, filter="attention=acting")
     in_review, given_up = Order.objects.in_review().count(), Order.objects.given_up().count()
     yield Figure(title=_("Needs review"), value=format_count(in_review), filter="attention=review", alarm=in_review > 0)
     yield Figure(title=_("Given up"), value=format_count(given_up), filter="attention=given_up", alarm=given_up > 0)

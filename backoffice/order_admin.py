@@ -33,6 +33,7 @@ class AttentionFilter(admin.SimpleListFilter):
             ("stuck", gettext("Stuck: due for a sweep")),
             ("review", gettext("Needs review")),
             ("unknown", gettext("Payment unknown")),
+            ("acting", gettext("Customer must act")),
             ("given_up", gettext("Given up by the sweep")),
         ]
 
@@ -44,6 +45,8 @@ class AttentionFilter(admin.SimpleListFilter):
                 return queryset.in_review()
             case "unknown":
                 return queryset.pending().filter(payment__in=Payment.objects.unknown())
+            case "acting":
+                return queryset.pending().filter(payment__in=Payment.objects.acting())
             case "given_up":
                 return queryset.given_up()
         return None  # all orders
@@ -124,7 +127,7 @@ class OrderAdmin(OrderActionAdmin):
             for line in order.lines.all()
         ]
         context["payment_state"] = describe_payment(order.payment)
-        context["is_unknown"] = order.payment.status == Payment.Status.SENT
+        context["is_unknown"] = order.payment.status in Payment.ASKED
         context["timeline"] = read_timeline(order, payments)
         context["plans"] = describe_plans(order)
         return super().render_change_form(request, context, *args, **kwargs)

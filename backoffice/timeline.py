@@ -21,6 +21,7 @@ NOTE = "note"  # the key of what an event's actor wrote
 PAYMENT_STATES = {
     Payment.Status.PENDING: gettext_lazy("Never sent to the provider."),
     Payment.Status.SENT: gettext_lazy("Sent, and not known yet: the provider may have taken the money or not."),
+    Payment.Status.ACTION_REQUIRED: gettext_lazy("The customer has to confirm it at the bank, and may have done so."),
     Payment.Status.SUCCEEDED: gettext_lazy("The money was taken."),
     Payment.Status.DECLINED: gettext_lazy("Declined: nothing was taken."),
     Payment.Status.CANCELLED: gettext_lazy("Cancelled: nothing was taken, and nothing can be."),
@@ -67,7 +68,7 @@ def read_timeline(order: Order, payments: Iterable[Payment]) -> list[Entry]:
 def describe_payment(payment: Payment) -> str:
     """What is known of the payment. If it is not known yet: how often the provider was asked, and the last error."""
     sentences = [str(PAYMENT_STATES[Payment.Status(payment.status)])]
-    if payment.status == Payment.Status.SENT:
+    if payment.status in Payment.ASKED:
         sentences += [*_count_requests(payment), *_describe_error(payment)]
     return " ".join(sentences)
 
@@ -100,6 +101,9 @@ def _read_payment(payment: Payment) -> Iterator[Entry]:
     if payment.sent_at:
         what = _("First sent to the provider (%(key)s).") % {"key": payment.key}
         yield Entry(when=payment.sent_at, source=_("Payment"), what=what)
+    if payment.action_required_at:
+        what = _("The bank asks the customer to confirm it (%(key)s).") % {"key": payment.key}
+        yield Entry(when=payment.action_required_at, source=_("Payment"), what=what)
     if payment.answered_at:
         yield Entry(when=payment.answered_at, source=_("Payment"), what=_describe_answer(payment))
     if payment.closed_at:

@@ -209,9 +209,11 @@ if SWEEP_AFTER < STRIPE_TIMEOUT + 1:  # an error here, not only a check: workers
 # What the checkout offers beside the provider's own form.
 SHOP_PAYMENT_METHODS = read_titles("SHOP_PAYMENT_METHODS")
 
-SHOP_URL = read_site_url("SHOP_URL")  # where customers find the shop; mails link to it
+SHOP_URL = read_site_url("SHOP_URL")  # where customers find the shop; mails link to it, and banks send them back there
 if "*" in ALLOWED_HOSTS and not SHOP_URL:  # or a mail's links would follow the Host header of anybody's request
     raise ImproperlyConfigured("ALLOWED_HOSTS may be * only where SHOP_URL is set.")
+# Where customers come back to from their bank: payments know no pages. Empty: nobody is sent there.
+PAYMENT_RETURN_URL = f"{SHOP_URL}/orders/{{reference}}/return/" if SHOP_URL else ""
 MAILER = read_mailer("EMAIL_URL", "consolemail://", timeout=min(10, MAIL_TIMEOUT))
 if django.VERSION >= (6, 1):
     MAILERS = {"default": MAILER}

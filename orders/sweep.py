@@ -35,7 +35,8 @@ class Claim(NamedTuple):
 def claim_stuck_orders(*, limit: int = 100) -> list[Claim]:
     """Claim up to `limit` stuck orders, oldest first, and set the time of their next sweep. Claims are committed.
 
-    No two callers get the same order. An order that was swept more than ORDER_MAX_SWEEPS times needs review. The sweep
+    No two callers get the same order. While only the customer is waited for, who has to act at the bank, nothing is
+    counted: that is no trouble. An order that was swept more than ORDER_MAX_SWEEPS times needs review. The sweep
     still takes it up, rarely, because its payment may be answered one day. If finalizing it has failed as often, the
     sweep gives it up and leaves it to a person: each attempt may kill a worker.
     """
@@ -57,7 +58,7 @@ def claim_lost_orders(*, limit: int = 200) -> list[Claim]:
     just_swept = OrderEvent.objects.filter(order=OuterRef("pk"), kind=Kind.SWEPT, created_at__gte=long_ago)
     repairs = min(REPAIRS, settings.ORDER_MAX_SWEEPS)
     pending = Order.objects.pending().filter(~Exists(just_swept), sweeps__lt=repairs)
-    asked = pending.filter(payment__status=Payment.Status.SENT, payment__in_flight_until__lte=Now())
+    asked = pending.filter(payment__status__in=Payment.ASKED, payment__in_flight_until__lte=Now())
     answered = pending.answered().filter(payment__answered_at__lt=long_ago)
     unsent = pending.filter(payment__status=Payment.Status.PENDING, created_at__lt=long_ago)
     with transaction.atomic():
@@ -77,6 +78,8 @@ def _claim_orders(orders: OrderQuerySet, limit: int, *, longest: float = inf) ->
 
 
 def _claim_order(order: Order, now: datetime, longest: float) -> Claim | None:
+    if order.payment.waits_for_customer and order.expires_at > now:
+        return _claim_waiting_order(order, now)
     order.sweeps += 1
     order.sweep_after = now + _next_pause(order, now, longest)
     if order.sweeps > settings.ORDER_MAX_SWEEPS:
@@ -92,6 +95,15 @@ def _claim_order(order: Order, now: datetime, longest: float) -> Claim | None:
     if order.sweep_after is None:
         return None
     return Claim(order.code, order.expires_at <= now, (order.sweep_after - now).total_seconds())
+
+
+def _claim_waiting_order(order: Order, now: datetime) -> Claim:
+    """Ask again what has become of it, in case that nobody tells: as often as of an order that is swept and counted."""
+    acting = (now - (order.payment.action_required_at or now)).total_seconds()
+    pause = min(max(acting, settings.SWEEP_AFTER), settings.SWEEP_AFTER_MAX, (order.expires_at - now).total_seconds())
+    order.sweep_after = now + timedelta(seconds=pause)
+    order.save(update_fields=["sweep_after"])
+    return Claim(order.code, False, pause)
 
 
 def _next_pause(order: Order, now: datetime, longest: float) -> timedelta:

@@ -42,6 +42,14 @@ class RequestRefused(GatewayUnavailable):
     """
 
 
+class ActionRequired(GatewayUnavailable):
+    """The customer has to act first, mostly at the bank. Nothing was taken yet; it may be at any moment."""
+
+
+class PaymentProcessing(GatewayUnavailable):
+    """The bank has the payment in hand and answers later. Until then nobody can call it back."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ChargeRequest:
     """What the provider is asked for. It is the same, to the letter, each time."""
@@ -53,6 +61,7 @@ class ChargeRequest:
     currency: str  # ISO 4217, upper case
     payment_method: str
     sent_at: datetime  # the first time: the provider knows nothing of it from before
+    return_url: str = ""  # where the customer comes back to after acting at the bank; empty: nobody can act
     only_refused: bool = False  # every request under the key so far ended as RequestRefused: none is in flight
 
 
@@ -97,12 +106,28 @@ class PaymentForm:
     test_cards: Mapping[str, Promise] = field(default_factory=dict)  # shown in the form: numbers, and what each does
 
 
+@dataclass(frozen=True, kw_only=True)
+class NextAction:
+    """What the customer has to do before the money can be taken: open a page of the bank's, or let a script ask.
+
+    Both values are for the customer's browser alone, so neither is ever logged or stored.
+    """
+
+    url: str = field(default="", repr=False)  # the bank's page, which leads back to the request's `return_url`
+    # Where there is no page: a template in which the provider's script does it. It is given the shop's PaymentForm as
+    # `payment_form`, this as `action`, and `return_url`, where it leads to afterwards.
+    template: str = ""
+    client_secret: str = field(default="", repr=False)
+
+
 class Gateway(Protocol):
     def charge(self, request: ChargeRequest) -> Charge:
-        """Take exactly the amount asked for, once per key. Raises CardDeclined, RequestRefused or GatewayUnavailable.
+        """Take exactly the amount asked for, once per key.
+
+        Raises CardDeclined, ActionRequired, PaymentProcessing, RequestRefused or GatewayUnavailable.
 
         An answer that belongs to another reference, or to another number, is never returned, and never taken for a
-        decline.
+        decline. After ActionRequired or PaymentProcessing a repeat tells what has become of it.
         """
         ...
 
@@ -113,6 +138,13 @@ class Gateway(Protocol):
         a charge request that arrives later. A provider that refuses the charge because of what it says may refuse the
         cancel too. None then means that every request was refused (`only_refused`), or that the provider lists nothing
         for the payment. Raises GatewayUnavailable if neither can be proven yet.
+        """
+        ...
+
+    def next_action(self, request: ChargeRequest) -> NextAction | None:
+        """What the customer has to do now, after ActionRequired; None if there is nothing to do, or no way to do it.
+
+        Changes nothing. Raises GatewayUnavailable, after a few seconds at most: a customer waits.
         """
         ...
 

@@ -20,9 +20,18 @@ class PaymentQuerySet(models.QuerySet["Payment"]):
         """The provider was asked, and nobody knows yet what it did."""
         return self.filter(status=Payment.Status.SENT)
 
+    def acting(self) -> Self:
+        """The customer has to act at the bank."""
+        return self.filter(status=Payment.Status.ACTION_REQUIRED)
+
+    def asked(self) -> Self:
+        """The provider was asked, and the money may still be taken."""
+        return self.filter(status__in=Payment.ASKED)
+
 
 class Payment(models.Model):
     """Money asked for. PENDING: never sent. SENT: asked, and unknown until the provider's answer is written down.
+    ACTION_REQUIRED: unknown too, as the customer has to act at the bank first.
 
     A reference may have several, one after the other: the next begins after the last was declined.
 
@@ -32,11 +41,13 @@ class Payment(models.Model):
     class Status(models.TextChoices):
         PENDING = "PENDING", _("Pending")
         SENT = "SENT", _("Sent")
+        ACTION_REQUIRED = "ACTION_REQUIRED", _("Customer must act")
         SUCCEEDED = "SUCCEEDED", _("Succeeded")
         DECLINED = "DECLINED", _("Declined")
         CANCELLED = "CANCELLED", _("Cancelled")
 
-    UNANSWERED = (Status.PENDING, Status.SENT)
+    ASKED = (Status.SENT, Status.ACTION_REQUIRED)
+    UNANSWERED = (Status.PENDING, *ASKED)
 
     reference = models.CharField(_("reference"), max_length=32)
     number = models.PositiveSmallIntegerField(
@@ -53,7 +64,14 @@ class Payment(models.Model):
     currency = models.CharField(_("currency"), max_length=3)
     payment_method = models.CharField(_("payment method"), max_length=64)
     status = models.CharField(
-        _("status"), max_length=9, choices=Status, default=Status.PENDING, db_default=Status.PENDING
+        _("status"), max_length=15, choices=Status, default=Status.PENDING, db_default=Status.PENDING
+    )
+    return_url = models.CharField(
+        _("return address"),
+        max_length=255,
+        blank=True,
+        db_default="",
+        help_text=_("Where the bank sends the customer back to. Empty: a card that asks for more is declined."),
     )
     requests = models.PositiveIntegerField(
         _("requests"), default=0, db_default=0, help_text=_("How often the provider was asked.")
@@ -70,6 +88,9 @@ class Payment(models.Model):
     )
     created_at = models.DateTimeField(_("created at"), db_default=Now())
     sent_at = models.DateTimeField(_("sent at"), null=True, blank=True)
+    action_required_at = models.DateTimeField(
+        _("action required at"), null=True, blank=True, help_text=_("When the customer first had to act at the bank.")
+    )
     cancel_requested_at = models.DateTimeField(
         _("cancel requested at"), null=True, blank=True, help_text=_("No charge begins after that.")
     )
@@ -105,7 +126,9 @@ class Payment(models.Model):
         verbose_name_plural = _("payments")
         indexes = [
             models.Index(fields=["created_at"], name="payment_created_at"),
-            models.Index(fields=["sent_at"], condition=Q(status="SENT"), name="payment_unknown"),
+            models.Index(
+                fields=["sent_at"], condition=Q(status__in=["SENT", "ACTION_REQUIRED"]), name="payment_unknown"
+            ),
             models.Index(fields=["reference"], opclasses=["varchar_pattern_ops"], name="payment_reference_like"),
         ]
         constraints = [
@@ -114,13 +137,13 @@ class Payment(models.Model):
             # At most one that is unanswered and at most one that took the money, and never one of each.
             models.UniqueConstraint(
                 fields=["reference"],
-                condition=Q(status__in=["PENDING", "SENT", "SUCCEEDED"]),
+                condition=Q(status__in=["PENDING", "SENT", "ACTION_REQUIRED", "SUCCEEDED"]),
                 name="payment_one_at_a_time",
             ),
             models.CheckConstraint(condition=Q(number__gt=0), name="payment_number_is_positive"),
             models.CheckConstraint(condition=Q(amount__gt=0), name="payment_amount_is_positive"),
             models.CheckConstraint(
-                condition=Q(status__in=["PENDING", "SENT", "SUCCEEDED", "DECLINED", "CANCELLED"]),
+                condition=Q(status__in=["PENDING", "SENT", "ACTION_REQUIRED", "SUCCEEDED", "DECLINED", "CANCELLED"]),
                 name="payment_status_is_known",
             ),
             models.CheckConstraint(
@@ -136,6 +159,10 @@ class Payment(models.Model):
                 condition=Q(status__in=["PENDING", "CANCELLED"]) | Q(sent_at__isnull=False),
                 name="payment_sent_before_its_answer",
             ),
+            models.CheckConstraint(
+                condition=~Q(status="ACTION_REQUIRED") | Q(action_required_at__isnull=False),
+                name="payment_action_required_since",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -145,6 +172,11 @@ class Payment(models.Model):
     @property
     def is_answered(self) -> bool:
         return self.status not in self.UNANSWERED
+
+    @property
+    def waits_for_customer(self) -> bool:
+        """Whether only the customer is waited for: the provider said so when it was last asked."""
+        return self.status == self.Status.ACTION_REQUIRED and self.in_flight_until is None and not self.last_error
 
     @property
     def key(self) -> str:

@@ -11,7 +11,14 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from database_errors import execute_impatiently, run_again_if_lost
-from payments.gateway import ChargeRequest, Gateway, GatewayUnavailable, RequestRefused, get_gateway
+from payments.gateway import (
+    ChargeRequest,
+    Gateway,
+    GatewayUnavailable,
+    PaymentProcessing,
+    RequestRefused,
+    get_gateway,
+)
 from payments.models import Payment
 from payments.processes import is_dead, name_process
 
@@ -27,7 +34,11 @@ IN_FLIGHT_MARGIN = timedelta(seconds=0.5)
 # transaction of its own, so what it wrote is on disk once it returns.
 MARK_SENT = f"""
 UPDATE payments_payment SET
-    status = 'SENT', requests = requests + 1, sent_at = coalesce(sent_at, statement_timestamp()),
+    -- While the customer has to act at the bank, that is what is known.
+    status = CASE status WHEN 'PENDING' THEN 'SENT' ELSE status END,
+    -- The provider binds the key to what comes with it first, so a shop that has moved keeps the address.
+    return_url = CASE status WHEN 'PENDING' THEN %s ELSE return_url END,
+    requests = requests + 1, sent_at = coalesce(sent_at, statement_timestamp()),
     in_flight_until = statement_timestamp() + make_interval(secs => %s), in_flight_by = %s,
     -- If a request's mark is still there, nobody wrote down an answer to it: it may have done anything.
     only_refused = status = 'PENDING' OR in_flight_until IS NULL AND only_refused
@@ -46,11 +57,20 @@ UPDATE payments_payment SET
     status = %s, provider_id = %s, decline_code = %s, last_error = coalesce(%s, last_error),
     only_refused = FALSE, -- what was answered was executed, so it has to be closed before a next payment
     answered_at = statement_timestamp(), in_flight_until = NULL, in_flight_by = ''
-WHERE id = %s AND status = 'SENT'
+WHERE id = %s AND status IN ('SENT', 'ACTION_REQUIRED')
+"""
+# No final answer: it is written only by whoever asked last. To hear the same again is no trouble, so it is not counted.
+RECORD_ACTION = """
+UPDATE payments_payment SET
+    status = 'ACTION_REQUIRED', action_required_at = coalesce(action_required_at, statement_timestamp()),
+    requests = CASE status WHEN 'ACTION_REQUIRED' THEN greatest(requests - 1, 0) ELSE requests END,
+    last_error = '', only_refused = FALSE, in_flight_until = NULL, in_flight_by = ''
+WHERE id = %s AND status IN ('SENT', 'ACTION_REQUIRED') AND in_flight_until = %s
 """
 RECORD_ERROR = """
-UPDATE payments_payment SET last_error = %s, only_refused = %s, in_flight_until = NULL, in_flight_by = ''
-WHERE id = %s AND status = 'SENT' AND in_flight_until = %s
+UPDATE payments_payment SET
+    status = coalesce(%s, status), last_error = %s, only_refused = %s, in_flight_until = NULL, in_flight_by = ''
+WHERE id = %s AND status IN ('SENT', 'ACTION_REQUIRED') AND in_flight_until = %s
 """
 
 
@@ -65,7 +85,8 @@ def mark_sent(reference: str, *, askable: Sequence[Status], cancelling: bool = F
         raise RuntimeError("SENT has to be durable before the provider is asked: no transaction may be open here")
     seconds = settings.STRIPE_TIMEOUT + IN_FLIGHT_MARGIN.total_seconds()
     names = [status.value for status in askable]
-    marked = [seconds, name_process(), reference, names, cancelling, settings.PAYMENT_MAX_REQUESTS]
+    return_url = settings.PAYMENT_RETURN_URL.format(reference=reference)
+    marked = [return_url, seconds, name_process(), reference, names, cancelling, settings.PAYMENT_MAX_REQUESTS]
     with connection.cursor() as cursor:
         execute_impatiently(cursor, MARK_SENT, marked)  # somebody may hold the row; other payments need this thread
         row = cursor.fetchone()
@@ -86,6 +107,7 @@ def make_request(payment: Payment) -> ChargeRequest:
         currency=payment.currency,
         payment_method=payment.payment_method,
         sent_at=payment.sent_at or payment.created_at,
+        return_url=payment.return_url,
         only_refused=payment.only_refused,
     )
 
@@ -109,10 +131,16 @@ def record_answer(
     logger.log(level, "payment %s was answered again: %s", known, answer)
 
 
+def record_action(payment: Payment) -> None:
+    """Write down that the customer has to act. If another process asks by now, what that one hears is newer."""
+    run_again_if_lost(partial(execute, RECORD_ACTION, [payment.pk, payment.in_flight_until]))
+
+
 def record_error(payment: Payment, error: GatewayUnavailable) -> None:
     # If this comes so late that another process asks by now, that one's mark and error stay.
     refused = payment.only_refused and isinstance(error, RequestRefused)
-    noted = [make_storable(error), refused, payment.pk, payment.in_flight_until]
+    acted = Status.SENT.value if isinstance(error, PaymentProcessing) else None  # the customer has nothing left to do
+    noted = [acted, make_storable(error), refused, payment.pk, payment.in_flight_until]
     run_again_if_lost(partial(execute, RECORD_ERROR, noted))
 
 
@@ -132,7 +160,7 @@ def end_dead_requests() -> None:
 
     The mark itself stays in the row, because what the request did is unknown.
     """
-    in_flight = Payment.objects.unknown().filter(in_flight_until__gt=Now())
+    in_flight = Payment.objects.asked().filter(in_flight_until__gt=Now())
     names = in_flight.values_list("in_flight_by", flat=True).distinct()
     dead = [name for name in names if is_dead(name)]
     if dead:

@@ -7,9 +7,17 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from database_errors import limit_lock_wait
-from payments.gateway import CardDeclined, Charge, GatewayUnavailable
+from payments.gateway import ActionRequired, CardDeclined, Charge, GatewayUnavailable
 from payments.models import Payment
-from payments.requests import make_request, make_storable, mark_sent, reach_gateway, record_answer, record_error
+from payments.requests import (
+    make_request,
+    make_storable,
+    mark_sent,
+    reach_gateway,
+    record_action,
+    record_answer,
+    record_error,
+)
 
 logger = logging.getLogger(__name__)
 Status = Payment.Status
@@ -60,8 +68,9 @@ def read_status(*, payment_id: int) -> str:
 def charge_payment(*, reference: str) -> None:
     """Ask the provider for the money and write down SUCCEEDED or DECLINED. Once that is known, a repeat does nothing.
 
-    SENT is committed before the provider is asked. Raises GatewayUnavailable if the outcome is unknown: the payment
-    stays SENT, and a repeat asks again with the same key and the same parameters. A repeat does not ask after
+    Where the customer has to act at the bank, ACTION_REQUIRED is written down, and a repeat asks what came of it. SENT
+    is committed before the provider is asked. Raises GatewayUnavailable if the outcome is unknown: the payment stays
+    as it is, and a repeat asks again with the same key and the same parameters. A repeat does not ask after
     PAYMENT_MAX_REQUESTS requests, after a cancel was requested, or while another request for the payment is in flight.
     The payment that was declined before it is cancelled at the provider first.
     """
@@ -74,6 +83,8 @@ def charge_payment(*, reference: str) -> None:
         charge = reach_gateway(payment).charge(make_request(payment))
     except CardDeclined as decline:
         record_answer(payment, status=Status.DECLINED, decline_code=decline.code[:64], last_error="")
+    except ActionRequired:
+        record_action(payment)
     except GatewayUnavailable as error:
         record_error(payment, error)
         raise
@@ -85,13 +96,13 @@ def cancel_payment(*, reference: str) -> None:
     """Make sure that nothing is ever taken, and write down CANCELLED; or SUCCEEDED, if the money had been taken before.
 
     Does nothing once the outcome is known, or while another request for the payment is in flight. Raises
-    GatewayUnavailable if the provider can't say yet: the payment stays SENT.
+    GatewayUnavailable if the provider can't say yet: the payment stays unanswered.
     """
     with transaction.atomic():
         limit_lock_wait()
         if cancel_pending_payment(reference=reference):
             return
-    payment = mark_sent(reference, askable=[Status.SENT], cancelling=True)
+    payment = mark_sent(reference, askable=Payment.ASKED, cancelling=True)
     if payment is None:
         return
     try:
@@ -106,14 +117,12 @@ def cancel_payment(*, reference: str) -> None:
 
 
 def request_cancel(*, reference: str) -> None:
-    """Cancel a PENDING payment at once. A SENT one is never charged again, and waits for cancel_payment.
+    """Cancel a PENDING payment at once. One that was sent is never charged again, and waits for cancel_payment.
 
     A charge that has begun goes on. Does nothing once the outcome is known.
     """
     if not cancel_pending_payment(reference=reference):
-        Payment.objects.unknown().filter(reference=reference, cancel_requested_at=None).update(
-            cancel_requested_at=Now()
-        )
+        Payment.objects.asked().filter(reference=reference, cancel_requested_at=None).update(cancel_requested_at=Now())
 
 
 def cancel_pending_payment(*, reference: str) -> bool:

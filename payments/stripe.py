@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from math import inf
 from threading import BoundedSemaphore
 from time import monotonic
-from typing import Any
 from urllib.parse import quote
 
 import stripe
@@ -17,7 +16,9 @@ from payments.gateway import (
     Charge,
     ChargeRequest,
     GatewayUnavailable,
+    NextAction,
     PaymentForm,
+    PaymentProcessing,
     ProviderRefund,
     RequestRefused,
 )
@@ -34,18 +35,19 @@ from payments.stripe_answers import (
     is_replayed,
     is_server_error,
     read_charge,
+    read_next_action,
     refusal_code,
 )
 from payments.stripe_api import Answer, StripeApi
 from payments.stripe_form import make_payment_form
+from payments.stripe_params import confirmed_params, is_key_forgotten, unconfirmed_params
 from payments.stripe_refunds import as_refund, find_refunds, make_refund
-
-KEY_LIFETIME = timedelta(hours=23)  # Stripe may forget a key after 24 hours, and would then charge a second time
 
 # A list has a page for each 100 payments of more than an hour: too many for the time of a charge, and no reason to keep
 # the threads from charging others.
 LOOK_UP_TIMEOUT = 30.0  # seconds
 LOOK_UPS = 2  # at the same time in one process
+NEXT_ACTION_TIMEOUT = 5.0  # seconds; a customer waits
 
 INTENTS = "/v1/payment_intents"
 
@@ -65,9 +67,9 @@ class StripeGateway:
         """Take the money once per key. Raises CardDeclined, RequestRefused or GatewayUnavailable.
 
         A repeat is answered from what Stripe saved under the key. A saved 500 is replayed for ever, and a saved
-        `processing` stays `processing`, so after those the intent itself is looked up. A payment method that doesn't
-        exist is a decline: that refusal isn't saved, but Stripe makes the ids, so an unknown one can't become valid. So
-        is a token that has expired or was used for another charge: it can't become valid again.
+        `processing` or `requires_action` stays what it is, so after those the intent itself is looked up. A payment
+        method that doesn't exist is a decline: that refusal isn't saved, but Stripe makes the ids, so an unknown one
+        can't become valid. So is a token that has expired or was used for another charge: it can't become valid again.
         Once the key may be forgotten nothing is sent any more, only looked up. An answer about somebody else's intent
         is an error in the log, and unknown.
         """
@@ -91,8 +93,8 @@ class StripeGateway:
                 if not is_server_error(error):
                     raise
                 intent = self._find_intent(request)
-            if intent and intent["status"] == "processing":
-                intent = self._retrieve(intent["id"])
+            if intent and intent["status"] in ("processing", "requires_action"):
+                return self._follow(intent, request)
             return read_charge(intent, request)
 
     def cancel(self, request: ChargeRequest) -> Charge | None:
@@ -118,6 +120,19 @@ class StripeGateway:
                 if charge := self._close(intent["id"], request):
                     return charge
             return None
+
+    def next_action(self, request: ChargeRequest) -> NextAction | None:
+        """Stripe's page of the bank, or what its script needs; None where the customer can do nothing.
+
+        A token of the card form is made for the script, anything else for the page. Raises GatewayUnavailable.
+        """
+        with self._api.deadline(NEXT_ACTION_TIMEOUT), errors_are_unknown():
+            if is_key_forgotten(request):
+                raise GatewayUnavailable("the provider may have forgotten the key")
+            # The key's answer is saved: this only finds the intent's id. What it says may be old.
+            intent = self._retrieve(self._confirm(request)["id"])
+            check_reference(intent, request)
+            return read_next_action(intent)
 
     def refund(self, *, key: str, reference: str, provider_id: str, amount: int) -> str:
         """Give back `amount` minor units once per key: payments/stripe_refunds.py."""
@@ -153,11 +168,18 @@ class StripeGateway:
         return make_payment_form()
 
     def _confirm(self, request: ChargeRequest) -> Answer:
-        params = unconfirmed_params(request)
-        # The card form makes tokens, everybody else names a payment method.
-        name = "confirmation_token" if request.payment_method.startswith("ctoken_") else "payment_method"
-        params |= {name: request.payment_method, "confirm": True, "error_on_requires_action": True}
-        return self._api.ask("post", INTENTS, idempotency_key=request.key, **params)
+        return self._api.ask("post", INTENTS, idempotency_key=request.key, **confirmed_params(request))
+
+    def _follow(self, saved: Answer, request: ChargeRequest) -> Charge:
+        """What has become of a payment that was not over when its answer was saved.
+
+        One that has failed since is closed. The customer's browser has its secret, and could confirm it anew.
+        """
+        check_reference(saved, request)
+        intent = self._retrieve(saved["id"])
+        if intent["status"] == "requires_payment_method" and (charge := self._close(intent["id"], request)):
+            return charge
+        return read_charge(intent, request)
 
     def _fence(self, request: ChargeRequest) -> list[Answer]:
         """Bind the key to an unconfirmed intent, or find what the charge made that came first: one intent or none."""
@@ -203,6 +225,8 @@ class StripeGateway:
                 return None
             case "succeeded":
                 return read_charge(intent, request)
+            case "processing":
+                raise PaymentProcessing(f"payment intent {intent_id} can't be cancelled: the bank is processing it")
             case status:
                 raise GatewayUnavailable(f"payment intent {intent_id} can't be cancelled yet: {status}")
 
@@ -232,19 +256,3 @@ class StripeGateway:
 
     def _retrieve(self, intent_id: str) -> Answer:
         return self._api.ask("get", f"{INTENTS}/{quote(intent_id, safe='')}", expand=["latest_charge"])
-
-
-def unconfirmed_params(request: ChargeRequest) -> dict[str, Any]:
-    # A key is bound to these names and values: a release that changes them makes every unfinished charge unknown.
-    number = {} if request.number == 1 else {"number": str(request.number)}
-    return {
-        "amount": request.amount,
-        "currency": request.currency.lower(),
-        "allowed_payment_method_types": ["card"],
-        "metadata": {"reference": request.reference, **number},
-        "expand": ["latest_charge"],
-    }
-
-
-def is_key_forgotten(request: ChargeRequest) -> bool:
-    return datetime.now(UTC) - request.sent_at > KEY_LIFETIME

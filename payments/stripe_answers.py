@@ -8,7 +8,15 @@ from datetime import UTC, datetime
 
 import stripe
 
-from payments.gateway import CardDeclined, Charge, ChargeRequest, GatewayUnavailable
+from payments.gateway import (
+    ActionRequired,
+    CardDeclined,
+    Charge,
+    ChargeRequest,
+    GatewayUnavailable,
+    NextAction,
+    PaymentProcessing,
+)
 from payments.stripe_api import Answer
 
 logger = logging.getLogger(__name__)
@@ -20,7 +28,10 @@ CODE = re.compile(r"[!-~]{1,255}")  # printable ASCII: what Stripe's ids and cod
 
 
 def read_charge(intent: Answer | None, request: ChargeRequest) -> Charge:
-    """The charge that the intent is. Raises CardDeclined, or GatewayUnavailable where it is neither yes nor no."""
+    """The charge that the intent is.
+
+    Raises CardDeclined, or where it is neither yes nor no ActionRequired, PaymentProcessing or GatewayUnavailable.
+    """
     check_reference(intent, request)
     match intent:
         case None:
@@ -33,12 +44,34 @@ def read_charge(intent: Answer | None, request: ChargeRequest) -> Charge:
                     f" instead of {request.amount} {request.currency}"
                 )
             return charge
+        case {"status": "requires_payment_method" | "canceled", "last_payment_error": failure} if failure:
+            raise CardDeclined(read_code(failure.get("decline_code") or failure.get("code") or "card_declined"))
         case {"status": "canceled"}:
             raise CardDeclined("canceled")
-        case {"status": "requires_payment_method", "last_payment_error": failure} if failure:
-            raise CardDeclined(read_code(failure.get("decline_code") or failure.get("code") or "card_declined"))
+        case {"status": "requires_action"}:
+            raise ActionRequired(f"payment intent {intent['id']} waits for the customer")
+        case {"status": "processing"}:
+            raise PaymentProcessing(f"payment intent {intent['id']} has the status processing")
         case _:
             raise GatewayUnavailable(f"payment intent {intent['id']} has the status {intent['status']}")
+
+
+def read_next_action(intent: Answer) -> NextAction | None:
+    """What the customer can do now. https://docs.stripe.com/payments/3d-secure/authentication-flow"""
+    match intent:
+        case {"status": "requires_action", "next_action": {"type": "redirect_to_url", "redirect_to_url": {"url": url}}}:
+            return NextAction(url=read_url(url))
+        case {"status": "requires_action", "client_secret": secret}:
+            return NextAction(template="payments/stripe_action.html", client_secret=read_code(secret))
+        case _:
+            return None
+
+
+def read_url(value: object) -> str:
+    """An address that a browser may be sent to. Raises TypeError."""
+    if not (isinstance(value, str) and value.isprintable() and value.startswith(("https://", "http://127.0.0.1:"))):
+        raise TypeError("no address of a page")
+    return value
 
 
 def as_charge(intent: Answer) -> Charge:

@@ -1,9 +1,10 @@
 """The inbox of what providers tell us unasked. An event is a hint: our own rows and the provider say what is true."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from datetime import timedelta
 from enum import Enum, auto
+from functools import partial
 from itertools import groupby
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ from payments.models import Payment, WebhookEvent, WebhookEventQuerySet
 from payments.refund_models import Refund, RefundQuerySet
 
 logger = logging.getLogger(__name__)
+Status = Payment.Status
 
 # Seconds until the sweep first takes up an event that waits. Each pause is twice as long as the one before, so the last
 # of MAX_TRIES comes after a quarter of an hour. By then the order's own sweep has long gone on with it.
@@ -59,14 +61,17 @@ class Handler(NamedTuple):
     act: Callable[[WebhookEvent], None]
 
 
-def look_at_payments(event: WebhookEvent) -> News:
-    """Tell whether the event may be news: while a payment of its reference is unanswered. An answer never changes."""
+def look_at_payments(event: WebhookEvent, *, while_: Container[str] = Payment.UNANSWERED) -> News:
+    """Tell whether the event may be news: while a payment of its reference has one of these statuses.
+
+    By default while it is unanswered: an answer never changes.
+    """
     if not event.reference:
         return News.NONE
     with connection.cursor() as cursor:
         cursor.execute(PAYMENTS, [event.reference])
         payments = cursor.fetchall()
-    in_flight = [is_in_flight for status, is_in_flight in payments if status in Payment.UNANSWERED]
+    in_flight = [is_in_flight for status, is_in_flight in payments if status in while_]
     if payments and not in_flight:
         return News.NONE
     return News.NOW if payments and not any(in_flight) else News.LATER
@@ -85,7 +90,7 @@ def look_at_refunds(event: WebhookEvent) -> News:
     doubtful = list(_find_doubtful(event).annotate(is_asked=Q(in_flight_until__gt=Now())))
     if not doubtful:
         return News.NONE
-    return News.LATER if all(refund.is_asked for refund in doubtful) else News.NOW
+    return News.LATER if all(refund.is_asked for refund in doubtful) else News.NOW  # type: ignore[attr-defined]
 
 
 def hasten_doubtful_refunds(event: WebhookEvent) -> None:
@@ -95,6 +100,9 @@ def hasten_doubtful_refunds(event: WebhookEvent) -> None:
 
 OUTCOME = Handler(look_at_payments, tell_of_payment)
 REFUND = Handler(look_at_refunds, hasten_doubtful_refunds)
+# No outcomes: once our rows say so, the customer or the bank is waited for.
+ACTION_REQUIRED = Handler(partial(look_at_payments, while_=(Status.PENDING, Status.SENT)), tell_of_payment)
+PROCESSING = Handler(partial(look_at_payments, while_=(Status.ACTION_REQUIRED,)), tell_of_payment)
 # By provider and type. What is not named here is stored, and nothing is done about it.
 HANDLERS = {
     ("stripe", "payment_intent.succeeded"): OUTCOME,
@@ -103,6 +111,8 @@ HANDLERS = {
     ("stripe", "refund.updated"): REFUND,
     ("stripe", "refund.failed"): REFUND,
     ("stripe", "charge.refunded"): REFUND,
+    ("stripe", "payment_intent.requires_action"): ACTION_REQUIRED,
+    ("stripe", "payment_intent.processing"): PROCESSING,
 }
 
 

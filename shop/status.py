@@ -30,6 +30,7 @@ class OrderStatus:
     tone: str
     step: int
     poll: int = 0  # 0: it will not change
+    may_act: bool = False  # at the bank, which asks for it
     may_cancel: bool = False
     may_retry: bool = False
     next_payment: int = 0  # the number of the payment that another card may be tried with; 0: none may
@@ -46,7 +47,8 @@ class OrderStatus:
 
     @property
     def etag(self) -> str:
-        shown = (self.title, self.text, self.poll, self.may_cancel, self.next_payment, get_language())
+        may = (self.may_act, self.may_cancel, self.next_payment)
+        shown = (self.title, self.text, self.poll, *may, get_language())
         return f'"{hashlib.sha256(repr(shown).encode()).hexdigest()[:20]}"'
 
     @property
@@ -106,21 +108,34 @@ def _describe_pending(order: Order) -> OrderStatus:
             return _describe_declined(order, poll)
         case Payment.Status.CANCELLED:
             title, text = _("Cancelling"), _("No money was taken. Your items are going back to the shelf.")
-        case Payment.Status.SENT if order.cancel_reason or order.expires_at <= timezone.now():
-            title = _("Stopping the payment")
-            text = _("If the payment has gone through already, the order is confirmed instead. Do not pay again.")
-            return OrderStatus(title=title, text=text, tone="care", step=2, poll=poll)
-        case Payment.Status.SENT if _is_overdue(payment):
-            title = _("We are checking with your bank")
-            text = _("Its answer has not come yet. Do not pay again: you can't be charged twice for this order.")
-            return OrderStatus(title=title, text=text, tone="care", step=2, poll=poll, may_cancel=True)
-        case Payment.Status.SENT:
-            title, text = _("Paying"), _("We are asking your bank.")
-            return OrderStatus(title=title, text=text, tone="wait", step=2, poll=poll, may_cancel=True)
+        case Payment.Status.SENT | Payment.Status.ACTION_REQUIRED:
+            return _describe_asked(order, poll)
         case _unsent:
             title, text = _("Reserved"), _("Your items are put aside for you. The payment has not begun yet.")
             return OrderStatus(title=title, text=text, tone="wait", step=1, poll=poll, may_cancel=True)
     return OrderStatus(title=title, text=text, tone="wait", step=2, poll=poll)
+
+
+def _describe_asked(order: Order, poll: int) -> OrderStatus:
+    """The provider was asked, and the money may have been taken."""
+    if order.cancel_reason or order.expires_at <= timezone.now():
+        title = _("Stopping the payment")
+        text = _("If the payment has gone through already, the order is confirmed instead. Do not pay again.")
+        return OrderStatus(title=title, text=text, tone="care", step=2, poll=poll)
+    if order.payment.status == Payment.Status.ACTION_REQUIRED:
+        title, until = _("Your bank asks you to confirm"), time_format(localtime(order.expires_at))
+        # Whether the customer has done so is not known here.
+        text = _(
+            "Confirm the payment on your bank's page until %(time)s UTC. If you have done so, wait a moment: this page"
+            " shows what your bank says."
+        ) % {"time": until}
+        return OrderStatus(title=title, text=text, tone="care", step=2, poll=poll, may_act=True, may_cancel=True)
+    if _is_overdue(order.payment):
+        title = _("We are checking with your bank")
+        text = _("Its answer has not come yet. Do not pay again: you can't be charged twice for this order.")
+        return OrderStatus(title=title, text=text, tone="care", step=2, poll=poll, may_cancel=True)
+    title, text = _("Paying"), _("We are asking your bank.")
+    return OrderStatus(title=title, text=text, tone="wait", step=2, poll=poll, may_cancel=True)
 
 
 def _describe_declined(order: Order, poll: int) -> OrderStatus:
@@ -156,6 +171,7 @@ def explain_decline(code: str) -> str:
         "confirmation_token_invalid": _("The details of your card have expired, or were used before."),
         "amount_too_small": _("This is less than can be paid by card."),
         "authentication_required": _("Your card was declined: it asks for a confirmation that we can't take."),
+        "payment_intent_authentication_failure": _("Your bank could not confirm that it is you who pays."),
     }
     return words.get(code, _("Your card was declined."))
 

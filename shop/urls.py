@@ -5,7 +5,7 @@ from django.urls import path, register_converter
 from django.urls.converters import StringConverter
 from django.views.generic import RedirectView
 
-from shop import cart_views, checkout_views, order_views, product_views
+from shop import bank_views, cart_views, checkout_views, order_views, product_views
 
 
 class CodeConverter(StringConverter):
@@ -28,5 +28,7 @@ urlpatterns = [
     path("orders/<code:code>/status/", order_views.show_status, name="order-status"),
     path("orders/<code:code>/cancel/", order_views.cancel, name="order-cancel"),
     path("orders/<code:code>/pay/", order_views.pay, name="order-pay"),
+    path("orders/<code:code>/action/", bank_views.go_to_bank, name="order-action"),
+    path("orders/<code:code>/return/", bank_views.return_from_bank, name="order-return"),  # PAYMENT_RETURN_URL
     path("orders/<code:code>/again/", order_views.order_again, name="order-again"),
 ]

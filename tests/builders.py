@@ -73,6 +73,8 @@ def request_refund(order: Order, number: int = 1, *, units: int = 0, restock: bo
 def answer_payment(order: Order, status: Payment.Status, **fields: Any) -> None:
     """Write the payment's row as it stands once the provider has given that answer."""
     answer: dict[str, Any] = {"status": status, "sent_at": order.created_at}
+    if status == Payment.Status.ACTION_REQUIRED:
+        answer["action_required_at"] = order.created_at
     if status == Payment.Status.SUCCEEDED:
         answer["provider_id"] = f"pi_{order.code}"
     if status == Payment.Status.DECLINED:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlencode, urlsplit
 
 import psycopg
@@ -95,6 +95,16 @@ class Provider:
         """Take money past the shop, as a bug or a person at the provider's desk would."""
         params = make_params(amount=amount, **{"metadata[reference]": reference})
         assert self.request("POST", "/v1/payment_intents", params, key=secrets.token_hex(8)).status == 200
+
+    def act(self, page: str, answer: Literal["approve", "fail"]) -> str:
+        """Answer on the bank's page, as a customer. Returns where the browser is led: empty where it is over."""
+        path = urlsplit(page).path
+        connection = HTTPConnection("127.0.0.1", self._port, timeout=5)
+        try:
+            connection.request("POST", path, body=urlencode({"answer": answer}))
+            return connection.getresponse().headers.get("Location", "")
+        finally:
+            connection.close()
 
     def count_events(self) -> int:
         with psycopg.connect(self.database_url) as connection:

@@ -8,6 +8,7 @@ def gettext_noop(title: str) -> str:
 
 TEST_CARDS = {
     "pm_card_visa": gettext_noop("Test card: pays"),
+    "pm_card_authenticationRequired": gettext_noop("Test card: asks for 3-D Secure"),
     "pm_sandbox_slow": gettext_noop("Test card: pays, slowly"),
     "pm_sandbox_processing": gettext_noop("Test card: the bank takes its time, then pays"),
     "pm_sandbox_drop": gettext_noop("Test card: pays, but the answer is lost"),
@@ -29,5 +30,7 @@ CARD_NUMBERS = {
     "4000000000000119": "pm_card_chargeDeclinedProcessingError",
     "4000002500003155": "pm_card_authenticationRequiredOnSetup",
     "4000002760003184": "pm_card_authenticationRequired",
+    "4000008260003178": "pm_card_authenticationRequiredChargeDeclinedInsufficientFunds",
+    "4000002500003007": "pm_sandbox_action_processing",  # Stripe has no such number
     "4000000000003220": "pm_card_threeDSecure2Required",
 }

@@ -14,6 +14,7 @@ WEBHOOK_URL = os.environ.get("SANDBOX_WEBHOOK_URL", "")  # empty: nobody wants t
 TYPES = {
     "canceled": "payment_intent.canceled",
     "processing": "payment_intent.processing",
+    "requires_action": "payment_intent.requires_action",
     "requires_payment_method": "payment_intent.payment_failed",
     "succeeded": "payment_intent.succeeded",
 }

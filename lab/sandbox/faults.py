@@ -32,6 +32,7 @@ class Decline:
 class Behaviour:
     """How one request is answered. Trouble strikes the request that runs, never its replay."""
 
+    needs_action: bool = False  # the customer acts first; what follows says how it goes then
     decline: Decline | None = None
     processing: bool = False
     delay: float = 0  # seconds before anything happens, the key in flight
@@ -43,7 +44,9 @@ def declined(decline_code: str | None, message: str, *, code: str = "card_declin
 
 
 GENERIC = declined("generic_decline", "Your card was declined.")
-# With `error_on_requires_action`, which the shop always sends. The sandbox has no requires_action yet.
+POOR = declined("insufficient_funds", "Your card has insufficient funds.")
+NEEDS_ACTION = Behaviour(needs_action=True)
+# In its place with `error_on_requires_action`.
 NEEDS_AUTHENTICATION = declined(
     "authentication_required",
     "Your card was declined. This transaction requires authentication.",
@@ -57,7 +60,7 @@ TOKENS = {
     "pm_card_mastercard": Behaviour(),
     "pm_card_amex": Behaviour(),
     "pm_card_visa_chargeDeclined": GENERIC,
-    "pm_card_visa_chargeDeclinedInsufficientFunds": declined("insufficient_funds", "Your card has insufficient funds."),
+    "pm_card_visa_chargeDeclinedInsufficientFunds": POOR,
     "pm_card_visa_chargeDeclinedLostCard": declined("lost_card", "Your card was declined."),
     "pm_card_visa_chargeDeclinedStolenCard": declined("stolen_card", "Your card was declined."),
     "pm_card_chargeDeclinedExpiredCard": declined(None, "Your card has expired.", code="expired_card"),
@@ -65,11 +68,14 @@ TOKENS = {
         None, "Your card's security code is incorrect.", code="incorrect_cvc"
     ),
     "pm_card_chargeDeclinedProcessingError": declined(None, PROCESSING_ERROR, code="processing_error"),
-    "pm_card_authenticationRequired": NEEDS_AUTHENTICATION,
-    "pm_card_authenticationRequiredOnSetup": NEEDS_AUTHENTICATION,
-    "pm_card_threeDSecure2Required": NEEDS_AUTHENTICATION,
     "pm_card_pendingRefund": Behaviour(),
     "pm_card_refundFail": Behaviour(),
+    "pm_card_authenticationRequired": NEEDS_ACTION,
+    "pm_card_authenticationRequiredOnSetup": NEEDS_ACTION,
+    "pm_card_threeDSecure2Required": NEEDS_ACTION,
+    "pm_card_authenticationRequiredChargeDeclinedInsufficientFunds": replace(POOR, needs_action=True),
+    "pm_sandbox_action_processing": Behaviour(needs_action=True, processing=True),
+    "pm_sandbox_action_drop": Behaviour(needs_action=True, trouble="drop"),
     "pm_sandbox_slow": Behaviour(delay=SLOW_SECONDS),
     "pm_sandbox_500_before": Behaviour(trouble="500_before"),
     "pm_sandbox_500_after": Behaviour(trouble="500_after"),

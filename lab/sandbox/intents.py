@@ -9,7 +9,7 @@ from psycopg.types.json import Jsonb
 
 from lab.sandbox.database import Connection, Row
 from lab.sandbox.events import record_event
-from lab.sandbox.faults import PROCESSING_SECONDS, TOKENS, Behaviour
+from lab.sandbox.faults import NEEDS_AUTHENTICATION, PROCESSING_SECONDS, TOKENS, Behaviour
 from lab.sandbox.messages import (
     Answer,
     Request,
@@ -23,22 +23,29 @@ from lab.sandbox.messages import (
 from lab.sandbox.tokens import find_method, spend_token
 from money.currencies import LARGEST_AMOUNT, get_smallest, get_step, is_currency
 
-CREATE_PARAMS = ("amount", "currency", "payment_method", "confirmation_token", "confirm", "error_on_requires_action")
+ONLY_WITH_CONFIRM = ("error_on_requires_action", "return_url", "confirmation_token")
+CREATE_PARAMS = ("amount", "currency", "payment_method", "confirm", *ONLY_WITH_CONFIRM)
 LARGEST_BY_METHOD = {"pm_card_amex": 999_999_999}  # https://docs.stripe.com/currencies#maximum-charge-amounts
 IGNORED_PARAMS = ("allowed_payment_method_types", "metadata", "expand", "description")
 
 
 def create_intent(connection: Connection, request: Request, behaviour: Behaviour) -> Answer:
-    """Insert an intent and, with confirm, take the money, or not: 402 and the bank's code."""
+    """Insert an intent and, with confirm, take the money, or not: 402 and the bank's code; or let the customer act."""
+    if behaviour.needs_action and "error_on_requires_action" in request.params:
+        behaviour = NEEDS_AUTHENTICATION
     confirms, method = request.params.get("confirm") == "true", find_method(connection, request)
     check_create(request, method)
     status = confirmed_status(behaviour) if confirms else f"requires_{'confirmation' if method else 'payment_method'}"
+    intent_id = f"pi_{secrets.token_hex(12)}"
+    secret = f"{intent_id}_secret_{secrets.token_hex(12)}"
     row = connection.execute(
         """INSERT INTO payment_intent
-               (id, charge_id, status, amount, currency, payment_method, metadata, decline, processing_until)
-           VALUES (%s, %s, %s, %s, %s, %s, %s, %s, now() + %s) RETURNING *""",
+               (id, client_secret, charge_id, status, amount, currency, payment_method, metadata, decline, processes,
+                bank_url, return_url, processing_until)
+           VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, now() + %s) RETURNING *""",
         [
-            f"pi_{secrets.token_hex(12)}",
+            intent_id,
+            secret,
             f"ch_{secrets.token_hex(12)}" if confirms else None,
             status,
             int(request.params["amount"]),
@@ -46,13 +53,17 @@ def create_intent(connection: Connection, request: Request, behaviour: Behaviour
             method,
             Jsonb(request.nested("metadata")),
             Jsonb(asdict(behaviour.decline)) if behaviour.decline else None,
+            behaviour.processing,
+            # A token was made in a browser by Stripe.js, which then handles the action too.
+            None if "confirmation_token" in request.params else f"{request.origin}/bank/{secret}",
+            request.params.get("return_url"),
             timedelta(seconds=PROCESSING_SECONDS) if status == "processing" else None,
         ],
     ).fetchone()
     assert row is not None  # noqa: S101 - RETURNING returns a row
     spend_token(connection, request, intent_id=row["id"])
     record_event(connection, shape(row))
-    if row["decline"] and status != "processing":
+    if row["decline"] and status == "requires_payment_method":
         return refuse(402, "card_error", row["decline"]["message"], **decline_fields(row), payment_intent=shape(row))
     return reply(200, shape(row, expanded=request.expands("latest_charge")))
 
@@ -66,7 +77,7 @@ def check_create(request: Request, method: str | None) -> None:
         if method is None:
             raise invalid("You cannot confirm without a payment method.", param="payment_method")
         return
-    for name in ("error_on_requires_action", "confirmation_token"):
+    for name in ONLY_WITH_CONFIRM:
         if name in request.params:
             raise invalid(f"{name} can only be used with confirm.", param=name)
 
@@ -83,6 +94,8 @@ def check_amount(request: Request, *, highest: int) -> None:
 
 
 def confirmed_status(behaviour: Behaviour) -> str:
+    if behaviour.needs_action:
+        return "requires_action"
     if behaviour.processing:
         return "processing"
     return "requires_payment_method" if behaviour.decline else "succeeded"
@@ -104,8 +117,10 @@ def cancel_intent(connection: Connection, request: Request, _: Behaviour) -> Ans
     """Make sure the intent never takes money. Refused once it did, and while the bank is still to answer."""
     finish_processing(connection)
     row = connection.execute(
-        """UPDATE payment_intent SET status = 'canceled', canceled_at = now()
-           WHERE id = %s AND status IN ('requires_payment_method', 'requires_confirmation') RETURNING *""",
+        """UPDATE payment_intent SET status = 'canceled', canceled_at = now(),
+               decline = CASE WHEN status = 'requires_action' THEN NULL ELSE decline END
+           WHERE id = %s AND status IN ('requires_payment_method', 'requires_confirmation', 'requires_action')
+           RETURNING *""",
         [request.object_id],
     ).fetchone()
     if row is None:
@@ -153,6 +168,7 @@ def shape(row: Row, *, expanded: bool = False) -> dict[str, Any]:
     return {
         "id": row["id"],
         "object": "payment_intent",
+        "client_secret": row["client_secret"],
         "amount": row["amount"],
         "amount_received": row["amount"] if row["status"] == "succeeded" else 0,
         "currency": row["currency"],
@@ -162,12 +178,20 @@ def shape(row: Row, *, expanded: bool = False) -> dict[str, Any]:
         "payment_method": None if failed else row["payment_method"],
         "payment_method_types": ["card"],
         "metadata": row["metadata"],
+        "next_action": next_action_shape(row) if row["status"] == "requires_action" else None,
         "latest_charge": charge_shape(row) if expanded and row["charge_id"] else row["charge_id"],
         "last_payment_error": {"type": "card_error", "message": row["decline"]["message"]} | decline_fields(row)
         if failed
         else None,
         "livemode": False,
     }
+
+
+def next_action_shape(row: Row) -> dict[str, Any]:
+    if row["bank_url"] and row["return_url"]:
+        page = {"url": row["bank_url"], "return_url": row["return_url"]}
+        return {"type": "redirect_to_url", "redirect_to_url": page}
+    return {"type": "use_stripe_sdk", "use_stripe_sdk": {"type": "stripe_3ds2_fingerprint"}}
 
 
 def charge_shape(row: Row) -> dict[str, Any]:

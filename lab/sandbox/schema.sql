@@ -2,8 +2,7 @@ CREATE TABLE IF NOT EXISTS payment_intent (
     number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     id text NOT NULL UNIQUE,
     charge_id text,
-    status text NOT NULL CHECK (status IN
-        ('requires_payment_method', 'requires_confirmation', 'processing', 'succeeded', 'canceled')),
+    status text NOT NULL,
     amount bigint NOT NULL CHECK (amount > 0),
     refunded bigint NOT NULL DEFAULT 0 CHECK (refunded BETWEEN 0 AND amount),
     currency text NOT NULL,
@@ -15,6 +14,16 @@ CREATE TABLE IF NOT EXISTS payment_intent (
     canceled_at timestamptz,
     CHECK (refunded = 0 OR status = 'succeeded')
 );
+ALTER TABLE payment_intent ADD COLUMN IF NOT EXISTS client_secret text;
+ALTER TABLE payment_intent ADD COLUMN IF NOT EXISTS return_url text;
+ALTER TABLE payment_intent ADD COLUMN IF NOT EXISTS bank_url text;      -- null: Stripe.js handles the action
+ALTER TABLE payment_intent ADD COLUMN IF NOT EXISTS processes boolean NOT NULL DEFAULT false;      -- after the action
+-- A table that is older than the action: not validated, so that it is not read at each start.
+ALTER TABLE payment_intent DROP CONSTRAINT IF EXISTS payment_intent_status_check;
+ALTER TABLE payment_intent ADD CONSTRAINT payment_intent_status_check CHECK (status IN
+    ('requires_payment_method', 'requires_confirmation', 'requires_action', 'processing', 'succeeded', 'canceled'))
+    NOT VALID;
+CREATE UNIQUE INDEX IF NOT EXISTS payment_intent_client_secret ON payment_intent (client_secret);
 CREATE INDEX IF NOT EXISTS payment_intent_created ON payment_intent (created);
 CREATE INDEX IF NOT EXISTS payment_intent_processing ON payment_intent (processing_until) WHERE status = 'processing';
 

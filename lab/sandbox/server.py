@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import psycopg
 
-from lab.sandbox import browser, faults, idempotency, intents, refunds, tokens
+from lab.sandbox import bank, browser, faults, idempotency, intents, refunds, tokens
 from lab.sandbox.database import Database
 from lab.sandbox.messages import Answer, InvalidRequest, Request, invalid, missing, refuse, reply
 
@@ -87,6 +87,8 @@ class Handler(BaseHTTPRequestHandler):
                     return reply(200, {"ok": connection.execute("SELECT true").fetchone() is not None})
             case "/control":
                 return self.answer_control(body)
+        if url.path.startswith("/bank/"):
+            return self.answer_bank(url.path.removeprefix("/bank/"), dict(parse_qsl(url.query)), body)
         if file := browser.find_file(url.path):
             return file
         if refusal := browser.refuse_key(self.headers.get("Authorization", ""), url.path):
@@ -102,7 +104,8 @@ class Handler(BaseHTTPRequestHandler):
         names = INTENT.fullmatch(path)
         params = dict(parse_qsl(body if self.command == "POST" else query, keep_blank_values=True))
         key = self.headers.get("Idempotency-Key")
-        request = Request(path=path, params=params, object_id=names["object_id"] if names else "", key=key)
+        object_id, origin = names["object_id"] if names else "", f"http://{self.headers.get('Host', '')}"
+        request = Request(path=path, params=params, object_id=object_id, key=key, origin=origin)
         if key is not None and not 0 < len(key) <= 255:
             raise invalid("Idempotency keys have 1 to 255 characters.", param="Idempotency-Key")
         if self.command == "POST" and path == browser.CARD_TOKENS:
@@ -118,6 +121,14 @@ class Handler(BaseHTTPRequestHandler):
                 refunds.finish_refunds(connection)  # they show in what is read of a payment intent, too
                 return read(connection, request)
         raise missing(f"Unrecognized request URL ({self.command}: {path}).", param="url")
+
+    def answer_bank(self, secret: str, query: dict[str, str], body: str) -> Answer:
+        where = {"parent": query.get("parent", ""), "language": bank.choose_language(self.headers)}
+        with self.server.database.connection() as connection:
+            if self.command != "POST":
+                return bank.show_page(connection, secret, **where)
+            approved = dict(parse_qsl(body)).get("answer") == "approve"
+            return bank.act(connection, secret, approved=approved, **where)
 
     def answer_control(self, body: str) -> Answer:
         with self.server.database.connection() as connection:

@@ -267,3 +267,19 @@ def test_a_hold_is_part_of_what_was_asked_for_only_where_it_is_given(client: Cli
 
     assert post(client, {**BODY, "hold_on_decline": 0}).json() == first.json()
     assert_refused(post(client, {**BODY, "hold_on_decline": 60}), 422, "idempotency_key_reused")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_order_whose_customer_must_act_says_where_and_asks_nobody(client: Client, settings: LazySettings) -> None:
+    settings.SHOP_URL = "https://shop.example.com"
+    make_product("MUG")
+    placed = post(client, BODY).json()
+    order = Order.objects.get()
+    answer_payment(order, Payment.Status.ACTION_REQUIRED)
+    before = everything()
+
+    read, repeated = client.get(f"/api/orders/{order.code}").json(), post(client, BODY).json()
+
+    assert "next_action" not in placed
+    assert read == {**placed, "next_action": {"url": f"https://shop.example.com/orders/{order.code}/action/"}}
+    assert (repeated, everything()) == (read, before)

@@ -15,6 +15,7 @@ from lab.stack.stack import Stack
 PAYS = "Test card: pays"
 PAYS_SLOWLY = "Test card: pays, slowly"
 ANSWER_LOST = "Test card: pays, but the answer is lost"
+ASKS_FOR_3D_SECURE = "Test card: asks for 3-D Secure"
 DECLINED = "Test card: declined"
 PROVIDER_FAILS = "Test card: the provider fails"
 ORDER_URL = re.compile(r"/orders/[0-9A-Z-]+/$")

@@ -9,7 +9,6 @@ from playwright.sync_api import Page, Request, Route, expect
 
 from lab.stack.stack import Stack
 from tests.browser.card import (
-    ASKS_FOR_3D_SECURE,
     DECLINED,
     MASTERCARD,
     NO_MONEY,
@@ -66,7 +65,6 @@ def test_a_card_is_typed_and_pays(page: Page, stack: Stack, sku: str) -> None:
     [
         (DECLINED, "Your card was declined."),
         (NO_MONEY, "there is not enough money on it"),
-        (ASKS_FOR_3D_SECURE, "asks for a confirmation that we can't take"),
     ],
 )
 def test_a_card_that_does_not_pay_says_why(page: Page, stack: Stack, sku: str, number: str, words: str) -> None:

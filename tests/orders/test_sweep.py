@@ -30,6 +30,7 @@ def lose_each_kind() -> set[str]:
     return {
         lose_order().code,
         lose_order(Answer.SENT, in_flight_until=A_MINUTE_AGO, in_flight_by="host 1 1").code,
+        lose_order(Answer.ACTION_REQUIRED, in_flight_until=A_MINUTE_AGO, in_flight_by="host 1 1").code,
         lose_order(Answer.SUCCEEDED, answered_at=A_MINUTE_AGO).code,
         lose_order(Answer.DECLINED, answered_at=A_MINUTE_AGO).code,
         lose_order(Answer.CANCELLED, answered_at=A_MINUTE_AGO).code,
@@ -53,7 +54,7 @@ def test_claim_lost_orders_takes_what_a_dead_worker_may_have_held_once_and_count
         assert (order.sweeps, order.needs_review) == (1, False)
         assert [event.kind for event in order.events.all()] == ["placed", "swept"]
         assert order.sweep_after
-        longest = ASK_AGAIN_AFTER if order.payment.status == Answer.SENT else settings.SWEEP_AFTER
+        longest = ASK_AGAIN_AFTER if order.payment.status in Payment.ASKED else settings.SWEEP_AFTER
         assert 0.5 * longest < (order.sweep_after - order.events.last().created_at).total_seconds() < 1.5 * longest  # type: ignore[union-attr]
     assert claim_stuck_orders() == []
 
@@ -138,3 +139,61 @@ def test_a_worker_that_starts_takes_up_lost_orders() -> None:
     worker_ready.send(sender=None)
 
     assert Order.objects.get().sweeps == 1
+
+
+@pytest.mark.django_db
+def test_an_order_that_only_waits_for_its_customer_is_swept_and_nothing_is_counted(settings: LazySettings) -> None:
+    order = make_order()
+    answer_payment(order, Answer.ACTION_REQUIRED, action_required_at=Now())
+    for _ in range(settings.ORDER_MAX_SWEEPS + 1):
+        Order.objects.update(sweep_after=A_MINUTE_AGO)
+        (claim,) = claim_stuck_orders()
+        assert (claim.code, claim.expired) == (order.code, False)
+        assert claim.pause == pytest.approx(settings.SWEEP_AFTER, abs=5)
+
+    order.refresh_from_db()
+    assert (order.sweeps, order.needs_review) == (0, False)
+    assert [event.kind for event in order.events.all()] == ["placed"]
+
+
+@pytest.mark.django_db
+def test_the_longer_a_customer_takes_the_rarer_the_provider_is_asked_but_never_after_the_deadline() -> None:
+    order = make_order()
+    answer_payment(order, Answer.ACTION_REQUIRED, action_required_at=Now() - timedelta(minutes=2))
+    Order.objects.update(sweep_after=A_MINUTE_AGO)
+    (claim,) = claim_stuck_orders()
+    assert claim.pause == pytest.approx(120, abs=5)
+
+    Order.objects.update(sweep_after=A_MINUTE_AGO, expires_at=Now() + timedelta(seconds=10))
+    (claim,) = claim_stuck_orders()
+    assert claim.pause <= 10
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "payment",
+    [{"last_error": "no answer"}, {"in_flight_until": A_MINUTE_AGO, "in_flight_by": "host 1 1"}],
+)
+def test_while_the_provider_does_not_answer_an_order_that_waits_for_its_customer_is_counted(
+    payment: dict[str, Any],
+) -> None:
+    order = make_order()
+    answer_payment(order, Answer.ACTION_REQUIRED, **payment)
+    Order.objects.update(sweep_after=A_MINUTE_AGO)
+
+    assert [claim.code for claim in claim_stuck_orders()] == [order.code]
+
+    order.refresh_from_db()
+    assert order.sweeps == 1
+
+
+@pytest.mark.django_db
+def test_past_its_deadline_an_order_whose_customer_did_not_act_is_cancelled_and_counted() -> None:
+    order = make_order()
+    answer_payment(order, Answer.ACTION_REQUIRED)
+    Order.objects.update(sweep_after=A_MINUTE_AGO, expires_at=A_MINUTE_AGO)
+
+    assert [(claim.code, claim.expired) for claim in claim_stuck_orders()] == [(order.code, True)]
+
+    order.refresh_from_db()
+    assert order.sweeps == 1

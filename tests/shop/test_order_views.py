@@ -218,13 +218,14 @@ def test_a_cancelled_order_is_offered_again_when_its_second_try_is_cancelled_too
 
 def test_a_payment_not_known_to_be_untaken_is_never_said_to_be() -> None:
     order = make_order()
-    for status in ("PENDING", "SENT"):
+    for status in ("PENDING", "SENT", "ACTION_REQUIRED"):
         for cancel_reason in ("", "customer", "expired"):
             for age in (0, 3600):
                 Order.objects.update(
                     cancel_reason=cancel_reason, expires_at=timezone.now() + timedelta(seconds=1800 - age)
                 )
-                assert "No money was taken" not in told(order, status=status, sent_at=timezone.now())
+                now = timezone.now()
+                assert "No money was taken" not in told(order, status=status, sent_at=now, action_required_at=now)
 
 
 def test_customer_cancels_while_nothing_was_sent(client: Client) -> None:

@@ -93,11 +93,35 @@
     }
   }
 
+  // The bank's page in a frame above the shop's, until the customer has answered there.
+  const askBank = (clientSecret) =>
+    new Promise((resolve) => {
+      const frame = document.createElement("iframe");
+      frame.title = "3D Secure authentication";
+      frame.src = `${origin}/bank/${clientSecret}?${new URLSearchParams({ parent: location.origin })}`;
+      Object.assign(frame.style, { position: "fixed", inset: "0", width: "100%", height: "100%", border: "0" });
+      const hear = ({ origin: sender, source, data }) => {
+        if (sender !== origin || source !== frame.contentWindow || data.event !== "acted") return;
+        removeEventListener("message", hear);
+        frame.remove();
+        const paymentIntent = { id: data.intent, status: data.status };
+        if (!data.error) return resolve({ paymentIntent });
+        resolve({ error: { type: "card_error", code: data.code, message: data.error, payment_intent: paymentIntent } });
+      };
+      addEventListener("message", hear);
+      document.body.append(frame);
+      frame.focus();
+    });
+
   window.Stripe = (key) => {
     demand(/^pk_(test|live)_\w+$/.test(key ?? ""), "Call Stripe() with your publishable key.");
     return {
       elements: (options) => new Elements(key, options),
       createConfirmationToken: ({ elements, params = {} }) => elements.tokenize(params),
+      handleNextAction: async ({ clientSecret }) => {
+        demand(/^pi_\w+_secret_\w+$/.test(clientSecret ?? ""), "handleNextAction() needs a client secret.");
+        return askBank(clientSecret);
+      },
     };
   };
 })();

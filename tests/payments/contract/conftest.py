@@ -14,7 +14,7 @@ from tests.payments.contract.subjects import Subject
 from tests.provider import Provider
 
 
-def describe_stripe(relay: Relay, **amounts: Any) -> Subject:
+def describe_stripe(relay: Relay, **particulars: Any) -> Subject:
     return Subject(
         gateway=StripeGateway(),
         relay=relay,
@@ -23,7 +23,8 @@ def describe_stripe(relay: Relay, **amounts: Any) -> Subject:
         refunds_fail="pm_card_refundFail",
         declines=subjects.DECLINES,
         unknown=subjects.UNKNOWN,
-        **amounts,
+        asks="pm_card_authenticationRequired",
+        **particulars,
     )
 
 
@@ -37,6 +38,8 @@ def stripe_at_the_sandbox(request: pytest.FixtureRequest, settings: LazySettings
             chargeable=subjects.CHARGEABLE + subjects.SANDBOX_CHARGEABLE,
             declined_amounts=subjects.DECLINED_AMOUNTS + subjects.SANDBOX_DECLINED_AMOUNTS,
             refused_amounts=subjects.REFUSED_AMOUNTS + subjects.SANDBOX_REFUSED_AMOUNTS,
+            asks_and_processes="pm_sandbox_action_processing",
+            act=lambda action, answer: provider.act(action.url, answer),
         )
 
 

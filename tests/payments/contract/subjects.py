@@ -1,10 +1,11 @@
 """The gateways that the contract is asked of. A new one is added here: docs/gateways.md."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
-from payments.gateway import Gateway
+from payments.gateway import Gateway, NextAction
 from tests.payments.contract.relay import Relay
 
 TEST_KEYS = ("sk_test_", "rk_test_")
@@ -24,6 +25,9 @@ class Subject:
     chargeable: Sequence[tuple[int, str]]  # an amount that is taken, and its currency
     declined_amounts: Sequence[tuple[int, str, str]]  # and the code
     refused_amounts: Sequence[tuple[int, str]]  # the provider's rules allow no such amount
+    asks: str  # the customer has to act before it pays
+    asks_and_processes: str = ""  # after that the bank takes its time, then it pays
+    act: Callable[[NextAction, Literal["approve", "fail"]], object] | None = None  # where a program can act
 
 
 DECLINES = {
