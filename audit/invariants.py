@@ -110,7 +110,7 @@ CHECKS = [
         LEFT JOIN (
             SELECT reference, COUNT(*) AS charges, SUM(amount - refunded) AS kept, MIN(currency) AS currency,
                 MIN(provider_id) AS provider_id, MIN(gateway) AS gateway
-            FROM audit_charge GROUP BY reference
+            FROM audit_charge WHERE refunded + owed < amount GROUP BY reference
         ) charge ON charge.reference = o.code
         WHERE o.status = 'CONFIRMED' AND o.finalized_at < %(started)s AND o.created_at >= %(since)s
             AND (charge.charges, charge.kept, charge.currency, charge.provider_id, charge.gateway)
@@ -126,7 +126,7 @@ CHECKS = [
         """
         SELECT o.code FROM orders_order o JOIN audit_charge charge ON charge.reference = o.code
         WHERE o.status = 'CANCELLED' AND o.finalized_at < %(started)s
-        GROUP BY o.code HAVING SUM(charge.amount - charge.refunded) <> 0
+        GROUP BY o.code HAVING SUM(charge.amount - charge.refunded - charge.owed) <> 0
         """,
         ledger=True,
     ),
@@ -172,7 +172,8 @@ CHECKS = [
         """
         SELECT o.code FROM orders_order o
         LEFT JOIN (
-            SELECT order_id, MIN(id) AS first, MAX(id) AS last,
+            SELECT order_id, MIN(id) AS first,
+                MAX(id) FILTER (WHERE kind <> 'transfer') AS last, -- money may come after the end
                 COUNT(*) FILTER (WHERE kind = 'placed') AS placings,
                 MIN(id) FILTER (WHERE kind = 'placed') AS placed,
                 COUNT(*) FILTER (WHERE kind IN ('confirmed', 'cancelled')) AS ends,
@@ -204,7 +205,8 @@ CHECKS = [
         "A7",
         "final, but the mail that says so was not written; or written, but not final",
         """
-        SELECT DISTINCT o.code FROM orders_order o LEFT JOIN orders_ordermail mail ON mail.order_id = o.id
+        SELECT DISTINCT o.code FROM orders_order o
+        LEFT JOIN orders_ordermail mail ON mail.order_id = o.id AND mail.kind <> 'instructions'
         WHERE mail.kind IS DISTINCT FROM NULLIF(lower(o.status), 'pending')
         """,
     ),

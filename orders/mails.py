@@ -10,8 +10,11 @@ from languages import find_language
 from mail_queue import send_mails
 from money import format_money
 from orders.models import OrderMail
+from payments.gateway import get_gateway
+from payments.models import Payment
 
 SUBJECTS = {
+    OrderMail.Kind.INSTRUCTIONS: _("How to pay for your order %(code)s"),
     OrderMail.Kind.CONFIRMED: _("Your order %(code)s is confirmed"),
     OrderMail.Kind.CANCELLED: _("Your order %(code)s is cancelled"),
 }
@@ -23,15 +26,22 @@ def send_due_mails(*, limit: int = 1000) -> int:
     return send_mails(owed, make_message=make_message, limit=limit)
 
 
-def make_message(mail: OrderMail) -> EmailMultiAlternatives:
-    """The mail in text and HTML, in the order's language. Its Message-ID is the same each time it is made."""
+def make_message(mail: OrderMail) -> EmailMultiAlternatives | None:
+    """The mail in text and HTML, in the order's language. Its Message-ID is the same each time it is made.
+
+    None: it would say how to pay for an order that waits for no money any more.
+    """
     order = mail.order
+    asks_for_money = mail.kind == OrderMail.Kind.INSTRUCTIONS
+    if asks_for_money and order.payment.status != Payment.Status.PENDING:
+        return None
     with translation.override(find_language(order.language)):
         context = {
             "order": order,
             "mail": mail,
             "total": format_money(order.total, order.currency),
             "lines": [(line, format_money(line.total, order.currency)) for line in order.lines.all()],
+            "instructions": get_gateway(order.payment.gateway).instructions(order.code) if asks_for_money else [],
             "url": f"{settings.SHOP_URL}/orders/{order.code}/" if settings.SHOP_URL else "",
         }
         message = EmailMultiAlternatives(

@@ -59,7 +59,7 @@ def claim_lost_orders(*, limit: int = 200) -> list[Claim]:
     pending = Order.objects.pending().filter(~Exists(just_swept), sweeps__lt=repairs)
     asked = pending.filter(payment__status=Payment.Status.SENT, payment__in_flight_until__lte=Now())
     answered = pending.answered().filter(payment__answered_at__lt=long_ago)
-    unsent = pending.filter(payment__status=Payment.Status.PENDING, created_at__lt=long_ago)
+    unsent = pending.filter(payment__in=Payment.objects.unsent(), created_at__lt=long_ago)
     with transaction.atomic():
         limit_lock_wait()
         return [
@@ -102,7 +102,7 @@ def _next_pause(order: Order, now: datetime, longest: float) -> timedelta:
     deadline = min(order.held_until or order.expires_at, order.expires_at)
     left = (deadline - now).total_seconds()
     if left > 0:
-        pause = min(pause, left)
+        pause = left if order.payment.waits else min(pause, left)
     elif order.sweep_after and order.sweep_after <= deadline:
         # The first cancel may meet a charge in flight, or a lock.
         pause = min(pause, settings.SWEEP_AFTER)

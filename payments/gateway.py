@@ -58,6 +58,7 @@ class Charge:
     currency: str  # ISO 4217, upper case
     refunded: int  # minor units, at most `amount`
     created_at: datetime
+    owed: int = 0  # minor units that pay nothing of ours: a person is to send them back, and has not yet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +79,24 @@ class PaymentForm:
 
 
 class Gateway(Protocol):
+    @property
+    def title(self) -> str | Promise:
+        """Its name for a customer who chooses how to pay."""
+        ...
+
+    @property
+    def timeout(self) -> float:
+        """The seconds that a charge, a cancel or a refund takes at most, all its requests together."""
+        ...
+
+    @property
+    def waits(self) -> timedelta | None:
+        """How long an order waits for a customer who pays unasked, such as by a transfer; None: the provider is asked.
+
+        A payment that waits stays PENDING. Nobody asks about it until `announce_payment` says that its money is there.
+        """
+        ...
+
     def charge(self, request: ChargeRequest) -> Charge:
         """Take exactly the amount asked for, once per key. Raises CardDeclined, RequestRefused or GatewayUnavailable.
 
@@ -115,6 +134,10 @@ class Gateway(Protocol):
         """The provider's form for the shop's page, or None if there is none."""
         ...
 
+    def instructions(self, reference: str) -> Sequence[tuple[str | Promise, str]]:
+        """What a customer has to know who pays unasked: a label and its value, line by line. Asks nobody."""
+        ...
+
 
 @cache
 def get_gateway(name: str = "") -> Gateway:
@@ -128,3 +151,8 @@ def get_gateway(name: str = "") -> Gateway:
         raise GatewayUnavailable(f"PAYMENT_GATEWAYS has no {name}")
     gateway: Gateway = import_string(settings.PAYMENT_GATEWAYS[name])()
     return gateway
+
+
+def list_waiting() -> list[str]:
+    """The names of the gateways that wait for their customers."""
+    return [name for name in settings.PAYMENT_GATEWAYS if get_gateway(name).waits]

@@ -7,6 +7,11 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
+from payments.gateway import list_waiting
+from payments.transfers import Transfer, TransferAnswer, TransferRefund
+
+__all__ = ["Payment", "Transfer", "TransferAnswer", "TransferRefund", "WebhookEvent"]  # Django finds models here
+
 
 class PaymentQuerySet(models.QuerySet["Payment"]):
     """The questions that are asked of payments in more than one place."""
@@ -17,6 +22,16 @@ class PaymentQuerySet(models.QuerySet["Payment"]):
     def unknown(self) -> Self:
         """The provider was asked, and nobody knows yet what it did."""
         return self.filter(status=Payment.Status.SENT)
+
+    def unsent(self) -> Self:
+        """Nobody has asked the provider yet, and asking helps: of those that wait, the ones that were announced."""
+        waits = Q(gateway__in=list_waiting())
+        announced = Q(status=Payment.Status.SENT, requests=0)
+        return self.filter(~waits & Q(status=Payment.Status.PENDING) | waits & announced)
+
+    def unclosed(self) -> Self:
+        """Declined, and not yet cancelled at the provider."""
+        return self.filter(status=Payment.Status.DECLINED, closed_at=None)
 
 
 class Payment(models.Model):
@@ -143,6 +158,13 @@ class Payment(models.Model):
     @property
     def is_answered(self) -> bool:
         return self.status not in self.UNANSWERED
+
+    @property
+    def waits(self) -> bool:
+        """Whether only its customer can go on: nobody is to be asked, and no earlier payment is left to be closed."""
+        if self.status != self.Status.PENDING or self.gateway not in list_waiting():
+            return False
+        return self.number == 1 or not Payment.objects.unclosed().filter(reference=self.reference).exists()
 
     @property
     def key(self) -> str:

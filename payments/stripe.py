@@ -1,6 +1,6 @@
 """The adapter to Stripe: what it is asked for a charge, and the fence that makes a cancel final."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from math import inf
@@ -10,6 +10,8 @@ from typing import Any
 from urllib.parse import quote
 
 import stripe
+from django.conf import settings
+from django.utils.translation import gettext_lazy as _
 
 from payments.gateway import (
     MAX_CLOCK_DIFFERENCE,
@@ -57,9 +59,16 @@ class StripeGateway:
     more where the intent has to be found in the list.
     """
 
+    title = _("Card")
+    waits: timedelta | None = None
+
     def __init__(self) -> None:
         self._look_ups = BoundedSemaphore(LOOK_UPS)
         self._api = StripeApi()
+
+    @property
+    def timeout(self) -> float:
+        return float(settings.STRIPE_TIMEOUT)
 
     def charge(self, request: ChargeRequest) -> Charge:
         """Take the money once per key. Raises CardDeclined, RequestRefused or GatewayUnavailable.
@@ -156,6 +165,9 @@ class StripeGateway:
     def payment_form(self) -> PaymentForm | None:
         """Stripe's Payment Element, for cards; None without STRIPE_PUBLISHABLE_KEY."""
         return make_payment_form()
+
+    def instructions(self, reference: str) -> Sequence[tuple[str, str]]:
+        return []
 
     def _confirm(self, request: ChargeRequest) -> Answer:
         params = unconfirmed_params(request)

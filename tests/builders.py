@@ -1,7 +1,7 @@
 """What the tests are made of, built through the same functions that the shop uses."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -12,7 +12,8 @@ from catalog.services import receive_stock
 from orders.checkout import Checkout, place_order
 from orders.models import Order, OrderEvent, OrderLine, OrderMail
 from orders.pricing import CheckoutLine
-from payments.models import Payment
+from orders.transfers import Recorded, record_transfer
+from payments.models import Payment, Transfer, TransferAnswer, TransferRefund
 
 # Whose triggers refuse some changes.
 GUARDED = (
@@ -21,8 +22,12 @@ GUARDED = (
     "orders_orderevent",
     "orders_orderline",
     "payments_payment",
+    "payments_transfer",
+    "payments_transferanswer",
+    "payments_transferrefund",
 )
-EVERYTHING = (Product, Stock, StockMovement, Payment, Order, OrderLine, OrderEvent, OrderMail)
+TRANSFERS = (Transfer, TransferAnswer, TransferRefund)
+EVERYTHING = (Product, Stock, StockMovement, Payment, *TRANSFERS, Order, OrderLine, OrderEvent, OrderMail)
 
 
 def make_product(sku: str = "MUG", *, price: int | None = 500, stock: int = 10, **fields: Any) -> Product:
@@ -48,6 +53,13 @@ def make_order(quantities: Mapping[str, int] | None = None, *, limited: bool = F
             make_product(sku)
     order, _ = place_order(checkout, limited=limited)
     return order
+
+
+def make_transfer(order: Order, amount: int | None = None, *, bank_id: str = "", **fields: Any) -> Recorded:
+    """What staff record of a transfer of the order's total, or of that amount."""
+    amount = order.total if amount is None else amount
+    asked = {"provider_id": bank_id or uuid4().hex, "arrived_on": datetime.now(UTC).date(), **fields}
+    return record_transfer(code=order.code, amount=amount, **asked)
 
 
 def answer_payment(order: Order, status: Payment.Status, **fields: Any) -> None:

@@ -1,8 +1,11 @@
 """The gateways that the contract is asked of. A new one is added here: docs/gateways.md."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import pytest
 
 from payments.gateway import Gateway
 from tests.payments.contract.relay import Relay
@@ -15,13 +18,25 @@ class Subject:
     """A gateway, what stands between it and its provider, and the payment methods that the provider has for tests."""
 
     gateway: Gateway
-    relay: Relay
+    network: Relay | None  # None: it asks nobody over a network
     pays: str
     declines: Mapping[str, str]  # the code by the payment method
     unknown: Mapping[str, str]  # the code by a payment method that does not exist
     chargeable: Sequence[tuple[int, str]]  # an amount that is taken, and its currency
     declined_amounts: Sequence[tuple[int, str, str]]  # and the code
     refused_amounts: Sequence[tuple[int, str]]  # the provider's rules allow no such amount
+
+    @property
+    def relay(self) -> Relay:
+        """What loses a request, or holds it on its way. Without a network the test ends here."""
+        if self.network is None:
+            pytest.skip("this gateway has no network: no request and no answer is lost or held on its way")
+        return self.network
+
+    def skip_without(self, cases: Collection[Any], what: str) -> None:
+        """The test has no case with a gateway that has nothing of the kind."""
+        if not cases:
+            pytest.skip(f"this gateway has no {what}")
 
 
 DECLINES = {
