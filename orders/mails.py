@@ -10,8 +10,7 @@ from languages import find_language
 from mail_queue import send_mails
 from money import format_money
 from orders.models import OrderMail
-from payments.gateway import get_gateway
-from payments.models import Payment
+from payments.services import list_instructions
 
 SUBJECTS = {
     OrderMail.Kind.INSTRUCTIONS: _("How to pay for your order %(code)s"),
@@ -33,7 +32,7 @@ def make_message(mail: OrderMail) -> EmailMultiAlternatives | None:
     """
     order = mail.order
     asks_for_money = mail.kind == OrderMail.Kind.INSTRUCTIONS
-    if asks_for_money and order.payment.status != Payment.Status.PENDING:
+    if asks_for_money and not order.payment.waits:
         return None
     with translation.override(find_language(order.language)):
         context = {
@@ -41,7 +40,7 @@ def make_message(mail: OrderMail) -> EmailMultiAlternatives | None:
             "mail": mail,
             "total": format_money(order.total, order.currency),
             "lines": [(line, format_money(line.total, order.currency)) for line in order.lines.all()],
-            "instructions": get_gateway(order.payment.gateway).instructions(order.code) if asks_for_money else [],
+            "instructions": list_instructions(order.payment) if asks_for_money else [],
             "url": f"{settings.SHOP_URL}/orders/{order.code}/" if settings.SHOP_URL else "",
         }
         message = EmailMultiAlternatives(

@@ -94,6 +94,11 @@ def _claim_order(order: Order, now: datetime, longest: float) -> Claim | None:
     return Claim(order.code, order.expires_at <= now, (order.sweep_after - now).total_seconds())
 
 
+def _rests(order: Order) -> bool:
+    """Whether there is nothing to do before the deadline: the customer pays unasked, and no declined card is open."""
+    return order.payment.waits and not Payment.objects.unclosed().filter(reference=order.code).exists()
+
+
 def _next_pause(order: Order, now: datetime, longest: float) -> timedelta:
     pause = min(settings.SWEEP_AFTER * 2 ** min(order.sweeps - 1, 30), settings.SWEEP_AFTER_MAX)
     pause *= random.uniform(0.75, 1.25)  # noqa: S311 - so that they don't all come back at once
@@ -102,7 +107,7 @@ def _next_pause(order: Order, now: datetime, longest: float) -> timedelta:
     deadline = min(order.held_until or order.expires_at, order.expires_at)
     left = (deadline - now).total_seconds()
     if left > 0:
-        pause = left if order.payment.waits else min(pause, left)
+        pause = left if _rests(order) else min(pause, left)
     elif order.sweep_after and order.sweep_after <= deadline:
         # The first cancel may meet a charge in flight, or a lock.
         pause = min(pause, settings.SWEEP_AFTER)

@@ -134,7 +134,7 @@ class Gateway(Protocol):
         """The provider's form for the shop's page, or None if there is none."""
         ...
 
-    def instructions(self, reference: str) -> Sequence[tuple[str | Promise, str]]:
+    def instructions(self, *, reference: str, amount: int, currency: str) -> Sequence[tuple[str | Promise, str]]:
         """What a customer has to know who pays unasked: a label and its value, line by line. Asks nobody."""
         ...
 
@@ -151,6 +151,11 @@ def get_gateway(name: str = "") -> Gateway:
         raise GatewayUnavailable(f"PAYMENT_GATEWAYS has no {name}")
     gateway: Gateway = import_string(settings.PAYMENT_GATEWAYS[name])()
     return gateway
+
+
+def read_timeout(name: str) -> float:
+    """The seconds that the gateway of that name may take; 0 where the shop has no such gateway any more."""
+    return get_gateway(name).timeout if name in settings.PAYMENT_GATEWAYS else 0.0
 
 
 def list_waiting() -> list[str]:

@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from database_errors import describe
+from money import format_money
 from payments.gateway import Charge, ChargeRequest, GatewayUnavailable, PaymentForm, get_gateway
 from payments.transfers import Transfer, TransferAnswer, TransferRefund
 
@@ -94,12 +95,13 @@ class ManualGateway:
     def payment_form(self) -> PaymentForm | None:
         return None
 
-    def instructions(self, reference: str) -> Sequence[tuple[str | Promise, str]]:
+    def instructions(self, *, reference: str, amount: int, currency: str) -> Sequence[tuple[str | Promise, str]]:
         """Where to send the money, and what to write on it."""
         lines = [
             (_("Account holder"), settings.TRANSFER_ACCOUNT_HOLDER),
             (_("Account number"), settings.TRANSFER_ACCOUNT),
             (_("Bank"), settings.TRANSFER_BANK),
+            (_("Amount"), format_money(amount, currency)),
             (_("Reference"), reference),
         ]
         return [(label, value) for label, value in lines if value]

@@ -161,10 +161,8 @@ class Payment(models.Model):
 
     @property
     def waits(self) -> bool:
-        """Whether only its customer can go on: nobody is to be asked, and no earlier payment is left to be closed."""
-        if self.status != self.Status.PENDING or self.gateway not in list_waiting():
-            return False
-        return self.number == 1 or not Payment.objects.unclosed().filter(reference=self.reference).exists()
+        """Whether it is the customer's turn: nobody is to be asked before money has come."""
+        return self.status == self.Status.PENDING and self.gateway in list_waiting()
 
     @property
     def key(self) -> str:

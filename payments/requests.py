@@ -12,7 +12,15 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from database_errors import execute_impatiently, run_again_if_lost
-from payments.gateway import ChargeRequest, Gateway, GatewayUnavailable, RequestRefused, get_gateway, list_waiting
+from payments.gateway import (
+    ChargeRequest,
+    Gateway,
+    GatewayUnavailable,
+    RequestRefused,
+    get_gateway,
+    list_waiting,
+    read_timeout,
+)
 from payments.models import Payment
 from payments.processes import is_dead, name_process
 
@@ -66,7 +74,7 @@ def mark_sent(reference: str, *, askable: Sequence[Status], cancelling: bool = F
     # is on disk too, so that a request that kills its worker each time is not made for ever.
     if connection.in_atomic_block:
         raise RuntimeError("SENT has to be durable before the provider is asked: no transaction may be open here")
-    timeouts = json.dumps({name: get_gateway(name).timeout for name in settings.PAYMENT_GATEWAYS})
+    timeouts = json.dumps({name: read_timeout(name) for name in settings.PAYMENT_GATEWAYS})
     mark = [IN_FLIGHT_MARGIN.total_seconds(), timeouts, name_process()]
     names = [status.value for status in askable]
     asked = [reference, names, cancelling, settings.PAYMENT_MAX_REQUESTS, list_waiting()]

@@ -7,7 +7,7 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from database_errors import limit_lock_wait
-from payments.gateway import CardDeclined, Charge, GatewayUnavailable
+from payments.gateway import CardDeclined, Charge, GatewayUnavailable, get_gateway
 from payments.models import Payment
 from payments.requests import make_request, make_storable, mark_sent, reach_gateway, record_answer, record_error
 
@@ -83,6 +83,14 @@ def charge_payment(*, reference: str) -> None:
         raise
     else:
         record_answer(payment, status=Status.SUCCEEDED, provider_id=charge.provider_id, last_error="")
+
+
+def list_instructions(payment: Payment) -> list[tuple[str, str]]:
+    """What the customer of a payment that waits has to know: a label and its value, line by line."""
+    lines = get_gateway(payment.gateway).instructions(
+        reference=payment.reference, amount=payment.amount, currency=payment.currency
+    )
+    return [(str(label), value) for label, value in lines]
 
 
 def announce_payment(*, reference: str, gateway: str, amount: int, currency: str) -> bool:

@@ -166,7 +166,7 @@ class StripeGateway:
         """Stripe's Payment Element, for cards; None without STRIPE_PUBLISHABLE_KEY."""
         return make_payment_form()
 
-    def instructions(self, reference: str) -> Sequence[tuple[str, str]]:
+    def instructions(self, *, reference: str, amount: int, currency: str) -> Sequence[tuple[str, str]]:
         return []
 
     def _confirm(self, request: ChargeRequest) -> Answer:

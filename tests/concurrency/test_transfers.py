@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from threading import Event
 from typing import Any
 
@@ -11,6 +12,7 @@ from django.utils import timezone
 
 from audit.services import audit_orders
 from orders import transfers
+from orders.checkout import process_on_commit
 from orders.models import Order
 from orders.services import cancel_order, finalize_order
 from payments.models import Payment, TransferRefund
@@ -56,7 +58,7 @@ def test_a_transfer_and_the_orders_end_at_once_leave_one_truth(ends: Callable[[O
     for _ in range(ROUNDS):
         order = make_waiting_order()
 
-        recorded, _ = race([lambda order=order: make_transfer(order), ends(order)])
+        recorded, _ = race([partial(make_transfer, order), ends(order)])
 
         confirmed = end(order) == Order.Status.CONFIRMED
         assert recorded.pays == confirmed
@@ -81,7 +83,7 @@ def test_control_without_the_payments_mark_an_order_is_cancelled_whose_money_was
 def test_a_cancel_waits_for_the_transfer_that_is_being_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     order = make_waiting_order()
     is_marked, may_commit = Event(), Event()
-    publish = transfers.process_on_commit
+    publish = process_on_commit
 
     def wait_before_the_commit(code: str) -> None:
         is_marked.set()

@@ -65,7 +65,7 @@ class PromptTransfers(ManualGateway):
     """The gateway of transfers, with customers who pay when they are asked, and staff who look at the bank at once."""
 
     def charge(self, request: ChargeRequest) -> Charge:
-        asked = {"reference": request.reference, "amount": request.amount, "currency": request.currency}
+        asked: Any = {"reference": request.reference, "amount": request.amount, "currency": request.currency}
         with close_the_threads_connection():
             with suppress(TransferReused):  # a customer pays once for each key
                 record_arrival(**asked, provider_id=f"bank-{request.key}", arrived_on=TODAY)
