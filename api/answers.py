@@ -16,6 +16,7 @@ from orders.models import Order
 from orders.paying import PaymentRefused
 from orders.pricing import CheckoutRefused
 from payments.models import Payment
+from payments.services import list_instructions
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +29,7 @@ STATUSES = {  # of the refusals; all others are a 409
     "too_many_checkouts": 429,
     "too_many_declines": 429,
     "too_many_lines": 400,
+    "unknown_gateway": 400,
     "unknown_product": 400,
 }
 
@@ -59,10 +61,11 @@ def api_view(method: str = "") -> Callable[[View], View]:
     return decorate
 
 
-def answer_order(order: Order, *, status: int = 200) -> JsonResponse:
+def answer_order(order: Order, *, status: int = 200, instructs: bool = False) -> JsonResponse:
     """Answer with the order as it stands, and what its customer has to do.
 
-    One that may be held after a decline also with its payment.
+    One that may be held after a decline also with its payment. `instructs`: while the order waits for a customer who
+    pays unasked, say how, and until when.
     """
     body: dict[str, object] = {
         "code": order.code,
@@ -92,6 +95,9 @@ def answer_order(order: Order, *, status: int = 200) -> JsonResponse:
             "status": payment.status,
             "decline_code": payment.decline_code,
         }
+    if instructs and order.payment.waits:
+        body["expires_at"] = order.expires_at
+        body["instructions"] = [{"label": label, "value": value} for label, value in list_instructions(order.payment)]
     return JsonResponse(body, status=status)
 
 

@@ -16,8 +16,8 @@ from orders.pricing import CheckoutLine
 MAX_LINES = 5_000
 MAX_QUANTITY = 1_000_000
 MAX_HOLD = 366 * 24 * 3600  # seconds
-FIELDS = {"email", "lines", "payment_method", "expected_total", "expected_currency", "hold_on_decline"}
-PAYMENT_FIELDS = {"number", "payment_method"}
+FIELDS = {"email", "lines", "payment_method", "gateway", "expected_total", "expected_currency", "hold_on_decline"}
+PAYMENT_FIELDS = {"number", "payment_method", "gateway"}
 
 
 class BadRequest(Exception):
@@ -57,6 +57,7 @@ def read_body(request: HttpRequest) -> dict[str, Any]:
         "email": _read_email(body.get("email")),
         "lines": _read_lines(body.get("lines")),
         "payment_method": _read_text(body.get("payment_method"), "payment_method", 64),
+        "gateway": _read_gateway(body.get("gateway")),
         "expected_total": _read_expected_total(body.get("expected_total")),
         "expected_currency": _read_expected_currency(body.get("expected_currency")),
         "hold_on_decline": _read_hold(body.get("hold_on_decline")),
@@ -64,11 +65,12 @@ def read_body(request: HttpRequest) -> dict[str, Any]:
 
 
 def read_payment(request: HttpRequest) -> dict[str, Any]:
-    """Read the number and the payment method of another payment. Raises BadRequest, which names the wrong field."""
+    """Read what pay_again is asked for. Raises BadRequest, which names the field that is wrong."""
     body = _read_json(request, PAYMENT_FIELDS)
     return {
         "number": _read_int(body.get("number"), "number", 1_000),
         "payment_method": _read_text(body.get("payment_method"), "payment_method", 64),
+        "gateway": _read_gateway(body.get("gateway")),
     }
 
 
@@ -125,6 +127,10 @@ def _read_hold(value: object) -> int:
 
 def _read_expected_currency(value: object) -> str | None:
     return None if value is None else _read_text(value, "expected_currency", 3)
+
+
+def _read_gateway(value: object) -> str:
+    return "" if value is None else _read_text(value, "gateway", 32)
 
 
 def _read_text(value: object, where: str, longest: int) -> str:

@@ -8,6 +8,7 @@ from orders.checkout import Checkout, place_order
 from orders.limits import limit_checkout, limit_payment
 from orders.models import Order
 from orders.paying import pay_again
+from payments.gateway import get_gateway
 
 
 @api_view("POST")
@@ -19,12 +20,13 @@ def create_order(request: HttpRequest) -> JsonResponse:
     else:
         with limit_checkout(checkout_key=checkout.key, ip=request.META["REMOTE_ADDR"]):
             order, created = place_order(checkout)
-    return answer_order(order, status=201 if created else 200)
+    waits = get_gateway(checkout.gateway).waits
+    return answer_order(order, status=201 if created else 200, instructs=waits is not None)
 
 
 @api_view("GET")
 def show_order(request: HttpRequest, *, code: str) -> JsonResponse:
-    return answer_order(_get_order(code))
+    return answer_order(_get_order(code), instructs=True)
 
 
 @api_view("POST")
@@ -37,7 +39,7 @@ def create_payment(request: HttpRequest, *, code: str) -> JsonResponse:
     else:
         with limit_payment(code=code, number=asked["number"], ip=request.META["REMOTE_ADDR"]):
             order, created = pay_again(code=code, **asked)
-    return answer_order(order, status=201 if created else 200)
+    return answer_order(order, status=201 if created else 200, instructs=True)
 
 
 def _get_order(code: str) -> Order:

@@ -99,7 +99,7 @@ ORDER_CHECKS = [
         GROUP BY o.id, payment.id
         HAVING COUNT(*) FILTER (WHERE (charge.gateway, charge.provider_id, charge.amount, charge.currency)
                 = (payment.gateway, payment.provider_id, o.total, o.currency)) <> 1
-            OR SUM(charge.amount - charge.refunded) FILTER (WHERE (charge.gateway, charge.provider_id)
+            OR SUM(charge.amount - charge.refunded - charge.owed) FILTER (WHERE (charge.gateway, charge.provider_id)
                 IS DISTINCT FROM (payment.gateway, payment.provider_id)) > 0
         """,
         ledger=True,
@@ -155,7 +155,9 @@ ORDER_CHECKS = [
                 MAX(id) FILTER (WHERE kind IN ('confirmed', 'cancelled')) AS ended,
                 MAX(kind) FILTER (WHERE kind IN ('confirmed', 'cancelled')) AS status,
                 MIN(id) FILTER (WHERE kind LIKE 'refund%%') AS refund,
-                MAX(id) FILTER (WHERE NOT (kind LIKE 'refund%%' OR kind IN ('review_needed', 'reviewed'))) AS last,
+                -- Money may come after the end, or go back, and people look at it.
+                MAX(id) FILTER (
+                    WHERE NOT (kind LIKE 'refund%%' OR kind IN ('transfer', 'review_needed', 'reviewed'))) AS last,
                 MAX(id) FILTER (WHERE kind IN ('review_needed', 'reviewed')) AS reviewed
             FROM orders_orderevent GROUP BY order_id
         ) event ON event.order_id = o.id
@@ -187,7 +189,7 @@ ORDER_CHECKS = [
         "final, but the mail that says so was not written; or written, but not final",
         """
         SELECT DISTINCT o.code FROM orders_order o
-        LEFT JOIN orders_ordermail mail ON mail.order_id = o.id AND mail.kind <> 'refunded'
+        LEFT JOIN orders_ordermail mail ON mail.order_id = o.id AND mail.kind NOT IN ('refunded', 'instructions')
         WHERE mail.kind IS DISTINCT FROM NULLIF(lower(o.status), 'pending')
         """,
     ),

@@ -38,11 +38,11 @@ def check_liveness() -> Liveness:
 
     An order in review is left out: it waits for a person, who was told. One that is held waits for its customer.
     """
-    uncharged = Order.objects.pending().filter(payment__status=Payment.Status.PENDING, needs_review=False)
+    uncharged = Order.objects.pending().filter(payment__in=Payment.objects.unsent(), needs_review=False)
     unfinalized = Order.objects.answered().filter(needs_review=False)
     ticks = Tick.objects.filter(task__in=read_schedule()).annotate(age=measure_age(F("ended_at")))
     return Liveness(
-        uncharged=measure_oldest(uncharged, F("payment__created_at")),
+        uncharged=measure_oldest(uncharged, Coalesce("payment__sent_at", "payment__created_at")),
         unfinalized=measure_oldest(unfinalized, Coalesce("held_until", "payment__answered_at")),
         ticks={tick.task: tick.age.total_seconds() for tick in ticks},
         clock_skews={tick.task: tick.clock_skew for tick in ticks},

@@ -91,7 +91,7 @@ REFUND_CHECKS = [
         f"""
         SELECT o.code FROM orders_order o
         JOIN (
-            SELECT reference, SUM(amount - refunded) AS kept FROM audit_charge GROUP BY reference
+            SELECT reference, SUM(amount - refunded - owed) AS kept FROM audit_charge GROUP BY reference
         ) charge ON charge.reference = o.code
         LEFT JOIN (
             SELECT reference, SUM(amount) FILTER (WHERE is_open AND is_swept OR NOT is_given AND may_be_given) AS coming

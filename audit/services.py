@@ -36,7 +36,7 @@ class Report(TypedDict):
 
 CHARGES = """
 CREATE TEMP TABLE audit_charge (
-    gateway text, provider_id text, reference text, amount bigint, refunded bigint, currency text
+    gateway text, provider_id text, reference text, amount bigint, refunded bigint, owed bigint, currency text
 )
 """
 
@@ -93,7 +93,7 @@ def _copy_charges(since: datetime, within: float) -> datetime:
             while page := list(islice(charges, 1000)):
                 with cursor.copy("COPY audit_charge FROM STDIN") as copy:
                     for charge in page:
-                        amounts = charge.amount, charge.refunded, charge.currency
+                        amounts = charge.amount, charge.refunded, charge.owed, charge.currency
                         copy.write_row((name, charge.provider_id, charge.reference, *amounts))
         cursor.execute("ANALYZE audit_charge")
     return started

@@ -44,15 +44,6 @@ def check_visibility_timeout(**_: Any) -> list[CheckMessage]:
 
 
 @register
-def check_sweep_after(**_: Any) -> list[CheckMessage]:
-    """The environment's value is refused at start, for web servers run no checks. Here it may come from anywhere."""
-    if settings.SWEEP_AFTER >= settings.STRIPE_TIMEOUT + 1:
-        return []
-    hint = "Make SWEEP_AFTER longer than STRIPE_TIMEOUT by a second, or the sweep asks again while a charge is asked."
-    return [Error("SWEEP_AFTER is not longer than a charge may take.", hint=hint, id="orderly.E005")]
-
-
-@register
 def check_currency(**_: Any) -> list[CheckMessage]:
     """The environment's value is refused at start. Here it may come from anywhere."""
     if is_currency(settings.SHOP_CURRENCY):

@@ -15,6 +15,7 @@ from money.currencies import is_currency
 
 YES, NO = {"1", "true", "yes", "on"}, {"", "0", "false", "no", "off"}
 NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
+IBAN = re.compile(r"([A-Z]{2}\d{2})([A-Z0-9]{11,30})")  # the country with its check digits, and the account there
 MOST = 1_000_000_000  # PostgreSQL and timedelta can take it, and nobody waits that long
 
 
@@ -37,9 +38,9 @@ def read_secret_key(name: str, *, local: bool) -> str:
     return value
 
 
-def read_api_key(name: str) -> str:
+def read_api_key(name: str, *, needed: bool = True) -> str:
     """The provider's secret key. The publishable one, which lies beside it, is refused: it can take no money."""
-    value = read_required(name, "the secret key of the account that takes the money")
+    value = read_required(name, "the secret key of the account that takes the money") if needed else read_text(name)
     if value.startswith("pk_"):
         raise ImproperlyConfigured(f"{name} is the secret key, which begins with sk_ or rk_; this one is publishable.")
     return value
@@ -83,6 +84,29 @@ def read_choice(name: str, default: str, choices: Collection[str]) -> str:
     value = read_text(name, default)
     if value not in choices:
         raise ImproperlyConfigured(f"{name} is one of {', '.join(choices)}; not {value!r}.")
+    return value
+
+
+def read_choices(name: str, choices: Collection[str]) -> list[str]:
+    """Some of the choices, in the order that is given; where none are given, all of them."""
+    values = read_list(name) or list(choices)
+    if not set(values) <= set(choices) or len(set(values)) < len(values):
+        raise ImproperlyConfigured(f"{name} has some of {', '.join(choices)}, each once; not {read_text(name)!r}.")
+    return values
+
+
+def read_label(name: str, *, needed: bool = False) -> str:
+    """A line of text that customers read."""
+    return read_required(name, "customers who pay by bank transfer are told of it") if needed else read_text(name)
+
+
+def read_account(name: str, *, needed: bool) -> str:
+    """An account number. An IBAN is checked by its two digits: money that is sent to a wrong one is hard to find."""
+    value = read_label(name, needed=needed)
+    if iban := IBAN.fullmatch(value.replace(" ", "")):
+        digits = "".join(str(int(character, 36)) for character in iban[2] + iban[1])
+        if int(digits) % 97 != 1:
+            raise ImproperlyConfigured(f"{name} looks like an IBAN, but its check digits are wrong: {value!r}.")
     return value
 
 

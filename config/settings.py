@@ -18,11 +18,14 @@ from config.addresses import (
     read_site_url,
 )
 from config.environment import (
+    read_account,
     read_api_key,
     read_bool,
     read_choice,
+    read_choices,
     read_classes,
     read_currency,
+    read_label,
     read_limits,
     read_networks,
     read_number,
@@ -137,12 +140,20 @@ CACHES = {
 SESSION_ENGINE = "django.contrib.sessions.backends.db"  # a cached copy could be older: see docs/adr/0010
 
 PAYMENT_GATEWAYS = read_classes("PAYMENT_GATEWAYS", "stripe=payments.stripe.StripeGateway")  # by name
-PAYMENT_GATEWAY = next(iter(PAYMENT_GATEWAYS))  # the name of the one that new payments are sent to
-STRIPE_API_KEY = read_api_key("STRIPE_API_KEY")
+CHECKOUT_GATEWAYS = read_choices("CHECKOUT_GATEWAYS", PAYMENT_GATEWAYS)  # the names of those that customers choose from
+PAYMENT_GATEWAY = CHECKOUT_GATEWAYS[0]  # of a payment that names none
+STRIPE_API_KEY = read_api_key("STRIPE_API_KEY", needed="payments.stripe.StripeGateway" in PAYMENT_GATEWAYS.values())
 STRIPE_API_BASE = read_site_url("STRIPE_API_BASE")  # empty: Stripe itself
 STRIPE_PUBLISHABLE_KEY = read_publishable_key("STRIPE_PUBLISHABLE_KEY")  # empty: the checkout has no card form
 STRIPE_JS_URL = read_site_url("STRIPE_JS_URL")  # empty: Stripe itself
 STRIPE_TIMEOUT = read_seconds("STRIPE_TIMEOUT", 10, most=60)
+# What a customer is told who pays by bank transfer, and the days that such an order waits for the money.
+TAKES_TRANSFERS = "payments.manual.ManualGateway" in PAYMENT_GATEWAYS.values()
+TRANSFER_ACCOUNT_HOLDER = read_label("TRANSFER_ACCOUNT_HOLDER", needed=TAKES_TRANSFERS)
+TRANSFER_ACCOUNT = read_account("TRANSFER_ACCOUNT", needed=TAKES_TRANSFERS)  # an IBAN, or another account number
+TRANSFER_BANK = read_label("TRANSFER_BANK")  # its name or BIC
+TRANSFER_DAYS = read_number("TRANSFER_DAYS", 7, least=1, most=90)
+TRANSFER_REFUND_DAYS = read_number("TRANSFER_REFUND_DAYS", 14, least=1, most=366)  # then the audit is red
 STRIPE_WEBHOOK_SECRETS = read_words("STRIPE_WEBHOOK_SECRETS")  # any of them may sign; none: the address answers 404
 WEBHOOK_DAYS = read_number("WEBHOOK_DAYS", 30, least=1, most=36_500)
 PAYMENT_NEWS_HOOK = "orders.tasks.take_up_order"  # called with the reference: payments know no orders

@@ -23,6 +23,7 @@ from orders.codes import make_code
 from orders.models import Order, OrderLine
 from orders.pricing import CheckoutLine, CheckoutRefused, OutOfStock, price_lines
 from orders.tasks import process_order
+from payments.gateway import Gateway, get_gateway
 from payments.services import CREATE_FOR, NEXT_ID
 
 logger = logging.getLogger(__name__)
@@ -56,6 +57,9 @@ WITH available AS MATERIALIZED ({LOCK.format(condition=NEW_KEY)}), placed AS (
     SELECT placed.id, line.* FROM placed, unnest(
         %(products)s::bigint[], %(skus)s::text[], %(names)s::text[], %(prices)s::bigint[], %(quantities)s::int[]
     ) AS line
+), mail AS (
+    INSERT INTO orders_ordermail (order_id, kind)
+    SELECT id, 'instructions' FROM placed WHERE %(waits)s
 ), event AS (
     INSERT INTO orders_orderevent (order_id, kind, data)
     SELECT id, 'placed', jsonb_build_object('total', total) FROM placed
@@ -76,11 +80,18 @@ class TooManyUnpaid(CheckoutRefused):
     code = "too_many_unpaid"
 
 
+class UnknownGateway(CheckoutRefused):
+    """The shop takes no payment in the way that was asked for."""
+
+    code = "unknown_gateway"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Checkout:
     """What a customer asks for under one key. `expected_total` is in minor units: what the customer was told.
 
     `hold_on_decline`: for how many seconds its stock stays reserved after a decline, so that another card can be tried.
+    `gateway`: one of CHECKOUT_GATEWAYS; the first where none is named.
     """
 
     key: str
@@ -91,6 +102,7 @@ class Checkout:
     expected_total: int | None = None
     expected_currency: str | None = None
     hold_on_decline: int = 0
+    gateway: str = ""
 
     @cached_property
     def quantities(self) -> dict[str, int]:
@@ -106,6 +118,7 @@ class Checkout:
         asked = [self.email, self.quantities, self.payment_method, self.expected_total, self.expected_currency]
         # Left out where there is none, so that a checkout which an older release has placed keeps its hash.
         asked += [self.hold_on_decline] if self.hold_on_decline else []
+        asked += [self.gateway] if self.gateway and self.gateway != settings.PAYMENT_GATEWAY else []
         return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
 
 
@@ -131,6 +144,7 @@ def place_order(checkout: Checkout, *, limited: bool = True) -> tuple[Order, boo
 
 def _place_order(checkout: Checkout, *, limited: bool) -> Order:
     """Raises a CheckoutRefused or a database error. Either may hide that the key has an order: the caller looks."""
+    waits = find_gateway(checkout.gateway).waits
     for _ in range(TRIES):
         lines = price_lines(
             checkout.quantities,
@@ -142,16 +156,24 @@ def _place_order(checkout: Checkout, *, limited: bool) -> Order:
         with transaction.atomic(durable=True) if limited else nullcontext():
             if limited:
                 _limit_unpaid(checkout)
-            if order := _write_order(checkout, lines):
+            if order := _write_order(checkout, lines, waits):
                 order.cached_lines = lines
-                process_on_commit(order.code)
+                if not waits:
+                    process_on_commit(order.code)
                 return order
         if Order.objects.filter(checkout_key=checkout.key).exists():
             break  # a repeat of a checkout that is placed by now: place_order returns its order
     raise OutOfStock({})
 
 
-def _write_order(checkout: Checkout, lines: Sequence[OrderLine]) -> Order | None:
+def find_gateway(name: str) -> Gateway:
+    """The gateway of that name, or the first where none is named. Raises UnknownGateway if customers have no such."""
+    if name and name not in settings.CHECKOUT_GATEWAYS:
+        raise UnknownGateway(f"The gateway is one of {', '.join(settings.CHECKOUT_GATEWAYS)}.")
+    return get_gateway(name)
+
+
+def _write_order(checkout: Checkout, lines: Sequence[OrderLine], waits: timedelta | None) -> Order | None:
     """Return None, with nothing written, if units are missing, or if the key or the code is taken."""
     order = {
         "checkout_key": checkout.key,
@@ -163,9 +185,10 @@ def _write_order(checkout: Checkout, lines: Sequence[OrderLine]) -> Order | None
         "total": sum(line.price * line.quantity for line in lines),
         "payment_method": checkout.payment_method,
         "hold_on_decline": checkout.hold_on_decline,
-        "gateway": settings.PAYMENT_GATEWAY,
-        "expires_after": timedelta(seconds=settings.ORDER_EXPIRES_AFTER),
-        "sweep_after": timedelta(seconds=settings.SWEEP_AFTER),
+        "gateway": checkout.gateway or settings.PAYMENT_GATEWAY,
+        "waits": waits is not None,
+        "expires_after": waits or timedelta(seconds=settings.ORDER_EXPIRES_AFTER),
+        "sweep_after": waits or timedelta(seconds=settings.SWEEP_AFTER),
     }
     columns = {f"{name}s": [getattr(line, name) for line in lines] for name in ("sku", "name", "price")}
     move = describe_move(

@@ -10,8 +10,10 @@ from languages import find_language
 from mail_queue import send_mails
 from money import format_money
 from orders.models import OrderMail
+from payments.services import list_instructions
 
 SUBJECTS = {
+    OrderMail.Kind.INSTRUCTIONS: _("How to pay for your order %(code)s"),
     OrderMail.Kind.CONFIRMED: _("Your order %(code)s is confirmed"),
     OrderMail.Kind.CANCELLED: _("Your order %(code)s is cancelled"),
     OrderMail.Kind.REFUNDED: _("A refund for your order %(code)s"),
@@ -24,10 +26,16 @@ def send_due_mails(*, limit: int = 1000) -> int:
     return send_mails(owed, make_message=make_message, limit=limit)
 
 
-def make_message(mail: OrderMail) -> EmailMultiAlternatives:
-    """The mail in text and HTML, in the order's language. Its Message-ID is the same each time it is made."""
+def make_message(mail: OrderMail) -> EmailMultiAlternatives | None:
+    """The mail in text and HTML, in the order's language. Its Message-ID is the same each time it is made.
+
+    None: it would say how to pay for an order that waits for no money any more.
+    """
     order = mail.order
     name = f"{mail.kind}-{mail.refund.number}" if mail.refund else mail.kind
+    asks_for_money = mail.kind == OrderMail.Kind.INSTRUCTIONS
+    if asks_for_money and not order.payment.waits:
+        return None
     with translation.override(find_language(order.language)):
         context = {
             "order": order,
@@ -35,6 +43,7 @@ def make_message(mail: OrderMail) -> EmailMultiAlternatives:
             "refunded": format_money(mail.refund.amount, order.currency) if mail.refund else "",
             "total": format_money(order.total, order.currency),
             "lines": [(line, format_money(line.total, order.currency)) for line in order.lines.all()],
+            "instructions": list_instructions(order.payment) if asks_for_money else [],
             "url": f"{settings.SHOP_URL}/orders/{order.code}/" if settings.SHOP_URL else "",
         }
         message = EmailMultiAlternatives(

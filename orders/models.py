@@ -208,6 +208,7 @@ class OrderMail(QueuedMail):
     """A mail that an order owes its customer: written with what it tells of, sent afterwards."""
 
     class Kind(models.TextChoices):
+        INSTRUCTIONS = "instructions", _("How to pay")
         CONFIRMED = "confirmed", _("Confirmed")
         CANCELLED = "cancelled", _("Cancelled")
         REFUNDED = "refunded", _("Refunded")
@@ -219,7 +220,6 @@ class OrderMail(QueuedMail):
         verbose_name=_("order"),
         db_index=False,  # mail_once begins with it
     )
-    kind = models.CharField(_("kind"), max_length=9, choices=Kind)
     refund = models.ForeignKey(
         Refund,
         on_delete=models.PROTECT,
@@ -229,6 +229,7 @@ class OrderMail(QueuedMail):
         verbose_name=_("refund"),
         db_index=False,  # a refund is never deleted, so nobody looks for its mail
     )
+    kind = models.CharField(_("kind"), max_length=12, choices=Kind)
 
     class Meta:
         verbose_name = _("order mail")
@@ -252,6 +253,7 @@ EVENT_KINDS = [
     "swept",
     "held",
     "paying_again",
+    "transfer",
     "cancel_requested",
     "review_needed",
     "resumed",
@@ -272,6 +274,7 @@ class OrderEvent(models.Model):
         SWEPT = "swept", _("Swept")
         HELD = "held", _("Held after a decline")
         PAYING_AGAIN = "paying_again", _("Another payment")
+        TRANSFER = "transfer", _("Transfer recorded")
         CANCEL_REQUESTED = "cancel_requested", _("Cancel requested")
         REVIEW_NEEDED = "review_needed", _("Needs review")
         RESUMED = "resumed", _("Taken up again")

@@ -4,13 +4,13 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from accounts.models import User
 from orders import services
-from orders.checkout import process_on_commit
-from orders.models import Order, OrderEvent
+from orders.checkout import find_gateway, process_on_commit
+from orders.models import Order, OrderEvent, OrderMail
 from orders.services import MAX_PAYMENTS
 from payments.models import Payment
 from payments.services import create_payment
@@ -27,7 +27,7 @@ class PaymentRefused(Exception):
 
 
 class PaymentNumberReused(PaymentRefused):
-    """The payment of that number has another payment method."""
+    """The payment of that number has another payment method, or another gateway."""
 
     code = "payment_number_reused"
 
@@ -68,21 +68,27 @@ class TooManyPayments(PaymentRefused):
     code = "too_many_payments"
 
 
-def pay_again(*, code: str, number: int, payment_method: str, actor: User | None = None) -> tuple[Order, bool]:
+def pay_again(
+    *, code: str, number: int, payment_method: str, gateway: str = "", actor: User | None = None
+) -> tuple[Order, bool]:
     """Give a held order its next payment, and return the order and whether the payment is new.
 
     The order's first payment is number 1, the next one 2, and so on. The same number again, also at the same time, adds
-    no payment. The provider is asked after the commit. Raises a PaymentRefused, having changed nothing, or
-    Order.DoesNotExist.
+    no payment. The provider is asked after the commit. With a gateway that waits for the customer, the order has a new
+    deadline. Raises a PaymentRefused or UnknownGateway, having changed nothing, or Order.DoesNotExist.
     """
+    waits = find_gateway(gateway).waits
+    gateway = gateway or settings.PAYMENT_GATEWAY
     with transaction.atomic(durable=True):
         order = services.lock_order(code)
         if same := Payment.objects.filter(reference=code, number=number).first():
-            if same.payment_method != payment_method:
+            if (same.payment_method, same.gateway) != (payment_method, gateway):
                 raise PaymentNumberReused(f"Payment {number} of this order has another payment method.")
             return order, False
         _check_order(order, number)
-        order = _add_payment(order, number, payment_method)
+        order = _add_payment(order, number, payment_method, gateway, waits)
+        if waits:
+            OrderMail.objects.create(order=order, kind=OrderMail.Kind.INSTRUCTIONS)
         order.add_event(OrderEvent.Kind.PAYING_AGAIN, actor=actor, number=number)
         process_on_commit(code)
         return order, True
@@ -105,7 +111,7 @@ def _check_order(order: Order, number: int) -> None:
         raise OrderIsNotHeld("This order waits for no other payment.")
 
 
-def _add_payment(order: Order, number: int, payment_method: str) -> Order:
+def _add_payment(order: Order, number: int, payment_method: str, gateway: str, waits: timedelta | None) -> Order:
     """Write down the payment, and let the order wait for it. Raises OrderIsNotHeld if the time for it is over."""
     payment = create_payment(
         reference=order.code,
@@ -113,6 +119,7 @@ def _add_payment(order: Order, number: int, payment_method: str) -> Order:
         amount=order.total,
         currency=order.currency,
         payment_method=payment_method,
+        gateway=gateway,
     )
     if payment is None:  # somebody went past the order's lock
         raise PaymentUnanswered("The last payment is not over.")
@@ -123,6 +130,7 @@ def _add_payment(order: Order, number: int, payment_method: str) -> Order:
         .filter(in_time, pk=order.pk)
         .update(
             payment=payment,
+            expires_at=Now() + waits if waits else F("expires_at"),
             held_until=None,
             sweep_after=Now() + timedelta(seconds=settings.SWEEP_AFTER),
             sweeps=0,

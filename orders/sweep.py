@@ -60,7 +60,7 @@ def claim_lost_orders(*, limit: int = 200) -> list[Claim]:
     pending = Order.objects.pending().filter(~Exists(just_swept), sweeps__lt=repairs)
     asked = pending.filter(payment__status__in=Payment.ASKED, payment__in_flight_until__lte=Now())
     answered = pending.answered().filter(payment__answered_at__lt=long_ago)
-    unsent = pending.filter(payment__status=Payment.Status.PENDING, created_at__lt=long_ago)
+    unsent = pending.filter(payment__in=Payment.objects.unsent(), created_at__lt=long_ago)
     with transaction.atomic():
         limit_lock_wait()
         return [
@@ -106,6 +106,11 @@ def _claim_waiting_order(order: Order, now: datetime) -> Claim:
     return Claim(order.code, False, pause)
 
 
+def _rests(order: Order) -> bool:
+    """Whether there is nothing to do before the deadline: the customer pays unasked, and no declined card is open."""
+    return order.payment.waits and not Payment.objects.unclosed().filter(reference=order.code).exists()
+
+
 def _next_pause(order: Order, now: datetime, longest: float) -> timedelta:
     pause = min(settings.SWEEP_AFTER * 2 ** min(order.sweeps - 1, 30), settings.SWEEP_AFTER_MAX)
     pause *= random.uniform(0.75, 1.25)  # noqa: S311 - so that they don't all come back at once
@@ -114,7 +119,7 @@ def _next_pause(order: Order, now: datetime, longest: float) -> timedelta:
     deadline = min(order.held_until or order.expires_at, order.expires_at)
     left = (deadline - now).total_seconds()
     if left > 0:
-        pause = min(pause, left)
+        pause = left if _rests(order) else min(pause, left)
     elif order.sweep_after and order.sweep_after <= deadline:
         # The first cancel may meet a charge in flight, or a lock.
         pause = min(pause, settings.SWEEP_AFTER)

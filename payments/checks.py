@@ -7,14 +7,15 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning
 from django.utils.module_loading import import_string
 
-from payments.gateway import Gateway
+from payments.gateway import Gateway, get_gateway
 
-METHODS = [name for name in vars(Gateway) if not name.startswith("_")]
+MEMBERS = [name for name in vars(Gateway) if not name.startswith("_")]
 
 
 def check_gateways(**_: Any) -> list[CheckMessage]:
     """Not when settings are read: a gateway's module may need the models, and takes its time to import."""
-    return [message for path in settings.PAYMENT_GATEWAYS.values() for message in _check_gateway(path)]
+    wrong = [message for path in settings.PAYMENT_GATEWAYS.values() for message in _check_gateway(path)]
+    return wrong or [*_check_ways_to_pay(), *_check_timeouts()]
 
 
 def _check_gateway(path: str) -> Iterator[CheckMessage]:
@@ -24,13 +25,26 @@ def _check_gateway(path: str) -> Iterator[CheckMessage]:
         hint = "Name a class by its dotted path, such as payments.stripe.StripeGateway."
         yield Error(f"{path} of PAYMENT_GATEWAYS can't be imported: {error}", hint=hint, id="orderly.E001")
         return
-    missing = [name for name in METHODS if not callable(getattr(gateway, name, None))]
+    missing = [name for name in MEMBERS if not hasattr(gateway, name)]
     if missing:
-        hint = "A gateway has every method of payments.gateway.Gateway."
+        hint = "A gateway has everything that payments.gateway.Gateway has."
         yield Error(f"{path} of PAYMENT_GATEWAYS lacks {', '.join(missing)}.", hint=hint, id="orderly.E002")
-    elif not (settings.SHOP_PAYMENT_METHODS or gateway().payment_form()):
+
+
+def _check_ways_to_pay() -> Iterator[CheckMessage]:
+    offered = map(get_gateway, settings.CHECKOUT_GATEWAYS)
+    if not settings.SHOP_PAYMENT_METHODS and not any(gateway.payment_form() or gateway.waits for gateway in offered):
         hint = "Set STRIPE_PUBLISHABLE_KEY for the card form, or SHOP_PAYMENT_METHODS. The API needs neither."
         yield Warning("The checkout offers no way to pay.", hint=hint, id="orderly.W005")
+
+
+def _check_timeouts() -> Iterator[CheckMessage]:
+    """Stripe's own is checked at start too: see config/settings.py."""
+    for name, path in settings.PAYMENT_GATEWAYS.items():
+        if get_gateway(name).timeout + 1 > settings.SWEEP_AFTER:
+            hint = "Make SWEEP_AFTER longer than that by a second, or the sweep asks again while a charge is asked."
+            message = f"SWEEP_AFTER is not longer than a charge at {path} may take."
+            yield Error(message, hint=hint, id="orderly.E005")
 
 
 def check_news_hook(**_: Any) -> list[CheckMessage]:

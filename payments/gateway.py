@@ -75,6 +75,7 @@ class Charge:
     currency: str  # ISO 4217, upper case
     refunded: int  # minor units, at most `amount`
     created_at: datetime
+    owed: int = 0  # minor units that pay nothing of ours: a person is to send them back, and has not yet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +122,24 @@ class NextAction:
 
 
 class Gateway(Protocol):
+    @property
+    def title(self) -> str | Promise:
+        """Its name for a customer who chooses how to pay."""
+        ...
+
+    @property
+    def timeout(self) -> float:
+        """The seconds that a charge, a cancel or a refund takes at most, all its requests together."""
+        ...
+
+    @property
+    def waits(self) -> timedelta | None:
+        """How long an order waits for a customer who pays unasked, such as by a transfer; None: the provider is asked.
+
+        A payment that waits stays PENDING. Nobody asks about it until `announce_payment` says that its money is there.
+        """
+        ...
+
     def charge(self, request: ChargeRequest) -> Charge:
         """Take exactly the amount asked for, once per key.
 
@@ -175,6 +194,10 @@ class Gateway(Protocol):
         """The provider's form for the shop's page, or None if there is none."""
         ...
 
+    def instructions(self, *, reference: str, amount: int, currency: str) -> Sequence[tuple[str | Promise, str]]:
+        """What a customer has to know who pays unasked: a label and its value, line by line. Asks nobody."""
+        ...
+
 
 @cache
 def get_gateway(name: str = "") -> Gateway:
@@ -188,3 +211,13 @@ def get_gateway(name: str = "") -> Gateway:
         raise GatewayUnavailable(f"PAYMENT_GATEWAYS has no {name}")
     gateway: Gateway = import_string(settings.PAYMENT_GATEWAYS[name])()
     return gateway
+
+
+def read_timeout(name: str) -> float:
+    """The seconds that the gateway of that name may take; 0 where the shop has no such gateway any more."""
+    return get_gateway(name).timeout if name in settings.PAYMENT_GATEWAYS else 0.0
+
+
+def list_waiting() -> list[str]:
+    """The names of the gateways that wait for their customers."""
+    return [name for name in settings.PAYMENT_GATEWAYS if get_gateway(name).waits]

@@ -7,7 +7,12 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
-from payments.refund_models import Refund  # noqa: F401 - Django looks for models here
+from payments.gateway import list_waiting
+from payments.refund_models import Refund
+from payments.transfers import Transfer, TransferAnswer, TransferRefund
+
+# Django looks for models here.
+__all__ = ["Payment", "Refund", "Transfer", "TransferAnswer", "TransferRefund", "WebhookEvent"]
 
 
 class PaymentQuerySet(models.QuerySet["Payment"]):
@@ -27,6 +32,16 @@ class PaymentQuerySet(models.QuerySet["Payment"]):
     def asked(self) -> Self:
         """The provider was asked, and the money may still be taken."""
         return self.filter(status__in=Payment.ASKED)
+
+    def unsent(self) -> Self:
+        """Nobody has asked the provider yet, and asking helps: of those that wait, the ones that were announced."""
+        waits = Q(gateway__in=list_waiting())
+        announced = Q(status=Payment.Status.SENT, requests=0)
+        return self.filter(~waits & Q(status=Payment.Status.PENDING) | waits & announced)
+
+    def unclosed(self) -> Self:
+        """Declined, and not yet cancelled at the provider."""
+        return self.filter(status=Payment.Status.DECLINED, closed_at=None)
 
 
 class Payment(models.Model):
@@ -177,6 +192,11 @@ class Payment(models.Model):
     def waits_for_customer(self) -> bool:
         """Whether only the customer is waited for: the provider said so when it was last asked."""
         return self.status == self.Status.ACTION_REQUIRED and self.in_flight_until is None and not self.last_error
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is the customer's turn: nobody is to be asked before money has come."""
+        return self.status == self.Status.PENDING and self.gateway in list_waiting()
 
     @property
     def key(self) -> str:

@@ -1,5 +1,6 @@
 """One request to the provider: its mark in the payment's row before it goes out, and its answer there afterwards."""
 
+import json
 import logging
 from collections.abc import Sequence
 from datetime import timedelta
@@ -18,6 +19,8 @@ from payments.gateway import (
     PaymentProcessing,
     RequestRefused,
     get_gateway,
+    list_waiting,
+    read_timeout,
 )
 from payments.models import Payment
 from payments.processes import is_dead, name_process
@@ -39,11 +42,13 @@ UPDATE payments_payment SET
     -- The provider binds the key to what comes with it first, so a shop that has moved keeps the address.
     return_url = CASE status WHEN 'PENDING' THEN %s ELSE return_url END,
     requests = requests + 1, sent_at = coalesce(sent_at, statement_timestamp()),
-    in_flight_until = statement_timestamp() + make_interval(secs => %s), in_flight_by = %s,
+    in_flight_until = statement_timestamp() + make_interval(secs => %s + coalesce((%s::jsonb ->> gateway)::float8, 0)),
+    in_flight_by = %s,
     -- If a request's mark is still there, nobody wrote down an answer to it: it may have done anything.
     only_refused = status = 'PENDING' OR in_flight_until IS NULL AND only_refused
 WHERE reference = %s AND status = ANY(%s) AND (cancel_requested_at IS NULL OR %s) AND requests < %s
     AND (in_flight_until IS NULL OR in_flight_until <= statement_timestamp())
+    AND NOT (status = 'PENDING' AND gateway = ANY(%s)) -- its customer has not paid yet, as far as anybody knows
     -- A declined payment could still be confirmed at the provider: it is closed there before the next is sent.
     AND CASE WHEN number = 1 THEN TRUE ELSE NOT EXISTS (
         SELECT FROM payments_payment earlier
@@ -83,12 +88,14 @@ def mark_sent(reference: str, *, askable: Sequence[Status], cancelling: bool = F
     # is on disk too, so that a request that kills its worker each time is not made for ever.
     if connection.in_atomic_block:
         raise RuntimeError("SENT has to be durable before the provider is asked: no transaction may be open here")
-    seconds = settings.STRIPE_TIMEOUT + IN_FLIGHT_MARGIN.total_seconds()
-    names = [status.value for status in askable]
+    timeouts = json.dumps({name: read_timeout(name) for name in settings.PAYMENT_GATEWAYS})
     return_url = settings.PAYMENT_RETURN_URL.format(reference=reference)
-    marked = [return_url, seconds, name_process(), reference, names, cancelling, settings.PAYMENT_MAX_REQUESTS]
+    mark = [return_url, IN_FLIGHT_MARGIN.total_seconds(), timeouts, name_process()]
+    names = [status.value for status in askable]
+    asked = [reference, names, cancelling, settings.PAYMENT_MAX_REQUESTS, list_waiting()]
     with connection.cursor() as cursor:
-        execute_impatiently(cursor, MARK_SENT, marked)  # somebody may hold the row; other payments need this thread
+        # Somebody may hold the row; other payments need this thread.
+        execute_impatiently(cursor, MARK_SENT, mark + asked)
         row = cursor.fetchone()
     return Payment.from_db(connection.alias, FIELDS, row) if row else None
 

@@ -7,7 +7,7 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from database_errors import limit_lock_wait
-from payments.gateway import ActionRequired, CardDeclined, Charge, GatewayUnavailable
+from payments.gateway import ActionRequired, CardDeclined, Charge, GatewayUnavailable, get_gateway
 from payments.models import Payment
 from payments.requests import (
     make_request,
@@ -37,8 +37,12 @@ SELECT payment_id, code, %(gateway)s, total, currency, %(payment_method)s FROM {
 NEXT_ID = "nextval(pg_get_serial_sequence('payments_payment', 'id'))"
 
 
-def create_payment(*, reference: str, amount: int, currency: str, payment_method: str, number: int) -> int | None:
+def create_payment(
+    *, reference: str, amount: int, currency: str, payment_method: str, number: int, gateway: str = ""
+) -> int | None:
     """Write down a PENDING payment of `amount` minor units and return its id. Nothing is sent. Numbers begin at 1.
+
+    The gateway is that of new payments where none is named.
 
     None, and nothing is written, if the reference has a payment of that number, or one that is unanswered or that took
     the money.
@@ -46,7 +50,7 @@ def create_payment(*, reference: str, amount: int, currency: str, payment_method
     asked: dict[str, str | int] = {
         "reference": reference,
         "number": number,
-        "gateway": settings.PAYMENT_GATEWAY,
+        "gateway": gateway or settings.PAYMENT_GATEWAY,
         "amount": amount,
         "currency": currency,
         "payment_method": payment_method,
@@ -90,6 +94,23 @@ def charge_payment(*, reference: str) -> None:
         raise
     else:
         record_answer(payment, status=Status.SUCCEEDED, provider_id=charge.provider_id, last_error="")
+
+
+def list_instructions(payment: Payment) -> list[tuple[str, str]]:
+    """What the customer of a payment that waits has to know: a label and its value, line by line."""
+    lines = get_gateway(payment.gateway).instructions(
+        reference=payment.reference, amount=payment.amount, currency=payment.currency
+    )
+    return [(str(label), value) for label, value in lines]
+
+
+def announce_payment(*, reference: str, gateway: str, amount: int, currency: str) -> bool:
+    """Have a payment asked about that waits: money of `amount` minor units is there. Return whether one waited for it.
+
+    From now on the payment is SENT, so no cancel takes it back by its row alone: the gateway says that it is paid.
+    """
+    waiting = Payment.objects.filter(reference=reference, gateway=gateway, status=Status.PENDING)
+    return waiting.filter(amount=amount, currency=currency).update(status=Status.SENT, sent_at=Now()) > 0
 
 
 def cancel_payment(*, reference: str) -> None:
@@ -146,13 +167,13 @@ def _close_declined(reference: str) -> bool:
     is asked for a second time. Raises GatewayUnavailable if the provider can't say yet.
     """
     payments = Payment.objects.filter(reference=reference)
-    declined = payments.filter(status=Status.DECLINED, closed_at=None).order_by("number").last()
-    if declined is None or not payments.filter(status=Status.PENDING).exists():
+    declined = payments.unclosed().order_by("number").last()
+    if declined is None or not payments.unanswered().exists():
         return False
     try:
         charge = reach_gateway(declined).cancel(make_request(declined))
     except GatewayUnavailable as error:
-        payments.filter(status=Status.PENDING).update(last_error=make_storable(error))
+        payments.unanswered().update(last_error=make_storable(error))
         raise
     if charge:
         _adopt(declined, charge)
@@ -166,4 +187,6 @@ def _adopt(declined: Payment, charge: Charge) -> None:
     logger.error("payment %s was declined, and took the money later: %s", declined, charge.provider_id)
     waiting = Payment.objects.filter(reference=declined.reference, status=Status.PENDING, gateway=declined.gateway)
     answer = {"status": Status.SUCCEEDED, "provider_id": charge.provider_id, "last_error": f"taken by {declined.key}"}
-    waiting.update(**answer, sent_at=Now(), answered_at=Now())
+    if not waiting.update(**answer, sent_at=Now(), answered_at=Now()):  # that of another gateway can't be its answer
+        error = f"{declined.key} took the money after it was declined: {charge.provider_id}"
+        Payment.objects.unanswered().filter(reference=declined.reference).update(last_error=error)

@@ -1,14 +1,16 @@
 """The adapter to Stripe: what it is asked for a charge, and the fence that makes a cancel final."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from math import inf
 from threading import BoundedSemaphore
 from time import monotonic
 from urllib.parse import quote
 
 import stripe
+from django.conf import settings
+from django.utils.translation import gettext_lazy as _
 
 from payments.gateway import (
     MAX_CLOCK_DIFFERENCE,
@@ -59,9 +61,16 @@ class StripeGateway:
     more where the intent has to be found in the list.
     """
 
+    title = _("Card")
+    waits: timedelta | None = None
+
     def __init__(self) -> None:
         self._look_ups = BoundedSemaphore(LOOK_UPS)
         self._api = StripeApi()
+
+    @property
+    def timeout(self) -> float:
+        return float(settings.STRIPE_TIMEOUT)
 
     def charge(self, request: ChargeRequest) -> Charge:
         """Take the money once per key. Raises CardDeclined, RequestRefused or GatewayUnavailable.
@@ -166,6 +175,9 @@ class StripeGateway:
     def payment_form(self) -> PaymentForm | None:
         """Stripe's Payment Element, for cards; None without STRIPE_PUBLISHABLE_KEY."""
         return make_payment_form()
+
+    def instructions(self, *, reference: str, amount: int, currency: str) -> Sequence[tuple[str, str]]:
+        return []
 
     def _confirm(self, request: ChargeRequest) -> Answer:
         return self._api.ask("post", INTENTS, idempotency_key=request.key, **confirmed_params(request))

@@ -57,6 +57,7 @@ def _place(request: HttpRequest, cart: Cart, form: CheckoutForm) -> HttpResponse
         user=form.user,
         lines=[CheckoutLine(line.sku, line.quantity) for line in cart.lines],
         payment_method=form.cleaned_data["payment_method"],
+        gateway=form.cleaned_data["gateway"],
         expected_total=cart.total,
         expected_currency=cart.currency,
         hold_on_decline=settings.SHOP_HOLD_ON_DECLINE,

@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.email_addresses import EmailAddressField
 from accounts.models import User
 from catalog.texts import MAX_SKU, NormalizedField, validate_sku
-from shop.payment_forms import PaymentMethodField
+from shop.payment_forms import PayingForm
 
 
 class QuantityForm(forms.Form):
@@ -19,21 +19,17 @@ class QuantityForm(forms.Form):
     quantity = forms.IntegerField(min_value=1, max_value=1_000_000)
 
 
-class PayAgainForm(forms.Form):
+class PayAgainForm(PayingForm):
     """Another payment for an order: its number, which makes two clicks one payment, and its method."""
 
+    nothing_done = _("Nothing was paid.")
     number = forms.IntegerField(min_value=2, max_value=1_000, widget=forms.HiddenInput)
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        method = PaymentMethodField(nothing_done=_("Nothing was paid."))
-        self.payment_form = method.payment_form
-        self.fields["payment_method"] = method
 
-
-class CheckoutForm(forms.Form):
+class CheckoutForm(PayingForm):
     """The email and the payment method. A guest types the email; a user's is the account's."""
 
+    nothing_done = _("Nothing was ordered, and your card was not charged.")
     email = EmailAddressField(
         label=_("Email"),
         help_text=_("For the confirmation, and to find your order again."),
@@ -45,9 +41,6 @@ class CheckoutForm(forms.Form):
         self.user = user if isinstance(user, User) else None
         if self.user:
             del self.fields["email"]
-        method = PaymentMethodField(nothing_done=_("Nothing was ordered, and your card was not charged."))
-        self.payment_form = method.payment_form
-        self.fields["payment_method"] = method
 
     def clean(self) -> dict[str, Any]:
         if self.user:

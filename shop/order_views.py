@@ -84,11 +84,11 @@ def pay(request: HttpRequest, *, code: str) -> HttpResponse:
         errors = form["payment_method"].errors or [_("Choose how to pay.")]
         messages.error(request, str(errors[0]))
         return _see_order(order)
-    number, user = form.cleaned_data["number"], request.user if isinstance(request.user, User) else None
+    asked, user = form.cleaned_data, request.user if isinstance(request.user, User) else None
     ip, session_key = request.META["REMOTE_ADDR"], request.session.session_key
     try:
-        with limit_payment(code=code, number=number, ip=ip, session_key=session_key, user=user):
-            pay_again(code=code, number=number, payment_method=form.cleaned_data["payment_method"], actor=user)
+        with limit_payment(code=code, number=asked["number"], ip=ip, session_key=session_key, user=user):
+            pay_again(code=code, **asked, actor=user)
     except (PaymentRefused, CheckoutRefused) as refused:
         messages.error(request, explain_payment_refusal(refused))
     except Error as error:

@@ -2,18 +2,20 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from django.conf import settings
 from django.utils import timezone
-from django.utils.formats import time_format
+from django.utils.formats import date_format, time_format
 from django.utils.timezone import localtime
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from orders.models import Order
+from payments.gateway import read_timeout
 from payments.models import Payment
+from payments.services import list_instructions
 
 Reason = Order.CancelReason
 
@@ -33,6 +35,7 @@ class OrderStatus:
     may_act: bool = False  # at the bank, which asks for it
     may_cancel: bool = False
     may_retry: bool = False
+    instructions: Sequence[tuple[str, str]] = ()  # for a customer who pays unasked: labels and values
     next_payment: int = 0  # the number of the payment that another card may be tried with; 0: none may
 
     @property
@@ -73,6 +76,8 @@ def describe_order(order: Order) -> OrderStatus:
                 step=2,
                 poll=30,
             )
+        case _pending if order.payment.waits:
+            return _describe_waiting(order)
         case _pending:
             return _describe_pending(order)
 
@@ -114,6 +119,26 @@ def _describe_pending(order: Order) -> OrderStatus:
             title, text = _("Reserved"), _("Your items are put aside for you. The payment has not begun yet.")
             return OrderStatus(title=title, text=text, tone="wait", step=1, poll=poll, may_cancel=True)
     return OrderStatus(title=title, text=text, tone="wait", step=2, poll=poll)
+
+
+def _describe_waiting(order: Order) -> OrderStatus:
+    title = _("Waiting for your money")
+    if order.expires_at <= timezone.now():
+        text = _("It has not come in time. We are cancelling the order: do not send any money now.")
+        return OrderStatus(title=title, text=text, tone="care", step=2, poll=5)
+    text = _(
+        "Your items are put aside until %(until)s UTC. Send the whole amount at once, with the reference. When it has "
+        "arrived we confirm the order, and tell you by mail."
+    )
+    return OrderStatus(
+        title=title,
+        text=text % {"until": date_format(localtime(order.expires_at), "DATETIME_FORMAT")},
+        tone="wait",
+        step=2,
+        poll=30,
+        may_cancel=True,
+        instructions=list_instructions(order.payment),
+    )
 
 
 def _describe_asked(order: Order, poll: int) -> OrderStatus:
@@ -177,7 +202,7 @@ def explain_decline(code: str) -> str:
 
 
 def _is_overdue(payment: Payment) -> bool:
-    allowed = timedelta(seconds=settings.STRIPE_TIMEOUT)
+    allowed = timedelta(seconds=read_timeout(payment.gateway))
     asked_again = bool(payment.last_error) or payment.requests > 1
     return asked_again or (payment.sent_at is not None and payment.sent_at + allowed < timezone.now())
 

@@ -1,7 +1,7 @@
 """What the tests are made of, built through the same functions that the shop uses."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -15,7 +15,8 @@ from orders.pricing import CheckoutLine
 from orders.refund_models import RefundLine
 from orders.refunds import Returned, refund_order
 from orders.services import finalize_order
-from payments.models import Payment
+from orders.transfers import Recorded, record_transfer
+from payments.models import Payment, Transfer, TransferAnswer, TransferRefund
 from payments.refund_models import Refund
 from payments.services import charge_payment
 
@@ -28,8 +29,13 @@ GUARDED = (
     "orders_refundline",
     "payments_payment",
     "payments_refund",
+    "payments_transfer",
+    "payments_transferanswer",
+    "payments_transferrefund",
 )
-EVERYTHING = (Product, Stock, StockMovement, Payment, Refund, Order, OrderLine, OrderEvent, OrderMail, RefundLine)
+STOCK = (Product, Stock, StockMovement)
+MONEY = (Payment, Refund, Transfer, TransferAnswer, TransferRefund)
+EVERYTHING = (*STOCK, *MONEY, Order, OrderLine, OrderEvent, OrderMail, RefundLine)
 
 
 def make_product(sku: str = "MUG", *, price: int | None = 500, stock: int = 10, **fields: Any) -> Product:
@@ -68,6 +74,13 @@ def request_refund(order: Order, number: int = 1, *, units: int = 0, restock: bo
     """A REQUESTED refund of so many units of the order's only line, or of an amount."""
     lines = [Returned(order.lines.get().pk, units, restock)] if units else []
     return refund_order(code=order.code, number=number, lines=lines, **fields)[0]
+
+
+def make_transfer(order: Order, amount: int | None = None, *, bank_id: str = "", **fields: Any) -> Recorded:
+    """What staff record of a transfer of the order's total, or of that amount."""
+    amount = order.total if amount is None else amount
+    asked = {"provider_id": bank_id or uuid4().hex, "arrived_on": datetime.now(UTC).date(), **fields}
+    return record_transfer(code=order.code, amount=amount, **asked)
 
 
 def answer_payment(order: Order, status: Payment.Status, **fields: Any) -> None:

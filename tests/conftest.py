@@ -61,6 +61,15 @@ def gateway(provider: Provider, settings: LazySettings) -> Iterator[StripeGatewa
 
 
 @pytest.fixture
+def transfers(gateway: StripeGateway, settings: LazySettings) -> None:
+    """The shop takes bank transfers too, by the gateway `manual`."""
+    settings.PAYMENT_GATEWAYS = {**settings.PAYMENT_GATEWAYS, "manual": "payments.manual.ManualGateway"}
+    settings.CHECKOUT_GATEWAYS = list(settings.PAYMENT_GATEWAYS)
+    settings.TRANSFER_ACCOUNT_HOLDER = "Tea Shop Ltd"
+    settings.TRANSFER_ACCOUNT = "GB33 BUKB 2020 1555 5555 55"
+
+
+@pytest.fixture
 def empty_ledger(provider: Provider) -> None:
     """No charge at the provider from an earlier test."""
     provider.forget_everything()

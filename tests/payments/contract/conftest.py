@@ -1,23 +1,31 @@
 """Each gateway in turn, behind a relay."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
+from datetime import UTC, datetime
+from threading import current_thread, main_thread
 from typing import Any
 
 import pytest
 from django.conf import LazySettings
+from django.db import connection
 
+from payments.gateway import Charge, ChargeRequest, GatewayUnavailable
+from payments.manual import ManualGateway, TransferReused, record_arrival, record_refund
 from payments.stripe import StripeGateway
+from payments.transfers import TransferRefund
 from tests.payments.contract import subjects
 from tests.payments.contract.relay import Relay, run_relay
 from tests.payments.contract.subjects import Subject
 from tests.provider import Provider
 
+TODAY = datetime.now(UTC).date()
+
 
 def describe_stripe(relay: Relay, **particulars: Any) -> Subject:
     return Subject(
         gateway=StripeGateway(),
-        relay=relay,
+        network=relay,
         pays="pm_card_visa",
         refunds_later="pm_card_pendingRefund",
         refunds_fail="pm_card_refundFail",
@@ -58,13 +66,66 @@ def stripe_in_its_test_mode(request: pytest.FixtureRequest, settings: LazySettin
         )
 
 
+class PromptTransfers(ManualGateway):
+    """The gateway of transfers, with customers who pay when they are asked, and staff who look at the bank at once."""
+
+    def charge(self, request: ChargeRequest) -> Charge:
+        asked: Any = {"reference": request.reference, "amount": request.amount, "currency": request.currency}
+        with close_the_threads_connection():
+            with suppress(TransferReused):  # a customer pays once for each key
+                record_arrival(**asked, provider_id=f"bank-{request.key}", arrived_on=TODAY)
+            return super().charge(request)
+
+    def cancel(self, request: ChargeRequest) -> Charge | None:
+        with close_the_threads_connection():
+            return super().cancel(request)
+
+    def refund(self, *, key: str, reference: str, provider_id: str, amount: int) -> str:
+        asked: Any = {"key": key, "reference": reference, "provider_id": provider_id, "amount": amount}
+        with suppress(GatewayUnavailable):
+            return super().refund(**asked)
+        for refund in TransferRefund.objects.unsent().filter(key=key):
+            record_refund(pk=refund.pk, provider_id=f"bank-{key}", sent_on=TODAY)
+        return super().refund(**asked)
+
+
+@contextmanager
+def close_the_threads_connection() -> Iterator[None]:
+    try:
+        yield
+    finally:
+        if current_thread() is not main_thread():
+            connection.close()
+
+
+@contextmanager
+def transfers_in_our_database(request: pytest.FixtureRequest, settings: LazySettings) -> Iterator[Subject]:
+    yield Subject(
+        gateway=PromptTransfers(),
+        network=None,
+        pays="transfer",
+        refunds_later="",
+        refunds_fail="",
+        asks="",
+        declines={},
+        unknown={},
+        chargeable=subjects.CHARGEABLE + subjects.SANDBOX_CHARGEABLE,
+        declined_amounts=[],
+        refused_amounts=[],
+    )
+
+
 SUBJECTS: dict[str, Callable[[pytest.FixtureRequest, LazySettings], AbstractContextManager[Subject]]] = {
     "sandbox": stripe_at_the_sandbox,
     "stripe": stripe_in_its_test_mode,
+    "manual": transfers_in_our_database,
 }
 
 
-@pytest.fixture(params=SUBJECTS)
+IN_OUR_DATABASE = pytest.param("manual", marks=pytest.mark.django_db(transaction=True))
+
+
+@pytest.fixture(params=[IN_OUR_DATABASE if name == "manual" else name for name in SUBJECTS])
 def subject(request: pytest.FixtureRequest, settings: LazySettings) -> Iterator[Subject]:
     with SUBJECTS[request.param](request, settings) as subject:
         yield subject

@@ -1,9 +1,11 @@
 """The gateways that the contract is asked of. A new one is added here: docs/gateways.md."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+import pytest
 
 from payments.gateway import Gateway, NextAction
 from tests.payments.contract.relay import Relay
@@ -16,7 +18,7 @@ class Subject:
     """A gateway, what stands between it and its provider, and the payment methods that the provider has for tests."""
 
     gateway: Gateway
-    relay: Relay
+    network: Relay | None  # None: it asks nobody over a network
     pays: str
     refunds_later: str  # as pays, but a refund is pending for a while
     refunds_fail: str  # as pays, but a refund fails after it succeeded
@@ -28,6 +30,18 @@ class Subject:
     asks: str  # the customer has to act before it pays
     asks_and_processes: str = ""  # after that the bank takes its time, then it pays
     act: Callable[[NextAction, Literal["approve", "fail"]], object] | None = None  # where a program can act
+
+    @property
+    def relay(self) -> Relay:
+        """What loses a request, or holds it on its way. Without a network the test ends here."""
+        if self.network is None:
+            pytest.skip("this gateway has no network: no request and no answer is lost or held on its way")
+        return self.network
+
+    def skip_without(self, cases: Collection[Any], what: str) -> None:
+        """The test has no case with a gateway that has nothing of the kind."""
+        if not cases:
+            pytest.skip(f"this gateway has no {what}")
 
 
 DECLINES = {

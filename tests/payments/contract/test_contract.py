@@ -28,8 +28,9 @@ FAULTS: list[Fault] = ["lose_request", "lose_answer"]
 
 
 def charges_of(subject: Subject, request: ChargeRequest) -> list[Charge]:
+    """What the provider took for the reference. What came too late and is to be sent back, is not taken."""
     made = subject.gateway.list_charges(since=request.sent_at - MAX_CLOCK_DIFFERENCE)
-    return [charge for charge in made if charge.reference == request.reference]
+    return [charge for charge in made if charge.reference == request.reference and charge.owed < charge.amount]
 
 
 def ask_until_known(ask: Callable[[ChargeRequest], T], request: ChargeRequest) -> T:
@@ -69,6 +70,7 @@ def test_a_charge_is_the_money_that_was_asked_for(subject: Subject) -> None:
 
 
 def test_a_decline_says_why_and_stays_one(subject: Subject) -> None:
+    subject.skip_without(subject.declines, "decline: money that has arrived is taken")
     for method, code in subject.declines.items():
         request = make_request(method)
         for _ in range(2):
@@ -83,6 +85,7 @@ def test_a_decline_says_why_and_stays_one(subject: Subject) -> None:
 
 
 def test_a_payment_method_that_does_not_exist_is_declined(subject: Subject) -> None:
+    subject.skip_without(subject.unknown, "payment methods: every customer has a bank")
     for method, code in subject.unknown.items():
         request = make_request(method)
         for _ in range(2):
@@ -94,6 +97,7 @@ def test_a_payment_method_that_does_not_exist_is_declined(subject: Subject) -> N
 
 
 def test_an_amount_outside_of_the_providers_limits_is_declined(subject: Subject) -> None:
+    subject.skip_without(subject.declined_amounts, "limits of an amount")
     for amount, currency, code in subject.declined_amounts:
         request = make_request(subject.pays, amount=amount, currency=currency)
         with pytest.raises(CardDeclined) as declined:
@@ -104,6 +108,7 @@ def test_an_amount_outside_of_the_providers_limits_is_declined(subject: Subject)
 
 
 def test_an_amount_that_no_rule_allows_is_refused_which_is_no_decline(subject: Subject) -> None:
+    subject.skip_without(subject.refused_amounts, "rules of an amount")
     for amount, currency in subject.refused_amounts:
         request = make_request(subject.pays, amount=amount, currency=currency)
         for _ in range(2):
@@ -164,6 +169,7 @@ def test_a_charge_without_an_answer_is_unknown_and_asked_again_taken_once(subjec
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_decline_without_an_answer_is_unknown_and_asked_again_the_decline(subject: Subject, fault: Fault) -> None:
+    subject.skip_without(subject.declines, "decline: money that has arrived is taken")
     method, code = next(iter(subject.declines.items()))
     request = make_request(method)
     with outcome_unknown(subject, fault):
@@ -346,6 +352,7 @@ def test_a_refund_of_the_whole_charge_without_an_answer_is_not_refused_afterward
 
 
 def test_a_pending_refund_is_unknown_until_it_succeeds(subject: Subject) -> None:
+    subject.skip_without(subject.refunds_later, "refund that the provider makes later")
     charge = subject.gateway.charge(make_request(subject.refunds_later, amount=1_000))
     with pytest.raises(GatewayUnavailable):
         refund(subject, charge, 600)
@@ -355,6 +362,7 @@ def test_a_pending_refund_is_unknown_until_it_succeeds(subject: Subject) -> None
 
 
 def test_a_refund_that_fails_later_is_refused_from_then_on(subject: Subject) -> None:
+    subject.skip_without(subject.refunds_fail, "refund that fails after it succeeded")
     charge = subject.gateway.charge(make_request(subject.refunds_fail, amount=1_000))
     made = refund(subject, charge, 600)
     assert made
