@@ -157,8 +157,9 @@ def record_arrival(
 def ask_for_refund(transfer: Transfer, *, key: str, amount: int) -> TransferRefund:
     """Have staff send back `amount` minor units. The transfer is locked, or new. Raises RefundRefused."""
     asked = transfer.refunds.aggregate(total=Sum("amount", default=0))["total"]
-    if amount > transfer.amount - asked:
-        raise RefundRefused("amount_too_large", f"only {transfer.amount - asked} is left of {transfer.provider_id}")
+    if amount > (left := transfer.amount - asked):
+        code = "amount_too_large" if left else "charge_already_refunded"
+        raise RefundRefused(code, f"only {left} is left of {transfer.provider_id}")
     return TransferRefund.objects.create(transfer=transfer, key=key, amount=amount)
 
 

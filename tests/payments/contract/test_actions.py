@@ -1,5 +1,7 @@
 """What every gateway keeps where the customer has to act before the money can be taken."""
 
+from typing import Any
+
 import pytest
 
 from payments.gateway import ActionRequired, CardDeclined, ChargeRequest, NextAction, PaymentProcessing
@@ -12,12 +14,18 @@ RETURN_URL = "https://shop.example.com/orders/1/return/"
 
 def require_action(subject: Subject, payment_method: str = "") -> tuple[ChargeRequest, NextAction]:
     """A payment that waits for its customer, and what the customer has to do."""
-    request = make_request(payment_method or subject.asks, return_url=RETURN_URL)
+    request = make_asking(subject, payment_method, return_url=RETURN_URL)
     with pytest.raises(ActionRequired):
         subject.gateway.charge(request)
     action = subject.gateway.next_action(request)
     assert action is not None
     return request, action
+
+
+def make_asking(subject: Subject, payment_method: str = "", **fields: Any) -> ChargeRequest:
+    """A request for a payment that its customer has to confirm."""
+    subject.skip_without(subject.asks, "payment that its customer has to confirm")
+    return make_request(payment_method or subject.asks, **fields)
 
 
 def act(subject: Subject, action: NextAction, *, approve: bool) -> None:
@@ -117,7 +125,7 @@ def test_a_bank_that_processes_after_the_approval_can_not_be_called_back(subject
 
 
 def test_a_lost_answer_that_asks_for_the_customer_is_found_again(subject: Subject) -> None:
-    request = make_request(subject.asks, return_url=RETURN_URL)
+    request = make_asking(subject, return_url=RETURN_URL)
     with outcome_unknown(subject, "lose_answer"):
         subject.gateway.charge(request)
 
@@ -129,7 +137,7 @@ def test_a_lost_answer_that_asks_for_the_customer_is_found_again(subject: Subjec
 
 
 def test_without_an_address_to_come_back_to_the_card_is_declined(subject: Subject) -> None:
-    request = make_request(subject.asks)
+    request = make_asking(subject)
     for _ in range(2):
         with pytest.raises(CardDeclined) as declined:
             subject.gateway.charge(request)
