@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from tests.crash.drill import DECLINED, DROPPED, VISA
-from tests.crash.points import BY_NAME, CHARGED, CLOSED, POINTS, Left, Point
+from tests.crash.drill import ASKS, DECLINED, DROPPED, VISA
+from tests.crash.points import ACTED, ACTION_CLOSED, BY_NAME, CHARGED, CLOSED, POINTS, Left, Point
 from tests.crash.stories import BY_STAFF, EXPIRED, PAID, REFUSED
 
 UNPAID = {
@@ -25,6 +25,7 @@ class Crash:
     payment_method: str = VISA
     hold: int = 0  # seconds after a decline
     after: tuple[str, ...] = ()
+    approves: bool = True  # where the customer has to act
 
     def __str__(self) -> str:
         return "-".join(filter(None, [self.point.name, self.name]))
@@ -36,6 +37,8 @@ def accept(point: Point) -> Crash:
         end = EXPIRED
     elif point.name == "cancel.committed":
         end = BY_STAFF
+    elif point.name.startswith("action."):
+        return Crash(point, EXPIRED if point.name == "action.closed" else PAID, point.left, "", ASKS)
     elif point.name.startswith("again."):
         return Crash(point, PAID, point.left, "", DECLINED, hold=600)
     elif point.name.startswith("held."):
@@ -61,5 +64,7 @@ CRASHES = [
     *map(decline, ["charge.unread", "charge.answered", "charge.recorded"]),
     *map(decline, ["finalize.unwritten", "finalize.written", "finalize.committed"]),
     *map(expire_charged, ["expiry.before-fence", "expiry.fenced", "expiry.closed"]),
+    Crash(BY_NAME["action.answered"], REFUSED, ACTION_CLOSED, "declined", ASKS, approves=False),
+    Crash(BY_NAME["action.closed"], PAID, ACTED, "charged", ASKS, after=("action.answered",)),
     Crash(BY_NAME["expiry.closed"], EXPIRED, CLOSED, "declined", DECLINED, after=("charge.unread",)),
 ]

@@ -59,6 +59,10 @@ DISTURBANCES = [
         "a declined payment is confirmed at the provider after a second card was tried",
         "test_a_declined_payment_can_not_be_confirmed_after_the_next",
     ),
+    (
+        "a payment whose customer failed at the bank is confirmed at the provider later",
+        "test_a_payment_that_failed_at_the_bank_can_not_be_confirmed_any_more",
+    ),
     ("staff act on an order while it ends", "test_staff_resume_an_order_while_it_is_finalized"),
     ("two beats", "test_two_beats"),
     ("no beat", "test_no_beat_for_a_while"),

@@ -30,6 +30,7 @@ PATIENCE = 90  # seconds; nothing takes that long, but a machine may be slow
 PRICE = 500
 VISA, DECLINED = "pm_card_visa", "pm_card_visa_chargeDeclined"
 DROPPED = "pm_sandbox_drop"  # charged, but the answer is lost
+ASKS = "pm_card_authenticationRequired"
 STAFF = {"email": "staff@example.com", "password": "kept-for-the-crash-tests"}
 
 
@@ -40,6 +41,7 @@ class Purchase:
     sku: str
     payment_method: str = VISA
     hold_on_decline: int = 0  # seconds
+    approves: bool = True  # where the customer has to act at the bank
     key: str = field(default_factory=lambda: uuid4().hex)
 
 
@@ -79,6 +81,21 @@ class Drill:
     def wait_until_held(self, purchase: Purchase) -> None:
         held = "SELECT held_until IS NOT NULL FROM orders_order WHERE checkout_key = %s"
         wait_for(lambda: self.query(held, purchase.key), f"the hold of {purchase}")
+
+    def wait_until_asked(self, purchase: Purchase) -> None:
+        """Wait until the shop says that the customer has to act at the bank."""
+        wait_for(lambda: self.payment_of(purchase) == "ACTION_REQUIRED", f"the bank's question to {purchase}")
+
+    def act(self, purchase: Purchase) -> None:
+        """Answer the bank, as the customer does, and never come back to the shop."""
+        self.wait_until_asked(purchase)
+        order = f"{self.stack.web_url}/orders/{self.code_of(purchase)}"
+        bank = wait_for(
+            lambda: requests.get(f"{order}/action/", allow_redirects=False, timeout=20).headers.get("Location"),
+            "the way to the bank",
+        )
+        answer = {"answer": "approve" if purchase.approves else "fail"}
+        assert requests.post(bank, answer, allow_redirects=False, timeout=20).status_code == 303
 
     def _post(self, path: str, body: dict[str, Any], **headers: str) -> tuple[int, dict[str, Any]] | None:
         headers["Content-Type"] = "application/json"

@@ -106,4 +106,11 @@ GUARDS = [
         wrong="the second card pays, and the first payment is confirmed at the provider later: the order is paid twice",
         broken=frozenset({"A3"}),
     ),
+    Guard(
+        name="close-failed",
+        words="a payment whose customer failed at the bank is cancelled at the provider",
+        target="payments.stripe.StripeGateway._follow",
+        wrong="the customer's browser confirms it anew, with the secret that it was given: a cancelled order is paid",
+        broken=frozenset({"A4"}),
+    ),
 ]

@@ -32,6 +32,8 @@ class Left(NamedTuple):
 
 NOTHING = Left(None)
 CHARGED = Left("PENDING", "SENT", "RESERVED", "succeeded")
+ACTED = Left("PENDING", "ACTION_REQUIRED", "RESERVED", "succeeded")
+ACTION_CLOSED = Left("PENDING", "ACTION_REQUIRED", "RESERVED", "canceled")
 CLOSED = Left("PENDING", "SENT", "RESERVED", "canceled")
 # The column `left`.
 STATES = {
@@ -51,6 +53,10 @@ STATES = {
     "NEXT_SENT": Left("PENDING", "SENT", "RESERVED", "canceled"),
     "NEXT_CHARGED": Left("PENDING", "SENT", "RESERVED", "canceled succeeded"),
     "NEXT_PAID": Left("PENDING", "SUCCEEDED", "RESERVED", "canceled succeeded"),
+    "ASKING": Left("PENDING", "SENT", "RESERVED", "requires_action"),
+    "ACTING": Left("PENDING", "ACTION_REQUIRED", "RESERVED", "requires_action"),
+    "ACTED": ACTED,
+    "ACTION_CLOSED": ACTION_CLOSED,
     "RELEASED": Left("CANCELLED", "CANCELLED", "RELEASED RESERVED"),
 }
 

@@ -56,6 +56,8 @@ def crash_at(drill: Drill, purchase: Purchase, *story: str) -> Left:
     first, *rest = (BY_NAME[name] for name in story)
     if first.name.startswith("again."):
         return crash_while_paying_again(drill, purchase, first)
+    if first.name.startswith("action."):
+        return crash_while_the_customer_acts(drill, purchase, first, *rest)
     if first.name == "held.over":
         return crash_when_the_hold_is_over(drill, purchase, first)
     if first.name.startswith("webhook."):
@@ -93,6 +95,25 @@ def crash_while_paying_again(drill: Drill, purchase: Purchase, point: Point) -> 
     return left
 
 
+def crash_while_the_customer_acts(drill: Drill, purchase: Purchase, first: Point, *rest: Point) -> Left:
+    """The bank asks the customer, who answers it, but not where the order's deadline comes before."""
+    if first.name in ("action.unwritten", "action.recorded"):
+        left = die_on_the_way(drill, purchase, first)
+        drill.make_due(purchase)
+        drill.act(purchase)
+        return left
+    drill.insist(purchase)
+    drill.wait_until_asked(purchase)
+    if first.name == "action.answered":
+        drill.act(purchase)
+    left = NOTHING
+    for point in (first, *rest):
+        drill.arm(point.name, purchase)
+        bring_to(point, purchase, drill)
+        left = drill.wait_until_reached(point.name, purchase)
+    return left
+
+
 def crash_when_the_hold_is_over(drill: Drill, purchase: Purchase, point: Point) -> Left:
     """The order's card is declined, it is held, and no other is tried."""
     drill.insist(purchase)
@@ -112,7 +133,9 @@ def bring_to(point: Point, purchase: Purchase, drill: Drill) -> None:
     match point.name.partition(".")[0]:
         case "webhook" if point.name != "webhook.swept":  # to which the event comes by itself
             drill.tell(purchase)
-        case "sweep" | "finalize":
+        case "action" if point.name == "action.closed":
+            drill.make_expired(purchase)
+        case "sweep" | "finalize" | "action":
             drill.make_due(purchase)
         case "expiry":
             drill.make_expired(purchase)
@@ -165,6 +188,14 @@ def confirm_after_the_next(drill: Drill, purchase: Purchase) -> None:
     drill.wait_until_held(purchase)
     drill.pay_again(purchase)
     drill.wait_until_final(purchase)
+    drill.confirm_declined(purchase)
+
+
+def confirm_after_a_failure(drill: Drill, purchase: Purchase) -> None:
+    """The customer fails at the bank and the order is cancelled. Then their browser confirms the payment anew."""
+    drill.insist(purchase)
+    drill.act(purchase)
+    finish(drill, purchase)
     drill.confirm_declined(purchase)
 
 

@@ -7,10 +7,11 @@ from uuid import uuid4
 import pytest
 
 from tests.crash.conftest import run_drill
-from tests.crash.drill import DECLINED, DROPPED, VISA, Drill, Purchase
+from tests.crash.drill import ASKS, DECLINED, DROPPED, VISA, Drill, Purchase
 from tests.crash.guards import GUARDS, Guard
 from tests.crash.stories import (
     charge_late,
+    confirm_after_a_failure,
     confirm_after_the_next,
     crash_at,
     finish,
@@ -83,16 +84,19 @@ STORIES: dict[str, Callable[[Drill, Purchase], None]] = {
     "events-swept": lose_an_event,
     "own-answer": pay_again_before_a_late_no,
     "close-declined": confirm_after_the_next,
+    "close-failed": confirm_after_a_failure,
 }
 METHODS = dict.fromkeys(["unknown-is-not-no", "hint", "events-swept"], DROPPED) | dict.fromkeys(
     ["own-answer", "close-declined"], DECLINED
 )
+METHODS |= {"close-failed": ASKS}
 
 
 def tell(drill: Drill, guard: Guard) -> set[str]:
     """Tell the guard's story. Return the invariants that the audit then finds broken for its order."""
     method = METHODS.get(guard.name, VISA)
-    purchase = Purchase(uuid4().hex, method, hold_on_decline=600 if method == DECLINED else 0)
+    hold = 600 if method == DECLINED else 0
+    purchase = Purchase(uuid4().hex, method, hold_on_decline=hold, approves=guard.name != "close-failed")
     drill.stock([purchase.sku])
     STORIES[guard.name](drill, purchase)
     return {found["invariant"] for found in drill.audit() if drill.code_of(purchase) in found["codes"]}

@@ -19,7 +19,7 @@ DEATHS = {process: Lock() for process in ("beat", "orders", "payments", "web")}
 
 def run_crash(drill: Drill, crash: Crash) -> tuple[Left, int, Outcome]:
     """Return what was left, the HTTP status of the first answer after the crash, and what became of the order."""
-    purchase = Purchase(str(crash), crash.payment_method, crash.hold)
+    purchase = Purchase(str(crash), crash.payment_method, crash.hold, crash.approves)
     deadly = {BY_NAME[name].process for name in (*crash.after, crash.point.name)}
     with ExitStack() as exits:
         if crash.point.name.endswith(".published") or crash.payment_method == DROPPED:

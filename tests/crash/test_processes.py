@@ -25,7 +25,7 @@ from lab.simulation.strikes.processes import skew_clock
 from lab.simulation.strikes.running_stack import Missed, RunningStack
 from lab.stack.processes import Process
 from tests.crash.conftest import run_drill
-from tests.crash.drill import DECLINED, DROPPED, VISA, Drill, Purchase, wait_for
+from tests.crash.drill import ASKS, DECLINED, DROPPED, VISA, Drill, Purchase, wait_for
 from tests.crash.points import BY_NAME
 from tests.crash.stories import (
     EXPIRED,
@@ -33,6 +33,7 @@ from tests.crash.stories import (
     REFUSED,
     assert_outcome,
     charge_late,
+    confirm_after_a_failure,
     confirm_after_the_next,
     crash_at,
     finish,
@@ -352,6 +353,15 @@ def test_a_declined_payment_can_not_be_confirmed_after_the_next(drill: Drill, cr
     confirm_after_the_next(drill, declined)
 
     assert_outcome(look_at(drill, declined), PAID)
+    assert drill.audit() == []
+
+
+def test_a_payment_that_failed_at_the_bank_can_not_be_confirmed_any_more(drill: Drill, crowd: Crowd) -> None:
+    failing = Purchase(crowd.sku, ASKS, approves=False)
+
+    confirm_after_a_failure(drill, failing)
+
+    assert_outcome(look_at(drill, failing), REFUSED)
     assert drill.audit() == []
 
 

@@ -11,6 +11,7 @@ from orders.models import Order
 from orders.tasks import process_order
 from payments.gateway import CardDeclined, Charge, ChargeRequest, GatewayUnavailable
 from payments.models import Payment, WebhookEvent
+from payments.stripe_answers import read_charge
 
 Function = Callable[..., Any]
 
@@ -71,6 +72,10 @@ def send_the_next_beside_the_declined(_: Function) -> Function:
     return close_declined
 
 
+def leave_a_failure_open(_: Function) -> Function:
+    return lambda gateway, saved, request: read_charge(gateway._retrieve(saved["id"]), request)
+
+
 def take_everybody_for_alive(_: Function) -> Function:
     return lambda process: False
 
@@ -102,4 +107,5 @@ REMOVALS: dict[str, Callable[[Function], Function]] = {
     "events-swept": claim_nothing,
     "own-answer": write_to_whichever_is_sent,
     "close-declined": send_the_next_beside_the_declined,
+    "close-failed": leave_a_failure_open,
 }

@@ -15,6 +15,7 @@ from django.db import InterfaceError, InternalError, OperationalError, connectio
 
 from catalog.models import Product, Stock
 from catalog.services import AdjustmentRefused, adjust_stock
+from lab.simulation.chaos.bank import ANSWERS, ASKING, answer_bank
 from lab.simulation.invoice_file import Checkout
 from lab.simulation.replay import Answer, Shop, authorize
 from orders.models import Order
@@ -28,7 +29,7 @@ PATIENCE = 60.0  # seconds that a request or a change is repeated for, while not
 
 # How often, out of 100.
 METHODS = {
-    "pm_card_visa": 60,
+    "pm_card_visa": 50,
     "pm_card_visa_chargeDeclined": 8,
     "pm_card_chargeDeclinedExpiredCard": 2,
     "pm_sandbox_slow": 6,
@@ -38,6 +39,9 @@ METHODS = {
     "pm_sandbox_500_after": 5,
     "pm_sandbox_processing": 6,
     "pm_sandbox_processing_declined": 3,
+    "pm_card_authenticationRequired": 6,
+    "pm_card_authenticationRequiredChargeDeclinedInsufficientFunds": 2,
+    "pm_sandbox_action_processing": 2,
 }
 HABITS = {"once": 55, "twice_at_once": 15, "again_later": 12, "abandon": 12, "cancel": 6}
 
@@ -73,6 +77,7 @@ class Crowd:
         self._every = seconds / (REFUSED * wanted)
         self._ends_at = time.monotonic() + 2 * seconds + PATIENCE
         self._shop, self._address = CountingShop(shop_url, self.counts), urlsplit(shop_url).netloc
+        self._shop_url = shop_url
         self._placed: Counter[str] = Counter()  # how often an order was called new, by checkout key
         self._numbers, self._lock = count(), Lock()
         self._hot = [f"{run}-hot-{number}" for number in range(2)]
@@ -150,6 +155,13 @@ class Crowd:
                 self._cancel(code)
             case _:
                 self.place(key)
+        answer = pick(ANSWERS, random)
+        if self.checkouts[key].body["payment_method"] in ASKING and key in self.codes and answer != "leave":
+            Thread(target=self._answer_bank, args=[self.codes[key], answer], daemon=True).start()
+
+    def _answer_bank(self, code: str, answer: str) -> None:
+        if answer_bank(self._shop_url, code, answer, patience=PATIENCE):
+            self._count("bank_answers")
 
     def _make_checkout(self, key: str, random: Random) -> Checkout:
         skus = random.sample(self._plain, k=random.choice([1, 1, 2, 3]))

@@ -16,7 +16,16 @@ from lab.simulation.chaos.problems import describe_violation, find_problems
 from lab.simulation.strikes.striker import Striker
 from orders.models import Order, OrderEvent
 
-COUNTS = ["requests", "unanswered", "replayed", "abandoned", "cancels", "cancels_too_late", "adjustments"]
+COUNTS = [
+    "requests",
+    "unanswered",
+    "replayed",
+    "abandoned",
+    "cancels",
+    "cancels_too_late",
+    "adjustments",
+    "bank_answers",
+]
 PAYMENT_FIELDS = ["status", "payment_method", "requests", "sent_at", "provider_id", "last_error"]
 
 
@@ -103,7 +112,7 @@ def name_rows(report: dict[str, Any]) -> dict[str, object]:
         "Requests": f"{report['requests']:,} answered, {report['unanswered']:,} not, {report['abandoned']:,} abandoned;"
         f" {report['replayed']:,} answered again, {report['mismatched_replays']} of them otherwise",
         "Changes": f"{report['cancels']} cancels, {report['cancels_too_late']} too late;"
-        f" {report['adjustments']} adjustments of stock",
+        f" {report['adjustments']} adjustments of stock; {report['bank_answers']} customers answered their bank",
         "Repairs": f"{report['repairs']} orders swept; {report['needs_review']} need review",
         "Waits": f"{report['p50_seconds']} s p50, {report['p95_seconds']} s p95,"
         f" {report['longest_wait_seconds']} s longest, from POST to final",
