@@ -9,6 +9,7 @@ from backoffice import (
     payment_admin,
     product_admin,
     stock_admin,
+    transfer_admin,
     user_admin,
     webhook_admin,
 )
@@ -19,6 +20,7 @@ __all__ = [
     "payment_admin",
     "product_admin",
     "stock_admin",
+    "transfer_admin",
     "user_admin",
     "webhook_admin",
 ]

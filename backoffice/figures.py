@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db.models import Count, Q
+from django.urls import reverse
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -14,7 +15,7 @@ from audit.invariants import CHECKS
 from audit.liveness import MISSED_TICKS, check_liveness
 from audit.models import AuditRun
 from orders.models import Order, OrderEvent
-from payments.models import Payment
+from payments.models import Payment, TransferRefund
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400  # in seconds
 LEDGER_DETAILS = {check.detail for check in CHECKS if check.ledger}
@@ -22,12 +23,13 @@ LEDGER_DETAILS = {check.detail for check in CHECKS if check.ledger}
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """A number with its words. It links to the order list with that `filter`, or to the `audit` of that id."""
+    """A number with its words. It links to `url`, the order list with that `filter`, or the `audit` of that id."""
 
     title: str
     value: str
     filter: str = ""
     audit: int | None = None
+    url: str = ""
     alarm: bool = False
 
 
@@ -51,6 +53,13 @@ def count_repairs(now: datetime) -> Figure:
     )
     value = _("%(orders)s (%(final)s final)") % {name: format_count(count) for name, count in counts.items()}
     return Figure(title=_("Swept in 24 hours"), value=value)
+
+
+def count_owed() -> Iterator[Figure]:
+    """What is to be sent back of the transfers that arrived, in a shop that takes any."""
+    if count := TransferRefund.objects.unsent().count():
+        url = f"{reverse('admin:payments_transferrefund_changelist')}?sent=0"
+        yield Figure(title=_("Transfers to send back"), value=format_count(count), url=url, alarm=True)
 
 
 def describe_liveness() -> Figure:

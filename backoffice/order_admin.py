@@ -117,6 +117,7 @@ class OrderAdmin(OrderActionAdmin):
     ) -> HttpResponse:
         order = context["original"]
         context["order_actions"] = self.list_actions(request, order)
+        context["may_record"] = order.payment.waits and request.user.has_perm("payments.add_transfer")
         payments = list(Payment.objects.filter(reference=order.code).order_by("number"))
         for payment in payments:
             if payment.pk == order.payment_id:

@@ -37,6 +37,7 @@ CANCEL_UNSENT = Sweep(
     gettext_lazy("The sweep takes it up at %(time)s and cancels it, unpaid."),
 )
 MAILS = {
+    OrderMail.Kind.INSTRUCTIONS: gettext_lazy("The mail that says how to pay goes out at %(time)s."),
     OrderMail.Kind.CONFIRMED: gettext_lazy("The mail that it is confirmed goes out at %(time)s."),
     OrderMail.Kind.CANCELLED: gettext_lazy("The mail that it is cancelled goes out at %(time)s."),
     OrderMail.Kind.REFUNDED: gettext_lazy("The mail about a refund goes out at %(time)s."),

@@ -9,7 +9,7 @@ from django.db.models import F
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
@@ -84,7 +84,7 @@ class StockAdmin(ReadOnlyAdmin):
             messages.success(request, text % {"quantity": f"{movement.quantity:+}", "on_hand": stock.on_hand})
             return redirect("admin:catalog_stock_change", stock.pk)
         context = {"title": form.title, "subtitle": stock.product, "stock": stock, "form": form}
-        return self._show_form(request, context)
+        return self._show_form(request, {**context, "back": reverse("admin:catalog_stock_change", args=[stock.pk])})
 
     def move_by_file(self, request: HttpRequest) -> HttpResponse:
         if not self.has_move_permission(request):
@@ -100,6 +100,7 @@ class StockAdmin(ReadOnlyAdmin):
         context = {
             **self.admin_site.each_context(request),
             "original": context["title"],  # the last of the admin's breadcrumbs
+            "back": reverse("admin:catalog_stock_changelist"),
             "opts": self.opts,
             "media": self.media,
             "has_view_permission": self.has_view_permission(request),

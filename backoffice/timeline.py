@@ -34,13 +34,16 @@ ANSWERS = {
 REASONS: dict[object, object] = dict(Order.CancelReason.choices)
 DETAILS = {
     "total": gettext_lazy("total: %(value)s"),
-    "amount": gettext_lazy("amount: %(value)s"),
     "reason": gettext_lazy("reason: %(value)s"),
     "sweep": gettext_lazy("sweep: %(value)s"),
     "number": gettext_lazy("number: %(value)s"),
     "until": gettext_lazy("until: %(value)s"),
+    "amount": gettext_lazy("amount: %(value)s"),
+    "transfer": gettext_lazy("the bank's reference: %(value)s"),
+    "owed": gettext_lazy("to be sent back: %(value)s"),
 }
 MAILS = {
+    OrderMail.Kind.INSTRUCTIONS: gettext_lazy("%(email)s was told how to pay."),
     OrderMail.Kind.CONFIRMED: gettext_lazy("%(email)s was told that the order is confirmed."),
     OrderMail.Kind.CANCELLED: gettext_lazy("%(email)s was told that the order is cancelled."),
     OrderMail.Kind.REFUNDED: gettext_lazy("%(email)s was told of a refund."),
@@ -67,6 +70,8 @@ def read_timeline(order: Order, payments: Iterable[Payment]) -> list[Entry]:
 
 def describe_payment(payment: Payment) -> str:
     """What is known of the payment. If it is not known yet: how often the provider was asked, and the last error."""
+    if payment.waits:
+        return _("Waits for the customer's transfer: nobody is asked.")
     sentences = [str(PAYMENT_STATES[Payment.Status(payment.status)])]
     if payment.status in Payment.ASKED:
         sentences += [*_count_requests(payment), *_describe_error(payment)]
@@ -84,7 +89,7 @@ def describe_event(event: OrderEvent) -> str:
 
 
 def _describe_value(event: OrderEvent, name: str, value: object) -> str:
-    if name in ("total", "amount"):
+    if name in ("total", "amount", "owed"):
         return format_money(int(str(value)), event.order.currency)
     if name == "until":
         return date_format(localtime(datetime.fromisoformat(str(value))), "Y-m-d H:i:s")

@@ -52,7 +52,6 @@ def record_transfer(
             process_on_commit(code)
         else:
             ask_for_refund(transfer, key=f"surplus-{transfer.pk}", amount=amount)
-        order.add_event(
-            OrderEvent.Kind.TRANSFER, actor=actor, note=note, amount=amount, transfer=provider_id, pays=pays
-        )
+        owed = {} if pays else {"owed": amount}
+        order.add_event(OrderEvent.Kind.TRANSFER, actor=actor, note=note, amount=amount, transfer=provider_id, **owed)
         return Recorded(transfer, created, pays)

@@ -19,6 +19,9 @@ PAGES = {
     "/admin/audit/auditrun/": {"Finance"},
     "/admin/payments/payment/": {"Support", "Finance"},
     "/admin/payments/webhookevent/": {"Support", "Finance"},
+    "/admin/payments/transfer/": {"Support", "Finance"},
+    "/admin/payments/transfer/record/": {"Finance"},
+    "/admin/payments/transferrefund/": {"Support", "Finance"},
     "/admin/catalog/product/": {"Support", "Stock"},
     "/admin/catalog/product/add/": {"Stock"},
     "/admin/catalog/stock/": {"Support", "Stock"},
@@ -34,6 +37,7 @@ def _roles(db: None) -> None:
     """As the migration made them: tests that empty every table may have run before."""
     import_module("backoffice.migrations.0001_roles").make_roles(apps, connection.schema_editor())
     import_module("backoffice.migrations.0002_webhook_roles").extend_roles(apps, connection.schema_editor())
+    import_module("backoffice.migrations.0003_transfer_roles").extend_roles(apps, connection.schema_editor())
 
 
 def make_member(role: str) -> Client:

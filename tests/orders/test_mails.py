@@ -8,13 +8,13 @@ from django.core import mail as outbox
 from django.core.mail import EmailMessage
 from django.core.mail.backends.locmem import EmailBackend
 from django.db import OperationalError, connection
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from orders.mails import send_due_mails
 from orders.models import Order, OrderMail
-from orders.services import finalize_order
+from orders.services import cancel_order, finalize_order
 from payments.models import Payment
-from tests.builders import answer_payment, make_order
+from tests.builders import answer_payment, make_order, make_transfer
 from tests.concurrency.race import race
 from tests.locks import end_our_session
 
@@ -190,3 +190,32 @@ def test_senders_at_the_same_time_send_each_mail_once() -> None:
 
     assert sum(race([send_due_mails] * 4)) == 5
     assert len(outbox.outbox) == 5
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("transfers")
+def test_an_order_by_transfer_is_mailed_how_to_pay_in_its_language(settings: LazySettings) -> None:
+    with translation.override("ko"):
+        korean = make_order({"MUG": 2}, gateway="manual")
+    english = make_order({"MUG": 2}, gateway="manual")
+
+    assert [send_due_mails(), send_due_mails()] == [2, 0]
+
+    subjects = {message.subject: message for message in outbox.outbox}
+    message: Any = subjects[f"How to pay for your order {english.code}"]
+    for words in ("Account number: GB33 BUKB 2020 1555 5555 55", "Amount: £10.00", f"Reference: {english.code}"):
+        assert words in message.body
+    assert "GB33 BUKB 2020 1555 5555 55" in message.alternatives[0][0]
+    assert f"참조 번호: {korean.code}" in subjects[f"주문 {korean.code} 결제 안내"].body
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("transfers")
+@pytest.mark.parametrize("happens", [lambda order: cancel_order(code=order.code, reason="customer"), make_transfer])
+def test_nobody_is_asked_for_money_by_mail_once_it_has_come_or_the_order_is_cancelled(happens: Any) -> None:
+    happens(make_order(gateway="manual"))
+
+    send_due_mails()
+
+    assert not [message for message in outbox.outbox if "How to pay" in message.subject]
+    assert OrderMail.objects.get(kind="instructions").sent_at

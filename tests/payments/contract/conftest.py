@@ -82,11 +82,12 @@ class PromptTransfers(ManualGateway):
 
     def refund(self, *, key: str, reference: str, provider_id: str, amount: int) -> str:
         asked: Any = {"key": key, "reference": reference, "provider_id": provider_id, "amount": amount}
-        with suppress(GatewayUnavailable):
+        with close_the_threads_connection():
+            with suppress(GatewayUnavailable):
+                return super().refund(**asked)
+            for refund in TransferRefund.objects.unsent().filter(key=key):
+                record_refund(pk=refund.pk, provider_id=f"bank-{key}", sent_on=TODAY)
             return super().refund(**asked)
-        for refund in TransferRefund.objects.unsent().filter(key=key):
-            record_refund(pk=refund.pk, provider_id=f"bank-{key}", sent_on=TODAY)
-        return super().refund(**asked)
 
 
 @contextmanager
