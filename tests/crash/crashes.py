@@ -27,6 +27,11 @@ class Crash:
     after: tuple[str, ...] = ()
     approves: bool = True  # where the customer has to act
 
+    @property
+    def refunds(self) -> bool:
+        """Whether the confirmed order is refunded."""
+        return self.point.name.startswith("refund.")
+
     def __str__(self) -> str:
         return "-".join(filter(None, [self.point.name, self.name]))
 
