@@ -1,11 +1,16 @@
-"""The tasks by which beat audits the shop and looks whether anybody is at work. Both log what is wrong."""
+"""The tasks by which beat audits the shop and looks whether anybody is at work. They log what is wrong."""
 
 import logging
+from datetime import timedelta
 
 from celery import shared_task
 from celery.exceptions import Ignore
+from django.conf import settings
+from django.utils import timezone
 
-from audit import liveness, services
+from audit import ledger, liveness, reconciliation, services
+from audit.models import Difference
+from payments.gateway import GatewayUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -20,7 +25,22 @@ def check_liveness() -> None:
 def record_audit() -> None:
     try:
         run = services.record_audit()
-    except services.AuditIsRunning:
+    except ledger.AuditIsRunning:
         raise Ignore from None  # not a success: if the running audit never ends, the liveness check has to see that
     if not run.ok:
         logger.error("the audit is not clean: %s", run.report)
+
+
+@shared_task(time_limit=30 * 60)
+def reconcile() -> None:
+    """The audit does the same with its shorter list. This one finds what becomes of charges long afterwards."""
+    since = timezone.now() - timedelta(days=settings.RECONCILE_DAYS)
+    try:
+        reconciliation.reconcile(since=since, within=ledger.LEDGER_TIMEOUT)
+    except ledger.AuditIsRunning:
+        raise Ignore from None
+    except GatewayUnavailable as error:
+        logger.error("the ledgers can't be compared: %s", error)
+        raise Ignore from None  # no success: if it never is one, the liveness check says so
+    if count := Difference.objects.unresolved().count():
+        logger.error("%s differences from the providers' ledgers are open", count)

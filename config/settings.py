@@ -170,6 +170,8 @@ PAYMENT_MAX_REQUESTS = read_number("PAYMENT_MAX_REQUESTS", 200, least=1)  # requ
 
 AUDIT_EVERY = read_seconds("AUDIT_EVERY", 5 * 60)
 AUDIT_DAYS = read_number("AUDIT_DAYS", 2, least=1, most=36_500)  # how far back beat's audit asks for charges
+RECONCILE_EVERY = read_seconds("RECONCILE_EVERY", 6 * 3600)
+RECONCILE_DAYS = read_number("RECONCILE_DAYS", 60, least=1, most=36_500)  # the same for beat's reconciliation
 
 MAIL_EVERY = read_seconds("MAIL_EVERY", 5)
 MAIL_AFTER = 60  # seconds to the second try of a mail; each further pause is twice as long, up to MAIL_AFTER_MAX

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import Any
+from typing import Any, LiteralString
 from urllib.parse import urlencode, urlsplit
 
 import psycopg
@@ -103,8 +103,12 @@ class Provider:
         return int(row[0])
 
     def forget_everything(self) -> None:
+        self.execute("TRUNCATE payment_intent, refund, saved_answer, event, confirmation_token")
+
+    def execute(self, sql: LiteralString) -> None:
+        """Change what the provider knows, as no request can."""
         with psycopg.connect(self.database_url) as connection:
-            connection.execute("TRUNCATE payment_intent, refund, saved_answer, event, confirmation_token")
+            connection.execute(sql)
 
     def drop_database(self) -> None:
         with psycopg.connect(self._server_url, autocommit=True) as server:

@@ -14,8 +14,9 @@ from django.db import connection
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from audit.ledger import AUDIT_LOCK, AuditIsRunning
 from audit.models import AuditRun
-from audit.services import AUDIT_LOCK, AuditIsRunning, audit_orders, record_audit
+from audit.services import audit_orders, record_audit
 from audit.tasks import record_audit as audit_task
 from orders.models import Order
 from orders.services import finalize_order
