@@ -87,6 +87,12 @@ class Difference(models.Model):
     occurred_at = models.DateTimeField(_("occurred at"), help_text=_("When it was charged, paid or disputed."))
     first_seen_at = models.DateTimeField(_("first seen at"), db_default=Now())
     last_seen_at = models.DateTimeField(_("last seen at"), db_default=Now())
+    refund_requested_at = models.DateTimeField(
+        _("refund requested at"), null=True, blank=True, help_text=_("The provider is asked until it has answered.")
+    )
+    last_error = models.TextField(
+        _("last error"), blank=True, db_default="", help_text=_("What went wrong when the provider was last asked.")
+    )
     resolution = models.CharField(_("resolution"), max_length=8, choices=Resolution, blank=True, db_default="")
     resolved_at = models.DateTimeField(_("resolved at"), null=True, blank=True)
     actor = models.ForeignKey(

@@ -5,6 +5,7 @@ from django.contrib import admin
 from accounts.forms import StaffLogInForm
 from backoffice import (
     audit_admin,
+    difference_admin,
     order_admin,
     payment_admin,
     product_admin,
@@ -15,6 +16,7 @@ from backoffice import (
 
 __all__ = [
     "audit_admin",
+    "difference_admin",
     "order_admin",
     "payment_admin",
     "product_admin",
