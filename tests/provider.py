@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import Any, LiteralString
+from typing import Any, Literal, LiteralString
 from urllib.parse import urlencode, urlsplit
 
 import psycopg
@@ -96,6 +96,15 @@ class Provider:
         params = make_params(amount=amount, **{"metadata[reference]": reference})
         assert self.request("POST", "/v1/payment_intents", params, key=secrets.token_hex(8)).status == 200
 
+    def open_dispute(self, intent_id: str, **params: Any) -> str:
+        """Let the customer's bank take a charge back; return the dispute's id."""
+        opened = self.request("POST", "/v1/test_helpers/disputes", {"payment_intent": intent_id} | params)
+        assert opened.status == 200, opened.body
+        return str(opened.json["id"])
+
+    def end_dispute(self, dispute_id: str, how: Literal["win", "lose"]) -> None:
+        assert self.request("POST", f"/v1/test_helpers/disputes/{dispute_id}/{how}").status == 200
+
     def count_events(self) -> int:
         with psycopg.connect(self.database_url) as connection:
             row = connection.execute("SELECT count(*) FROM event").fetchone()
@@ -103,7 +112,7 @@ class Provider:
         return int(row[0])
 
     def forget_everything(self) -> None:
-        self.execute("TRUNCATE payment_intent, refund, saved_answer, event, confirmation_token")
+        self.execute("TRUNCATE payment_intent, refund, dispute, saved_answer, event, confirmation_token")
 
     def execute(self, sql: LiteralString) -> None:
         """Change what the provider knows, as no request can."""

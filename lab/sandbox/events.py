@@ -1,4 +1,4 @@
-"""What is told to the shop unasked: an event for each change of a payment intent, written with the change itself."""
+"""What is told to the shop unasked: an event for each change, written with the change itself."""
 
 import json
 import os
@@ -22,15 +22,21 @@ TYPES = {
 def record_event(connection: Connection, intent: dict[str, Any]) -> None:
     """Write the event of an intent that has just changed. Its transaction is the caller's."""
     is_told = intent["status"] != "requires_payment_method" or intent["last_payment_error"]
-    if not WEBHOOK_URL or not is_told or intent["status"] not in TYPES:
+    if is_told and intent["status"] in TYPES:
+        tell(connection, TYPES[intent["status"]], intent)
+
+
+def tell(connection: Connection, kind: str, about: dict[str, Any]) -> None:
+    """Write an event of that kind. Its transaction is the caller's."""
+    if not WEBHOOK_URL:
         return
     event = {
         "id": f"evt_{secrets.token_hex(12)}",
         "object": "event",
         "created": int(time.time()),
-        "data": {"object": intent},
+        "data": {"object": about},
         "livemode": False,
         "pending_webhooks": 1,
-        "type": TYPES[intent["status"]],
+        "type": kind,
     }
     connection.execute("INSERT INTO event (id, body) VALUES (%s, %s)", [event["id"], json.dumps(event, indent=2)])
