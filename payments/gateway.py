@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
 from math import inf
-from typing import Protocol
+from typing import Literal, Protocol
 
 from django.conf import settings
 from django.utils.functional import Promise
@@ -24,6 +24,14 @@ class CardDeclined(Exception):
 
 class GatewayUnavailable(Exception):
     """The outcome is unknown: money may have been taken. Ask again with the same request; compensate nothing."""
+
+
+class RefundRefused(Exception):
+    """The provider said no to a refund: nothing was given back, and nothing will be under this key."""
+
+    def __init__(self, code: str, detail: str = "") -> None:
+        super().__init__(detail or code)
+        self.code = code
 
 
 class RequestRefused(GatewayUnavailable):
@@ -57,6 +65,18 @@ class Charge:
     amount: int  # minor units
     currency: str  # ISO 4217, upper case
     refunded: int  # minor units, at most `amount`
+    created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProviderRefund:
+    """A refund as the provider has it."""
+
+    provider_id: str
+    key: str  # our own; empty: it began at the provider
+    amount: int  # minor units
+    status: Literal["pending", "succeeded", "failed"]
+    failure_code: str = ""  # of one that has failed: nothing was given back, or it came back
     created_at: datetime
 
 
@@ -96,8 +116,16 @@ class Gateway(Protocol):
         """
         ...
 
-    def refund(self, *, key: str, provider_id: str, amount: int) -> str:
-        """Give back `amount` minor units once per key; return the id of the refund. Raises GatewayUnavailable."""
+    def refund(self, *, key: str, reference: str, provider_id: str, amount: int) -> str:
+        """Give back `amount` minor units of a charge, once per key; return the id of the refund.
+
+        Raises RefundRefused if nothing was given back and nothing can be under this key, also by a request that is
+        still on its way; or GatewayUnavailable, also while the provider has it as pending.
+        """
+        ...
+
+    def list_refunds(self, *, provider_id: str) -> Sequence[ProviderRefund]:
+        """Return every refund of a charge, newest first, those that failed too. Raises GatewayUnavailable."""
         ...
 
     def retrieve(self, provider_id: str) -> Charge | None:

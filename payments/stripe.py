@@ -18,6 +18,7 @@ from payments.gateway import (
     ChargeRequest,
     GatewayUnavailable,
     PaymentForm,
+    ProviderRefund,
     RequestRefused,
 )
 from payments.stripe_answers import (
@@ -33,12 +34,11 @@ from payments.stripe_answers import (
     is_replayed,
     is_server_error,
     read_charge,
-    read_code,
-    read_metadata,
     refusal_code,
 )
 from payments.stripe_api import Answer, StripeApi
 from payments.stripe_form import make_payment_form
+from payments.stripe_refunds import as_refund, find_refunds, make_refund
 
 KEY_LIFETIME = timedelta(hours=23)  # Stripe may forget a key after 24 hours, and would then charge a second time
 
@@ -47,7 +47,7 @@ KEY_LIFETIME = timedelta(hours=23)  # Stripe may forget a key after 24 hours, an
 LOOK_UP_TIMEOUT = 30.0  # seconds
 LOOK_UPS = 2  # at the same time in one process
 
-INTENTS, REFUNDS = "/v1/payment_intents", "/v1/refunds"
+INTENTS = "/v1/payment_intents"
 
 
 class StripeGateway:
@@ -119,20 +119,15 @@ class StripeGateway:
                     return charge
             return None
 
-    def refund(self, *, key: str, provider_id: str, amount: int) -> str:
-        """Give back `amount` minor units once per key; return the provider's id. Raises GatewayUnavailable.
-
-        Looks for the refund first: its key may be forgotten, or its saved answer be a 500 after the money went back.
-        """
+    def refund(self, *, key: str, reference: str, provider_id: str, amount: int) -> str:
+        """Give back `amount` minor units once per key: payments/stripe_refunds.py."""
         with self._api.deadline(), errors_are_unknown():
-            made = self._api.ask_for_all(REFUNDS, payment_intent=provider_id)
-            refund = next((refund for refund in made if read_metadata(refund, "key") == key), None)
-            refund = refund or self._api.ask(
-                "post", REFUNDS, idempotency_key=key, payment_intent=provider_id, amount=amount, metadata={"key": key}
-            )
-            if refund["status"] in ("failed", "canceled"):
-                raise GatewayUnavailable(f"refund {refund['id']} is {refund['status']}")
-            return read_code(refund["id"])
+            return make_refund(self._api, key=key, reference=reference, intent_id=provider_id, amount=amount)
+
+    def list_refunds(self, *, provider_id: str) -> list[ProviderRefund]:
+        """Every refund of the charge, newest first. Raises GatewayUnavailable."""
+        with self._api.deadline(), errors_are_unknown():
+            return [as_refund(refund) for refund in find_refunds(self._api, provider_id)]
 
     def retrieve(self, provider_id: str) -> Charge | None:
         """The charge as Stripe has it now, None where it took no money. Raises GatewayUnavailable."""

@@ -17,6 +17,7 @@ from lab.sandbox.database import Connection, Database, Row
 from lab.sandbox.events import WEBHOOK_URL
 from lab.sandbox.faults import read_control
 from lab.sandbox.intents import finish_processing
+from lab.sandbox.refunds import finish_refunds
 
 log = logging.getLogger("lab.sandbox")
 
@@ -58,6 +59,7 @@ def deliver_for_ever(database: Database) -> None:
 def deliver_due_events(database: Database, pool: ThreadPoolExecutor) -> None:
     with database.connection() as connection:
         finish_processing(connection)  # or a bank's answer would be told only to who asks for it
+        finish_refunds(connection)
         events = claim_events(connection, read_control(connection)["webhooks"])
     delivered = [event["number"] for event, is_taken in zip(events, pool.map(send, events), strict=True) if is_taken]
     if delivered:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lab.sandbox.database import Connection, Row
-from lab.sandbox.events import tell
+from lab.sandbox.events import write_event
 from lab.sandbox.faults import Behaviour
 from lab.sandbox.intents import list_shape
 from lab.sandbox.messages import Answer, Request, check_names, missing, refuse, reply, whole_number
@@ -48,7 +48,7 @@ def create_dispute(connection: Connection, request: Request, _: Behaviour) -> An
     ).fetchone()
     assert row is not None  # noqa: S101 - RETURNING returns a row
     dispute = shape(row | {"charge_id": intent["charge_id"], "currency": intent["currency"]})
-    tell(connection, "charge.dispute.created", dispute)
+    write_event(connection, "charge.dispute.created", dispute)
     return reply(200, dispute)
 
 
@@ -61,7 +61,7 @@ def end_dispute(status: str) -> Callable[[Connection, Request, Behaviour], Answe
         dispute = shape(find_dispute(connection, request))
         if ended is None:
             return refuse(400, "invalid_request_error", f"This dispute is {dispute['status']}.")
-        tell(connection, "charge.dispute.closed", dispute)
+        write_event(connection, "charge.dispute.closed", dispute)
         return reply(200, dispute)
 
     return end

@@ -1,4 +1,4 @@
-"""What is told to the shop unasked: an event for each change, written with the change itself."""
+"""What is told to the shop unasked: an event for each change of an object, written with the change itself."""
 
 import json
 import os
@@ -22,12 +22,13 @@ TYPES = {
 def record_event(connection: Connection, intent: dict[str, Any]) -> None:
     """Write the event of an intent that has just changed. Its transaction is the caller's."""
     is_told = intent["status"] != "requires_payment_method" or intent["last_payment_error"]
-    if is_told and intent["status"] in TYPES:
-        tell(connection, TYPES[intent["status"]], intent)
+    if not is_told or intent["status"] not in TYPES:
+        return
+    write_event(connection, TYPES[intent["status"]], intent)
 
 
-def tell(connection: Connection, kind: str, about: dict[str, Any]) -> None:
-    """Write an event of that kind. Its transaction is the caller's."""
+def write_event(connection: Connection, kind: str, about: dict[str, Any]) -> None:
+    """Write an event of that type about an object. Its transaction is the caller's."""
     if not WEBHOOK_URL:
         return
     event = {

@@ -68,6 +68,8 @@ TOKENS = {
     "pm_card_authenticationRequired": NEEDS_AUTHENTICATION,
     "pm_card_authenticationRequiredOnSetup": NEEDS_AUTHENTICATION,
     "pm_card_threeDSecure2Required": NEEDS_AUTHENTICATION,
+    "pm_card_pendingRefund": Behaviour(),
+    "pm_card_refundFail": Behaviour(),
     "pm_sandbox_slow": Behaviour(delay=SLOW_SECONDS),
     "pm_sandbox_500_before": Behaviour(trouble="500_before"),
     "pm_sandbox_500_after": Behaviour(trouble="500_after"),

@@ -27,6 +27,11 @@ CREATE TABLE IF NOT EXISTS refund (
     created timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX IF NOT EXISTS refund_payment_intent ON refund (payment_intent);
+ALTER TABLE refund ADD COLUMN IF NOT EXISTS status text NOT NULL DEFAULT 'succeeded'
+    CHECK (status IN ('pending', 'succeeded', 'failed'));
+ALTER TABLE refund ADD COLUMN IF NOT EXISTS next_status text;       -- what the customer's bank is going to say
+ALTER TABLE refund ADD COLUMN IF NOT EXISTS next_status_at timestamptz;
+CREATE INDEX IF NOT EXISTS refund_next_status ON refund (next_status_at) WHERE next_status_at IS NOT NULL;
 
 CREATE TABLE IF NOT EXISTS dispute (
     number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -122,6 +122,7 @@ class Handler(BaseHTTPRequestHandler):
                 return idempotency.run_once(self.server.database, request, write, control)
         elif read := intents.retrieve_intent if names and not names["action"] else READS.get(path):
             with self.server.database.connection() as connection:
+                refunds.finish_refunds(connection)  # they show in what is read of a payment intent, too
                 return read(connection, request)
         elif dispute:
             with self.server.database.connection() as connection:

@@ -316,8 +316,10 @@ def test_a_refund_whose_answer_was_a_500_is_found(gateway: StripeGateway, provid
     provider.control(fault="500_after", times=1)
     key = f"refund-{charge.reference}"
     with pytest.raises(GatewayUnavailable):
-        gateway.refund(key=key, provider_id=charge.provider_id, amount=1000)
-    assert gateway.refund(key=key, provider_id=charge.provider_id, amount=1000).startswith("re_")
+        gateway.refund(key=key, reference=charge.reference, provider_id=charge.provider_id, amount=1000)
+    assert gateway.refund(key=key, reference=charge.reference, provider_id=charge.provider_id, amount=1000).startswith(
+        "re_"
+    )
     assert gateway.retrieve(charge.provider_id) == replace(charge, refunded=1000)
 
 

@@ -19,6 +19,8 @@ def describe_stripe(relay: Relay, **amounts: Any) -> Subject:
         gateway=StripeGateway(),
         relay=relay,
         pays="pm_card_visa",
+        refunds_later="pm_card_pendingRefund",
+        refunds_fail="pm_card_refundFail",
         declines=subjects.DECLINES,
         unknown=subjects.UNKNOWN,
         **amounts,

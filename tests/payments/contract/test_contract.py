@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -16,6 +16,7 @@ from payments.gateway import (
     Charge,
     ChargeRequest,
     GatewayUnavailable,
+    RefundRefused,
     RequestRefused,
 )
 from tests.payments.contract.relay import Fault
@@ -249,33 +250,126 @@ def test_a_cancel_without_an_answer_is_unknown_and_asked_again_as_final(subject:
     assert_takes_nothing(subject, request)
 
 
-def test_a_refund_gives_back_once_per_key_and_never_too_much(subject: Subject) -> None:
+def refund(subject: Subject, charge: Charge, amount: int, number: int = 1) -> str:
+    return subject.gateway.refund(
+        key=f"refund-{charge.reference}-{number}",
+        reference=charge.reference,
+        provider_id=charge.provider_id,
+        amount=amount,
+    )
+
+
+def insist_on_refund(subject: Subject, charge: Charge, amount: int) -> str:
+    """Ask again, as the sweep does, while the outcome is unknown."""
+    for _ in range(40):
+        with suppress(GatewayUnavailable):
+            return refund(subject, charge, amount)
+        time.sleep(0.1)
+    raise AssertionError("the refund stays unknown")
+
+
+def refused_refund(subject: Subject, charge: Charge, amount: int, number: int) -> str:
+    """The refund is refused, and nothing was given back for it. Return the code."""
+    before = subject.gateway.retrieve(charge.provider_id)
+    with pytest.raises(RefundRefused) as refused:
+        refund(subject, charge, amount, number)
+    assert subject.gateway.retrieve(charge.provider_id) == before
+    return refused.value.code
+
+
+def refunded(subject: Subject, charge: Charge) -> int:
+    now = subject.gateway.retrieve(charge.provider_id)
+    assert now is not None
+    assert now == replace(charge, refunded=now.refunded)
+    return now.refunded
+
+
+def test_a_whole_charge_is_refunded_once_per_key(subject: Subject) -> None:
     charge = subject.gateway.charge(make_request(subject.pays, amount=1_000))
-    key = f"refund-{charge.reference}"
-    first = subject.gateway.refund(key=key, provider_id=charge.provider_id, amount=600)
 
-    assert subject.gateway.refund(key=key, provider_id=charge.provider_id, amount=600) == first
+    first = refund(subject, charge, 1_000)
+
+    assert refund(subject, charge, 1_000) == first
+    assert refunded(subject, charge) == 1_000
+    assert refused_refund(subject, charge, 1, number=2) == "charge_already_refunded"
+
+
+def test_a_charge_is_refunded_in_parts_and_never_too_much(subject: Subject) -> None:
+    charge = subject.gateway.charge(make_request(subject.pays, amount=1_000))
+    first = refund(subject, charge, 600)
+
+    assert refused_refund(subject, charge, 401, number=2) == "amount_too_large"
+
+    second = refund(subject, charge, 400, number=3)
+    assert first != second
+    assert refunded(subject, charge) == 1_000
+    made = subject.gateway.list_refunds(provider_id=charge.provider_id)
+    assert [(one.provider_id, one.key, one.amount, one.status) for one in made] == [
+        (second, f"refund-{charge.reference}-3", 400, "succeeded"),
+        (first, f"refund-{charge.reference}-1", 600, "succeeded"),
+    ]
+
+
+def test_a_refund_of_another_amount_under_the_same_key_is_unknown(subject: Subject) -> None:
+    charge = subject.gateway.charge(make_request(subject.pays, amount=1_000))
+    refund(subject, charge, 600)
     with pytest.raises(GatewayUnavailable):
-        subject.gateway.refund(key=f"{key}-2", provider_id=charge.provider_id, amount=600)
-    assert subject.gateway.retrieve(charge.provider_id) == replace(charge, refunded=600)
+        refund(subject, charge, 300)
+    assert refunded(subject, charge) == 600
 
-    rest = subject.gateway.refund(key=f"{key}-3", provider_id=charge.provider_id, amount=400)
-    assert rest != first
-    assert subject.gateway.retrieve(charge.provider_id) == replace(charge, refunded=1_000)
+
+def test_one_key_in_many_threads_is_one_refund(subject: Subject) -> None:
+    charge = subject.gateway.charge(make_request(subject.pays, amount=1_000))
+    with ThreadPoolExecutor(8) as pool:
+        made = set(pool.map(lambda _: insist_on_refund(subject, charge, 100), range(8)))
+    assert len(made) == 1
+    assert refunded(subject, charge) == 100
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_refund_without_an_answer_is_unknown_and_asked_again_given_once(subject: Subject, fault: Fault) -> None:
     charge = subject.gateway.charge(make_request(subject.pays, amount=1_000))
-    key = f"refund-{charge.reference}"
     with outcome_unknown(subject, fault):
-        subject.gateway.refund(key=key, provider_id=charge.provider_id, amount=600)
-    given = 600 if fault == "lose_answer" else 0
-    assert subject.gateway.retrieve(charge.provider_id) == replace(charge, refunded=given)
+        refund(subject, charge, 600)
+    assert refunded(subject, charge) == (600 if fault == "lose_answer" else 0)
 
-    assert subject.gateway.refund(key=key, provider_id=charge.provider_id, amount=600)
+    refund(subject, charge, 600)
 
-    assert subject.gateway.retrieve(charge.provider_id) == replace(charge, refunded=600)
+    assert refunded(subject, charge) == 600
+
+
+def test_a_refund_of_the_whole_charge_without_an_answer_is_not_refused_afterwards(subject: Subject) -> None:
+    charge = subject.gateway.charge(make_request(subject.pays, amount=1_000))
+    with outcome_unknown(subject, "lose_answer"):
+        refund(subject, charge, 1_000)
+    assert refund(subject, charge, 1_000) == subject.gateway.list_refunds(provider_id=charge.provider_id)[0].provider_id
+
+
+def test_a_pending_refund_is_unknown_until_it_succeeds(subject: Subject) -> None:
+    charge = subject.gateway.charge(make_request(subject.refunds_later, amount=1_000))
+    with pytest.raises(GatewayUnavailable):
+        refund(subject, charge, 600)
+    made = insist_on_refund(subject, charge, 600)
+    assert [one.provider_id for one in subject.gateway.list_refunds(provider_id=charge.provider_id)] == [made]
+    assert refunded(subject, charge) == 600
+
+
+def test_a_refund_that_fails_later_is_refused_from_then_on(subject: Subject) -> None:
+    charge = subject.gateway.charge(make_request(subject.refunds_fail, amount=1_000))
+    made = refund(subject, charge, 600)
+    assert made
+
+    for _ in range(40):
+        (now,) = subject.gateway.list_refunds(provider_id=charge.provider_id)
+        if now.status == "failed":
+            break
+        time.sleep(0.1)
+
+    assert (now.provider_id, now.status) == (made, "failed")
+    assert now.failure_code
+    with pytest.raises(RefundRefused):
+        refund(subject, charge, 600)
+    assert refunded(subject, charge) == 0
 
 
 def test_a_charge_is_retrieved_as_the_provider_has_it(subject: Subject) -> None:
