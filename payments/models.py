@@ -7,6 +7,8 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
+from payments.dispute_models import Dispute  # noqa: F401 - Django looks for models here
+
 
 class PaymentQuerySet(models.QuerySet["Payment"]):
     """The questions that are asked of payments in more than one place."""
