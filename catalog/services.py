@@ -112,6 +112,13 @@ def adjust_stock(*, reference: str, product_id: int, quantity: int, reason: str,
         )
 
 
+def return_stock(*, reference: str, quantities: Mapping[int, int]) -> int:
+    """Put units that were sold back on hand, by product id. Return the number of products moved: 0 for a repeat."""
+    with transaction.atomic():
+        lock_stock(quantities)
+        return _move_stock(kind=Kind.RETURNED, reference=reference, quantities=quantities)
+
+
 def describe_move(
     *,
     kind: StockMovement.Kind,

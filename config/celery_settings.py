@@ -33,13 +33,17 @@ task_routes = {
     "audit.tasks.record_audit": {"queue": "payments"},  # it asks the provider, whom the orders worker never waits for
     "audit.tasks.reconcile": {"queue": "payments"},
     "orders.tasks.finalize_order": {"queue": "orders"},
+    "orders.tasks.record_refund": {"queue": "orders"},
     "orders.tasks.send_due_mails": {"queue": "mails"},
     "orders.tasks.sweep_lost_orders": {"queue": "sweep"},
+    "orders.tasks.sweep_refunds": {"queue": "sweep"},
     "orders.tasks.sweep_stuck_orders": {"queue": "sweep"},  # or a backlog of orders would hold up the repair
     "payments.tasks.cancel_payment": {"queue": "payments"},
     "payments.tasks.charge_payment": {"queue": "payments"},
+    "payments.tasks.check_refund": {"queue": "payments"},
     "payments.tasks.delete_old_webhook_events": {"queue": "mails"},
     "payments.tasks.process_webhook_event": {"queue": "payments"},
+    "payments.tasks.refund_payment": {"queue": "payments"},
     "payments.tasks.sweep_webhook_events": {"queue": "sweep"},
 }
 task_default_queue = "orders"
@@ -68,6 +72,7 @@ beat_schedule = {
     "sweep-webhook-events": schedule_task(
         "payments.tasks.sweep_webhook_events", settings.SWEEP_EVERY, expires=settings.SWEEP_EVERY
     ),
+    "sweep-refunds": schedule_task("orders.tasks.sweep_refunds", settings.SWEEP_EVERY, expires=settings.SWEEP_EVERY),
     "send-due-mails": schedule_task("orders.tasks.send_due_mails", settings.MAIL_EVERY, expires=settings.MAIL_EVERY),
     "check-liveness": schedule_task("audit.tasks.check_liveness", 20, expires=20),
     "audit-orders": schedule_task("audit.tasks.record_audit", settings.AUDIT_EVERY, expires=settings.AUDIT_EVERY),

@@ -14,22 +14,25 @@ from orders.models import OrderMail
 SUBJECTS = {
     OrderMail.Kind.CONFIRMED: _("Your order %(code)s is confirmed"),
     OrderMail.Kind.CANCELLED: _("Your order %(code)s is cancelled"),
+    OrderMail.Kind.REFUNDED: _("A refund for your order %(code)s"),
 }
 
 
 def send_due_mails(*, limit: int = 1000) -> int:
     """Send those that are due, as mail_queue.send_mails does; return how many went out."""
-    owed = OrderMail.objects.select_related("order").prefetch_related("order__lines")
+    owed = OrderMail.objects.select_related("order", "refund").prefetch_related("order__lines")
     return send_mails(owed, make_message=make_message, limit=limit)
 
 
 def make_message(mail: OrderMail) -> EmailMultiAlternatives:
     """The mail in text and HTML, in the order's language. Its Message-ID is the same each time it is made."""
     order = mail.order
+    name = f"{mail.kind}-{mail.refund.number}" if mail.refund else mail.kind
     with translation.override(find_language(order.language)):
         context = {
             "order": order,
             "mail": mail,
+            "refunded": format_money(mail.refund.amount, order.currency) if mail.refund else "",
             "total": format_money(order.total, order.currency),
             "lines": [(line, format_money(line.total, order.currency)) for line in order.lines.all()],
             "url": f"{settings.SHOP_URL}/orders/{order.code}/" if settings.SHOP_URL else "",
@@ -38,7 +41,7 @@ def make_message(mail: OrderMail) -> EmailMultiAlternatives:
             subject=SUBJECTS[OrderMail.Kind(mail.kind)] % {"code": order.code},
             body=render_to_string(f"mails/{mail.kind}.txt", context),
             to=[order.email],
-            headers={"Message-ID": f"<{order.code}.{mail.kind}@orders.{settings.MAIL_DOMAIN}>"},
+            headers={"Message-ID": f"<{order.code}.{name}@orders.{settings.MAIL_DOMAIN}>"},
         )
         message.attach_alternative(render_to_string(f"mails/{mail.kind}.html", context), "text/html")
     return message

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.db.models import F, Q
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Now
 from django.utils.translation import gettext_lazy as _
 
 from accounts.email_addresses import ASCII_LOWER
@@ -17,7 +17,9 @@ from languages import current_language
 from mail_queue import QueuedMail
 from orders.codes import make_code
 from orders.querysets import OrderQuerySet
+from orders.refund_models import RefundLine  # noqa: F401 - Django looks for models here
 from payments.models import Payment
+from payments.refund_models import Refund
 
 
 class Order(models.Model):
@@ -70,6 +72,9 @@ class Order(models.Model):
     )
     currency = models.CharField(_("currency"), max_length=3)
     total = models.PositiveBigIntegerField(_("total"), help_text=_("In minor units."))
+    refunded = models.PositiveBigIntegerField(
+        _("refunded"), default=0, db_default=0, help_text=_("What was given back, in minor units.")
+    )
     payment = models.OneToOneField(Payment, on_delete=models.PROTECT, verbose_name=_("payment"))
     created_at = models.DateTimeField(_("created at"), db_default=Now())
     expires_at = models.DateTimeField(_("expires at"), help_text=_("When an unpaid order is cancelled."))
@@ -125,6 +130,9 @@ class Order(models.Model):
                 condition=Q(status__in=["PENDING", "CONFIRMED", "CANCELLED"]), name="order_status_is_known"
             ),
             models.CheckConstraint(condition=Q(total__gt=0), name="order_total_is_positive"),
+            models.CheckConstraint(
+                condition=Q(refunded__gte=0, refunded__lte=F("total")), name="order_refunded_is_at_most_the_total"
+            ),
             models.CheckConstraint(condition=Q(email__regex=ASCII_LOWER), name="order_email_is_ascii_lower"),
             models.CheckConstraint(
                 condition=Q(status="PENDING", finalized_at__isnull=True)
@@ -202,6 +210,7 @@ class OrderMail(QueuedMail):
     class Kind(models.TextChoices):
         CONFIRMED = "confirmed", _("Confirmed")
         CANCELLED = "cancelled", _("Cancelled")
+        REFUNDED = "refunded", _("Refunded")
 
     order = models.ForeignKey(
         Order,
@@ -211,13 +220,28 @@ class OrderMail(QueuedMail):
         db_index=False,  # mail_once begins with it
     )
     kind = models.CharField(_("kind"), max_length=9, choices=Kind)
+    refund = models.ForeignKey(
+        Refund,
+        on_delete=models.PROTECT,
+        related_name="+",
+        null=True,
+        blank=True,
+        verbose_name=_("refund"),
+        db_index=False,  # a refund is never deleted, so nobody looks for its mail
+    )
 
     class Meta:
         verbose_name = _("order mail")
         verbose_name_plural = _("order mails")
         ordering = ["pk"]
         indexes = [models.Index(fields=["send_after"], condition=Q(sent_at__isnull=True), name="mail_to_send")]
-        constraints = [models.UniqueConstraint(fields=["order", "kind"], name="mail_once")]
+        constraints = [
+            models.UniqueConstraint("order", "kind", Coalesce("refund", 0), name="mail_once"),
+            models.CheckConstraint(
+                condition=Q(kind="refunded", refund__isnull=False) | ~Q(kind="refunded") & Q(refund__isnull=True),
+                name="mail_refunded_iff_refund",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} of {self.order.code}"
@@ -234,6 +258,9 @@ EVENT_KINDS = [
     "reviewed",
     "confirmed",
     "cancelled",
+    "refund_requested",
+    "refunded",
+    "refund_failed",
 ]
 
 
@@ -251,6 +278,9 @@ class OrderEvent(models.Model):
         REVIEWED = "reviewed", _("Reviewed")
         CONFIRMED = "confirmed", _("Confirmed")
         CANCELLED = "cancelled", _("Cancelled")
+        REFUND_REQUESTED = "refund_requested", _("Refund requested")
+        REFUNDED = "refunded", _("Refunded")
+        REFUND_FAILED = "refund_failed", _("Refund failed")
 
     order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="events", verbose_name=_("order"))
     kind = models.CharField(_("kind"), max_length=16, choices=Kind)

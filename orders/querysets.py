@@ -28,7 +28,8 @@ class OrderQuerySet(models.QuerySet["Order"]):
         return self.pending().filter(sweep_after__lte=Now())
 
     def in_review(self) -> Self:
-        return self.pending().filter(needs_review=True)
+        """They wait for a person: the sweep has not ended them, or a refund has failed."""
+        return self.filter(needs_review=True)
 
     def given_up(self) -> Self:
         """Left to a person: the sweep takes them up no more."""

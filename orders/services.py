@@ -131,16 +131,19 @@ def resume_order(*, code: str, actor: User | None = None, note: str = "") -> Ord
 
 
 def mark_reviewed(*, code: str, actor: User, note: str) -> Order:
-    """End the review of a PENDING order that a person has looked at, and count its sweeps from zero.
+    """End the review of an order that a person has looked at.
 
-    Its processing goes on. If the sweep had given it up, the sweep takes it up again. Raises OrderIsFinal or
-    NothingToReview, having changed nothing.
+    A PENDING one goes on, and its sweeps are counted from zero. If the sweep had given it up, the sweep takes it up
+    again. Raises OrderIsFinal or NothingToReview, having changed nothing.
     """
     with transaction.atomic():
-        order = _lock_pending_order(code)
+        order = lock_order(code)
         if not order.needs_review:
-            raise NothingToReview(code)
-        _end_review(order, sweep_after=Coalesce("sweep_after", Now()))
+            raise NothingToReview(code) if order.status == Status.PENDING else OrderIsFinal(order.status)
+        if order.status == Status.PENDING:
+            _end_review(order, sweep_after=Coalesce("sweep_after", Now()))
+        else:  # of a refund
+            _update_order(order, needs_review=False, review_reason="")
         order.add_event(Kind.REVIEWED, actor=actor, note=note)
         return order
 

@@ -12,10 +12,12 @@ from django.db.models.functions import Now
 
 from accounts import mails as account_mails
 from database_errors import describe, is_passing
-from orders import mails, services, sweep
+from orders import mails, refund_answers, services, sweep
 from orders.models import Order
+from payments.refund_models import Refund
+from payments.refunds import claim_due_refunds
 from payments.requests import end_dead_requests
-from payments.tasks import cancel_payment, charge_payment
+from payments.tasks import cancel_payment, charge_payment, check_refund, refund_payment
 
 logger = logging.getLogger(__name__)
 
@@ -44,14 +46,39 @@ def take_up_order(code: str) -> None:
         process_order(code, expired=expired)
 
 
+def process_refund(refund: Refund) -> None:
+    """Publish the chain that ends a refund: have it asked for (or asked after, if it has succeeded), then record it.
+
+    Safe to repeat. Raises kombu's OperationalError when the broker is down, after about a second.
+    """
+    ask = check_refund if refund.status == Refund.Status.SUCCEEDED else refund_payment
+    chain(ask.si(refund.key), record_refund.si(refund.key)).apply_async(
+        expires=settings.SWEEP_AFTER + settings.CLOCK_SKEW
+    )
+
+
 @shared_task
 def finalize_order(code: str) -> None:
     services.finalize_order(code=code)
 
 
 @shared_task
+def record_refund(key: str) -> None:
+    refund_answers.record_refund(key=key)
+
+
+@shared_task
 def sweep_stuck_orders() -> None:
     _process_orders(sweep.claim_stuck_orders())
+
+
+@shared_task
+def sweep_refunds() -> None:
+    """Take up refunds without an answer, and answers without consequences. Staff are told of what stays unknown."""
+    for refund in claim_due_refunds():
+        if refund.sweeps % settings.ORDER_MAX_SWEEPS == 0:
+            refund_answers.tell_staff(key=refund.key)
+        process_refund(refund)
 
 
 @shared_task

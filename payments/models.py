@@ -8,6 +8,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from payments.dispute_models import Dispute  # noqa: F401 - Django looks for models here
+from payments.refund_models import Refund  # noqa: F401 - Django looks for models here
 
 
 class PaymentQuerySet(models.QuerySet["Payment"]):

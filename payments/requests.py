@@ -101,7 +101,7 @@ def record_answer(
     # Compare and set: if two tasks hear the same answer, one of them writes it. No answer ever replaces another. It is
     # written to the payment that was asked for: a late one may find that the reference has another payment by now.
     answer = [status.value, provider_id, decline_code, last_error, payment.pk]  # known nowhere else
-    if run_again_if_lost(partial(_execute, RECORD_ANSWER, answer)):
+    if run_again_if_lost(partial(execute, RECORD_ANSWER, answer)):
         return
     known = Payment.objects.get(pk=payment.pk)
     contradicts = known.provider_id != provider_id  # both None: both say that nothing was taken
@@ -113,10 +113,10 @@ def record_error(payment: Payment, error: GatewayUnavailable) -> None:
     # If this comes so late that another process asks by now, that one's mark and error stay.
     refused = payment.only_refused and isinstance(error, RequestRefused)
     noted = [make_storable(error), refused, payment.pk, payment.in_flight_until]
-    run_again_if_lost(partial(_execute, RECORD_ERROR, noted))
+    run_again_if_lost(partial(execute, RECORD_ERROR, noted))
 
 
-def _execute(statement: str, parameters: Sequence[Any]) -> int:
+def execute(statement: str, parameters: Sequence[Any]) -> int:
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
         return int(cursor.rowcount)

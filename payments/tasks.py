@@ -1,11 +1,11 @@
-"""The tasks that ask the provider, and those that process its webhook events. A message has a reference or an id."""
+"""The tasks that ask the provider, or process its webhook events. A message is a reference, a key or an id."""
 
 import logging
 
 from celery import shared_task
 from django.conf import settings
 
-from payments import disputes, services, webhooks
+from payments import disputes, refunds, services, webhooks
 from payments.gateway import GatewayUnavailable
 from payments.models import WebhookEvent
 
@@ -34,6 +34,22 @@ def look_up_dispute(gateway: str, provider_id: str) -> None:
         disputes.look_up_dispute(gateway=gateway, provider_id=provider_id)
     except GatewayUnavailable as error:
         logger.warning("dispute %s is unknown: %s", provider_id, error)
+
+
+@shared_task
+def refund_payment(key: str) -> None:
+    try:
+        refunds.refund_payment(key=key)
+    except GatewayUnavailable as error:
+        logger.warning("%s is unknown: %s", key, error)
+
+
+@shared_task
+def check_refund(key: str) -> None:
+    try:
+        refunds.check_refund(key=key)
+    except GatewayUnavailable as error:
+        logger.warning("whether %s still holds is unknown: %s", key, error)
 
 
 @shared_task

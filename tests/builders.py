@@ -12,7 +12,12 @@ from catalog.services import receive_stock
 from orders.checkout import Checkout, place_order
 from orders.models import Order, OrderEvent, OrderLine, OrderMail
 from orders.pricing import CheckoutLine
+from orders.refund_models import RefundLine
+from orders.refunds import Returned, refund_order
+from orders.services import finalize_order
 from payments.models import Payment
+from payments.refund_models import Refund
+from payments.services import charge_payment
 
 # Whose triggers refuse some changes.
 GUARDED = (
@@ -20,9 +25,11 @@ GUARDED = (
     "orders_order",
     "orders_orderevent",
     "orders_orderline",
+    "orders_refundline",
     "payments_payment",
+    "payments_refund",
 )
-EVERYTHING = (Product, Stock, StockMovement, Payment, Order, OrderLine, OrderEvent, OrderMail)
+EVERYTHING = (Product, Stock, StockMovement, Payment, Refund, Order, OrderLine, OrderEvent, OrderMail, RefundLine)
 
 
 def make_product(sku: str = "MUG", *, price: int | None = 500, stock: int = 10, **fields: Any) -> Product:
@@ -48,6 +55,19 @@ def make_order(quantities: Mapping[str, int] | None = None, *, limited: bool = F
             make_product(sku)
     order, _ = place_order(checkout, limited=limited)
     return order
+
+
+def make_confirmed(quantity: int = 3, method: str = "pm_card_visa") -> Order:
+    """A confirmed order of some MUGs of ten, at 500 each, charged at the provider."""
+    order = make_order({"MUG": quantity}, payment_method=method)
+    charge_payment(reference=order.code)
+    return finalize_order(code=order.code)
+
+
+def request_refund(order: Order, number: int = 1, *, units: int = 0, restock: bool = True, **fields: Any) -> Refund:
+    """A REQUESTED refund of so many units of the order's only line, or of an amount."""
+    lines = [Returned(order.lines.get().pk, units, restock)] if units else []
+    return refund_order(code=order.code, number=number, lines=lines, **fields)[0]
 
 
 def answer_payment(order: Order, status: Payment.Status, **fields: Any) -> None:

@@ -41,9 +41,7 @@ def create_refund(connection: Connection, request: Request, _: Behaviour) -> Ans
     amount = whole_number(request, "amount", lowest=1, highest=LARGEST_AMOUNT, default=max(left, 1))
     if refusal := why_not(intent, amount, left):
         return refusal
-    intent = connection.execute(
-        "UPDATE payment_intent SET refunded = refunded + %s WHERE id = %s RETURNING *", [amount, intent["id"]]
-    ).fetchone()
+    connection.execute("UPDATE payment_intent SET refunded = refunded + %s WHERE id = %s", [amount, intent["id"]])
     status, next_status = LATER.get(intent["payment_method"], ("succeeded", None))
     row = connection.execute(
         """INSERT INTO refund (id, payment_intent, amount, metadata, status, next_status, next_status_at)
@@ -59,7 +57,7 @@ def create_refund(connection: Connection, request: Request, _: Behaviour) -> Ans
         ],
     ).fetchone()
     assert row is not None  # noqa: S101 - RETURNING returns a row
-    write_event(connection, "charge.refunded", charge_shape(intent))
+    write_event(connection, "charge.refunded", charge_shape(intent | {"refunded": intent["refunded"] + amount}))
     return reply(200, shape(row | {"charge_id": intent["charge_id"], "currency": intent["currency"]}))
 
 

@@ -390,7 +390,7 @@ TAMPERINGS = [
         "CANCELLED",
         "units that came back and were never sold",
         move("RETURNED", 1, "MUG", THE_ORDER, "on_hand = on_hand + 1"),
-        found=("A8",),
+        found=("A3", "A8"),
     ),
     # Its events and its mail
     Tampering(
