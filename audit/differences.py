@@ -39,10 +39,35 @@ JOIN payments_payment payment ON payment.gateway = charge.gateway AND payment.re
     AND (payment.provider_id = charge.provider_id OR payment.status = 'SENT' AND charge.amount > charge.refunded)
 WHERE (charge.amount, charge.currency) <> (payment.amount, payment.currency)
 """
+# The ledger was read before the rows: what was answered after that may or may not be in it.
+REFUND_DIFFERS = """
+SELECT charge.gateway, charge.provider_id, charge.reference, charge.refunded, charge.currency,
+    COALESCE(refund.given, 0), payment.currency, charge.created_at
+FROM audit_charge charge
+JOIN payments_payment payment ON (payment.gateway, payment.provider_id) = (charge.gateway, charge.provider_id)
+LEFT JOIN (
+    SELECT payment_id, SUM(amount) FILTER (WHERE status = 'SUCCEEDED' AND answered_at < %(started)s) AS given,
+        SUM(amount) FILTER (WHERE status <> 'FAILED' OR answered_at >= %(started)s) AS perhaps_given
+    FROM payments_refund GROUP BY payment_id
+) refund ON refund.payment_id = payment.id
+WHERE charge.refunded NOT BETWEEN COALESCE(refund.given, 0) AND COALESCE(refund.perhaps_given, 0)
+"""
+# One that was asked about after the ledger was read is not compared with it.
+DISPUTE_DIFFERS = """
+SELECT made.gateway, made.provider_id, COALESCE(payment.reference, ''), made.amount, made.currency,
+    COALESCE(dispute.amount, 0), COALESCE(dispute.currency, ''), made.created_at
+FROM audit_dispute made
+LEFT JOIN payments_payment payment ON (payment.gateway, payment.provider_id) = (made.gateway, made.charge_id)
+LEFT JOIN payments_dispute dispute ON (dispute.gateway, dispute.provider_id) = (made.gateway, made.provider_id)
+WHERE dispute.id IS NULL
+    OR dispute.checked_at < %(started)s AND (dispute.amount, dispute.status) <> (made.amount, made.status)
+"""
 QUERIES = {
     Kind.MISSING_HERE: MISSING_HERE,
     Kind.MISSING_THERE: MISSING_THERE,
     Kind.AMOUNT_DIFFERS: AMOUNT_DIFFERS,
+    Kind.REFUND_DIFFERS: REFUND_DIFFERS,
+    Kind.DISPUTE_DIFFERS: DISPUTE_DIFFERS,
 }
 
 COUNT_MATCHED = """
@@ -72,4 +97,14 @@ FROM audit_difference known
 WHERE known.kind = 'amount_differs' AND known.resolution = 'reviewed'
     AND (known.gateway, known.provider_id) = (charge.gateway, charge.provider_id)
     AND (known.amount_there, known.currency_there) = (charge.amount, charge.currency);
+
+UPDATE audit_charge charge SET refunded = known.amount_here
+FROM audit_difference known
+WHERE known.kind = 'refund_differs' AND known.resolution = 'reviewed'
+    AND (known.gateway, known.provider_id, known.amount_there)
+        = (charge.gateway, charge.provider_id, charge.refunded);
+
+DELETE FROM audit_dispute made USING audit_difference known
+WHERE known.kind = 'dispute_differs' AND known.resolution = 'reviewed'
+    AND (known.gateway, known.provider_id, known.amount_there) = (made.gateway, made.provider_id, made.amount);
 """

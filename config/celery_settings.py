@@ -42,6 +42,7 @@ task_routes = {
     "payments.tasks.charge_payment": {"queue": "payments"},
     "payments.tasks.check_refund": {"queue": "payments"},
     "payments.tasks.delete_old_webhook_events": {"queue": "mails"},
+    "payments.tasks.look_up_dispute": {"queue": "payments"},
     "payments.tasks.process_webhook_event": {"queue": "payments"},
     "payments.tasks.refund_payment": {"queue": "payments"},
     "payments.tasks.sweep_webhook_events": {"queue": "sweep"},

@@ -18,6 +18,10 @@ class DisputeQuerySet(models.QuerySet["Dispute"]):
         """Not decided yet. The money is gone meanwhile."""
         return self.filter(status=Dispute.Status.OPEN)
 
+    def not_won(self) -> Self:
+        """The money is gone, for now or for good."""
+        return self.exclude(status=Dispute.Status.WON)
+
 
 class Dispute(models.Model):
     """Money of a payment that the customer's bank takes back. Written only by what the provider says when asked.

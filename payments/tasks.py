@@ -32,7 +32,7 @@ def cancel_payment(reference: str) -> None:
 def look_up_dispute(gateway: str, provider_id: str) -> None:
     try:
         disputes.look_up_dispute(gateway=gateway, provider_id=provider_id)
-    except GatewayUnavailable as error:
+    except (GatewayUnavailable, disputes.UnknownCharge) as error:
         logger.warning("dispute %s is unknown: %s", provider_id, error)
 
 
