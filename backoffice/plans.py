@@ -39,6 +39,7 @@ CANCEL_UNSENT = Sweep(
 MAILS = {
     OrderMail.Kind.CONFIRMED: gettext_lazy("The mail that it is confirmed goes out at %(time)s."),
     OrderMail.Kind.CANCELLED: gettext_lazy("The mail that it is cancelled goes out at %(time)s."),
+    OrderMail.Kind.REFUNDED: gettext_lazy("The mail about a refund goes out at %(time)s."),
 }
 
 

@@ -33,6 +33,7 @@ ANSWERS = {
 REASONS: dict[object, object] = dict(Order.CancelReason.choices)
 DETAILS = {
     "total": gettext_lazy("total: %(value)s"),
+    "amount": gettext_lazy("amount: %(value)s"),
     "reason": gettext_lazy("reason: %(value)s"),
     "sweep": gettext_lazy("sweep: %(value)s"),
     "number": gettext_lazy("number: %(value)s"),
@@ -41,6 +42,7 @@ DETAILS = {
 MAILS = {
     OrderMail.Kind.CONFIRMED: gettext_lazy("%(email)s was told that the order is confirmed."),
     OrderMail.Kind.CANCELLED: gettext_lazy("%(email)s was told that the order is cancelled."),
+    OrderMail.Kind.REFUNDED: gettext_lazy("%(email)s was told of a refund."),
 }
 
 
@@ -81,7 +83,7 @@ def describe_event(event: OrderEvent) -> str:
 
 
 def _describe_value(event: OrderEvent, name: str, value: object) -> str:
-    if name == "total":
+    if name in ("total", "amount"):
         return format_money(int(str(value)), event.order.currency)
     if name == "until":
         return date_format(localtime(datetime.fromisoformat(str(value))), "Y-m-d H:i:s")

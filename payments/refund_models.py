@@ -1,5 +1,6 @@
 """The refunds of a payment, one after the other, and what is known of each."""
 
+from datetime import datetime
 from typing import Self
 
 from django.db import models
@@ -21,6 +22,11 @@ class RefundQuerySet(models.QuerySet["Refund"]):
     def not_failed(self) -> Self:
         """Given back, or perhaps."""
         return self.exclude(status=Refund.Status.FAILED)
+
+    def in_doubt(self, event_at: datetime | Now) -> Self:
+        """Those of which an event from that time may be news: without an answer, or not asked after since."""
+        unchecked = Q(status=Refund.Status.SUCCEEDED) & (Q(checked_at=None) | Q(checked_at__lt=event_at))
+        return self.filter(Q(status=Refund.Status.REQUESTED) | unchecked)
 
     def due(self) -> Self:
         """Due for a sweep."""

@@ -11,12 +11,15 @@ from typing import NamedTuple
 from celery import current_app
 from django.conf import settings
 from django.db import Error, connection, transaction
+from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.module_loading import import_string
 from kombu.exceptions import OperationalError
 
+from payments import refunds
 from payments.dispute_models import Dispute
 from payments.models import Payment, WebhookEvent, WebhookEventQuerySet
+from payments.refund_models import Refund, RefundQuerySet
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +99,24 @@ def tell_of_dispute(event: WebhookEvent) -> None:
     current_app.send_task(LOOK_UP_DISPUTE, (event.provider, dispute), expires=settings.CLOCK_SKEW)
 
 
+def look_at_refunds(event: WebhookEvent) -> News:
+    """Tell whether the event may be news of a refund of ours: one without an answer, or one that may have failed since.
+
+    Of a refund that began at the provider our rows know nothing, so here it is none.
+    """
+    doubtful = list(_find_doubtful(event).annotate(is_asked=Q(in_flight_until__gt=Now())))
+    if not doubtful:
+        return News.NONE
+    return News.LATER if all(refund.is_asked for refund in doubtful) else News.NOW
+
+
+def hasten_doubtful_refunds(event: WebhookEvent) -> None:
+    """Let the sweep ask the provider for them, or after them, at once."""
+    refunds.hasten_refunds(_find_doubtful(event))
+
+
 OUTCOME = Handler(look_at_payments, tell_of_payment)
+REFUND = Handler(look_at_refunds, hasten_doubtful_refunds)
 DISPUTE = Handler(look_at_dispute, tell_of_dispute)
 # By provider and type. What is not named here is stored, and nothing is done about it.
 HANDLERS = {
@@ -106,6 +126,9 @@ HANDLERS = {
     ("stripe", "charge.dispute.created"): DISPUTE,
     ("stripe", "charge.dispute.updated"): DISPUTE,
     ("stripe", "charge.dispute.closed"): DISPUTE,
+    ("stripe", "refund.updated"): REFUND,
+    ("stripe", "refund.failed"): REFUND,
+    ("stripe", "charge.refunded"): REFUND,
 }
 
 
@@ -149,6 +172,13 @@ def delete_old_events() -> None:
     while deleted == DELETE_BATCH:
         batch = long_ago.order_by("received_at").values("pk")[:DELETE_BATCH]
         deleted, _ = WebhookEvent.objects.filter(pk__in=batch).delete()
+
+
+def _find_doubtful(event: WebhookEvent) -> RefundQuerySet:
+    ours = Refund.objects.of_reference(event.reference)
+    if event.type == "charge.refunded":  # comes with each success, and never tells of a later failure
+        return ours.open()
+    return ours.in_doubt(event.received_at if event.pk else Now())  # the first look is before it is stored
 
 
 def _store(event: WebhookEvent, *, is_known: bool) -> WebhookEvent | None:

@@ -230,7 +230,12 @@ def test_a_lost_dispute_is_mailed_as_lost(
 
 def receive(kind: str, order: Order, dispute: str, settings: LazySettings) -> WebhookEvent | None:
     settings.STRIPE_WEBHOOK_SECRETS = ["whsec"]
-    about = {"id": dispute, "object": "dispute", "payment_intent": order.payment.provider_id, "metadata": {}}
+    about: dict[str, Any] = {
+        "id": dispute,
+        "object": "dispute",
+        "payment_intent": order.payment.provider_id,
+        "metadata": {},
+    }
     event = {"id": f"evt_{uuid4().hex}", "object": "event", "type": kind, "data": {"object": about}}
     body = json.dumps(event).encode()
     return receive_event(read_event(body, sign(body, "whsec")))
