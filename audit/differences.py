@@ -16,7 +16,7 @@ FROM audit_charge charge
 WHERE charge.amount > charge.refunded AND NOT EXISTS (
     SELECT FROM payments_payment payment WHERE payment.gateway = charge.gateway
         AND payment.reference = charge.reference
-        AND (payment.provider_id = charge.provider_id OR payment.status = 'SENT')
+        AND (payment.provider_id = charge.provider_id OR payment.status IN ('SENT', 'ACTION_REQUIRED'))
 )
 """
 # Only what was answered before the ledger was read has to be in it.

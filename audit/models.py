@@ -50,6 +50,10 @@ class DifferenceQuerySet(models.QuerySet["Difference"]):
     def unresolved(self) -> Self:
         return self.filter(resolved_at=None)
 
+    def being_refunded(self) -> Self:
+        """Somebody has decided that the money goes back, and the provider has not answered yet."""
+        return self.unresolved().filter(refund_requested_at__isnull=False)
+
 
 class Difference(models.Model):
     """Something that a provider's ledger and our rows say differently. What differs never changes: see the constraint.
@@ -130,3 +134,8 @@ class Difference(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.provider_id} of {self.reference or 'nothing of ours'}"
+
+    @property
+    def refund_key(self) -> str:
+        """The idempotency key of all requests to give its money back."""
+        return f"refund-difference-{self.pk}"

@@ -32,7 +32,8 @@ RETURNING xmax = 0
 # Only what this ledger would show: a shorter list says nothing of what happened before it begins.
 CLOSE = """
 UPDATE audit_difference SET resolution = 'gone', resolved_at = now()
-WHERE resolution = '' AND last_seen_at < now() AND occurred_at >= %(since)s AND gateway = ANY(%(gateways)s)
+WHERE resolution = '' AND refund_requested_at IS NULL AND last_seen_at < now()
+    AND occurred_at >= %(since)s AND gateway = ANY(%(gateways)s)
 """
 
 

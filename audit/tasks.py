@@ -8,9 +8,10 @@ from celery.exceptions import Ignore
 from django.conf import settings
 from django.utils import timezone
 
-from audit import ledger, liveness, reconciliation, services
+from audit import ledger, liveness, reconciliation, services, surplus
 from audit.models import Difference
 from payments.gateway import GatewayUnavailable
+from payments.tasks import look_up_dispute
 
 logger = logging.getLogger(__name__)
 
@@ -23,10 +24,12 @@ def check_liveness() -> None:
 
 @shared_task(time_limit=30 * 60)
 def record_audit() -> None:
+    surplus.refund_all_surplus()
     try:
         run = services.record_audit()
     except ledger.AuditIsRunning:
         raise Ignore from None  # not a success: if the running audit never ends, the liveness check has to see that
+    _look_up_disputes()
     if not run.ok:
         logger.error("the audit is not clean: %s", run.report)
 
@@ -42,5 +45,21 @@ def reconcile() -> None:
     except GatewayUnavailable as error:
         logger.error("the ledgers can't be compared: %s", error)
         raise Ignore from None  # no success: if it never is one, the liveness check says so
+    _look_up_disputes()
     if count := Difference.objects.unresolved().count():
         logger.error("%s differences from the providers' ledgers are open", count)
+
+
+@shared_task
+def refund_surplus(pk: int) -> None:
+    try:
+        surplus.refund_surplus(pk=pk)
+    except GatewayUnavailable as error:
+        logger.warning("the refund of difference %s is unknown: %s", pk, error)
+
+
+def _look_up_disputes() -> None:
+    """Ask for those whose webhook was lost. There is nothing to decide, and their deadline runs."""
+    lost = Difference.objects.unresolved().filter(kind=Difference.Kind.DISPUTE_DIFFERS).exclude(reference="")
+    for gateway, provider_id in lost.values_list("gateway", "provider_id"):
+        look_up_dispute.delay(gateway, provider_id)

@@ -7,7 +7,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from audit.models import Difference
-from audit.remedies import review_difference
+from audit.remedies import adopt_difference, refund_difference, review_difference
 
 Kind = Difference.Kind
 
@@ -24,7 +24,7 @@ class Remedy(NamedTuple):
     act: Callable[..., object]
 
     def is_offered(self, difference: Difference) -> bool:
-        return not difference.resolution and difference.kind in self.kinds
+        return not (difference.resolution or difference.refund_requested_at) and difference.kind in self.kinds
 
 
 REVIEW = Remedy(
@@ -39,4 +39,25 @@ REVIEW = Remedy(
     kinds=tuple(Kind),
     act=review_difference,
 )
-REMEDIES = {remedy.name: remedy for remedy in (REVIEW,)}
+ADOPT = Remedy(
+    name="adopt",
+    title=_("Adopt"),
+    text=_(
+        "What the provider has becomes a row of ours. The provider is asked once more. A charge pays its order, if it "
+        "is exactly of the order's total and the order still waits for money. A refund or a dispute is written down."
+    ),
+    button=_("Yes, adopt"),
+    done=_("It is adopted."),
+    kinds=(Kind.MISSING_HERE, Kind.REFUND_DIFFERS, Kind.DISPUTE_DIFFERS),
+    act=adopt_difference,
+)
+REFUND = Remedy(
+    name="refund",
+    title=_("Refund"),
+    text=_("The money belongs to no order. The provider is asked to give all of it back that it still keeps."),
+    button=_("Yes, refund"),
+    done=_("The provider is asked to give the money back, until it has answered."),
+    kinds=(Kind.MISSING_HERE,),
+    act=refund_difference,
+)
+REMEDIES = {remedy.name: remedy for remedy in (ADOPT, REFUND, REVIEW)}

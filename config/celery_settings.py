@@ -32,6 +32,7 @@ task_routes = {
     "audit.tasks.check_liveness": {"queue": "sweep"},  # its worker does not hang with the charges
     "audit.tasks.record_audit": {"queue": "payments"},  # it asks the provider, whom the orders worker never waits for
     "audit.tasks.reconcile": {"queue": "payments"},
+    "audit.tasks.refund_surplus": {"queue": "payments"},
     "orders.tasks.finalize_order": {"queue": "orders"},
     "orders.tasks.record_refund": {"queue": "orders"},
     "orders.tasks.send_due_mails": {"queue": "mails"},
