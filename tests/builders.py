@@ -10,11 +10,13 @@ from django.db import connection
 from catalog.models import Product, Stock, StockMovement
 from catalog.services import receive_stock
 from orders.checkout import Checkout, place_order
+from orders.dispute_models import DisputeMail
 from orders.models import Order, OrderEvent, OrderLine, OrderMail
 from orders.pricing import CheckoutLine
 from orders.refund_models import RefundLine
 from orders.refunds import Returned, refund_order
 from orders.services import finalize_order
+from payments.dispute_models import Dispute
 from payments.models import Payment
 from payments.refund_models import Refund
 from payments.services import charge_payment
@@ -29,7 +31,10 @@ GUARDED = (
     "payments_payment",
     "payments_refund",
 )
-EVERYTHING = (Product, Stock, StockMovement, Payment, Refund, Order, OrderLine, OrderEvent, OrderMail, RefundLine)
+EVERYTHING = (
+    *(Product, Stock, StockMovement, Payment, Refund, Dispute),
+    *(Order, OrderLine, OrderEvent, OrderMail, RefundLine, DisputeMail),
+)
 
 
 def make_product(sku: str = "MUG", *, price: int | None = 500, stock: int = 10, **fields: Any) -> Product:
