@@ -1,6 +1,7 @@
 """What staff do about a difference. Each remedy is done once, and is kept with its actor and note."""
 
 import logging
+from typing import Any
 
 from django.db import connection, transaction
 from django.db.models.functions import Now
@@ -139,11 +140,9 @@ def _add_event(difference: Difference, *, actor: User, note: str, remedy: str) -
     """On the order, where there is one."""
     order = Order.objects.filter(code=difference.reference).first()
     if order:
-        facts = {
-            "difference": difference.kind,
-            "at_provider": difference.provider_id,
-            "amount": difference.amount_there,
-        }
+        facts: dict[str, Any] = {"difference": difference.kind, "at_provider": difference.provider_id}
+        if difference.currency_there == order.currency:  # an event's amount is in the order's currency
+            facts["amount"] = difference.amount_there
         order.add_event(OrderEvent.Kind.RECONCILED, actor=actor, note=note, remedy=remedy, **facts)
 
 

@@ -6,6 +6,7 @@ from accounts.forms import StaffLogInForm
 from backoffice import (
     audit_admin,
     difference_admin,
+    dispute_admin,
     order_admin,
     payment_admin,
     product_admin,
@@ -17,6 +18,7 @@ from backoffice import (
 __all__ = [
     "audit_admin",
     "difference_admin",
+    "dispute_admin",
     "order_admin",
     "payment_admin",
     "product_admin",

@@ -12,8 +12,9 @@ from django.utils.translation import ngettext
 
 from audit.invariants import CHECKS
 from audit.liveness import MISSED_TICKS, check_liveness
-from audit.models import AuditRun
+from audit.models import AuditRun, Difference
 from orders.models import Order, OrderEvent
+from payments.dispute_models import Dispute
 from payments.models import Payment
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400  # in seconds
@@ -22,11 +23,13 @@ LEDGER_DETAILS = {check.detail for check in CHECKS if check.ledger}
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """A number with its words. It links to the order list with that `filter`, or to the `audit` of that id."""
+    """A number with its words. It links to the order list with that `filter`, to that `page` of the admin, or to the
+    `audit` of that id."""
 
     title: str
     value: str
     filter: str = ""
+    page: str = ""
     audit: int | None = None
     alarm: bool = False
 
@@ -39,6 +42,15 @@ def count_waiting() -> Iterator[Figure]:
     in_review, given_up = Order.objects.in_review().count(), Order.objects.given_up().count()
     yield Figure(title=_("Needs review"), value=format_count(in_review), filter="attention=review", alarm=in_review > 0)
     yield Figure(title=_("Given up"), value=format_count(given_up), filter="attention=given_up", alarm=given_up > 0)
+
+
+def count_open() -> Iterator[Figure]:
+    """What a person has to decide, here or at the provider."""
+    differences, disputes = Difference.objects.unresolved().count(), Dispute.objects.open().count()
+    page = "audit/difference/?state=open"
+    yield Figure(title=_("Open differences"), value=format_count(differences), page=page, alarm=differences > 0)
+    page = "payments/dispute/?status__exact=OPEN"
+    yield Figure(title=_("Open disputes"), value=format_count(disputes), page=page, alarm=disputes > 0)
 
 
 def count_repairs(now: datetime) -> Figure:

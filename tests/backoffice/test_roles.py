@@ -21,6 +21,7 @@ PAGES = {
     "/admin/audit/auditrun/": {"Finance"},
     "/admin/audit/difference/": {"Support", "Finance"},
     "/admin/payments/payment/": {"Support", "Finance"},
+    "/admin/payments/dispute/": {"Support", "Finance"},
     "/admin/payments/webhookevent/": {"Support", "Finance"},
     "/admin/catalog/product/": {"Support", "Stock"},
     "/admin/catalog/product/add/": {"Stock"},
