@@ -1,4 +1,4 @@
-"""What must always hold, A1 to A9. Each check is one query: it finds the orders or products where it does not."""
+"""What must always hold, A1 to A10. Each check is one query: it finds the orders or products where it does not."""
 
 from audit.refund_invariants import REFUND_CHECKS, Check
 
@@ -138,7 +138,7 @@ ORDER_CHECKS = [
         "money at the provider without its order",
         """
         SELECT COALESCE(NULLIF(charge.reference, ''), charge.provider_id) FROM audit_charge charge
-        LEFT JOIN orders_order o ON o.code = charge.reference WHERE o.id IS NULL
+        LEFT JOIN orders_order o ON o.code = charge.reference WHERE o.id IS NULL AND charge.amount > charge.refunded
         """,
         ledger=True,
     ),
@@ -155,9 +155,10 @@ ORDER_CHECKS = [
                 MAX(id) FILTER (WHERE kind IN ('confirmed', 'cancelled')) AS ended,
                 MAX(kind) FILTER (WHERE kind IN ('confirmed', 'cancelled')) AS status,
                 MIN(id) FILTER (WHERE kind LIKE 'refund%%') AS refund,
+                MIN(id) FILTER (WHERE kind = 'dispute_opened') AS dispute,
                 -- Money may come after the end, or go back, and people look at it.
-                MAX(id) FILTER (
-                    WHERE NOT (kind LIKE 'refund%%' OR kind IN ('transfer', 'review_needed', 'reviewed'))) AS last,
+                MAX(id) FILTER (WHERE NOT (kind LIKE 'refund%%' OR kind LIKE 'dispute%%' OR kind IN (
+                    'transfer', 'reconciled', 'review_needed', 'reviewed'))) AS last,
                 MAX(id) FILTER (WHERE kind IN ('review_needed', 'reviewed')) AS reviewed
             FROM orders_orderevent GROUP BY order_id
         ) event ON event.order_id = o.id
@@ -166,9 +167,9 @@ ORDER_CHECKS = [
                 CASE o.status WHEN 'PENDING' THEN 0 ELSE 1 END,
                 CASE WHEN o.status <> 'PENDING' THEN event.last END,
                 NULLIF(lower(o.status), 'pending'))
-            -- After its end an order is refunded, and what went wrong with a refund is reviewed. Nothing else.
+            -- After its end an order is refunded, disputed or reconciled, and what went wrong with that is reviewed.
             OR event.refund < COALESCE(event.ended, event.refund + 1)
-            OR event.reviewed > event.ended AND event.reviewed > event.refund IS NOT TRUE
+            OR event.reviewed > event.ended AND event.reviewed > LEAST(event.refund, event.dispute) IS NOT TRUE
         """,
     ),
     # The ledger checks leave out orders that ended after the ledger was read, or were placed before it begins. An order
@@ -210,6 +211,38 @@ ORDER_CHECKS = [
         "not every line was reserved once; or reserved, but not ordered",
         match_movements("RESERVED", "TRUE"),
     ),
+    Check(
+        "A10",
+        "a dispute at the provider that our rows don't know, or know otherwise",
+        """
+        SELECT COALESCE(payment.reference, made.provider_id) FROM audit_dispute made
+        LEFT JOIN payments_payment payment ON (payment.gateway, payment.provider_id) = (made.gateway, made.charge_id)
+        LEFT JOIN payments_dispute dispute
+            ON (dispute.gateway, dispute.provider_id) = (made.gateway, made.provider_id)
+        WHERE dispute.id IS NULL AND made.created_at < %(started)s - make_interval(secs => %(sweep_grace)s)
+            OR dispute.payment_id <> payment.id
+            OR dispute.checked_at < %(started)s AND (dispute.amount, dispute.status) <> (made.amount, made.status)
+        """,
+        ledger=True,
+    ),
+    Check(
+        "A10",
+        "the events and mails of an order are not one for each dispute that was opened or closed",
+        """
+        SELECT payment.reference FROM payments_dispute dispute
+        JOIN payments_payment payment ON payment.id = dispute.payment_id
+        JOIN orders_order o ON o.code = payment.reference
+        WHERE (
+            SELECT COUNT(*) FILTER (WHERE kind = 'dispute_opened') <> 1
+                OR COUNT(*) FILTER (WHERE kind = 'dispute_closed')
+                    <> CASE dispute.status WHEN 'OPEN' THEN 0 ELSE 1 END
+            FROM orders_orderevent WHERE order_id = o.id AND data ->> 'dispute' = dispute.provider_id
+        ) OR NOT EXISTS (
+            SELECT FROM orders_disputemail WHERE dispute_id = dispute.id
+                AND kind = CASE dispute.status WHEN 'OPEN' THEN 'opened' ELSE 'closed' END
+        )
+        """,
+    ),
 ]
 
-CHECKS = sorted([*ORDER_CHECKS, *REFUND_CHECKS], key=lambda check: check.invariant)
+CHECKS = sorted([*ORDER_CHECKS, *REFUND_CHECKS], key=lambda check: int(check.invariant[1:]))

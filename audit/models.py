@@ -1,6 +1,10 @@
-"""What the audits found, and when each scheduled task last ended."""
+"""What the audits found, what differs from the providers' ledgers, and when each scheduled task last ended."""
 
+from typing import Self
+
+from django.conf import settings
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -38,3 +42,100 @@ class Tick(models.Model):
 
     def __str__(self) -> str:
         return self.task
+
+
+class DifferenceQuerySet(models.QuerySet["Difference"]):
+    """The questions that are asked of differences in more than one place."""
+
+    def unresolved(self) -> Self:
+        return self.filter(resolved_at=None)
+
+    def being_refunded(self) -> Self:
+        """Somebody has decided that the money goes back, and the provider has not answered yet."""
+        return self.unresolved().filter(refund_requested_at__isnull=False)
+
+
+class Difference(models.Model):
+    """Something that a provider's ledger and our rows say differently. What differs never changes: see the constraint.
+
+    Amounts are minor units, and 0 where there is nothing. Of a charge that is missing here, `amount_there` is what the
+    provider keeps of it; of refunds, both are what was given back.
+    """
+
+    class Kind(models.TextChoices):
+        MISSING_HERE = "missing_here", _("Charge without a payment")
+        MISSING_THERE = "missing_there", _("Payment without a charge")
+        AMOUNT_DIFFERS = "amount_differs", _("Another amount")
+        REFUND_DIFFERS = "refund_differs", _("Another refund")
+        DISPUTE_DIFFERS = "dispute_differs", _("Dispute unknown")
+
+    class Resolution(models.TextChoices):
+        GONE = "gone", _("Gone by itself")
+        ADOPTED = "adopted", _("Adopted")
+        REFUNDED = "refunded", _("Refunded")
+        REVIEWED = "reviewed", _("Reviewed")
+
+    kind = models.CharField(_("kind"), max_length=15, choices=Kind)
+    gateway = models.CharField(_("gateway"), max_length=32)
+    provider_id = models.CharField(_("id at the provider"), max_length=255)
+    reference = models.CharField(
+        _("reference"),
+        max_length=500,
+        blank=True,
+        help_text=_("The order's code, as the provider or the payment says."),
+    )
+    amount_there = models.PositiveBigIntegerField(_("amount at the provider"), db_default=0)
+    currency_there = models.CharField(_("currency at the provider"), max_length=3, blank=True, db_default="")
+    amount_here = models.PositiveBigIntegerField(_("amount here"), db_default=0)
+    currency_here = models.CharField(_("currency here"), max_length=3, blank=True, db_default="")
+    occurred_at = models.DateTimeField(_("occurred at"), help_text=_("When it was charged, paid or disputed."))
+    first_seen_at = models.DateTimeField(_("first seen at"), db_default=Now())
+    last_seen_at = models.DateTimeField(_("last seen at"), db_default=Now())
+    refund_requested_at = models.DateTimeField(
+        _("refund requested at"), null=True, blank=True, help_text=_("The provider is asked until it has answered.")
+    )
+    last_error = models.TextField(
+        _("last error"), blank=True, db_default="", help_text=_("What went wrong when the provider was last asked.")
+    )
+    resolution = models.CharField(_("resolution"), max_length=8, choices=Resolution, blank=True, db_default="")
+    resolved_at = models.DateTimeField(_("resolved at"), null=True, blank=True)
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, verbose_name=_("actor")
+    )
+    note = models.TextField(_("note"), blank=True, db_default="", help_text=_("The actor's own words."))
+
+    objects = DifferenceQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("difference")
+        verbose_name_plural = _("differences")
+        ordering = ["-pk"]
+        permissions = [("resolve_difference", "Can resolve differences")]
+        constraints = [
+            # What a person has reviewed is not opened again, until something else about it differs.
+            models.UniqueConstraint(
+                fields=[
+                    "kind",
+                    "gateway",
+                    "provider_id",
+                    "amount_there",
+                    "currency_there",
+                    "amount_here",
+                    "currency_here",
+                ],
+                condition=Q(resolution__in=["", "reviewed"]),
+                name="difference_once",
+            ),
+            models.CheckConstraint(
+                condition=Q(resolution="", resolved_at__isnull=True) | ~Q(resolution="") & Q(resolved_at__isnull=False),
+                name="difference_resolved_iff_resolution",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.provider_id} of {self.reference or 'nothing of ours'}"
+
+    @property
+    def refund_key(self) -> str:
+        """The idempotency key of all requests to give its money back."""
+        return f"refund-difference-{self.pk}"

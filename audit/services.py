@@ -1,9 +1,7 @@
 """The audit: it compares the rows with each other, and with each provider's own ledger."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from itertools import islice
+from datetime import datetime, timedelta
 from math import inf
 from typing import Any, TypedDict
 
@@ -12,14 +10,14 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from audit.differences import ACCEPT_REVIEWED
 from audit.invariants import CHECKS
+from audit.ledger import BEGINNING, LEDGER_TIMEOUT, copied_ledger, lock_ledgers
 from audit.models import AuditRun
-from payments.gateway import MAX_CLOCK_DIFFERENCE, GatewayUnavailable, get_gateway
+from audit.reconciliation import record_differences
+from payments.gateway import GatewayUnavailable
 
 MAX_CODES = 1000  # in one violation: a report stays readable
-BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
-AUDIT_LOCK = 2  # the first key of an advisory lock; orders.checkout has another
-LEDGER_TIMEOUT = 20 * 60.0  # seconds: at the task's time limit its worker would end, and the charges in it
 
 
 class Violation(TypedDict):
@@ -33,12 +31,6 @@ class Report(TypedDict):
     checked: dict[str, int]
     violations: list[Violation]
 
-
-CHARGES = """
-CREATE TEMP TABLE audit_charge (
-    gateway text, provider_id text, reference text, amount bigint, refunded bigint, owed bigint, currency text
-)
-"""
 
 COUNTS = """
 SELECT (SELECT COUNT(*) FROM orders_order), (SELECT COUNT(*) FROM orders_orderline),
@@ -54,10 +46,6 @@ SELECT code FROM found LIMIT %(most)s
 """
 
 
-class AuditIsRunning(Exception):
-    """Another audit is not over yet. A second one would only take one more thread from the charges."""
-
-
 def audit_orders(*, since: datetime = BEGINNING, within: float = inf) -> Report:
     """Check A1 to A9 on one snapshot of the database; change nothing.
 
@@ -65,38 +53,20 @@ def audit_orders(*, since: datetime = BEGINNING, within: float = inf) -> Report:
     an order that ended in between is not compared with it: the audit is right while orders flow.
     Raises GatewayUnavailable if the provider can't be asked, or if a list takes longer than `within` seconds.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(CHARGES)
-    try:
-        started = _copy_charges(since, within)
-        with transaction.atomic(durable=True), connection.cursor() as cursor:
-            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            cursor.execute("SET LOCAL statement_timeout = 0")
-            violations = list(_find_violations(started, since))
-            cursor.execute(COUNTS)
-            names = ("orders", "lines", "stocks", "movements", "charges", "needs_review")
-            checked = dict(zip(names, cursor.fetchone(), strict=True))
-    finally:
-        with connection.cursor() as cursor:
-            cursor.execute("DROP TABLE IF EXISTS audit_charge")
+    with copied_ledger(since=since, within=within) as started:
+        return _check_orders(started, since)
+
+
+def _check_orders(started: datetime, since: datetime) -> Report:
+    with transaction.atomic(durable=True), connection.cursor() as cursor:
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        cursor.execute("SET LOCAL statement_timeout = 0")
+        cursor.execute(COUNTS)
+        names = ("orders", "lines", "stocks", "movements", "charges", "needs_review")
+        checked = dict(zip(names, cursor.fetchone(), strict=True))
+        cursor.execute(ACCEPT_REVIEWED)
+        violations = list(_find_violations(started, since))
     return {"ok": not violations, "checked": checked, "violations": violations}
-
-
-def _copy_charges(since: datetime, within: float) -> datetime:
-    """Fill audit_charge, and return the database's time from before the first charge was read."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT statement_timestamp()")
-        started: datetime = cursor.fetchone()[0]
-        for name in settings.PAYMENT_GATEWAYS:
-            charges = get_gateway(name).list_charges(since=since - MAX_CLOCK_DIFFERENCE, within=within)
-            # Read each page before its COPY begins, so that no statement waits for the provider.
-            while page := list(islice(charges, 1000)):
-                with cursor.copy("COPY audit_charge FROM STDIN") as copy:
-                    for charge in page:
-                        amounts = charge.amount, charge.refunded, charge.owed, charge.currency
-                        copy.write_row((name, charge.provider_id, charge.reference, *amounts))
-        cursor.execute("ANALYZE audit_charge")
-    return started
 
 
 def _find_violations(started: datetime, since: datetime) -> Iterator[Violation]:
@@ -117,28 +87,17 @@ def _find_violations(started: datetime, since: datetime) -> Iterator[Violation]:
 
 
 def record_audit() -> AuditRun:
-    """Audit the orders of the last AUDIT_DAYS, and keep the report for a month.
+    """Audit the orders of the last AUDIT_DAYS, and keep the report for a month. Write down what differs, too.
 
     The run is not ok if the provider can't be asked. Raises AuditIsRunning, having done nothing.
     """
     since = timezone.now() - timedelta(days=settings.AUDIT_DAYS)
-    with _lock_audit():
+    with lock_ledgers():
         try:
-            report: dict[str, Any] = {**audit_orders(since=since, within=LEDGER_TIMEOUT)}
+            with copied_ledger(since=since, within=LEDGER_TIMEOUT) as started:
+                record_differences(started=started, since=since)
+                report: dict[str, Any] = {**_check_orders(started, since)}
         except GatewayUnavailable as error:
             report = {"ok": False, "error": str(error)}
         AuditRun.objects.filter(created_at__lt=Now() - timedelta(days=30)).delete()
         return AuditRun.objects.create(ok=report["ok"], report=report)
-
-
-@contextmanager
-def _lock_audit() -> Iterator[None]:
-    with connection.cursor() as cursor:
-        # The lock belongs to the session: if this process is killed, PostgreSQL gives it back.
-        cursor.execute("SELECT pg_try_advisory_lock(%s, 0)", [AUDIT_LOCK])
-        if not cursor.fetchone()[0]:
-            raise AuditIsRunning
-        try:
-            yield
-        finally:
-            cursor.execute("SELECT pg_advisory_unlock(%s, 0)", [AUDIT_LOCK])

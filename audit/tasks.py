@@ -1,11 +1,17 @@
-"""The tasks by which beat audits the shop and looks whether anybody is at work. Both log what is wrong."""
+"""The tasks by which beat audits the shop and looks whether anybody is at work. They log what is wrong."""
 
 import logging
+from datetime import timedelta
 
 from celery import shared_task
 from celery.exceptions import Ignore
+from django.conf import settings
+from django.utils import timezone
 
-from audit import liveness, services
+from audit import ledger, liveness, reconciliation, services, surplus
+from audit.models import Difference
+from payments.gateway import GatewayUnavailable
+from payments.tasks import look_up_dispute
 
 logger = logging.getLogger(__name__)
 
@@ -18,9 +24,42 @@ def check_liveness() -> None:
 
 @shared_task(time_limit=30 * 60)
 def record_audit() -> None:
+    surplus.refund_all_surplus()
     try:
         run = services.record_audit()
-    except services.AuditIsRunning:
+    except ledger.AuditIsRunning:
         raise Ignore from None  # not a success: if the running audit never ends, the liveness check has to see that
+    _look_up_disputes()
     if not run.ok:
         logger.error("the audit is not clean: %s", run.report)
+
+
+@shared_task(time_limit=30 * 60)
+def reconcile() -> None:
+    """The audit does the same with its shorter list. This one finds what becomes of charges long afterwards."""
+    since = timezone.now() - timedelta(days=settings.RECONCILE_DAYS)
+    try:
+        reconciliation.reconcile(since=since, within=ledger.LEDGER_TIMEOUT)
+    except ledger.AuditIsRunning:
+        raise Ignore from None
+    except GatewayUnavailable as error:
+        logger.error("the ledgers can't be compared: %s", error)
+        raise Ignore from None  # no success: if it never is one, the liveness check says so
+    _look_up_disputes()
+    if count := Difference.objects.unresolved().count():
+        logger.error("%s differences from the providers' ledgers are open", count)
+
+
+@shared_task
+def refund_surplus(pk: int) -> None:
+    try:
+        surplus.refund_surplus(pk=pk)
+    except GatewayUnavailable as error:
+        logger.warning("the refund of difference %s is unknown: %s", pk, error)
+
+
+def _look_up_disputes() -> None:
+    """Ask for those whose webhook was lost. There is nothing to decide, and their deadline runs."""
+    lost = Difference.objects.unresolved().filter(kind=Difference.Kind.DISPUTE_DIFFERS).exclude(reference="")
+    for gateway, provider_id in lost.values_list("gateway", "provider_id"):
+        look_up_dispute.delay(gateway, provider_id)

@@ -5,6 +5,8 @@ from django.contrib import admin
 from accounts.forms import StaffLogInForm
 from backoffice import (
     audit_admin,
+    difference_admin,
+    dispute_admin,
     order_admin,
     payment_admin,
     product_admin,
@@ -16,6 +18,8 @@ from backoffice import (
 
 __all__ = [
     "audit_admin",
+    "difference_admin",
+    "dispute_admin",
     "order_admin",
     "payment_admin",
     "product_admin",

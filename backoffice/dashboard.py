@@ -11,6 +11,7 @@ from audit.models import AuditRun
 from backoffice.charts import Chart
 from backoffice.figures import (
     Figure,
+    count_open,
     count_owed,
     count_repairs,
     count_waiting,
@@ -43,6 +44,7 @@ def read_dashboard() -> Dashboard:
             describe_liveness(),
             *count_waiting(),
             *count_owed(),
+            *count_open(),
             *describe_times(p50=times.p50, p95=times.p95),
             count_repairs(now),
             describe_audit(audit, now),

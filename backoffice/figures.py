@@ -13,8 +13,9 @@ from django.utils.translation import ngettext
 
 from audit.invariants import CHECKS
 from audit.liveness import MISSED_TICKS, check_liveness
-from audit.models import AuditRun
+from audit.models import AuditRun, Difference
 from orders.models import Order, OrderEvent
+from payments.dispute_models import Dispute
 from payments.models import Payment, TransferRefund
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400  # in seconds
@@ -43,6 +44,15 @@ def count_waiting() -> Iterator[Figure]:
     in_review, given_up = Order.objects.in_review().count(), Order.objects.given_up().count()
     yield Figure(title=_("Needs review"), value=format_count(in_review), filter="attention=review", alarm=in_review > 0)
     yield Figure(title=_("Given up"), value=format_count(given_up), filter="attention=given_up", alarm=given_up > 0)
+
+
+def count_open() -> Iterator[Figure]:
+    """What a person has to decide, here or at the provider."""
+    differences, disputes = Difference.objects.unresolved().count(), Dispute.objects.open().count()
+    url = f"{reverse('admin:audit_difference_changelist')}?state=open"
+    yield Figure(title=_("Open differences"), value=format_count(differences), url=url, alarm=differences > 0)
+    url = f"{reverse('admin:payments_dispute_changelist')}?status__exact=OPEN"
+    yield Figure(title=_("Open disputes"), value=format_count(disputes), url=url, alarm=disputes > 0)
 
 
 def count_repairs(now: datetime) -> Figure:

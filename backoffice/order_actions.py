@@ -36,7 +36,7 @@ FAILED = Outcome(messages.ERROR, gettext_noop("Not changed, it failed: %(codes)s
 
 
 class OrderAction:
-    """Something that staff do to pending orders. A subclass has the words, and changes one order."""
+    """Something that staff do to orders. A subclass has the words, and changes one order."""
 
     name: str
     choice: Promise  # in the menu above the list of orders
@@ -65,7 +65,10 @@ class OrderAction:
             passing = is_passing(error)
             logger.error("%s of %s failed: %s", self.name, order.code, describe(error), exc_info=not passing)
             return BUSY if passing else FAILED
-        match changed.status:
+        return self.describe(changed)
+
+    def describe(self, order: Order) -> Outcome:
+        match order.status:
             case Order.Status.CONFIRMED:
                 return CONFIRMED
             case Order.Status.CANCELLED:
@@ -121,14 +124,17 @@ class MarkReviewed(OrderAction):
     choice = _("Mark selected orders reviewed")
     title = _("Mark reviewed")
     text = _(
-        "Marks the order as looked at; its processing goes on. It needs review again only after as many sweeps as "
-        "before. If the sweep had given up, it starts again."
+        "Marks the order as looked at. If it is pending, its processing goes on, and it needs review again only after "
+        "as many sweeps as before. If the sweep had given up, it starts again."
     )
     button = _("Yes, mark reviewed")
     still_pending = gettext_noop("Marked reviewed: %(codes)s.")
 
     def is_offered(self, order: Order) -> bool:
-        return super().is_offered(order) and order.needs_review
+        return order.needs_review  # a final one, too: a refund or a dispute of it has to be looked at
+
+    def describe(self, order: Order) -> Outcome:
+        return Outcome(messages.SUCCESS, self.still_pending)
 
     def change(self, *, code: str, actor: User, note: str) -> Order:
         return mark_reviewed(code=code, actor=actor, note=note)

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from orders.models import Order, OrderMail
+from payments.dispute_models import Dispute
 from payments.models import Payment
 
 
@@ -47,6 +48,12 @@ MAILS = {
 def describe_plans(order: Order) -> list[str]:
     """What will be done next, by whom or when. The list is empty once the order is final and its customer was told."""
     plans = [_describe_next_sweep(order)] if order.status == Order.Status.PENDING else []
+    for dispute in Dispute.objects.of_reference(order.code).open():
+        until = format_time(dispute.respond_by) if dispute.respond_by else "-"
+        plans.append(
+            _("Answer dispute %(dispute)s at the provider until %(time)s.")
+            % {"dispute": dispute.provider_id, "time": until}
+        )
     for mail in order.mails.filter(sent_at=None):
         plan = MAILS[OrderMail.Kind(mail.kind)] % {"time": format_time(mail.send_after)}
         tries = ngettext("Tried %(count)s time before.", "Tried %(count)s times before.", mail.tries)

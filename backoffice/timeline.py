@@ -10,9 +10,12 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from audit.models import Difference
 from catalog.models import StockMovement
 from money import format_money
+from orders.dispute_models import DisputeMail
 from orders.models import Order, OrderEvent, OrderMail
+from payments.dispute_models import Dispute
 from payments.models import Payment
 
 MAX_PRODUCTS = 5  # that one entry names; the ledger has them all
@@ -31,7 +34,8 @@ ANSWERS = {
     Payment.Status.DECLINED: gettext_lazy("The card was declined: %(decline_code)s."),
     Payment.Status.CANCELLED: gettext_lazy("Cancelled at the provider: nothing was taken, and nothing can be."),
 }
-REASONS: dict[object, object] = dict(Order.CancelReason.choices)
+CHOICES = (Order.CancelReason, Dispute.Status, Difference.Kind, Difference.Resolution)
+REASONS: dict[object, object] = dict(choice for choices in CHOICES for choice in choices.choices)
 DETAILS = {
     "total": gettext_lazy("total: %(value)s"),
     "reason": gettext_lazy("reason: %(value)s"),
@@ -41,6 +45,15 @@ DETAILS = {
     "amount": gettext_lazy("amount: %(value)s"),
     "transfer": gettext_lazy("the bank's reference: %(value)s"),
     "owed": gettext_lazy("to be sent back: %(value)s"),
+    "dispute": gettext_lazy("dispute: %(value)s"),
+    "outcome": gettext_lazy("outcome: %(value)s"),
+    "remedy": gettext_lazy("remedy: %(value)s"),
+    "difference": gettext_lazy("difference: %(value)s"),
+    "at_provider": gettext_lazy("at the provider: %(value)s"),
+}
+DISPUTE_MAILS = {
+    DisputeMail.Kind.OPENED: gettext_lazy("Staff were told that dispute %(dispute)s is open."),
+    DisputeMail.Kind.CLOSED: gettext_lazy("Staff were told that dispute %(dispute)s is closed."),
 }
 MAILS = {
     OrderMail.Kind.INSTRUCTIONS: gettext_lazy("%(email)s was told how to pay."),
@@ -64,7 +77,7 @@ class Entry:
 def read_timeline(order: Order, payments: Iterable[Payment]) -> list[Entry]:
     """The order's events, its payments, stock movements and mails, oldest first."""
     paid = [entry for payment in payments for entry in _read_payment(payment)]
-    entries = [*_read_events(order), *paid, *_read_movements(order), *_read_mails(order)]
+    entries = [*_read_events(order), *paid, *_read_movements(order), *_read_mails(order), *_read_dispute_mails(order)]
     return sorted(entries, key=lambda entry: entry.when)  # entries of the same time stay in the order above
 
 
@@ -163,4 +176,11 @@ def _read_mails(order: Order) -> Iterator[Entry]:
         text = MAILS[OrderMail.Kind(mail.kind)] % {"email": order.email}
         tries = ngettext("It took %(count)s try.", "It took %(count)s tries.", mail.tries) % {"count": mail.tries}
         what = f"{text} {tries}" if mail.tries > 1 else text
+        yield Entry(when=mail.sent_at or mail.created_at, source=_("Mail"), what=what)
+
+
+def _read_dispute_mails(order: Order) -> Iterator[Entry]:
+    mails = DisputeMail.objects.filter(dispute__payment__reference=order.code).exclude(sent_at=None)
+    for mail in mails.select_related("dispute"):
+        what = DISPUTE_MAILS[DisputeMail.Kind(mail.kind)] % {"dispute": mail.dispute.provider_id}
         yield Entry(when=mail.sent_at or mail.created_at, source=_("Mail"), what=what)

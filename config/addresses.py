@@ -10,7 +10,7 @@ from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.validators import validate_email
 from environ import Env
 
-from config.environment import read_list, read_required, read_text
+from config.environment import read_list, read_required, read_text, read_words
 
 DATABASE = "postgres://user:password@host:port/name"
 REDIS = "redis://:password@host:port/0"
@@ -96,6 +96,17 @@ def read_mailer(name: str, default: str, *, timeout: float) -> dict[str, Any]:
     if "smtp" in given["EMAIL_BACKEND"]:
         options["timeout"] = timeout
     return {"BACKEND": given["EMAIL_BACKEND"], "OPTIONS": options}
+
+
+def read_recipients(name: str) -> list[str]:
+    """Addresses of mailboxes, with commas between; none by default."""
+    addresses = read_words(name)
+    try:
+        for address in addresses:
+            validate_email(address)
+    except ValidationError:
+        raise ImproperlyConfigured(f"{name} are addresses with commas between; not {address!r}.") from None
+    return addresses
 
 
 def read_sender(name: str, default: str) -> tuple[str, str]:

@@ -31,6 +31,8 @@ task_routes = {
     "accounts.tasks.delete_old_mails": {"queue": "mails"},
     "audit.tasks.check_liveness": {"queue": "sweep"},  # its worker does not hang with the charges
     "audit.tasks.record_audit": {"queue": "payments"},  # it asks the provider, whom the orders worker never waits for
+    "audit.tasks.reconcile": {"queue": "payments"},
+    "audit.tasks.refund_surplus": {"queue": "payments"},
     "orders.tasks.finalize_order": {"queue": "orders"},
     "orders.tasks.record_refund": {"queue": "orders"},
     "orders.tasks.send_due_mails": {"queue": "mails"},
@@ -41,6 +43,7 @@ task_routes = {
     "payments.tasks.charge_payment": {"queue": "payments"},
     "payments.tasks.check_refund": {"queue": "payments"},
     "payments.tasks.delete_old_webhook_events": {"queue": "mails"},
+    "payments.tasks.look_up_dispute": {"queue": "payments"},
     "payments.tasks.process_webhook_event": {"queue": "payments"},
     "payments.tasks.refund_payment": {"queue": "payments"},
     "payments.tasks.sweep_webhook_events": {"queue": "sweep"},
@@ -75,6 +78,7 @@ beat_schedule = {
     "send-due-mails": schedule_task("orders.tasks.send_due_mails", settings.MAIL_EVERY, expires=settings.MAIL_EVERY),
     "check-liveness": schedule_task("audit.tasks.check_liveness", 20, expires=20),
     "audit-orders": schedule_task("audit.tasks.record_audit", settings.AUDIT_EVERY, expires=settings.AUDIT_EVERY),
+    "reconcile": schedule_task("audit.tasks.reconcile", settings.RECONCILE_EVERY, expires=settings.RECONCILE_EVERY),
     "clear-sessions": schedule_task("accounts.tasks.clear_sessions", 24 * 3600, expires=3600),
     "delete-old-mails": schedule_task("accounts.tasks.delete_old_mails", 24 * 3600, expires=3600),
     "delete-old-webhook-events": schedule_task("payments.tasks.delete_old_webhook_events", 24 * 3600, expires=3600),

@@ -13,6 +13,7 @@ from config.addresses import (
     read_hosts,
     read_mailer,
     read_origins,
+    read_recipients,
     read_redis_url,
     read_sender,
     read_site_url,
@@ -157,6 +158,7 @@ TRANSFER_REFUND_DAYS = read_number("TRANSFER_REFUND_DAYS", 14, least=1, most=366
 STRIPE_WEBHOOK_SECRETS = read_words("STRIPE_WEBHOOK_SECRETS")  # any of them may sign; none: the address answers 404
 WEBHOOK_DAYS = read_number("WEBHOOK_DAYS", 30, least=1, most=36_500)
 PAYMENT_NEWS_HOOK = "orders.tasks.take_up_order"  # called with the reference: payments know no orders
+DISPUTE_NEWS_HOOK = "orders.disputes.record_dispute"  # called with what the provider says of a dispute
 
 # Seconds. Celery's own settings are in config/celery_settings.py, which reads these.
 BROKER_TIMEOUT = read_seconds("BROKER_TIMEOUT", 5)  # shorter in a web process: see config/wsgi.py
@@ -181,15 +183,17 @@ PAYMENT_MAX_REQUESTS = read_number("PAYMENT_MAX_REQUESTS", 200, least=1)  # requ
 
 AUDIT_EVERY = read_seconds("AUDIT_EVERY", 5 * 60)
 AUDIT_DAYS = read_number("AUDIT_DAYS", 2, least=1, most=36_500)  # how far back beat's audit asks for charges
+RECONCILE_EVERY = read_seconds("RECONCILE_EVERY", 6 * 3600)
+RECONCILE_DAYS = read_number("RECONCILE_DAYS", 60, least=1, most=36_500)  # the same for beat's reconciliation
 
 MAIL_EVERY = read_seconds("MAIL_EVERY", 5)
 MAIL_AFTER = 60  # seconds to the second try of a mail; each further pause is twice as long, up to MAIL_AFTER_MAX
 MAIL_AFTER_MAX = 6 * 3600
 # Seconds for the whole sending of one mail. It must be over before anybody else tries to send it.
 MAIL_TIMEOUT = read_seconds("MAIL_TIMEOUT", 20, most=MAIL_AFTER / 2)
-# Seconds for the task that sends all mails that are due. Account mails and order mails each stop after MAIL_EVERY, and
-# the mail that is in hand at that moment may take its own time.
-MAILS_TIME_LIMIT = TASK_TIME_LIMIT + ceil(2 * (MAIL_EVERY + MAIL_TIMEOUT))
+# Seconds for the task that sends all mails that are due. Account mails, order mails and those to staff each stop after
+# MAIL_EVERY, and the mail that is in hand at that moment may take its own time.
+MAILS_TIME_LIMIT = TASK_TIME_LIMIT + ceil(3 * (MAIL_EVERY + MAIL_TIMEOUT))
 
 # Seconds by which the clocks of two machines may differ. No message expires sooner, for Celery compares the clock of
 # the process that published it with the clock of the worker.
@@ -238,6 +242,7 @@ else:  # the same by its older names
     EMAIL_USE_SSL = MAILER["OPTIONS"].get("use_ssl", False)
     EMAIL_FILE_PATH = MAILER["OPTIONS"].get("file_path")
     EMAIL_TIMEOUT = MAILER["OPTIONS"].get("timeout")
+STAFF_EMAILS = read_recipients("STAFF_EMAILS")  # who is told of disputes; empty: nobody
 DEFAULT_FROM_EMAIL, MAIL_DOMAIN = read_sender("DEFAULT_FROM_EMAIL", "shop@localhost")
 
 METRICS_TOKEN = read_word("METRICS_TOKEN")  # where it is empty, /metrics answers in a LOCAL shop only

@@ -16,6 +16,7 @@ from catalog.models import Product
 from languages import current_language
 from mail_queue import QueuedMail
 from orders.codes import make_code
+from orders.dispute_models import DisputeMail  # noqa: F401 - Django looks for models here
 from orders.querysets import OrderQuerySet
 from orders.refund_models import RefundLine  # noqa: F401 - Django looks for models here
 from payments.models import Payment
@@ -263,6 +264,9 @@ EVENT_KINDS = [
     "refund_requested",
     "refunded",
     "refund_failed",
+    "dispute_opened",
+    "dispute_closed",
+    "reconciled",
 ]
 
 
@@ -284,6 +288,9 @@ class OrderEvent(models.Model):
         REFUND_REQUESTED = "refund_requested", _("Refund requested")
         REFUNDED = "refunded", _("Refunded")
         REFUND_FAILED = "refund_failed", _("Refund failed")
+        DISPUTE_OPENED = "dispute_opened", _("Dispute opened")
+        DISPUTE_CLOSED = "dispute_closed", _("Dispute closed")
+        RECONCILED = "reconciled", _("Reconciled with the provider")
 
     order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="events", verbose_name=_("order"))
     kind = models.CharField(_("kind"), max_length=16, choices=Kind)

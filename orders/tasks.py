@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 
 from accounts import mails as account_mails
 from database_errors import describe, is_passing
-from orders import mails, refund_answers, services, sweep
+from orders import dispute_mails, mails, refund_answers, services, sweep
 from orders.models import Order
 from payments.refund_models import Refund
 from payments.refunds import claim_due_refunds
@@ -109,6 +109,7 @@ def send_due_mails() -> None:
     # One task, each kind for MAIL_EVERY. As two tasks behind a slow mail server, one kind might never have its turn.
     account_mails.send_due_mails()
     mails.send_due_mails()
+    dispute_mails.send_due_mails()
 
 
 def _process_orders(claims: Iterable[sweep.Claim]) -> None:

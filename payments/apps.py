@@ -2,7 +2,7 @@ from django.apps import AppConfig
 from django.core.checks import register
 from django.utils.translation import gettext_lazy as _
 
-from payments.checks import check_gateways, check_news_hook
+from payments.checks import check_gateways, check_news_hooks
 
 
 class PaymentsConfig(AppConfig):
@@ -11,4 +11,4 @@ class PaymentsConfig(AppConfig):
 
     def ready(self) -> None:
         register(check_gateways)
-        register(check_news_hook)
+        register(check_news_hooks)

@@ -47,12 +47,17 @@ def _check_timeouts() -> Iterator[CheckMessage]:
             yield Error(message, hint=hint, id="orderly.E005")
 
 
-def check_news_hook(**_: Any) -> list[CheckMessage]:
+def check_news_hooks(**_: Any) -> list[CheckMessage]:
+    hooks = [("PAYMENT_NEWS_HOOK", "orders.tasks.take_up_order", "orderly.E010")]
+    hooks += [("DISPUTE_NEWS_HOOK", "orders.disputes.record_dispute", "orderly.E019")]
+    return [error for hook in hooks for error in _check_hook(*hook)]
+
+
+def _check_hook(name: str, example: str, check: str) -> Iterator[CheckMessage]:
     try:
-        hook = import_string(settings.PAYMENT_NEWS_HOOK)
+        hook = import_string(getattr(settings, name))
     except ImportError:
         hook = None
-    if callable(hook):
-        return []
-    hint = "Name a function by its dotted path, such as orders.tasks.take_up_order."
-    return [Error("PAYMENT_NEWS_HOOK is no function that can be imported.", hint=hint, id="orderly.E010")]
+    if not callable(hook):
+        hint = f"Name a function by its dotted path, such as {example}."
+        yield Error(f"{name} is no function that can be imported.", hint=hint, id=check)

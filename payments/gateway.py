@@ -91,6 +91,23 @@ class ProviderRefund:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ProviderDispute:
+    """Money that a customer's bank takes back, or asks about, as the provider has it.
+
+    It is gone while the dispute is open. It comes back if the dispute is won, and stays gone if it is lost.
+    """
+
+    provider_id: str
+    charge_id: str  # the provider's id of the charge: a Charge's provider_id
+    amount: int  # minor units
+    currency: str  # ISO 4217, upper case
+    reason: str  # in the provider's words
+    status: Literal["open", "won", "lost"]
+    respond_by: datetime | None  # None: there is no deadline
+    created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class PaymentForm:
     """A provider's own form in our page: what the customer types there goes to the provider alone, which makes a token.
 
@@ -188,6 +205,14 @@ class Gateway(Protocol):
 
         Raises GatewayUnavailable, also after more than `within` seconds.
         """
+        ...
+
+    def retrieve_dispute(self, provider_id: str) -> ProviderDispute:
+        """Return the dispute as the provider has it now. Raises GatewayUnavailable."""
+        ...
+
+    def list_disputes(self, *, since: datetime | None = None, within: float = inf) -> Iterator[ProviderDispute]:
+        """Yield every dispute, newest first, opened at `since` or later. Raises GatewayUnavailable, as list_charges."""
         ...
 
     def payment_form(self) -> PaymentForm | None:

@@ -22,6 +22,7 @@ from payments.gateway import (
     GatewayUnavailable,
     NextAction,
     PaymentForm,
+    ProviderDispute,
     ProviderRefund,
     RefundRefused,
     get_gateway,
@@ -109,6 +110,12 @@ class ManualGateway:
                 if monotonic() > end:
                     raise GatewayUnavailable(f"the list of transfers takes longer than {within:.0f} seconds")
                 yield as_charge(transfer)
+
+    def retrieve_dispute(self, provider_id: str) -> ProviderDispute:
+        raise GatewayUnavailable("nobody takes a transfer back")
+
+    def list_disputes(self, *, since: datetime | None = None, within: float = inf) -> Iterator[ProviderDispute]:
+        return iter(())
 
     def payment_form(self) -> PaymentForm | None:
         return None

@@ -7,12 +7,13 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
+from payments.dispute_models import Dispute
 from payments.gateway import list_waiting
 from payments.refund_models import Refund
 from payments.transfers import Transfer, TransferAnswer, TransferRefund
 
 # Django looks for models here.
-__all__ = ["Payment", "Refund", "Transfer", "TransferAnswer", "TransferRefund", "WebhookEvent"]
+__all__ = ["Dispute", "Payment", "Refund", "Transfer", "TransferAnswer", "TransferRefund", "WebhookEvent"]
 
 
 class PaymentQuerySet(models.QuerySet["Payment"]):

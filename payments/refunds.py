@@ -40,11 +40,15 @@ def lock_payment(payment_id: int) -> Payment:
 
 
 def count_left(payment: Payment) -> int:
-    """How many minor units can still be refunded: what was charged, less what was, or perhaps was, given back."""
+    """How many minor units can still be refunded: what was charged, less what was, or perhaps was, given back.
+
+    What the customer's bank has taken back is not given a second time.
+    """
     if payment.status != Payment.Status.SUCCEEDED:
         return 0
     given = payment.refunds.not_failed().aggregate(total=Sum("amount"))["total"] or 0
-    return payment.amount - int(given)
+    disputed = payment.disputes.not_won().aggregate(total=Sum("amount"))["total"] or 0
+    return max(payment.amount - int(given) - int(disputed), 0)
 
 
 def request_refund(payment: Payment, *, amount: int) -> Refund:

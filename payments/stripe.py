@@ -21,6 +21,7 @@ from payments.gateway import (
     NextAction,
     PaymentForm,
     PaymentProcessing,
+    ProviderDispute,
     ProviderRefund,
     RequestRefused,
 )
@@ -41,6 +42,7 @@ from payments.stripe_answers import (
     refusal_code,
 )
 from payments.stripe_api import Answer, StripeApi
+from payments.stripe_disputes import DISPUTES, as_dispute
 from payments.stripe_form import make_payment_form
 from payments.stripe_params import confirmed_params, is_key_forgotten, unconfirmed_params
 from payments.stripe_refunds import as_refund, find_refunds, make_refund
@@ -167,10 +169,23 @@ class StripeGateway:
         end = monotonic() + within
         with errors_are_unknown():
             for intent in self._list(since or datetime.fromtimestamp(0, UTC)):
-                if monotonic() > end:
-                    raise GatewayUnavailable(f"the provider's list takes longer than {within:.0f} seconds")
+                check_time(end, within)
                 if intent["status"] == "succeeded":
                     yield as_charge(intent)
+
+    def retrieve_dispute(self, provider_id: str) -> ProviderDispute:
+        """The dispute as Stripe has it now. Raises GatewayUnavailable."""
+        with self._api.deadline(), errors_are_unknown():
+            return as_dispute(self._api.ask("get", f"{DISPUTES}/{quote(provider_id, safe='')}"))
+
+    def list_disputes(self, *, since: datetime | None = None, within: float = inf) -> Iterator[ProviderDispute]:
+        """Every dispute, newest first, opened at `since` or later. Raises GatewayUnavailable, as list_charges."""
+        end = monotonic() + within
+        opened = int((since or datetime.fromtimestamp(0, UTC)).timestamp())
+        with errors_are_unknown():
+            for dispute in self._api.ask_for_all(DISPUTES, created={"gte": opened}):
+                check_time(end, within)
+                yield as_dispute(dispute)
 
     def payment_form(self) -> PaymentForm | None:
         """Stripe's Payment Element, for cards; None without STRIPE_PUBLISHABLE_KEY."""
@@ -268,3 +283,8 @@ class StripeGateway:
 
     def _retrieve(self, intent_id: str) -> Answer:
         return self._api.ask("get", f"{INTENTS}/{quote(intent_id, safe='')}", expand=["latest_charge"])
+
+
+def check_time(end: float, within: float) -> None:
+    if monotonic() > end:
+        raise GatewayUnavailable(f"the provider's list takes longer than {within:.0f} seconds")

@@ -5,7 +5,7 @@ import logging
 from celery import shared_task
 from django.conf import settings
 
-from payments import refunds, services, webhooks
+from payments import disputes, refunds, services, webhooks
 from payments.gateway import GatewayUnavailable
 from payments.models import WebhookEvent
 
@@ -26,6 +26,14 @@ def cancel_payment(reference: str) -> None:
         services.cancel_payment(reference=reference)
     except GatewayUnavailable as error:
         logger.warning("cancel of %s is unknown: %s", reference, error)
+
+
+@shared_task
+def look_up_dispute(gateway: str, provider_id: str) -> None:
+    try:
+        disputes.look_up_dispute(gateway=gateway, provider_id=provider_id)
+    except (GatewayUnavailable, disputes.UnknownCharge) as error:
+        logger.warning("dispute %s is unknown: %s", provider_id, error)
 
 
 @shared_task

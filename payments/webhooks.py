@@ -1,5 +1,6 @@
 """The inbox of what providers tell us unasked. An event is a hint: our own rows and the provider say what is true."""
 
+import json
 import logging
 from collections.abc import Callable, Container, Sequence
 from datetime import timedelta
@@ -8,6 +9,7 @@ from functools import partial
 from itertools import groupby
 from typing import NamedTuple
 
+from celery import current_app
 from django.conf import settings
 from django.db import Error, connection, transaction
 from django.db.models.functions import Now
@@ -15,6 +17,7 @@ from django.utils.module_loading import import_string
 from kombu.exceptions import OperationalError
 
 from payments import refunds
+from payments.dispute_models import Dispute
 from payments.models import Payment, WebhookEvent, WebhookEventQuerySet
 from payments.refund_models import Refund, RefundQuerySet
 
@@ -26,6 +29,7 @@ Status = Payment.Status
 PAUSE = 1
 MAX_TRIES = 10
 DELETE_BATCH = 1000  # rows
+LOOK_UP_DISPUTE = "payments.tasks.look_up_dispute"
 
 # One statement: a repeat of the same event writes nothing, also one at the same time.
 STORE = """
@@ -81,6 +85,24 @@ def tell_of_payment(event: WebhookEvent) -> None:
     import_string(settings.PAYMENT_NEWS_HOOK)(event.reference)
 
 
+def look_at_dispute(event: WebhookEvent) -> News:
+    """Tell whether the event may be news: until the provider was asked about the dispute after the event came."""
+    about = json.loads(event.body)["data"]["object"]
+    if event.pk and Dispute.objects.filter(
+        gateway=event.provider, provider_id=about.get("id"), checked_at__gt=event.received_at
+    ):
+        return News.NONE
+    # Others may use the same account.
+    is_ours = Payment.objects.filter(gateway=event.provider, provider_id=about.get("payment_intent")).exists()
+    return News.NOW if is_ours else News.LATER
+
+
+def tell_of_dispute(event: WebhookEvent) -> None:
+    """Publish the question to the provider, by the name of its task: tasks are above this module."""
+    dispute = json.loads(event.body)["data"]["object"].get("id", "")
+    current_app.send_task(LOOK_UP_DISPUTE, (event.provider, dispute), expires=settings.CLOCK_SKEW)
+
+
 def look_at_refunds(event: WebhookEvent) -> News:
     """Tell whether the event may be news of a refund of ours: one without an answer, or one that may have failed since.
 
@@ -102,11 +124,15 @@ REFUND = Handler(look_at_refunds, hasten_doubtful_refunds)
 # No outcomes: once our rows say so, the customer or the bank is waited for.
 ACTION_REQUIRED = Handler(partial(look_at_payments, while_=(Status.PENDING, Status.SENT)), tell_of_payment)
 PROCESSING = Handler(partial(look_at_payments, while_=(Status.ACTION_REQUIRED,)), tell_of_payment)
+DISPUTE = Handler(look_at_dispute, tell_of_dispute)
 # By provider and type. What is not named here is stored, and nothing is done about it.
 HANDLERS = {
     ("stripe", "payment_intent.succeeded"): OUTCOME,
     ("stripe", "payment_intent.payment_failed"): OUTCOME,
     ("stripe", "payment_intent.canceled"): OUTCOME,
+    ("stripe", "charge.dispute.created"): DISPUTE,
+    ("stripe", "charge.dispute.updated"): DISPUTE,
+    ("stripe", "charge.dispute.closed"): DISPUTE,
     ("stripe", "refund.updated"): REFUND,
     ("stripe", "refund.failed"): REFUND,
     ("stripe", "charge.refunded"): REFUND,

@@ -10,12 +10,14 @@ from django.db import connection
 from catalog.models import Product, Stock, StockMovement
 from catalog.services import receive_stock
 from orders.checkout import Checkout, place_order
+from orders.dispute_models import DisputeMail
 from orders.models import Order, OrderEvent, OrderLine, OrderMail
 from orders.pricing import CheckoutLine
 from orders.refund_models import RefundLine
 from orders.refunds import Returned, refund_order
 from orders.services import finalize_order
 from orders.transfers import Recorded, record_transfer
+from payments.dispute_models import Dispute
 from payments.models import Payment, Transfer, TransferAnswer, TransferRefund
 from payments.refund_models import Refund
 from payments.services import charge_payment
@@ -34,8 +36,8 @@ GUARDED = (
     "payments_transferrefund",
 )
 STOCK = (Product, Stock, StockMovement)
-MONEY = (Payment, Refund, Transfer, TransferAnswer, TransferRefund)
-EVERYTHING = (*STOCK, *MONEY, Order, OrderLine, OrderEvent, OrderMail, RefundLine)
+MONEY = (Payment, Refund, Dispute, Transfer, TransferAnswer, TransferRefund)
+EVERYTHING = (*STOCK, *MONEY, Order, OrderLine, OrderEvent, OrderMail, RefundLine, DisputeMail)
 
 
 def make_product(sku: str = "MUG", *, price: int | None = 500, stock: int = 10, **fields: Any) -> Product:

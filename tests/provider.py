@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import Any, Literal
+from typing import Any, Literal, LiteralString
 from urllib.parse import urlencode, urlsplit
 
 import psycopg
@@ -106,6 +106,15 @@ class Provider:
         finally:
             connection.close()
 
+    def open_dispute(self, intent_id: str, **params: Any) -> str:
+        """Let the customer's bank take a charge back; return the dispute's id."""
+        opened = self.request("POST", "/v1/test_helpers/disputes", {"payment_intent": intent_id} | params)
+        assert opened.status == 200, opened.body
+        return str(opened.json["id"])
+
+    def end_dispute(self, dispute_id: str, how: Literal["win", "lose"]) -> None:
+        assert self.request("POST", f"/v1/test_helpers/disputes/{dispute_id}/{how}").status == 200
+
     def refund(self, intent_id: str, *, amount: int) -> str:
         """Give money back past the shop, as a person at the provider's desk would. Return the refund's id."""
         reply = self.request("POST", "/v1/refunds", {"payment_intent": intent_id, "amount": amount})
@@ -119,8 +128,12 @@ class Provider:
         return int(row[0])
 
     def forget_everything(self) -> None:
+        self.execute("TRUNCATE payment_intent, refund, dispute, saved_answer, event, confirmation_token")
+
+    def execute(self, sql: LiteralString) -> None:
+        """Change what the provider knows, as no request can."""
         with psycopg.connect(self.database_url) as connection:
-            connection.execute("TRUNCATE payment_intent, refund, saved_answer, event, confirmation_token")
+            connection.execute(sql)
 
     def drop_database(self) -> None:
         with psycopg.connect(self._server_url, autocommit=True) as server:

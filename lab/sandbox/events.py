@@ -1,4 +1,4 @@
-"""What is told to the shop unasked: an event for each change of an intent or refund, written with the change itself."""
+"""What is told to the shop unasked: an event for each change of an object, written with the change itself."""
 
 import json
 import os

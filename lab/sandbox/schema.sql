@@ -42,6 +42,17 @@ ALTER TABLE refund ADD COLUMN IF NOT EXISTS next_status text;       -- what the 
 ALTER TABLE refund ADD COLUMN IF NOT EXISTS next_status_at timestamptz;
 CREATE INDEX IF NOT EXISTS refund_next_status ON refund (next_status_at) WHERE next_status_at IS NOT NULL;
 
+CREATE TABLE IF NOT EXISTS dispute (
+    number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id text NOT NULL UNIQUE,
+    payment_intent text NOT NULL REFERENCES payment_intent (id),
+    amount bigint NOT NULL CHECK (amount > 0),
+    reason text NOT NULL,
+    status text NOT NULL DEFAULT 'needs_response' CHECK (status IN ('needs_response', 'won', 'lost')),
+    due_by timestamptz NOT NULL,
+    created timestamptz NOT NULL DEFAULT now()
+);
+
 CREATE TABLE IF NOT EXISTS saved_answer (
     key text PRIMARY KEY,
     path text NOT NULL,

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import psycopg
 
-from lab.sandbox import bank, browser, faults, idempotency, intents, refunds, tokens
+from lab.sandbox import bank, browser, disputes, faults, idempotency, intents, refunds, tokens
 from lab.sandbox.database import Database
 from lab.sandbox.messages import Answer, InvalidRequest, Request, invalid, missing, refuse, reply
 
@@ -25,12 +25,18 @@ log = logging.getLogger("lab.sandbox")
 
 LARGEST_BODY = 100_000  # bytes
 INTENT = re.compile(r"/v1/payment_intents/(?P<object_id>\w+)(?P<action>/cancel)?")
+DISPUTE = re.compile(r"/v1/(test_helpers/)?disputes/(?P<object_id>\w+)(?P<action>/win|/lose)?")
 
-READS = {"/v1/payment_intents": intents.list_intents, "/v1/refunds": refunds.list_refunds}
+READS = {
+    "/v1/payment_intents": intents.list_intents,
+    "/v1/refunds": refunds.list_refunds,
+    "/v1/disputes": disputes.list_disputes,
+}
 WRITES = {
     "/v1/payment_intents": intents.create_intent,
     "/v1/refunds": refunds.create_refund,
     "/v1/test_helpers/confirmation_tokens": tokens.create_test_token,
+    "/v1/test_helpers/disputes": disputes.create_dispute,
 }
 
 DOWN = refuse(503, "api_error", "The sandbox is told to be down")
@@ -101,10 +107,11 @@ class Handler(BaseHTTPRequestHandler):
         return replace(answer, trickles=True) if fault == "trickle" else answer
 
     def answer_api(self, path: str, query: str, body: str, control: faults.Control) -> Answer:
-        names = INTENT.fullmatch(path)
+        names, dispute = INTENT.fullmatch(path), DISPUTE.fullmatch(path)
         params = dict(parse_qsl(body if self.command == "POST" else query, keep_blank_values=True))
         key = self.headers.get("Idempotency-Key")
-        object_id, origin = names["object_id"] if names else "", f"http://{self.headers.get('Host', '')}"
+        found = names or dispute
+        object_id, origin = found["object_id"] if found else "", f"http://{self.headers.get('Host', '')}"
         request = Request(path=path, params=params, object_id=object_id, key=key, origin=origin)
         if key is not None and not 0 < len(key) <= 255:
             raise invalid("Idempotency keys have 1 to 255 characters.", param="Idempotency-Key")
@@ -113,13 +120,16 @@ class Handler(BaseHTTPRequestHandler):
             with self.server.database.connection() as connection:
                 return tokens.tokenize_card(connection, request)
         if self.command == "POST":
-            write = intents.cancel_intent if names and names["action"] else WRITES.get(path)
-            if write:
+            write = disputes.ENDS.get(dispute["action"]) if dispute else WRITES.get(path)
+            if write := (intents.cancel_intent if names and names["action"] else write):
                 return idempotency.run_once(self.server.database, request, write, control)
         elif read := intents.retrieve_intent if names and not names["action"] else READS.get(path):
             with self.server.database.connection() as connection:
                 refunds.finish_refunds(connection)  # they show in what is read of a payment intent, too
                 return read(connection, request)
+        elif dispute:
+            with self.server.database.connection() as connection:
+                return disputes.retrieve_dispute(connection, request)
         raise missing(f"Unrecognized request URL ({self.command}: {path}).", param="url")
 
     def answer_bank(self, secret: str, query: dict[str, str], body: str) -> Answer:

@@ -2,6 +2,7 @@
 
 from audit.invariants import CHECKS
 from lab.stack.var import BASE_DIR
+from tests.audit.dispute_tampering import DISPUTE_TAMPERINGS
 from tests.audit.refund_tampering import REFUND_TAMPERINGS
 from tests.audit.tampering import TAMPERINGS
 from tests.crash.document import TABLE, write_table
@@ -27,7 +28,7 @@ def write_tamperings() -> str:
         ["order", "what is done to it", "refused by", "the audit reports"],
         (
             [t.status, t.words, f"`{t.refused_by}`" if t.refused_by else "", ", ".join(t.found)]
-            for t in [*TAMPERINGS, *REFUND_TAMPERINGS]
+            for t in [*TAMPERINGS, *REFUND_TAMPERINGS, *DISPUTE_TAMPERINGS]
         ),
     )
 

@@ -14,9 +14,10 @@ from django.db import connection
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from audit import services as audit_services
+from audit import ledger
+from audit.ledger import AUDIT_LOCK, AuditIsRunning
 from audit.models import AuditRun
-from audit.services import AUDIT_LOCK, AuditIsRunning, audit_orders, record_audit
+from audit.services import audit_orders, record_audit
 from audit.tasks import record_audit as audit_task
 from orders.models import Order
 from orders.refund_answers import record_refund
@@ -193,7 +194,7 @@ def test_the_audit_is_clean_at_every_step_of_a_refund() -> None:
 
 def test_a_refund_that_is_answered_while_the_ledger_is_read_is_no_violation(monkeypatch: pytest.MonkeyPatch) -> None:
     refund = request_refund(end_order(), units=1)
-    read_ledger = audit_services._copy_charges
+    read_ledger = ledger._copy_ledgers
 
     def refund_it() -> None:
         refund_payment(key=refund.key)
@@ -204,7 +205,7 @@ def test_a_refund_that_is_answered_while_the_ledger_is_read_is_no_violation(monk
         assert race([refund_it]) == [None]
         return started
 
-    monkeypatch.setattr(audit_services, "_copy_charges", read_and_refund)
+    monkeypatch.setattr(ledger, "_copy_ledgers", read_and_refund)
     assert violations() == []
 
 

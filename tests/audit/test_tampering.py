@@ -6,8 +6,10 @@ from audit.services import audit_orders
 from orders.models import Order
 from orders.refund_answers import record_refund
 from orders.services import finalize_order
+from payments.disputes import look_up_dispute
 from payments.refunds import refund_payment
 from payments.services import charge_payment
+from tests.audit.dispute_tampering import DISPUTE_TAMPERINGS
 from tests.audit.document import DOCUMENT, render
 from tests.audit.refund_tampering import REFUND_TAMPERINGS
 from tests.audit.tampering import TAMPERINGS, Tampering
@@ -16,7 +18,7 @@ from tests.provider import Provider
 
 pytestmark = pytest.mark.django_db(transaction=True)
 METHODS = {"CANCELLED": "pm_card_visa_chargeDeclined"}
-ALL = [*TAMPERINGS, *REFUND_TAMPERINGS]
+ALL = [*TAMPERINGS, *REFUND_TAMPERINGS, *DISPUTE_TAMPERINGS]
 REFUSED = [tampering for tampering in ALL if tampering.refused_by]
 FOUND = [tampering for tampering in ALL if tampering.found]
 
@@ -31,7 +33,7 @@ def _shop(gateway: object, empty_ledger: None) -> None:
     make_product("CUP")
 
 
-def make_order_that_is(status: str) -> Order:
+def make_order_that_is(status: str, provider: Provider) -> Order:
     order = make_order({"MUG": 2}, payment_method=METHODS.get(status, "pm_card_visa"))
     if status == "PENDING":
         return order
@@ -42,12 +44,16 @@ def make_order_that_is(status: str) -> Order:
         if status == "REFUNDED":
             refund_payment(key=refund.key)
             record_refund(key=refund.key)
+    if status == "DISPUTED":
+        dispute = provider.open_dispute(str(order.payment.provider_id))
+        provider.execute("UPDATE dispute SET created = created - interval '5 minutes'")
+        look_up_dispute(gateway="stripe", provider_id=dispute)
     return order
 
 
 @pytest.mark.parametrize("tampering", REFUSED, ids=name)
-def test_postgresql_refuses(tampering: Tampering) -> None:
-    make_order_that_is(tampering.status)
+def test_postgresql_refuses(tampering: Tampering, provider: Provider) -> None:
+    make_order_that_is(tampering.status, provider)
     before = everything()
 
     with pytest.raises(IntegrityError, match=tampering.refused_by), connection.cursor() as cursor:
@@ -58,7 +64,7 @@ def test_postgresql_refuses(tampering: Tampering) -> None:
 
 @pytest.mark.parametrize("tampering", FOUND, ids=name)
 def test_the_audit_reports(tampering: Tampering, provider: Provider) -> None:
-    order = make_order_that_is(tampering.status)
+    order = make_order_that_is(tampering.status, provider)
     assert audit_orders()["ok"]
 
     if tampering.sql:

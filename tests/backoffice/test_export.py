@@ -56,6 +56,7 @@ def test_an_export_has_each_selected_order_with_its_payment(admin_client: Client
         "email": "ann@example.com",
         "currency": "GBP",
         "total": "1234.56",
+        "disputed": "0.00",
         "payment": "SUCCEEDED",
         "provider_id": f"pi_{order.code}",
     }

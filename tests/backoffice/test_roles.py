@@ -5,8 +5,10 @@ from django.apps import apps
 from django.contrib.auth.models import Group, Permission
 from django.db import connection
 from django.test import Client
+from django.utils import timezone
 
 from accounts.models import User
+from audit.models import Difference
 from catalog.models import Product
 from orders.models import Order
 from payments.models import Payment
@@ -17,7 +19,9 @@ PAGES = {
     "/admin/orders/order/": {"Support", "Finance"},
     "/admin/orders/order/dashboard/": {"Support", "Finance"},
     "/admin/audit/auditrun/": {"Finance"},
+    "/admin/audit/difference/": {"Support", "Finance"},
     "/admin/payments/payment/": {"Support", "Finance"},
+    "/admin/payments/dispute/": {"Support", "Finance"},
     "/admin/payments/webhookevent/": {"Support", "Finance"},
     "/admin/payments/transfer/": {"Support", "Finance"},
     "/admin/payments/transfer/record/": {"Finance"},
@@ -36,8 +40,8 @@ PAGES = {
 def _roles(db: None) -> None:
     """As the migration made them: tests that empty every table may have run before."""
     import_module("backoffice.migrations.0001_roles").make_roles(apps, connection.schema_editor())
-    import_module("backoffice.migrations.0002_webhook_roles").extend_roles(apps, connection.schema_editor())
-    import_module("backoffice.migrations.0003_transfer_roles").extend_roles(apps, connection.schema_editor())
+    for name in ("0002_webhook_roles", "0003_transfer_roles", "0004_difference_roles"):
+        import_module(f"backoffice.migrations.{name}").extend_roles(apps, connection.schema_editor())
 
 
 def make_member(role: str) -> Client:
@@ -79,6 +83,19 @@ def test_only_finance_exports_orders(role: str) -> None:
     answer = member.post("/admin/orders/order/", {"action": "export_orders", "_selected_action": str(order.pk)})
 
     assert (answer.headers["Content-Type"] == "text/csv; charset=utf-8") == (role == "Finance")
+
+
+@pytest.mark.parametrize("role", ["Support", "Stock", "Finance"])
+def test_only_finance_resolves_differences(role: str) -> None:
+    difference = Difference.objects.create(
+        kind="missing_here", gateway="stripe", provider_id="pi_1", amount_there=700, occurred_at=timezone.now()
+    )
+    member = make_member(role)
+
+    answer = member.post(f"/admin/audit/difference/{difference.pk}/remedy/review/", {"note": "It is the till's money."})
+
+    assert (answer.status_code == 302) == (role == "Finance")
+    assert Difference.objects.unresolved().exists() == (role != "Finance")
 
 
 def test_stock_receives_deliveries(admin_user: User) -> None:

@@ -49,6 +49,7 @@ def _safe(settings: LazySettings) -> None:
         ("PAYMENT_GATEWAYS", {"stripe": "payments.stripe.StripeGateway"}, []),
         ("PAYMENT_NEWS_HOOK", "orders.tasks.nothing", ["orderly.E010"]),
         ("PAYMENT_NEWS_HOOK", "orders.tasks.logger", ["orderly.E010"]),
+        ("DISPUTE_NEWS_HOOK", "orders.disputes.nothing", ["orderly.E019"]),
         ("SWEEP_AFTER", 10.9, ["orderly.E005"]),
         ("SWEEP_AFTER", 11, []),
         ("SHOP_CURRENCY", "XAU", ["orderly.E006"]),

@@ -11,8 +11,9 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import Error
 from django.utils import timezone
 
+from audit.ledger import BEGINNING
 from audit.liveness import check_liveness
-from audit.services import BEGINNING, Report, audit_orders
+from audit.services import Report, audit_orders
 from database_errors import describe, is_passing
 from payments.gateway import GatewayUnavailable
 

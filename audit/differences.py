@@ -1,0 +1,110 @@
+"""What a provider's ledger and our rows may say differently. Each query finds one kind; each is set-based."""
+
+from audit.models import Difference
+
+Kind = Difference.Kind
+
+# The columns of every query, beside its kind.
+COLUMNS = "gateway, provider_id, reference, amount_there, currency_there, amount_here, currency_here, occurred_at"
+
+# A payment that is SENT may be the charge's own: the provider is being asked, and the answer will say so. One that was
+# never sent has no charge of ours: SENT is committed before the provider hears of it, and the ledger was read before.
+MISSING_HERE = """
+SELECT charge.gateway, charge.provider_id, charge.reference,
+    charge.amount - charge.refunded, charge.currency, 0, '', charge.created_at
+FROM audit_charge charge
+WHERE charge.amount > charge.refunded AND NOT EXISTS (
+    SELECT FROM payments_payment payment WHERE payment.gateway = charge.gateway
+        AND payment.reference = charge.reference
+        AND (payment.provider_id = charge.provider_id OR payment.status IN ('SENT', 'ACTION_REQUIRED'))
+)
+"""
+# Only what was answered before the ledger was read has to be in it.
+MISSING_THERE = """
+SELECT payment.gateway, payment.provider_id, payment.reference, 0, '', payment.amount, payment.currency,
+    payment.created_at
+FROM payments_payment payment
+WHERE payment.status = 'SUCCEEDED' AND payment.answered_at < %(started)s AND payment.created_at >= %(since)s
+    AND payment.gateway = ANY(%(gateways)s) AND NOT EXISTS (
+        SELECT FROM audit_charge charge WHERE charge.gateway = payment.gateway
+            AND charge.provider_id = payment.provider_id AND charge.reference = payment.reference
+    )
+"""
+# A SENT payment whose charge is of another amount has no answer, and never gets one: a wrong amount is not confirmed.
+AMOUNT_DIFFERS = """
+SELECT charge.gateway, charge.provider_id, charge.reference, charge.amount, charge.currency,
+    payment.amount, payment.currency, charge.created_at
+FROM audit_charge charge
+JOIN payments_payment payment ON payment.gateway = charge.gateway AND payment.reference = charge.reference
+    AND (payment.provider_id = charge.provider_id OR payment.status = 'SENT' AND charge.amount > charge.refunded)
+WHERE (charge.amount, charge.currency) <> (payment.amount, payment.currency)
+"""
+# The ledger was read before the rows: what was answered after that may or may not be in it.
+REFUND_DIFFERS = """
+SELECT charge.gateway, charge.provider_id, charge.reference, charge.refunded, charge.currency,
+    COALESCE(refund.given, 0), payment.currency, charge.created_at
+FROM audit_charge charge
+JOIN payments_payment payment ON (payment.gateway, payment.provider_id) = (charge.gateway, charge.provider_id)
+LEFT JOIN (
+    SELECT payment_id, SUM(amount) FILTER (WHERE status = 'SUCCEEDED' AND answered_at < %(started)s) AS given,
+        SUM(amount) FILTER (WHERE status <> 'FAILED' OR answered_at >= %(started)s) AS perhaps_given
+    FROM payments_refund GROUP BY payment_id
+) refund ON refund.payment_id = payment.id
+WHERE charge.refunded NOT BETWEEN COALESCE(refund.given, 0) AND COALESCE(refund.perhaps_given, 0)
+"""
+# One that was asked about after the ledger was read is not compared with it.
+DISPUTE_DIFFERS = """
+SELECT made.gateway, made.provider_id, COALESCE(payment.reference, ''), made.amount, made.currency,
+    COALESCE(dispute.amount, 0), COALESCE(dispute.currency, ''), made.created_at
+FROM audit_dispute made
+LEFT JOIN payments_payment payment ON (payment.gateway, payment.provider_id) = (made.gateway, made.charge_id)
+LEFT JOIN payments_dispute dispute ON (dispute.gateway, dispute.provider_id) = (made.gateway, made.provider_id)
+WHERE dispute.id IS NULL
+    OR dispute.checked_at < %(started)s AND (dispute.amount, dispute.status) <> (made.amount, made.status)
+"""
+QUERIES = {
+    Kind.MISSING_HERE: MISSING_HERE,
+    Kind.MISSING_THERE: MISSING_THERE,
+    Kind.AMOUNT_DIFFERS: AMOUNT_DIFFERS,
+    Kind.REFUND_DIFFERS: REFUND_DIFFERS,
+    Kind.DISPUTE_DIFFERS: DISPUTE_DIFFERS,
+}
+
+COUNT_MATCHED = """
+SELECT count(*) FROM audit_charge charge
+JOIN payments_payment payment ON payment.gateway = charge.gateway AND payment.reference = charge.reference
+    AND payment.provider_id = charge.provider_id
+WHERE (charge.amount, charge.currency) = (payment.amount, payment.currency)
+"""
+
+# The copy of the ledger, as persons have accepted it: each difference that was reviewed exactly as it is now is made
+# good there. So the audit reports what nobody has looked at, and reports it again as soon as anything more differs.
+ACCEPT_REVIEWED = """
+DELETE FROM audit_charge charge USING audit_difference known
+WHERE known.kind = 'missing_here' AND known.resolution = 'reviewed'
+    AND (known.gateway, known.provider_id) = (charge.gateway, charge.provider_id)
+    AND (known.amount_there, known.currency_there) = (charge.amount - charge.refunded, charge.currency);
+
+INSERT INTO audit_charge
+SELECT gateway, provider_id, reference, amount_here, 0, currency_here, occurred_at FROM audit_difference known
+WHERE known.kind = 'missing_there' AND known.resolution = 'reviewed' AND NOT EXISTS (
+    SELECT FROM audit_charge charge
+    WHERE (known.gateway, known.provider_id) = (charge.gateway, charge.provider_id)
+);
+
+UPDATE audit_charge charge SET amount = known.amount_here, currency = known.currency_here
+FROM audit_difference known
+WHERE known.kind = 'amount_differs' AND known.resolution = 'reviewed'
+    AND (known.gateway, known.provider_id) = (charge.gateway, charge.provider_id)
+    AND (known.amount_there, known.currency_there) = (charge.amount, charge.currency);
+
+UPDATE audit_charge charge SET refunded = known.amount_here
+FROM audit_difference known
+WHERE known.kind = 'refund_differs' AND known.resolution = 'reviewed'
+    AND (known.gateway, known.provider_id, known.amount_there)
+        = (charge.gateway, charge.provider_id, charge.refunded);
+
+DELETE FROM audit_dispute made USING audit_difference known
+WHERE known.kind = 'dispute_differs' AND known.resolution = 'reviewed'
+    AND (known.gateway, known.provider_id, known.amount_there) = (made.gateway, made.provider_id, made.amount);
+"""

@@ -1,0 +1,153 @@
+"""What staff do about a difference. Each remedy is done once, and is kept with its actor and note."""
+
+import logging
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models.functions import Now
+from kombu.exceptions import OperationalError
+
+from accounts.models import User
+from audit.models import Difference
+from audit.tasks import refund_surplus
+from orders.adopting import NotAdoptable, adopt_charge
+from orders.disputes import record_dispute
+from orders.models import Order, OrderEvent
+from payments.disputes import UnknownCharge, ask_for_dispute
+from payments.gateway import get_gateway
+from payments.models import Payment
+from payments.refunds import NotRefundable, adopt_refund
+
+logger = logging.getLogger(__name__)
+Kind = Difference.Kind
+Resolution = Difference.Resolution
+
+
+class NotRemedied(Exception):
+    """Nothing was changed. The text says why, for staff."""
+
+
+class DifferenceIsResolved(NotRemedied):
+    """Somebody has put it right before, or it has gone by itself, or its money is being given back."""
+
+
+def review_difference(*, pk: int, actor: User, note: str) -> None:
+    """Accept the difference as it is: the audit reports it no more, until something else about it differs.
+
+    Raises DifferenceIsResolved, having changed nothing.
+    """
+    with transaction.atomic():
+        difference = _lock_open(pk)
+        _add_event(difference, actor=actor, note=note, remedy="reviewed")
+        _resolve(difference, Resolution.REVIEWED, actor=actor, note=note)
+
+
+def adopt_difference(*, pk: int, actor: User, note: str) -> None:
+    """Make what the provider has a row of ours: a charge pays its order, a refund or a dispute is written down.
+
+    The provider is asked first, outside any transaction, and its answer counts, not the list that was read before.
+    Raises a NotRemedied, having changed nothing, or GatewayUnavailable.
+    """
+    difference = Difference.objects.get(pk=pk)
+    try:
+        match difference.kind:
+            case Kind.MISSING_HERE:
+                _adopt_charge(difference, actor, note)
+            case Kind.REFUND_DIFFERS:
+                _adopt_refunds(difference, actor, note)
+            case Kind.DISPUTE_DIFFERS:
+                _adopt_dispute(difference, actor, note)
+            case _:
+                raise NotRemedied("There is nothing at the provider to adopt.")
+    except (NotAdoptable, NotRefundable, UnknownCharge) as refusal:
+        raise NotRemedied(str(refusal)) from None
+
+
+def refund_difference(*, pk: int, actor: User, note: str) -> None:
+    """Decide that money of no order goes back. The provider is asked after the commit, and again until it has answered.
+
+    Raises a NotRemedied, having changed nothing: also for a charge that pays an order, or may do so yet.
+    """
+    with transaction.atomic():
+        difference = _lock_open(pk)
+        _check_surplus(difference)
+        asked = {"refund_requested_at": Now(), "last_error": "", "actor": actor, "note": note}
+        Difference.objects.filter(pk=pk).update(**asked)
+        _add_event(difference, actor=actor, note=note, remedy="refunded")
+        transaction.on_commit(lambda: _publish_refund(pk), robust=True)
+
+
+def _adopt_charge(difference: Difference, actor: User, note: str) -> None:
+    connection.close()  # if the provider hangs, it must not hold the shop's connections too
+    charge = get_gateway(difference.gateway).retrieve(difference.provider_id)
+    if charge is None:
+        raise NotRemedied("The provider has no such charge any more.")
+    with transaction.atomic():
+        _lock_open(difference.pk)
+        adopt_charge(gateway=difference.gateway, charge=charge)
+        _add_event(difference, actor=actor, note=note, remedy="adopted")
+        _resolve(difference, Resolution.ADOPTED, actor=actor, note=note)
+
+
+def _adopt_refunds(difference: Difference, actor: User, note: str) -> None:
+    payment = Payment.objects.get(gateway=difference.gateway, provider_id=difference.provider_id)
+    connection.close()
+    made = get_gateway(difference.gateway).list_refunds(provider_id=difference.provider_id)
+    known = set(payment.refunds.values_list("provider_id", flat=True))
+    with transaction.atomic():
+        _lock_open(difference.pk)
+        adopted = [adopt_refund(payment_id=payment.pk, made=refund) for refund in reversed(made)]
+        if not any(refund for refund in adopted if refund and refund.provider_id not in known):
+            raise NotRemedied("The provider has no refund that we lack.")
+        _add_event(difference, actor=actor, note=note, remedy="adopted")
+        _resolve(difference, Resolution.ADOPTED, actor=actor, note=note)
+
+
+def _adopt_dispute(difference: Difference, actor: User, note: str) -> None:
+    made, asked_at = ask_for_dispute(gateway=difference.gateway, provider_id=difference.provider_id)
+    with transaction.atomic():
+        _lock_open(difference.pk)
+        record_dispute(gateway=difference.gateway, made=made, asked_at=asked_at)
+        _add_event(difference, actor=actor, note=note, remedy="adopted")
+        _resolve(difference, Resolution.ADOPTED, actor=actor, note=note)
+
+
+def _lock_open(pk: int) -> Difference:
+    """Lock an open difference until the transaction ends. Raises DifferenceIsResolved."""
+    difference = Difference.objects.select_for_update(of=("self",)).get(pk=pk)
+    if difference.resolution:
+        raise DifferenceIsResolved(difference.get_resolution_display())
+    if difference.refund_requested_at:
+        raise DifferenceIsResolved("its money is being given back")
+    return difference
+
+
+def _check_surplus(difference: Difference) -> None:
+    if difference.kind != Kind.MISSING_HERE:
+        raise NotRemedied("Only money that belongs to no order is given back here. An order is refunded on its page.")
+    Order.objects.select_for_update().filter(code=difference.reference).first()  # nobody else pays it meanwhile
+    paid = Payment.objects.filter(gateway=difference.gateway, provider_id=difference.provider_id)
+    if paid.exists() or Payment.objects.unknown().filter(reference=difference.reference).exists():
+        raise NotRemedied("It pays an order, or may do so yet.")
+
+
+def _resolve(difference: Difference, resolution: Difference.Resolution, *, actor: User, note: str) -> None:
+    resolved = {"resolution": resolution, "resolved_at": Now(), "actor": actor, "note": note}
+    Difference.objects.filter(pk=difference.pk).update(**resolved)
+
+
+def _add_event(difference: Difference, *, actor: User, note: str, remedy: str) -> None:
+    """On the order, where there is one."""
+    order = Order.objects.filter(code=difference.reference).first()
+    if order:
+        facts: dict[str, Any] = {"difference": difference.kind, "at_provider": difference.provider_id}
+        if difference.currency_there == order.currency:  # an event's amount is in the order's currency
+            facts["amount"] = difference.amount_there
+        order.add_event(OrderEvent.Kind.RECONCILED, actor=actor, note=note, remedy=remedy, **facts)
+
+
+def _publish_refund(pk: int) -> None:
+    try:
+        refund_surplus.delay(pk)
+    except OperationalError as error:
+        logger.warning("the refund of difference %s is left to the next audit: %s", pk, error)

@@ -1,0 +1,35 @@
+"""What staff are told of a dispute by mail."""
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from mail_queue import QueuedMail
+from payments.dispute_models import Dispute
+
+
+class DisputeMail(QueuedMail):
+    """A mail to staff: written with what it tells of, sent afterwards to the addresses in STAFF_EMAILS."""
+
+    class Kind(models.TextChoices):
+        OPENED = "opened", _("Opened")
+        CLOSED = "closed", _("Closed")
+
+    dispute = models.ForeignKey(
+        Dispute,
+        on_delete=models.PROTECT,
+        related_name="+",
+        verbose_name=_("dispute"),
+        db_index=False,  # dispute_mail_once begins with it
+    )
+    kind = models.CharField(_("kind"), max_length=6, choices=Kind)
+
+    class Meta:
+        verbose_name = _("dispute mail")
+        verbose_name_plural = _("dispute mails")
+        ordering = ["pk"]
+        indexes = [models.Index(fields=["send_after"], condition=Q(sent_at__isnull=True), name="dispute_mail_to_send")]
+        constraints = [models.UniqueConstraint(fields=["dispute", "kind"], name="dispute_mail_once")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.dispute.provider_id}"

@@ -1,0 +1,52 @@
+"""What follows from a dispute: its row, an event and a review of its order, and a mail to staff, all at once."""
+
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+
+from database_errors import limit_lock_wait
+from orders.dispute_models import DisputeMail
+from orders.models import Order, OrderEvent
+from orders.services import lock_order
+from payments.dispute_models import Dispute
+from payments.disputes import find_payment, write_dispute
+from payments.gateway import ProviderDispute
+
+Kind = OrderEvent.Kind
+Status = Dispute.Status
+
+
+def record_dispute(*, gateway: str, made: ProviderDispute, asked_at: datetime) -> Dispute:
+    """Write down what the provider said of a dispute at `asked_at`, and tell staff of what is new, in one transaction.
+
+    A repeat changes nothing, and neither does an answer that is older than the last one. A dispute that opens, or is
+    lost, brings its order into review. Raises UnknownCharge, having changed nothing.
+    """
+    payment = find_payment(gateway=gateway, made=made)
+    with transaction.atomic():
+        limit_lock_wait()
+        order = lock_order(payment.reference)
+        dispute, is_news = write_dispute(payment=payment, made=made, asked_at=asked_at)
+        if is_news:
+            _tell(order, dispute)
+        return dispute
+
+
+def _tell(order: Order, dispute: Dispute) -> None:
+    """Both in one, if the first that is heard of a dispute is its end."""
+    facts: dict[str, Any] = {"dispute": dispute.provider_id, "amount": dispute.amount, "reason": dispute.reason}
+    if not order.events.filter(kind=Kind.DISPUTE_OPENED, data__dispute=dispute.provider_id).exists():
+        order.add_event(Kind.DISPUTE_OPENED, **facts, until=dispute.respond_by)
+    if dispute.status != Status.OPEN:
+        order.add_event(Kind.DISPUTE_CLOSED, **facts, outcome=dispute.status)
+    if dispute.status != Status.WON:
+        _need_review(order, dispute)
+    kind = DisputeMail.Kind.OPENED if dispute.status == Status.OPEN else DisputeMail.Kind.CLOSED
+    DisputeMail.objects.get_or_create(dispute=dispute, kind=kind)
+
+
+def _need_review(order: Order, dispute: Dispute) -> None:
+    words = "is lost" if dispute.status == Status.LOST else "is open"
+    reason = f"dispute {dispute.provider_id} {words}: {dispute.reason}"
+    Order.objects.filter(pk=order.pk).update(needs_review=True, review_reason=reason)
