@@ -13,7 +13,7 @@ MISSING_HERE = """
 SELECT charge.gateway, charge.provider_id, charge.reference,
     charge.amount - charge.refunded, charge.currency, 0, '', charge.created_at
 FROM audit_charge charge
-WHERE charge.amount > charge.refunded AND NOT EXISTS (
+WHERE charge.amount > charge.refunded + charge.owed AND NOT EXISTS (
     SELECT FROM payments_payment payment WHERE payment.gateway = charge.gateway
         AND payment.reference = charge.reference
         AND (payment.provider_id = charge.provider_id OR payment.status IN ('SENT', 'ACTION_REQUIRED'))
@@ -36,7 +36,8 @@ SELECT charge.gateway, charge.provider_id, charge.reference, charge.amount, char
     payment.amount, payment.currency, charge.created_at
 FROM audit_charge charge
 JOIN payments_payment payment ON payment.gateway = charge.gateway AND payment.reference = charge.reference
-    AND (payment.provider_id = charge.provider_id OR payment.status = 'SENT' AND charge.amount > charge.refunded)
+    AND (payment.provider_id = charge.provider_id
+        OR payment.status = 'SENT' AND charge.amount > charge.refunded + charge.owed)
 WHERE (charge.amount, charge.currency) <> (payment.amount, payment.currency)
 """
 # The ledger was read before the rows: what was answered after that may or may not be in it.
@@ -86,7 +87,7 @@ WHERE known.kind = 'missing_here' AND known.resolution = 'reviewed'
     AND (known.amount_there, known.currency_there) = (charge.amount - charge.refunded, charge.currency);
 
 INSERT INTO audit_charge
-SELECT gateway, provider_id, reference, amount_here, 0, currency_here, occurred_at FROM audit_difference known
+SELECT gateway, provider_id, reference, amount_here, 0, 0, currency_here, occurred_at FROM audit_difference known
 WHERE known.kind = 'missing_there' AND known.resolution = 'reviewed' AND NOT EXISTS (
     SELECT FROM audit_charge charge
     WHERE (known.gateway, known.provider_id) = (charge.gateway, charge.provider_id)

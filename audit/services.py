@@ -1,5 +1,6 @@
 """The audit: it compares the rows with each other, and with each provider's own ledger."""
 
+import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from math import inf
@@ -15,7 +16,7 @@ from audit.invariants import CHECKS
 from audit.ledger import BEGINNING, LEDGER_TIMEOUT, copied_ledger, lock_ledgers
 from audit.models import AuditRun
 from audit.reconciliation import record_differences
-from payments.gateway import GatewayUnavailable
+from payments.gateway import GatewayUnavailable, read_waits
 
 MAX_CODES = 1000  # in one violation: a report stays readable
 
@@ -74,6 +75,7 @@ def _find_violations(started: datetime, since: datetime) -> Iterator[Violation]:
         "started": started,
         "since": since,
         "expires_after": settings.ORDER_EXPIRES_AFTER,
+        "waits": json.dumps(read_waits()),
         "sweep_grace": settings.SWEEP_GRACE,
         "pending_grace": settings.PENDING_GRACE,
         "review_grace": settings.REVIEW_GRACE,

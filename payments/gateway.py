@@ -245,4 +245,10 @@ def read_timeout(name: str) -> float:
 
 def list_waiting() -> list[str]:
     """The names of the gateways that wait for their customers."""
-    return [name for name in settings.PAYMENT_GATEWAYS if get_gateway(name).waits]
+    return list(read_waits())
+
+
+def read_waits() -> dict[str, float]:
+    """The same, each with the seconds that it waits."""
+    gateways = [(name, get_gateway(name).waits) for name in settings.PAYMENT_GATEWAYS]
+    return {name: waits.total_seconds() for name, waits in gateways if waits}

@@ -150,6 +150,19 @@ def test_a5_a_pending_order_that_nobody_sweeps() -> None:
     assert violations() == [("A5", [order.code])]
 
 
+@pytest.mark.usefixtures("transfers")
+def test_a5_an_order_may_wait_for_its_transfer_as_long_as_its_gateway_says_and_no_longer(
+    settings: LazySettings,
+) -> None:
+    order = make_order(gateway="manual")
+    tamper("UPDATE orders_order SET created_at = now() - interval '6 days'")
+    tamper("UPDATE orders_orderevent SET created_at = now() - interval '6 days'")
+    assert violations() == []
+
+    settings.TRANSFER_DAYS = 5
+    assert violations() == [("A5", [order.code])]
+
+
 def test_a6_money_at_the_provider_without_an_order(provider: Provider) -> None:
     provider.charge_again("261124-GH0ST-GH0ST", amount=500)
     assert violations() == [("A6", ["261124-GH0ST-GH0ST"])]
