@@ -54,7 +54,7 @@ def request_refund(payment: Payment, *, amount: int) -> Refund:
     The payment is locked. Raises RefundTooLarge, having written nothing.
     """
     _check_left(payment, amount)
-    return _create_refund(payment, amount=amount)
+    return _create_refund(payment, amount=amount, sweep_after=Now() + _pause(0))
 
 
 def refund_payment(*, key: str) -> None:
@@ -115,7 +115,7 @@ def adopt_refund(*, payment_id: int, made: ProviderRefund) -> Refund | None:
             return None
         _check_left(payment, made.amount)
         answer = {"status": Status.SUCCEEDED, "provider_id": made.provider_id, "answered_at": Now()}
-        return _create_refund(payment, amount=made.amount, adopted=True, checked_at=Now(), **answer)
+        return _create_refund(payment, amount=made.amount, adopted=True, checked_at=Now(), sweep_after=Now(), **answer)
 
 
 def claim_due_refunds(*, limit: int = 100) -> list[Refund]:
@@ -158,7 +158,6 @@ def _create_refund(payment: Payment, **fields: Any) -> Refund:
         number=number,
         key=make_key(payment, number),
         gateway=payment.gateway,
-        sweep_after=Now() + _pause(0),
         **fields,
     )
 
