@@ -32,7 +32,6 @@ def make_message(mail: OrderMail) -> EmailMultiAlternatives | None:
     None: it would say how to pay for an order that waits for no money any more.
     """
     order = mail.order
-    name = f"{mail.kind}-{mail.refund.number}" if mail.refund else mail.kind
     asks_for_money = mail.kind == OrderMail.Kind.INSTRUCTIONS
     if asks_for_money and not order.payment.waits:
         return None
@@ -50,7 +49,7 @@ def make_message(mail: OrderMail) -> EmailMultiAlternatives | None:
             subject=SUBJECTS[OrderMail.Kind(mail.kind)] % {"code": order.code},
             body=render_to_string(f"mails/{mail.kind}.txt", context),
             to=[order.email],
-            headers={"Message-ID": f"<{order.code}.{name}@orders.{settings.MAIL_DOMAIN}>"},
+            headers={"Message-ID": f"<{order.code}.{mail.name}@orders.{settings.MAIL_DOMAIN}>"},
         )
         message.attach_alternative(render_to_string(f"mails/{mail.kind}.html", context), "text/html")
     return message
