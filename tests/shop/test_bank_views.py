@@ -99,6 +99,23 @@ def test_a_customer_who_comes_back_to_an_order_that_has_ended_changes_nothing(
     assert client.get("/orders/000000-AAAAA-AAAAA/return/").status_code == HTTPStatus.NOT_FOUND
 
 
+@pytest.mark.parametrize(
+    ("status", "fields"),
+    [
+        (Payment.Status.PENDING, {}),
+        (Payment.Status.SENT, {}),
+        (Payment.Status.ACTION_REQUIRED, {"last_error": "no answer"}),
+    ],
+)
+def test_nobody_uses_up_the_requests_of_a_payment_by_reloading(
+    client: Client, published: list[str], status: Payment.Status, fields: dict[str, str]
+) -> None:
+    order = make_order()
+    answer_payment(order, status, **fields)
+    assert client.get(f"/orders/{order.code}/return/").status_code == HTTPStatus.FOUND
+    assert published == []
+
+
 def test_a_broker_that_is_down_stops_nobody_from_coming_back(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_code: str) -> None:
         raise OperationalError("down")
