@@ -9,6 +9,8 @@ from payments.models import Payment
 
 ANSWER = [
     "sent_at",
+    "return_url",
+    "action_required_at",
     "cancel_requested_at",
     "in_flight_until",
     "in_flight_by",

@@ -133,17 +133,11 @@ class StripeGateway:
             return None
 
     def next_action(self, request: ChargeRequest) -> NextAction | None:
-        """Stripe's page of the bank, or what its script needs; None where the customer can do nothing.
-
-        A token of the card form is made for the script, anything else for the page. Raises GatewayUnavailable.
-        """
+        """The bank's page, or what Stripe's script needs for a token of the card form. Raises GatewayUnavailable."""
         with self._api.deadline(NEXT_ACTION_TIMEOUT), errors_are_unknown():
-            if is_key_forgotten(request):
-                raise GatewayUnavailable("the provider may have forgotten the key")
-            # The key's answer is saved: this only finds the intent's id. What it says may be old.
-            intent = self._retrieve(self._confirm(request)["id"])
+            intent = self._look_up_again(request)
             check_reference(intent, request)
-            return read_next_action(intent)
+            return read_next_action(intent) if intent else None
 
     def refund(self, *, key: str, reference: str, provider_id: str, amount: int) -> str:
         """Give back `amount` minor units once per key: payments/stripe_refunds.py."""
@@ -197,11 +191,18 @@ class StripeGateway:
     def _confirm(self, request: ChargeRequest) -> Answer:
         return self._api.ask("post", INTENTS, idempotency_key=request.key, **confirmed_params(request))
 
-    def _follow(self, saved: Answer, request: ChargeRequest) -> Charge:
-        """What has become of a payment that was not over when its answer was saved.
+    def _look_up_again(self, request: ChargeRequest) -> Answer | None:
+        """The intent of a charge that was answered before, as it is now."""
+        if not is_key_forgotten(request):
+            try:
+                return self._retrieve(self._confirm(request)["id"])  # what was saved under the key only tells the id
+            except stripe.APIError as error:
+                if not is_server_error(error):
+                    raise
+        return self._find_intent(request, within=NEXT_ACTION_TIMEOUT)
 
-        One that has failed since is closed. The customer's browser has its secret, and could confirm it anew.
-        """
+    def _follow(self, saved: Answer, request: ChargeRequest) -> Charge:
+        """What has become of it since. If it has failed, close it: the customer's browser could confirm it anew."""
         check_reference(saved, request)
         intent = self._retrieve(saved["id"])
         if intent["status"] == "requires_payment_method" and (charge := self._close(intent["id"], request)):
@@ -257,23 +258,24 @@ class StripeGateway:
             case status:
                 raise GatewayUnavailable(f"payment intent {intent_id} can't be cancelled yet: {status}")
 
-    def _find_intent(self, request: ChargeRequest) -> Answer | None:
+    def _find_intent(self, request: ChargeRequest, *, within: float = LOOK_UP_TIMEOUT) -> Answer | None:
         """The intent that decides: one that took money before one that still may, and that before a cancelled one."""
         rank = {"succeeded": 0, "canceled": 2}
-        return min(self._find_intents(request), key=lambda intent: rank.get(intent["status"], 1), default=None)
+        found = self._find_intents(request, within=within)
+        return min(found, key=lambda intent: rank.get(intent["status"], 1), default=None)
 
-    def _find_intents(self, request: ChargeRequest) -> list[Answer]:
+    def _find_intents(self, request: ChargeRequest, *, within: float = LOOK_UP_TIMEOUT) -> list[Answer]:
         # By listing, which shows what was just written; Stripe's search may be a minute behind.
-        with self._look_up():
+        with self._look_up(within):
             made = self._list(request.sent_at - MAX_CLOCK_DIFFERENCE)
             return [intent for intent in made if is_of(intent, request)]
 
     @contextmanager
-    def _look_up(self) -> Iterator[None]:
+    def _look_up(self, seconds: float = LOOK_UP_TIMEOUT) -> Iterator[None]:
         if not self._look_ups.acquire(blocking=False):
             raise GatewayUnavailable("other payments are being looked up in the provider's list")
         try:
-            with self._api.deadline(LOOK_UP_TIMEOUT):
+            with self._api.deadline(seconds):
                 yield
         finally:
             self._look_ups.release()

@@ -53,10 +53,11 @@ def go_to_bank(request: HttpRequest, *, code: str) -> HttpResponse:
 def return_from_bank(request: HttpRequest, *, code: str) -> HttpResponse:
     """Have the provider asked what the customer did, and lead to the order's page.
 
-    Nothing that the address says is believed. It has the provider's secret in it, so no page is shown at it.
+    Nothing that the address says is believed. It has the provider's secret in it, so no page is shown at it. While the
+    provider does not answer, only the sweep asks: nobody uses up the payment's requests by reloading.
     """
-    get_object_or_404(Order, code=code)
-    if cache.add(f"asked-after-return:{code}", True, ASK_EVERY):
+    order = get_object_or_404(Order.objects.select_related("payment"), code=code)
+    if order.payment.waits_for_customer and cache.add(f"asked-after-return:{code}", True, ASK_EVERY):
         try:
             take_up_order(code)
         except OperationalError as error:

@@ -12,6 +12,7 @@ import requests
 
 PATH = "/payments/webhooks/stripe/"
 SUCCEEDED, FAILED, CANCELED = (f"payment_intent.{kind}" for kind in ("succeeded", "payment_failed", "canceled"))
+REQUIRES_ACTION, PROCESSING = "payment_intent.requires_action", "payment_intent.processing"
 
 
 def make_event(reference: str, kind: str = SUCCEEDED, **changes: Any) -> bytes:

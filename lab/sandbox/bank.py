@@ -12,6 +12,7 @@ from lab.sandbox.events import record_event
 from lab.sandbox.faults import PROCESSING_SECONDS
 from lab.sandbox.intents import decline_fields, shape
 from lab.sandbox.messages import Answer
+from money import to_decimal
 
 # Forms lead on to the shop, whose address nobody here knows. A browser that has to keep 'self' would stop on the way.
 POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; base-uri 'none'"
@@ -66,7 +67,8 @@ def show_page(connection: Connection, secret: str, *, parent: str, language: str
     if row["status"] != "requires_action":
         return lead_back(row, parent=parent, language=language)
     words = WORDS[language]
-    asks = words["asks"].format(amount=row["amount"], currency=row["currency"].upper())
+    currency = row["currency"].upper()
+    asks = words["asks"].format(amount=to_decimal(row["amount"], currency), currency=currency)
     return render(language, FORM.format(asks=asks, approve=words["approve"], fail=words["fail"]))
 
 

@@ -8,13 +8,13 @@ def gettext_noop(title: str) -> str:
 
 TEST_CARDS = {
     "pm_card_visa": gettext_noop("Test card: pays"),
-    "pm_card_authenticationRequired": gettext_noop("Test card: asks for 3-D Secure"),
     "pm_sandbox_slow": gettext_noop("Test card: pays, slowly"),
     "pm_sandbox_processing": gettext_noop("Test card: the bank takes its time, then pays"),
     "pm_sandbox_drop": gettext_noop("Test card: pays, but the answer is lost"),
     "pm_card_visa_chargeDeclined": gettext_noop("Test card: declined"),
     "pm_card_visa_chargeDeclinedInsufficientFunds": gettext_noop("Test card: declined, not enough money"),
     "pm_sandbox_500_before": gettext_noop("Test card: the provider fails"),
+    "pm_card_authenticationRequired": gettext_noop("Test card: asks for 3-D Secure"),
 }
 
 # Stripe's test numbers, and the payment methods that do the same: https://docs.stripe.com/testing

@@ -75,7 +75,7 @@ TOKENS = {
     "pm_card_threeDSecure2Required": NEEDS_ACTION,
     "pm_card_authenticationRequiredChargeDeclinedInsufficientFunds": replace(POOR, needs_action=True),
     "pm_sandbox_action_processing": Behaviour(needs_action=True, processing=True),
-    "pm_sandbox_action_drop": Behaviour(needs_action=True, trouble="drop"),
+    "pm_sandbox_action_500_after": Behaviour(needs_action=True, trouble="500_after"),
     "pm_sandbox_slow": Behaviour(delay=SLOW_SECONDS),
     "pm_sandbox_500_before": Behaviour(trouble="500_before"),
     "pm_sandbox_500_after": Behaviour(trouble="500_after"),

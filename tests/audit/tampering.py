@@ -257,6 +257,19 @@ TAMPERINGS = [
         for status, provider_id in [("SUCCEEDED", "'pi_other'"), ("SENT", "NULL"), ("PENDING", "NULL")]
     ),
     Tampering(
+        "CANCELLED",
+        "cancelled, and its payment ACTION_REQUIRED",
+        change_payment("status = 'ACTION_REQUIRED', decline_code = '', action_required_at = now()"),
+        refused_by="payment_is_answered_once",
+        found=("A4",),
+    ),
+    Tampering(
+        "CONFIRMED",
+        "another address to come back to from the bank",
+        change_payment("return_url = 'https://other.example.com/'"),
+        refused_by="payment_keeps_what_is_asked",
+    ),
+    Tampering(
         "CONFIRMED",
         "the id of another charge",
         change_payment("provider_id = 'pi_other'"),

@@ -37,7 +37,9 @@ def read_intent(provider: Provider, intent: dict[str, Any]) -> dict[str, Any]:
     return provider.request("GET", f"/v1/payment_intents/{intent['id']}").json
 
 
-@pytest.mark.parametrize(("language", "words"), [("en", "Do you want to pay"), ("ko-KR", "결제를 승인하시겠습니까")])
+@pytest.mark.parametrize(
+    ("language", "words"), [("en", "Do you want to pay 5.00 GBP?"), ("ko-KR", "결제를 승인하시겠습니까")]
+)
 def test_the_page_asks_in_the_browsers_language_and_changes_nothing(
     provider: Provider, language: str, words: str
 ) -> None:

@@ -251,9 +251,10 @@ def test_the_cards_of_one_order_count_against_the_limit_on_declines(ip: str) -> 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("two_declines")
-def test_a_second_card_without_an_answer_counts_and_one_that_pays_does_not(ip: str) -> None:
+@pytest.mark.parametrize("unanswered", Payment.ASKED)
+def test_a_second_card_without_an_answer_counts_and_one_that_pays_does_not(ip: str, unanswered: Payment.Status) -> None:
     order = check_out(ip, answer=Payment.Status.DECLINED, hold=600)
-    try_card(order, 2, ip, Payment.Status.SENT)
+    try_card(order, 2, ip, unanswered)
     with pytest.raises(TooManyCheckouts):
         check_out(ip)
 

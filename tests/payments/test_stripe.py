@@ -10,8 +10,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pytest_django import Settings
 
-from payments.gateway import CardDeclined, Charge, ChargeRequest, GatewayUnavailable, RequestRefused
+from payments.gateway import ActionRequired, CardDeclined, Charge, ChargeRequest, GatewayUnavailable, RequestRefused
 from payments.stripe import LOOK_UPS, StripeGateway
+from payments.stripe_params import KEY_LIFETIME
 from tests.provider import Provider, fake_provider, make_request, nonsense_provider
 
 
@@ -234,6 +235,23 @@ def test_processing_may_end_in_a_decline(gateway: StripeGateway) -> None:
         charge_until_known(gateway, request)
     assert gateway.cancel(request) is None
     assert charges_of(gateway, request) == []
+
+
+def test_what_the_customer_has_to_do_is_found_after_a_500_and_once_the_key_may_be_forgotten(
+    gateway: StripeGateway, provider: Provider
+) -> None:
+    asked = make_request("pm_sandbox_action_500_after", return_url="https://shop.example.com/")
+    long_ago = replace(asked, sent_at=datetime.now(UTC) - KEY_LIFETIME - timedelta(minutes=1))
+    for request in (asked, long_ago):
+        with pytest.raises(ActionRequired):
+            gateway.charge(request)
+        assert gateway.next_action(request) is not None
+    action = gateway.next_action(long_ago)
+    assert action
+    provider.act(action.url, "approve")
+
+    assert gateway.next_action(asked) is None
+    assert charges_of(gateway, asked) == [gateway.charge(asked)] == [gateway.charge(long_ago)]
 
 
 def test_a_provider_that_is_down_is_unknown(gateway: StripeGateway, provider: Provider) -> None:

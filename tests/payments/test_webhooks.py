@@ -26,7 +26,7 @@ from payments.services import charge_payment
 from payments.webhooks import MAX_TRIES, delete_old_events, process_due_events, process_event, replay_events
 from tests.builders import answer_payment, everything, make_order, make_product, stock_of, tamper
 from tests.provider import Provider
-from tests.webhooks import CANCELED, FAILED, PATH, SUCCEEDED, make_event, sign
+from tests.webhooks import CANCELED, FAILED, PATH, PROCESSING, REQUIRES_ACTION, SUCCEEDED, make_event, sign
 
 SECRET, OLD_SECRET = "whsec_new", "whsec_old"
 Status = Payment.Status
@@ -350,6 +350,30 @@ def test_an_event_about_a_payment_in_flight_waits_for_who_asks(hints: list[str],
     make_due(event)
     process_due_events()
     assert hints == [order.code]
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "is_news"),
+    [
+        (SUCCEEDED, Status.ACTION_REQUIRED, True),
+        (FAILED, Status.ACTION_REQUIRED, True),
+        (CANCELED, Status.ACTION_REQUIRED, True),
+        (REQUIRES_ACTION, Status.SENT, True),
+        (REQUIRES_ACTION, Status.ACTION_REQUIRED, False),
+        (PROCESSING, Status.ACTION_REQUIRED, True),
+        (PROCESSING, Status.SENT, False),
+    ],
+)
+def test_an_event_is_news_while_our_rows_do_not_say_so(
+    hints: list[str], messages: Messages, kind: str, status: Status, is_news: bool
+) -> None:
+    order = make_order()
+    answer_payment(order, status)
+    event = deliver(order, kind)
+
+    process_event(pk=event.pk)
+
+    assert (hints, state(event)) == (([order.code], "waiting") if is_news else ([], "processed"))
 
 
 def test_an_event_before_its_order_is_known_waits_for_it(hints: list[str], messages: Messages) -> None:

@@ -24,6 +24,7 @@ from shop.status import describe_order
 from tests.builders import answer_payment, everything, make_order
 from tests.lab.test_card_tokens import make_token
 from tests.provider import Provider
+from tests.test_languages import find_english
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("gateway")]
 SHOP_URL = "https://shop.example.com"
@@ -96,6 +97,23 @@ def test_a_customer_who_comes_back_to_an_order_that_has_ended_changes_nothing(
     assert client.get(f"/orders/{order.code}/return/")["Location"] == f"/orders/{order.code}/"
     assert (published, everything()) == ([], before)
     assert client.get("/orders/000000-AAAAA-AAAAA/return/").status_code == HTTPStatus.NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    ("status", "fields"),
+    [
+        (Payment.Status.PENDING, {}),
+        (Payment.Status.SENT, {}),
+        (Payment.Status.ACTION_REQUIRED, {"last_error": "no answer"}),
+    ],
+)
+def test_nobody_uses_up_the_requests_of_a_payment_by_reloading(
+    client: Client, published: list[str], status: Payment.Status, fields: dict[str, str]
+) -> None:
+    order = make_order()
+    answer_payment(order, status, **fields)
+    assert client.get(f"/orders/{order.code}/return/").status_code == HTTPStatus.FOUND
+    assert published == []
 
 
 def test_a_broker_that_is_down_stops_nobody_from_coming_back(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,3 +218,9 @@ def test_past_the_deadline_or_after_a_cancel_nobody_is_sent_to_the_bank() -> Non
         status = describe_order(Order.objects.select_related("payment").get(pk=order.pk))
         assert (status.title, status.may_act) == ("Stopping the payment", False)
         Order.objects.update(expires_at=timezone.now() + timedelta(minutes=1))
+
+
+def test_the_page_of_the_script_is_korean_for_who_reads_korean(client: Client, provider: Provider) -> None:
+    order = make_waiting_order(make_token(provider, "pm_card_authenticationRequired"))
+    page = client.get(f"/orders/{order.code}/action/", headers={"Accept-Language": "ko"}).text
+    assert find_english(page, order.code) == []
