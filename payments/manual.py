@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from math import inf
 from time import monotonic
+from typing import Any
 
 from django.conf import settings
 from django.db import Error, transaction
@@ -178,17 +179,17 @@ def read_answer(answer: TransferAnswer, request: ChargeRequest) -> Charge:
 
 
 def as_charge(transfer: Transfer) -> Charge:
-    """The transfer has its sums. What pays nothing is owed, but for so long only: then the audit counts it as kept."""
+    """The transfer has its sums. What is to be sent back is owed for a while: then the audit counts it as kept."""
     in_time = timezone.now() < transfer.recorded_at + timedelta(days=settings.TRANSFER_REFUND_DAYS)
-    refunded, pays = transfer.sent_back, transfer.pays  # type: ignore[attr-defined] # by with_sums
+    sums: Any = transfer
     return Charge(
         provider_id=transfer.provider_id,
         reference=transfer.reference,
         amount=transfer.amount,
         currency=transfer.currency,
-        refunded=refunded,
+        refunded=sums.sent_back,
         created_at=transfer.recorded_at,
-        owed=0 if pays or not in_time else transfer.amount - refunded,
+        owed=sums.to_send_back if in_time and not sums.pays else 0,
     )
 
 

@@ -24,6 +24,9 @@ CLOCKS = {
     "SANDBOX_SLOW_SECONDS": "1.5",
     "SANDBOX_HANG_SECONDS": "4",
     "WORKER_TIMEOUT": "8",
+    "PAYMENT_GATEWAYS": "stripe=payments.stripe.StripeGateway,manual=payments.manual.ManualGateway",
+    "TRANSFER_ACCOUNT_HOLDER": "Tea Shop Ltd",
+    "TRANSFER_ACCOUNT": "GB33 BUKB 2020 1555 5555 55",
 }
 
 

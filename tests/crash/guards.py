@@ -106,4 +106,11 @@ GUARDS = [
         wrong="the second card pays, and the first payment is confirmed at the provider later: the order is paid twice",
         broken=frozenset({"A3"}),
     ),
+    Guard(
+        name="announced",
+        words="a transfer that is recorded marks its payment SENT",
+        target="orders.transfers.announce_payment",
+        wrong="staff record the money, and past the deadline the order is cancelled as never paid, its money kept",
+        broken=frozenset({"A4"}),
+    ),
 ]

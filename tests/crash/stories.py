@@ -58,6 +58,8 @@ def crash_at(drill: Drill, purchase: Purchase, *story: str) -> Left:
         return crash_while_paying_again(drill, purchase, first)
     if first.name == "held.over":
         return crash_when_the_hold_is_over(drill, purchase, first)
+    if first.name.startswith("transfer."):
+        return crash_while_a_transfer_is_recorded(drill, purchase, first)
     if first.name.startswith("webhook."):
         drill.place_unknown(purchase)
         rest = [first, *rest]
@@ -90,6 +92,16 @@ def crash_while_paying_again(drill: Drill, purchase: Purchase, point: Point) -> 
     assert (answer is None) == (point.process == "web")
     left = drill.wait_until_reached(point.name, purchase)
     wait_for(lambda: paid_again(drill, purchase), "an answer to the second payment")
+    return left
+
+
+def crash_while_a_transfer_is_recorded(drill: Drill, purchase: Purchase, point: Point) -> Left:
+    """The customer pays by transfer, and staff press until the admin says that it is recorded."""
+    drill.insist(purchase)
+    drill.arm(point.name, purchase)
+    assert drill.record_transfer(purchase) == (point.process != "web")
+    left = drill.wait_until_reached(point.name, purchase)
+    wait_for(lambda: drill.record_transfer(purchase), "the record of the transfer")
     return left
 
 
@@ -166,6 +178,16 @@ def confirm_after_the_next(drill: Drill, purchase: Purchase) -> None:
     drill.pay_again(purchase)
     drill.wait_until_final(purchase)
     drill.confirm_declined(purchase)
+
+
+def expire_after_a_transfer(drill: Drill, purchase: Purchase) -> None:
+    """Staff record the transfer, its task is lost, and the order's deadline passes."""
+    drill.insist(purchase)
+    drill.arm("transfer.committed", purchase)
+    drill.record_transfer(purchase)
+    drill.wait_until_reached("transfer.committed", purchase)
+    drill.make_expired(purchase)
+    drill.wait_until_final(purchase)
 
 
 def resume_while_it_is_finalized(drill: Drill, purchase: Purchase) -> None:

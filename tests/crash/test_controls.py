@@ -7,12 +7,13 @@ from uuid import uuid4
 import pytest
 
 from tests.crash.conftest import run_drill
-from tests.crash.drill import DECLINED, DROPPED, VISA, Drill, Purchase
+from tests.crash.drill import DECLINED, DROPPED, TRANSFER, VISA, Drill, Purchase
 from tests.crash.guards import GUARDS, Guard
 from tests.crash.stories import (
     charge_late,
     confirm_after_the_next,
     crash_at,
+    expire_after_a_transfer,
     finish,
     lose_the_worker,
     pay_again_before_a_late_no,
@@ -77,6 +78,7 @@ STORIES: dict[str, Callable[[Drill, Purchase], None]] = {
     "unknown-is-not-no": lose_the_answer,
     "fence": charge_after_a_sent_cancel,
     "sent-first": expire_after_the_charge,
+    "announced": expire_after_a_transfer,
     "dead-mark": lose_the_worker,
     "repair": lose_the_worker,
     "hint": send_an_old_event,
@@ -84,9 +86,11 @@ STORIES: dict[str, Callable[[Drill, Purchase], None]] = {
     "own-answer": pay_again_before_a_late_no,
     "close-declined": confirm_after_the_next,
 }
-METHODS = dict.fromkeys(["unknown-is-not-no", "hint", "events-swept"], DROPPED) | dict.fromkeys(
-    ["own-answer", "close-declined"], DECLINED
-)
+METHODS = {
+    **dict.fromkeys(["unknown-is-not-no", "hint", "events-swept"], DROPPED),
+    **dict.fromkeys(["own-answer", "close-declined"], DECLINED),
+    "announced": TRANSFER,
+}
 
 
 def tell(drill: Drill, guard: Guard) -> set[str]:

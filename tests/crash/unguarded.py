@@ -71,6 +71,10 @@ def send_the_next_beside_the_declined(_: Function) -> Function:
     return close_declined
 
 
+def announce_nothing(_: Function) -> Function:
+    return lambda **_: True
+
+
 def take_everybody_for_alive(_: Function) -> Function:
     return lambda process: False
 
@@ -101,5 +105,6 @@ REMOVALS: dict[str, Callable[[Function], Function]] = {
     "hint": believe_the_event,
     "events-swept": claim_nothing,
     "own-answer": write_to_whichever_is_sent,
+    "announced": announce_nothing,
     "close-declined": send_the_next_beside_the_declined,
 }

@@ -211,7 +211,9 @@ def test_an_order_by_transfer_is_mailed_how_to_pay_in_its_language(settings: Laz
 
 @pytest.mark.django_db
 @pytest.mark.usefixtures("transfers")
-@pytest.mark.parametrize("happens", [lambda order: cancel_order(code=order.code, reason="customer"), make_transfer])
+@pytest.mark.parametrize(
+    "happens", [lambda order: cancel_order(code=order.code, reason=Order.CancelReason.CUSTOMER), make_transfer]
+)
 def test_nobody_is_asked_for_money_by_mail_once_it_has_come_or_the_order_is_cancelled(happens: Any) -> None:
     happens(make_order(gateway="manual"))
 
