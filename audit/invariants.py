@@ -152,9 +152,10 @@ CHECKS = [
         "A5",
         "pending far beyond its deadline, whatever is planned next",
         """
-        SELECT code FROM orders_order
-        WHERE status = 'PENDING' AND LEAST(expires_at, created_at + make_interval(secs => %(expires_after)s)) < now()
-            - make_interval(secs => CASE WHEN needs_review THEN %(review_grace)s ELSE %(pending_grace)s END)
+        SELECT o.code FROM orders_order o JOIN payments_payment payment ON payment.id = o.payment_id
+        WHERE o.status = 'PENDING' AND LEAST(o.expires_at, o.created_at + make_interval(
+            secs => %(expires_after)s + coalesce((%(waits)s::jsonb ->> payment.gateway)::float8, 0)
+        )) < now() - make_interval(secs => CASE WHEN needs_review THEN %(review_grace)s ELSE %(pending_grace)s END)
         """,
     ),
     Check(

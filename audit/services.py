@@ -1,5 +1,6 @@
 """The audit: it compares the rows with each other, and with each provider's own ledger."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,7 @@ from django.utils import timezone
 
 from audit.invariants import CHECKS
 from audit.models import AuditRun
-from payments.gateway import MAX_CLOCK_DIFFERENCE, GatewayUnavailable, get_gateway
+from payments.gateway import MAX_CLOCK_DIFFERENCE, GatewayUnavailable, get_gateway, read_waits
 
 MAX_CODES = 1000  # in one violation: a report stays readable
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
@@ -104,6 +105,7 @@ def _find_violations(started: datetime, since: datetime) -> Iterator[Violation]:
         "started": started,
         "since": since,
         "expires_after": settings.ORDER_EXPIRES_AFTER,
+        "waits": json.dumps({name: wait.total_seconds() for name, wait in read_waits().items()}),
         "sweep_grace": settings.SWEEP_GRACE,
         "pending_grace": settings.PENDING_GRACE,
         "review_grace": settings.REVIEW_GRACE,

@@ -158,6 +158,6 @@ def read_timeout(name: str) -> float:
     return get_gateway(name).timeout if name in settings.PAYMENT_GATEWAYS else 0.0
 
 
-def list_waiting() -> list[str]:
-    """The names of the gateways that wait for their customers."""
-    return [name for name in settings.PAYMENT_GATEWAYS if get_gateway(name).waits]
+def read_waits() -> dict[str, timedelta]:
+    """How long an order waits for its customer, by the names of the gateways that wait."""
+    return {name: waits for name in settings.PAYMENT_GATEWAYS if (waits := get_gateway(name).waits)}

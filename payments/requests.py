@@ -18,8 +18,8 @@ from payments.gateway import (
     GatewayUnavailable,
     RequestRefused,
     get_gateway,
-    list_waiting,
     read_timeout,
+    read_waits,
 )
 from payments.models import Payment
 from payments.processes import is_dead, name_process
@@ -77,7 +77,7 @@ def mark_sent(reference: str, *, askable: Sequence[Status], cancelling: bool = F
     timeouts = json.dumps({name: read_timeout(name) for name in settings.PAYMENT_GATEWAYS})
     mark = [IN_FLIGHT_MARGIN.total_seconds(), timeouts, name_process()]
     names = [status.value for status in askable]
-    asked = [reference, names, cancelling, settings.PAYMENT_MAX_REQUESTS, list_waiting()]
+    asked = [reference, names, cancelling, settings.PAYMENT_MAX_REQUESTS, [*read_waits()]]
     with connection.cursor() as cursor:
         execute_impatiently(
             cursor, MARK_SENT, mark + asked
