@@ -32,7 +32,7 @@ class ManualGateway:
     """
 
     title = _("Bank transfer")
-    timeout = 10.0  # seconds; its statements have the time limits of all others
+    timeout = 2.0  # seconds; if it takes longer and another process asks, the answer that was saved first stands
 
     @property
     def waits(self) -> timedelta:
