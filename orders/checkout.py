@@ -149,8 +149,8 @@ def _place_order(checkout: Checkout, *, limited: bool) -> Order:
             expected_currency=checkout.expected_currency,
             limited=limited,
         )
-        # One statement is a transaction of its own. The limit needs a larger one, to keep its lock until the commit, and
-        # so does the mail that tells how to pay.
+        # One statement is a transaction of its own. The limit needs a larger one, to keep its lock until the commit; so
+        # does the mail that says how to pay.
         with transaction.atomic(durable=True) if limited or waits else nullcontext():
             if limited:
                 _limit_unpaid(checkout)

@@ -155,7 +155,7 @@ def get_gateway(name: str = "") -> Gateway:
 
 def read_timeout(name: str) -> float:
     """The seconds that the gateway of that name may take; 0 where the shop has no such gateway any more."""
-    return get_gateway(name).timeout if name in settings.PAYMENT_GATEWAYS else 0.0
+    return get_gateway(name).timeout if name in settings.PAYMENT_GATEWAYS else 0
 
 
 def read_waits() -> dict[str, timedelta]:
