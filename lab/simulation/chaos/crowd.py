@@ -26,7 +26,8 @@ LATER = (0.0, 3.0)  # seconds to a customer's next step
 PLENTY = 100_000  # units
 PATIENCE = 60.0  # seconds that a request or a change is repeated for, while nothing answers
 
-# How often, out of 100.
+TRANSFER = "transfer"  # to the gateway `manual`
+# How often, out of 106.
 METHODS = {
     "pm_card_visa": 60,
     "pm_card_visa_chargeDeclined": 8,
@@ -38,6 +39,7 @@ METHODS = {
     "pm_sandbox_500_after": 5,
     "pm_sandbox_processing": 6,
     "pm_sandbox_processing_declined": 3,
+    TRANSFER: 6,
 }
 HABITS = {"once": 55, "twice_at_once": 15, "again_later": 12, "abandon": 12, "cancel": 6}
 
@@ -156,8 +158,9 @@ class Crowd:
         if random.random() < 0.25:
             skus.append(random.choice(self._hot))
         lines = [{"sku": sku, "quantity": random.randint(1, 3)} for sku in skus]
-        body = {"email": f"{key}@example.com", "lines": lines, "payment_method": pick(METHODS, random)}
-        return Checkout(key=key, body=body)
+        method = pick(METHODS, random)
+        body = {"email": f"{key}@example.com", "lines": lines, "payment_method": method}
+        return Checkout(key=key, body=body | ({"gateway": "manual"} if method == TRANSFER else {}))
 
     def _abandon(self, checkout: Checkout) -> None:
         """Send the request, and hang up."""
@@ -170,7 +173,7 @@ class Crowd:
 
     def _cancel(self, code: str) -> None:
         try:
-            if code and self._persist(lambda: cancel_order(code=code, reason=Order.CancelReason.CUSTOMER)):
+            if code and self.persist(lambda: cancel_order(code=code, reason=Order.CancelReason.CUSTOMER)):
                 self._count("cancels")
         except OrderIsFinal:
             self._count("cancels_too_late")
@@ -181,11 +184,11 @@ class Crowd:
             adjust_stock(reference=reference, product_id=product.pk, quantity=units, reason="counted")
 
         with suppress(AdjustmentRefused):
-            if self._persist(adjust):
+            if self.persist(adjust):
                 self.added[sku] += units
                 self._count("adjustments")
 
-    def _persist(self, change: Callable[[], object]) -> bool:
+    def persist(self, change: Callable[[], object]) -> bool:
         """Make a change that may be repeated, again and again while the database is away; return whether it is made."""
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:

@@ -20,6 +20,7 @@ def find_lost_mails(run: str, folder: Path) -> Iterator[str]:
     if (taken := read_taken(folder)) is None:
         return
     sent = OrderMail.objects.filter(order__in=find_orders(run), sent_at__isnull=False)
+    sent = sent.exclude(kind=OrderMail.Kind.INSTRUCTIONS)  # closed and not sent, once the money has come
     for code, kind in sent.values_list("order__code", "kind"):
         if f"{code}.{kind}" not in taken:
             yield f"the mail that says {kind} of {code} is noted as sent, and was not taken"

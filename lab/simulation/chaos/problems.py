@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from itertools import islice
 
+from django.conf import settings
 from django.db.models import QuerySet, Sum
 
 from audit.services import Violation
@@ -30,7 +31,7 @@ def find_problems(run: str, crowd: Crowd) -> Iterator[str]:
         for key, code in (known | crowd.codes).items()
         if known.get(key) != crowd.codes.get(key)
     )
-    charged = sum(charge.amount - charge.refunded for charge in find_charges(set(known.values())))
+    charged = sum(charge.amount - charge.refunded - charge.owed for charge in find_charges(set(known.values())))
     confirmed = placed.filter(status=Order.Status.CONFIRMED)
     if charged != (total := confirmed.aggregate(total=Sum("total", default=0))["total"]):
         yield f"the provider took {charged}, the confirmed orders are {total}"
@@ -53,7 +54,8 @@ def list_codes(codes: Collection[str]) -> str:
 
 
 def find_charges(codes: set[str]) -> list[Charge]:
-    return [charge for charge in get_gateway().list_charges() if charge.reference in codes]
+    gateways = map(get_gateway, settings.PAYMENT_GATEWAYS)
+    return [charge for gateway in gateways for charge in gateway.list_charges() if charge.reference in codes]
 
 
 def count_units(orders: QuerySet[Order]) -> Counter[str]:

@@ -16,6 +16,7 @@ from audit.services import Report, audit_orders
 from lab.simulation.chaos.crowd import Crowd
 from lab.simulation.chaos.orders import OrderCounts, count_orders
 from lab.simulation.chaos.report import describe_run
+from lab.simulation.chaos.transfers import TransferDesk
 from lab.simulation.strikes.deck import make_schedule
 from lab.simulation.strikes.striker import Striker
 from payments.gateway import GatewayUnavailable
@@ -54,10 +55,12 @@ def run_chaos(
     run, stopping, crashes = f"chaos-{uuid4().hex[:8]}", Event(), watch_threads()
     crowd = Crowd(run=run, shop_url=shop_url, wanted=orders, seconds=seconds, stopping=stopping)
     striker, auditor = Striker(stack_file, run=run, stopping=stopping), Auditor(stopping)
+    closing = Event()  # of the desk: orders wait for their transfers after the last strike, too
+    desk = TransferDesk(run=run, crowd=crowd, closing=closing)
     crowd.stock_the_shop()
     with tqdm(desc="Final", unit=" orders", disable=None) as bar:
         try:
-            staff = [start(crowd.adjust_stock), start(auditor.run)]
+            staff = [start(crowd.adjust_stock), start(auditor.run), start(desk.work)]
             schedule = make_schedule(seed=seed, seconds=seconds, kinds=kinds)
             busy = [start(striker.carry_out, schedule), *crowd.start_buying()]
             while any(thread.is_alive() for thread in busy):
@@ -67,6 +70,7 @@ def run_chaos(
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline and ((counts := count_after_a_moment(run)) is None or counts.pending):
             draw(bar, counts, crowd, striker)
+    closing.set()
     crashes += find_hanging(staff)
     ask_everybody_again(crowd)
     connection.close()  # a session that began while the database was read-only can't write, and an audit writes
