@@ -75,7 +75,7 @@ def _find_violations(started: datetime, since: datetime) -> Iterator[Violation]:
         "started": started,
         "since": since,
         "expires_after": settings.ORDER_EXPIRES_AFTER,
-        "waits": json.dumps(read_waits()),
+        "waits": json.dumps({name: wait.total_seconds() for name, wait in read_waits().items()}),
         "sweep_grace": settings.SWEEP_GRACE,
         "pending_grace": settings.PENDING_GRACE,
         "review_grace": settings.REVIEW_GRACE,

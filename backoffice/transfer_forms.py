@@ -16,7 +16,7 @@ from backoffice.money_field import MoneyField, read_amount
 from catalog.texts import NormalizedField
 from orders.models import Order
 from orders.transfers import Recorded, record_transfer
-from payments.manual import TransferReused, record_refund
+from payments.manual import TransferReused, record_sent_refund
 from payments.transfers import MAX_NOTE, TransferRefund
 
 MOST = 10**15  # minor units: no transfer to a shop is of so many
@@ -109,7 +109,7 @@ class SentBackForm(BankForm):
         """Record that the money was sent. False: nothing was recorded, and the form's errors say why."""
         sent = {"provider_id": self.cleaned_data["provider_id"], "sent_on": self.cleaned_data["day"]}
         try:
-            record_refund(pk=refund.pk, **sent, actor=actor)
+            record_sent_refund(pk=refund.pk, **sent, actor=actor)
         except TransferReused:
             self.refuse_reference()
             return False

@@ -182,7 +182,8 @@ ORDER_MAX_SWEEPS = read_number("ORDER_MAX_SWEEPS", 20, least=1)  # a person is t
 PAYMENT_MAX_REQUESTS = read_number("PAYMENT_MAX_REQUESTS", 200, least=1)  # requests to the provider for one payment
 
 AUDIT_EVERY = read_seconds("AUDIT_EVERY", 5 * 60)
-AUDIT_DAYS = read_number("AUDIT_DAYS", 2, least=1, most=36_500)  # how far back beat's audit asks for charges
+# How far back beat's audit asks for charges: as far as an order may have waited for them.
+AUDIT_DAYS = read_number("AUDIT_DAYS", 2 + TRANSFER_DAYS if TAKES_TRANSFERS else 2, least=1, most=36_500)
 RECONCILE_EVERY = read_seconds("RECONCILE_EVERY", 6 * 3600)
 RECONCILE_DAYS = read_number("RECONCILE_DAYS", 60, least=1, most=36_500)  # the same for beat's reconciliation
 

@@ -18,7 +18,7 @@ from catalog.models import StockMovement
 from catalog.services import GIVEN, LOCK, MOVE, describe_move
 from languages import current_language
 from orders.codes import make_code
-from orders.models import Order, OrderLine
+from orders.models import Order, OrderLine, OrderMail
 from orders.pricing import CheckoutLine, CheckoutRefused, OutOfStock, price_lines
 from orders.tasks import process_order, publish_on_commit
 from payments.gateway import Gateway, get_gateway
@@ -53,9 +53,6 @@ WITH available AS MATERIALIZED ({LOCK.format(condition=NEW_KEY)}), placed AS (
     SELECT placed.id, line.* FROM placed, unnest(
         %(products)s::bigint[], %(skus)s::text[], %(names)s::text[], %(prices)s::bigint[], %(quantities)s::int[]
     ) AS line
-), mail AS (
-    INSERT INTO orders_ordermail (order_id, kind)
-    SELECT id, 'instructions' FROM placed WHERE %(waits)s
 ), event AS (
     INSERT INTO orders_orderevent (order_id, kind, data)
     SELECT id, 'placed', jsonb_build_object('total', total) FROM placed
@@ -148,13 +145,16 @@ def _place_order(checkout: Checkout, *, limited: bool) -> Order:
             expected_currency=checkout.expected_currency,
             limited=limited,
         )
-        # One statement is a transaction of its own. The limit needs a larger one, to keep its lock until the commit.
-        with transaction.atomic(durable=True) if limited else nullcontext():
+        # One statement is a transaction of its own. The limit needs a larger one, to keep its lock until the commit; so
+        # does the mail that says how to pay.
+        with transaction.atomic(durable=True) if limited or waits else nullcontext():
             if limited:
                 _limit_unpaid(checkout)
             if order := _write_order(checkout, lines, waits):
                 order.cached_lines = lines
-                if not waits:
+                if waits:
+                    OrderMail.objects.create(order=order, kind=OrderMail.Kind.INSTRUCTIONS)
+                else:
                     process_on_commit(order.code)
                 return order
         if Order.objects.filter(checkout_key=checkout.key).exists():
@@ -182,7 +182,6 @@ def _write_order(checkout: Checkout, lines: Sequence[OrderLine], waits: timedelt
         "payment_method": checkout.payment_method,
         "hold_on_decline": checkout.hold_on_decline,
         "gateway": checkout.gateway or settings.PAYMENT_GATEWAY,
-        "waits": waits is not None,
         "expires_after": waits or timedelta(seconds=settings.ORDER_EXPIRES_AFTER),
         "sweep_after": waits or timedelta(seconds=settings.SWEEP_AFTER),
     }

@@ -240,15 +240,9 @@ def get_gateway(name: str = "") -> Gateway:
 
 def read_timeout(name: str) -> float:
     """The seconds that the gateway of that name may take; 0 where the shop has no such gateway any more."""
-    return get_gateway(name).timeout if name in settings.PAYMENT_GATEWAYS else 0.0
+    return get_gateway(name).timeout if name in settings.PAYMENT_GATEWAYS else 0
 
 
-def list_waiting() -> list[str]:
-    """The names of the gateways that wait for their customers."""
-    return list(read_waits())
-
-
-def read_waits() -> dict[str, float]:
-    """The same, each with the seconds that it waits."""
-    gateways = [(name, get_gateway(name).waits) for name in settings.PAYMENT_GATEWAYS]
-    return {name: waits.total_seconds() for name, waits in gateways if waits}
+def read_waits() -> dict[str, timedelta]:
+    """How long an order waits for its customer, by the names of the gateways that wait."""
+    return {name: waits for name in settings.PAYMENT_GATEWAYS if (waits := get_gateway(name).waits)}

@@ -8,7 +8,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from payments.dispute_models import Dispute
-from payments.gateway import list_waiting
+from payments.gateway import read_waits
 from payments.refund_models import Refund
 from payments.transfers import Transfer, TransferAnswer, TransferRefund
 
@@ -36,7 +36,7 @@ class PaymentQuerySet(models.QuerySet["Payment"]):
 
     def unsent(self) -> Self:
         """Nobody has asked the provider yet, and asking helps: of those that wait, the ones that were announced."""
-        waits = Q(gateway__in=list_waiting())
+        waits = Q(gateway__in=read_waits())
         announced = Q(status=Payment.Status.SENT, requests=0)
         return self.filter(~waits & Q(status=Payment.Status.PENDING) | waits & announced)
 
@@ -197,7 +197,7 @@ class Payment(models.Model):
     @property
     def waits(self) -> bool:
         """Whether it is the customer's turn: nobody is to be asked before money has come."""
-        return self.status == self.Status.PENDING and self.gateway in list_waiting()
+        return self.status == self.Status.PENDING and self.gateway in read_waits()
 
     @property
     def key(self) -> str:

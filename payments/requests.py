@@ -19,8 +19,8 @@ from payments.gateway import (
     PaymentProcessing,
     RequestRefused,
     get_gateway,
-    list_waiting,
     read_timeout,
+    read_waits,
 )
 from payments.models import Payment
 from payments.processes import is_dead, name_process
@@ -92,7 +92,7 @@ def mark_sent(reference: str, *, askable: Sequence[Status], cancelling: bool = F
     return_url = settings.PAYMENT_RETURN_URL.format(reference=reference)
     mark = [return_url, IN_FLIGHT_MARGIN.total_seconds(), timeouts, name_process()]
     names = [status.value for status in askable]
-    asked = [reference, names, cancelling, settings.PAYMENT_MAX_REQUESTS, list_waiting()]
+    asked = [reference, names, cancelling, settings.PAYMENT_MAX_REQUESTS, [*read_waits()]]
     with connection.cursor() as cursor:
         # Somebody may hold the row; other payments need this thread.
         execute_impatiently(cursor, MARK_SENT, mark + asked)

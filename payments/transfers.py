@@ -17,10 +17,11 @@ class TransferQuerySet(models.QuerySet["Transfer"]):
         return self.filter(answer=None, refunds=None)
 
     def with_sums(self) -> Self:
-        """Each with `sent_back`, in minor units, and whether it `pays`."""
+        """Each with what was `sent_back` and what is `to_send_back`, in minor units, and whether it `pays`."""
         sent_back = Coalesce(Sum("refunds__amount", filter=Q(refunds__sent_on__isnull=False)), 0)
+        to_send_back = Coalesce(Sum("refunds__amount", filter=Q(refunds__sent_on__isnull=True)), 0)
         pays = Exists(TransferAnswer.objects.filter(transfer=OuterRef("pk")))
-        return self.annotate(sent_back=sent_back, pays=pays)
+        return self.annotate(sent_back=sent_back, to_send_back=to_send_back, pays=pays)
 
 
 class Transfer(models.Model):

@@ -11,9 +11,11 @@ from lab.stack.stack import Stack, run_stack
 from payments.gateway import get_gateway
 from payments.stripe import StripeGateway
 from tests.provider import Provider
-from tests.servers import GIVEN
+from tests.servers import GIVEN, TRANSFERS
 
 QUICK = {
+    **TRANSFERS,
+    "CHECKOUT_GATEWAYS": "stripe",
     "ORDER_EXPIRES_AFTER": "20",
     "SANDBOX_HANG_SECONDS": "4",
     "SANDBOX_WEBHOOKS": "0",  # some tests look at what is there before the sweep
@@ -65,8 +67,8 @@ def transfers(gateway: StripeGateway, settings: LazySettings) -> None:
     """The shop takes bank transfers too, by the gateway `manual`."""
     settings.PAYMENT_GATEWAYS = {**settings.PAYMENT_GATEWAYS, "manual": "payments.manual.ManualGateway"}
     settings.CHECKOUT_GATEWAYS = list(settings.PAYMENT_GATEWAYS)
-    settings.TRANSFER_ACCOUNT_HOLDER = "Tea Shop Ltd"
-    settings.TRANSFER_ACCOUNT = "GB33 BUKB 2020 1555 5555 55"
+    settings.TRANSFER_ACCOUNT_HOLDER = TRANSFERS["TRANSFER_ACCOUNT_HOLDER"]
+    settings.TRANSFER_ACCOUNT = TRANSFERS["TRANSFER_ACCOUNT"]
 
 
 @pytest.fixture

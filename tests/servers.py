@@ -17,6 +17,12 @@ NO_LIMITS = {
     "MAIL_LIMITS": "account=0,ip=0",
     "SHOP_MAX_UNPAID": "0",
 }
+# A shop that can take bank transfers too. Whether it offers them, CHECKOUT_GATEWAYS says.
+TRANSFERS = {
+    "PAYMENT_GATEWAYS": "stripe=payments.stripe.StripeGateway,manual=payments.manual.ManualGateway",
+    "TRANSFER_ACCOUNT_HOLDER": "Tea Shop Ltd",
+    "TRANSFER_ACCOUNT": "GB33 BUKB 2020 1555 5555 55",
+}
 CALLER = "TESTS_CALLER"  # the environment before it named our own servers; a process beside us has ours, and needs that
 os.environ.setdefault(CALLER, json.dumps(dict(os.environ)))
 GIVEN: dict[str, str] = {**json.loads(os.environ[CALLER]), **NO_LIMITS}

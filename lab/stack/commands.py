@@ -26,6 +26,11 @@ CHAOS_CLOCKS = {
     "SWEEP_AFTER_MAX": "20",
     "SWEEP_EVERY": "1",
 }
+TRANSFERS = {
+    "PAYMENT_GATEWAYS": "stripe=payments.stripe.StripeGateway,manual=payments.manual.ManualGateway",
+    "TRANSFER_ACCOUNT_HOLDER": "Tea Shop Ltd",
+    "TRANSFER_ACCOUNT": "GB33 BUKB 2020 1555 5555 55",
+}
 CATALOG = "data/products.csv"
 ADMIN = "admin@example.com"
 STARTING = "Starting PostgreSQL, Valkey, the payment provider, web, workers and beat ..."
@@ -75,7 +80,7 @@ def chaos(arguments: Sequence[str]) -> int:
     print(STARTING, file=sys.stderr, flush=True)
     port = free_port()
     mails = {"EMAIL_URL": f"smtp://127.0.0.1:{port}"}
-    with run_stack(caller={**CHAOS_CLOCKS, **os.environ, **mails}) as stack:
+    with run_stack(caller={**CHAOS_CLOCKS, **TRANSFERS, **os.environ, **mails}) as stack:
         stack.environment |= mails
         module = f"lab.simulation.strikes.mail_server --port {port}"
         stack.supervisor.start(make_service(stack, "mail-server", module, "--folder", str(stack.folder)))

@@ -53,6 +53,19 @@ NEW_PAYMENT = f"""
 """
 
 
+def add_transfer(reference: str) -> str:
+    """A transfer that staff have recorded and nobody has asked for."""
+    return f"""
+        INSERT INTO payments_transfer (provider_id, reference, amount, currency, arrived_on, note)
+        SELECT 'B-1', {reference}, total, currency, now(), '' FROM orders_order
+        """
+
+
+SEND_BACK = (
+    "INSERT INTO payments_transferrefund (transfer_id, key, amount) SELECT id, 'r-1', amount FROM payments_transfer"
+)
+
+
 def add_payment(number: int, status: str) -> str:
     """One more payment of the order, as if it was never sent."""
     code = "no" if status == "DECLINED" else ""
@@ -315,6 +328,33 @@ TAMPERINGS = [
         change_payment("gateway = 'manual'"),
         refused_by="payment_keeps_what_is_asked",
         found=("A3",),
+    ),
+    # The ledger of transfers
+    Tampering("CONFIRMED", "paid by card, and a transfer kept beside it", add_transfer("code"), found=("A3",)),
+    Tampering("CANCELLED", "cancelled, and a transfer kept", add_transfer("code"), found=("A4",)),
+    Tampering("PENDING", "a transfer kept of no order", add_transfer(f"'{GHOST}'"), found=("A6",)),
+    Tampering(
+        "CANCELLED",
+        "a transfer that is said to be sent back for ever",
+        f"{add_transfer('code')}; {SEND_BACK}; "
+        "UPDATE payments_transfer SET recorded_at = recorded_at - interval '1 year'",
+        refused_by="append-only",
+        found=("A4",),
+    ),
+    Tampering(
+        "CANCELLED",
+        "a smaller transfer",
+        f"{add_transfer('code')}; UPDATE payments_transfer SET amount = 1",
+        refused_by="append-only",
+        found=("A4",),
+    ),
+    Tampering(
+        "CANCELLED",
+        "a refund of a transfer taken back after it was sent",
+        f"{add_transfer('code')}; {SEND_BACK}; "
+        "UPDATE payments_transferrefund SET sent_on = now(), provider_id = 'B-2'; "
+        "UPDATE payments_transferrefund SET sent_on = now(), provider_id = 'B-3'",
+        refused_by="transfer_refund_is_sent_once",
     ),
     # Stock
     Tampering(

@@ -28,7 +28,7 @@ def name(tampering: Tampering) -> str:
 
 
 @pytest.fixture(autouse=True)
-def _shop(gateway: object, empty_ledger: None) -> None:
+def _shop(transfers: None, empty_ledger: None) -> None:
     make_product("MUG")
     make_product("CUP")
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal, Protocol
 from uuid import uuid4
 
@@ -124,9 +125,22 @@ def cutter(stack: Stack) -> Iterator[AnswerCutter]:
 @pytest.fixture
 def card_shop(stack: Stack) -> Iterator[str]:
     """The address of another web process of the shop, which takes cards and nothing else, as with a key of Stripe's."""
+    with run_web(stack, SHOP_PAYMENT_METHODS="") as url:
+        yield url
+
+
+@pytest.fixture
+def transfer_shop(stack: Stack) -> Iterator[str]:
+    """The address of another web process of the shop, which takes cards and bank transfers."""
+    with run_web(stack, SHOP_PAYMENT_METHODS="", CHECKOUT_GATEWAYS="") as url:
+        yield url
+
+
+@contextmanager
+def run_web(stack: Stack, **settings: str) -> Iterator[str]:
     url = f"http://127.0.0.1:{free_port()}"
     command = [sys.executable, "-m", "gunicorn", "config.wsgi", "--bind", url.partition("//")[2], "--threads", "4"]
-    environment = {**stack.full_environment, "SHOP_PAYMENT_METHODS": ""}
+    environment = {**stack.full_environment, **settings}
     with subprocess.Popen(child_command(command), cwd=BASE_DIR, env=environment) as web:
         try:
             wait_until_it_answers(web, url)

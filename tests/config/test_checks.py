@@ -93,6 +93,20 @@ def test_a_checkout_that_takes_no_money_is_found(settings: LazySettings) -> None
     assert find() == []
 
 
+def test_a_shop_that_takes_transfers_alone_offers_a_way_to_pay(settings: LazySettings, transfers: None) -> None:
+    settings.SHOP_PAYMENT_METHODS, settings.STRIPE_PUBLISHABLE_KEY = [], ""
+    assert find() == []
+    settings.CHECKOUT_GATEWAYS = ["stripe"]
+    assert find() == ["orderly.W005"]
+
+
+def test_a_sweep_that_does_not_wait_for_a_gateway_is_found(settings: LazySettings, transfers: None) -> None:
+    settings.STRIPE_TIMEOUT, settings.SWEEP_AFTER = 1, 2.5  # long enough for Stripe alone
+    assert find() == ["orderly.E005"]
+    settings.SWEEP_AFTER = 3
+    assert find() == []
+
+
 def test_a_schedule_without_the_sweep_is_found() -> None:
     without = {name: entry for name, entry in app.conf.beat_schedule.items() if name != "sweep-stuck-orders"}
 

@@ -8,7 +8,7 @@ import pytest
 
 from lab.stack.stack import run_stack
 from tests.crash.drill import STAFF, Drill
-from tests.servers import GIVEN
+from tests.servers import GIVEN, TRANSFERS
 
 # No order is swept before a test makes it due, and then soon again. No order expires by itself. A worker that starts
 # takes up no order that another test lets stand still, except one whose request died. The provider tells of nothing.
@@ -24,6 +24,7 @@ CLOCKS = {
     "SANDBOX_SLOW_SECONDS": "1.5",
     "SANDBOX_HANG_SECONDS": "4",
     "WORKER_TIMEOUT": "8",
+    **TRANSFERS,
 }
 
 

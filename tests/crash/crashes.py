@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tests.crash.drill import ASKS, DECLINED, DROPPED, VISA
+from tests.crash.drill import ASKS, DECLINED, DROPPED, TRANSFER, VISA
 from tests.crash.points import ACTED, ACTION_CLOSED, BY_NAME, CHARGED, CLOSED, POINTS, Left, Point
 from tests.crash.stories import BY_STAFF, EXPIRED, PAID, REFUSED
 
@@ -49,7 +49,8 @@ def accept(point: Point) -> Crash:
     elif point.name.startswith("held."):
         hold = 600 if point.name == "held.over" else 2
         return Crash(point, REFUSED, point.left, "", DECLINED, hold=hold)
-    method = DROPPED if point.name.startswith("webhook.") else VISA
+    methods = {"webhook": DROPPED, "transfer": TRANSFER}
+    method = methods.get(point.name.partition(".")[0], VISA)
     return Crash(point, end, point.left, payment_method=method, after=point.after)
 
 

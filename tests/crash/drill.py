@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from http import HTTPStatus
 from http.client import HTTPException
 from pathlib import Path
 from threading import Lock
@@ -31,6 +33,7 @@ PRICE = 500
 VISA, DECLINED = "pm_card_visa", "pm_card_visa_chargeDeclined"
 DROPPED = "pm_sandbox_drop"  # charged, but the answer is lost
 ASKS = "pm_card_authenticationRequired"
+TRANSFER = "transfer"  # to the gateway `manual`
 STAFF = {"email": "staff@example.com", "password": "kept-for-the-crash-tests"}
 
 
@@ -71,7 +74,7 @@ class Drill:
             "payment_method": purchase.payment_method,
             "expected_total": PRICE,
             "hold_on_decline": purchase.hold_on_decline,
-        }
+        } | ({"gateway": "manual"} if purchase.payment_method == TRANSFER else {})
         return self._post("/api/orders", body, **{"Idempotency-Key": purchase.key})
 
     def pay_again(self, purchase: Purchase, *, number: int = 2) -> tuple[int, dict[str, Any]] | None:
@@ -134,23 +137,30 @@ class Drill:
 
     def send_staff(self, action: str, purchase: Purchase) -> None:
         """Apply an admin action to the order, as a browser does. The answer may be lost."""
+        number = self.query("SELECT id FROM orders_order WHERE checkout_key = %s", purchase.key)
+        form = {"action": action, "_selected_action": str(number), "confirmed": "yes", "note": "It hangs."}
+        self._post_as_staff("/admin/orders/order/", form)
+
+    def record_transfer(self, purchase: Purchase) -> bool:
+        """Record that the money for the order has arrived, always as the same transfer; return whether it was taken."""
+        form = {
+            "reference": self.code_of(purchase),
+            "amount": f"{PRICE // 100}.00",
+            "provider_id": f"bank-{purchase.key}",
+            "day": str(datetime.now(UTC).date()),
+        }
+        return self._post_as_staff("/admin/payments/transfer/record/", form) == HTTPStatus.FOUND
+
+    def _post_as_staff(self, path: str, form: dict[str, str]) -> int | None:
         with self._staff_lock:
             self._staff = self._staff or self._log_in()
             session = requests.Session()
             session.cookies.update(self._staff.cookies)
-        number = self.query("SELECT id FROM orders_order WHERE checkout_key = %s", purchase.key)
-        form = {
-            "action": action,
-            "_selected_action": str(number),
-            "confirmed": "yes",
-            "note": "It hangs.",
-            "csrfmiddlewaretoken": session.cookies["csrftoken"],
-        }
-        url = f"{self.stack.web_url}/admin/orders/order/"
+        form = form | {"csrfmiddlewaretoken": session.cookies["csrftoken"]}
         try:
-            session.post(url, form, timeout=60, allow_redirects=False)
+            return session.post(f"{self.stack.web_url}{path}", form, timeout=60, allow_redirects=False).status_code
         except requests.ConnectionError:
-            pass
+            return None
         finally:
             session.close()
 
@@ -321,12 +331,14 @@ refund_order(code=order.code, number=1, lines=[{returned}], amount={amount})
         )
 
     def count_charges(self, code: str) -> int:
+        """Of both providers: cards that were charged, and transfers that arrived."""
+        transfers = self.query("SELECT count(*) FROM payments_transfer WHERE reference = %s", code)
         with psycopg.connect(self.stack.environment["SANDBOX_DATABASE_URL"]) as connection:
             row = connection.execute(
                 "SELECT count(*) FROM payment_intent WHERE metadata ->> 'reference' = %s AND status = 'succeeded'",
                 [code],
             ).fetchone()
-        return int(row[0]) if row else 0
+        return int(row[0]) + int(transfers) if row else 0
 
     def count_refunded(self, code: str) -> int:
         """How many minor units the provider has given back."""

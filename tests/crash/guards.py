@@ -127,4 +127,11 @@ GUARDS = [
         wrong="the web server dies before it publishes a refund: nobody ever asks for it",
         broken=frozenset({"A5"}),
     ),
+    Guard(
+        name="announced",
+        words="a transfer that is recorded marks its payment SENT",
+        target="orders.transfers.announce_payment",
+        wrong="staff record the money, and past the deadline the order is cancelled as never paid, its money kept",
+        broken=frozenset({"A4"}),
+    ),
 ]

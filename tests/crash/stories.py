@@ -74,6 +74,8 @@ def crash_at(drill: Drill, purchase: Purchase, *story: str) -> Left:
         return crash_while_the_customer_acts(drill, purchase, first, *rest)
     if first.name == "held.over":
         return crash_when_the_hold_is_over(drill, purchase, first)
+    if first.name.startswith("transfer."):
+        return crash_while_a_transfer_is_recorded(drill, purchase, first)
     if first.name.startswith("refund."):
         drill.insist(purchase)
         drill.wait_until_final(purchase)
@@ -130,6 +132,16 @@ def crash_while_the_customer_acts(drill: Drill, purchase: Purchase, first: Point
         drill.arm(point.name, purchase)
         bring_to(point, purchase, drill)
         left = drill.wait_until_reached(point.name, purchase)
+    return left
+
+
+def crash_while_a_transfer_is_recorded(drill: Drill, purchase: Purchase, point: Point) -> Left:
+    """The customer pays by transfer, and staff press until the admin says that it is recorded."""
+    drill.insist(purchase)
+    drill.arm(point.name, purchase)
+    assert drill.record_transfer(purchase) == (point.process != "web")
+    left = drill.wait_until_reached(point.name, purchase)
+    wait_for(lambda: drill.record_transfer(purchase), "the record of the transfer")
     return left
 
 
@@ -220,6 +232,16 @@ def confirm_after_a_failure(drill: Drill, purchase: Purchase) -> None:
     drill.act(purchase)
     finish(drill, purchase)
     drill.confirm_declined(purchase)
+
+
+def expire_after_a_transfer(drill: Drill, purchase: Purchase) -> None:
+    """Staff record the transfer, its task is lost, and the order's deadline passes."""
+    drill.insist(purchase)
+    drill.arm("transfer.committed", purchase)
+    drill.record_transfer(purchase)
+    drill.wait_until_reached("transfer.committed", purchase)
+    drill.make_expired(purchase)
+    drill.wait_until_final(purchase)
 
 
 def resume_while_it_is_finalized(drill: Drill, purchase: Purchase) -> None:

@@ -7,13 +7,14 @@ from uuid import uuid4
 import pytest
 
 from tests.crash.conftest import run_drill
-from tests.crash.drill import ASKS, DECLINED, DROPPED, PRICE, VISA, Drill, Purchase
+from tests.crash.drill import ASKS, DECLINED, DROPPED, PRICE, TRANSFER, VISA, Drill, Purchase
 from tests.crash.guards import GUARDS, Guard
 from tests.crash.stories import (
     charge_late,
     confirm_after_a_failure,
     confirm_after_the_next,
     crash_at,
+    expire_after_a_transfer,
     finish,
     lose_the_worker,
     pay_again_before_a_late_no,
@@ -95,6 +96,7 @@ STORIES: dict[str, Callable[[Drill, Purchase], None]] = {
     "unknown-is-not-no": lose_the_answer,
     "fence": charge_after_a_sent_cancel,
     "sent-first": expire_after_the_charge,
+    "announced": expire_after_a_transfer,
     "dead-mark": lose_the_worker,
     "repair": lose_the_worker,
     "hint": send_an_old_event,
@@ -105,10 +107,12 @@ STORIES: dict[str, Callable[[Drill, Purchase], None]] = {
     "refund-key": ask_for_the_refund_again,
     "refunds-swept": lose_the_refund,
 }
-METHODS = dict.fromkeys(["unknown-is-not-no", "hint", "events-swept"], DROPPED) | dict.fromkeys(
-    ["own-answer", "close-declined"], DECLINED
-)
-METHODS |= {"close-failed": ASKS}
+METHODS = {
+    **dict.fromkeys(["unknown-is-not-no", "hint", "events-swept"], DROPPED),
+    **dict.fromkeys(["own-answer", "close-declined"], DECLINED),
+    "announced": TRANSFER,
+    "close-failed": ASKS,
+}
 
 
 def tell(drill: Drill, guard: Guard) -> set[str]:

@@ -80,6 +80,10 @@ def leave_a_failure_open(_: Function) -> Function:
     return lambda gateway, saved, request: read_charge(gateway._retrieve(saved["id"]), request)
 
 
+def announce_nothing(_: Function) -> Function:
+    return lambda **_: True
+
+
 def take_everybody_for_alive(_: Function) -> Function:
     return lambda process: False
 
@@ -110,6 +114,7 @@ REMOVALS: dict[str, Callable[[Function], Function]] = {
     "hint": believe_the_event,
     "events-swept": claim_nothing,
     "own-answer": write_to_whichever_is_sent,
+    "announced": announce_nothing,
     "close-declined": send_the_next_beside_the_declined,
     "close-failed": leave_a_failure_open,
     "refund-key": refund_under_a_fresh_key,

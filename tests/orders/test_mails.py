@@ -21,6 +21,10 @@ from tests.locks import end_our_session
 Answer = Payment.Status
 
 
+def cancel(order: Order) -> None:
+    cancel_order(code=order.code, reason=Order.CancelReason.CUSTOMER)
+
+
 def end_order(answer: Payment.Status = Answer.SUCCEEDED, **fields: Any) -> Order:
     order = make_order({"MUG": 2}, **fields)
     answer_payment(order, answer)

@@ -15,10 +15,10 @@ from orders.services import cancel_order, finalize_order, resume_order
 from orders.sweep import claim_lost_orders, claim_stuck_orders
 from orders.transfers import record_transfer
 from payments.gateway import GatewayUnavailable
-from payments.manual import TransferReused, record_refund
+from payments.manual import TransferReused, record_sent_refund
 from payments.models import Payment, TransferRefund
 from payments.services import cancel_payment, charge_payment
-from tests.builders import everything, make_checkout, make_order, make_product, make_transfer, stock_of
+from tests.builders import everything, make_checkout, make_order, make_product, make_transfer, stock_of, tamper
 from tests.provider import Provider
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("transfers", "empty_ledger")]
@@ -112,7 +112,7 @@ def test_a_transfer_that_comes_after_the_cancel_is_to_be_sent_back(settings: Laz
     assert audit_orders()["ok"]
     settings.TRANSFER_REFUND_DAYS = 0  # nobody has sent it back for too long
     assert [found["invariant"] for found in audit_orders()["violations"]] == ["A4"]
-    record_refund(pk=TransferRefund.objects.get().pk, provider_id="B-back", sent_on=timezone.now().date())
+    record_sent_refund(pk=TransferRefund.objects.get().pk, provider_id="B-back", sent_on=timezone.now().date())
     assert audit_orders()["ok"]
 
 
@@ -126,7 +126,7 @@ def test_a_second_transfer_of_a_confirmed_order_is_to_be_sent_back() -> None:
     assert process(order).status == Status.CONFIRMED
     assert owed_back() == [order.total]
     assert audit_orders()["ok"]
-    record_refund(pk=TransferRefund.objects.get().pk, provider_id="B-back", sent_on=timezone.now().date())
+    record_sent_refund(pk=TransferRefund.objects.get().pk, provider_id="B-back", sent_on=timezone.now().date())
     assert audit_orders()["ok"]
 
 
@@ -177,6 +177,20 @@ def test_a_transfer_that_was_recorded_before_the_deadline_confirms_the_order_aft
 
     assert owed_back() == []
     assert audit_orders()["ok"]
+
+
+@pytest.mark.parametrize(("days", "is_overdue"), [(6, False), (9, True)])
+def test_an_order_by_transfer_may_be_pending_for_as_long_as_it_waits_and_no_longer(days: int, is_overdue: bool) -> None:
+    make_waiting_order()
+    tamper(
+        "UPDATE orders_order SET created_at = created_at - make_interval(days => %s), "
+        "expires_at = expires_at + interval '20 days', sweep_after = sweep_after + interval '20 days'",
+        days,
+    )
+
+    violations = {violation["invariant"] for violation in audit_orders()["violations"]}
+
+    assert violations == ({"A5", "A7"} if is_overdue else {"A7"})  # A7: its event tells when it was placed
 
 
 def test_an_order_that_staff_have_processed_again_waits_on_without_a_review() -> None:

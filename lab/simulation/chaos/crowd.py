@@ -27,7 +27,8 @@ LATER = (0.0, 3.0)  # seconds to a customer's next step
 PLENTY = 100_000  # units
 PATIENCE = 60.0  # seconds that a request or a change is repeated for, while nothing answers
 
-# How often, out of 100.
+TRANSFER = "transfer"  # to the gateway `manual`
+# How often, out of 106.
 METHODS = {
     "pm_card_visa": 50,
     "pm_card_visa_chargeDeclined": 8,
@@ -42,6 +43,7 @@ METHODS = {
     "pm_card_authenticationRequired": 6,
     "pm_card_authenticationRequiredChargeDeclinedInsufficientFunds": 2,
     "pm_sandbox_action_processing": 2,
+    TRANSFER: 6,
 }
 HABITS = {"once": 55, "twice_at_once": 15, "again_later": 12, "abandon": 12, "cancel": 6}
 
@@ -123,21 +125,6 @@ class Crowd:
                 self.mismatches.append(f"{key}: {first}, then {answer}")
         return answer.code
 
-    def persist(self, change: Callable[[], object]) -> bool:
-        """Make a change that may be repeated, again and again while the database is away; return whether it is made."""
-        deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline:
-            try:
-                change()
-            except (OperationalError, InterfaceError, InternalError):
-                time.sleep(0.2)
-            else:
-                return True
-            finally:
-                connection.close()
-        self._count("changes_given_up")
-        return False
-
     def _buy(self, started: float) -> None:
         for number in self._numbers:
             if self._stopping.wait(max(0, started + number * self._every - time.monotonic())):
@@ -183,8 +170,9 @@ class Crowd:
         if random.random() < 0.25:
             skus.append(random.choice(self._hot))
         lines = [{"sku": sku, "quantity": random.randint(1, 3)} for sku in skus]
-        body = {"email": f"{key}@example.com", "lines": lines, "payment_method": pick(METHODS, random)}
-        return Checkout(key=key, body=body)
+        method = pick(METHODS, random)
+        body = {"email": f"{key}@example.com", "lines": lines, "payment_method": method}
+        return Checkout(key=key, body=body | ({"gateway": "manual"} if method == TRANSFER else {}))
 
     def _abandon(self, checkout: Checkout) -> None:
         """Send the request, and hang up."""
@@ -211,6 +199,21 @@ class Crowd:
             if self.persist(adjust):
                 self.added[sku] += units
                 self._count("adjustments")
+
+    def persist(self, change: Callable[[], object]) -> bool:
+        """Make a change that may be repeated, again and again while the database is away; return whether it is made."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            try:
+                change()
+            except (OperationalError, InterfaceError, InternalError):
+                time.sleep(0.2)
+            else:
+                return True
+            finally:
+                connection.close()
+        self._count("changes_given_up")
+        return False
 
     def _count(self, what: str) -> None:
         with self._lock:

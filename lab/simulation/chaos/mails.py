@@ -20,6 +20,7 @@ def find_lost_mails(run: str, folder: Path) -> Iterator[str]:
     if (taken := read_taken(folder)) is None:
         return
     sent = OrderMail.objects.filter(order__in=find_orders(run), sent_at__isnull=False)
+    sent = sent.exclude(kind=OrderMail.Kind.INSTRUCTIONS)  # closed and not sent, once the money has come
     for mail in sent.select_related("order", "refund"):
         if f"{mail.order.code}.{mail.name}" not in taken:
             yield f"the mail that says {mail.name} of {mail.order.code} is noted as sent, and was not taken"

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from itertools import islice
 
+from django.conf import settings
 from django.db.models import QuerySet, Sum
 
 from audit.services import Violation
@@ -32,7 +33,7 @@ def find_problems(run: str, crowd: Crowd, desk: RefundDesk) -> Iterator[str]:
         if known.get(key) != crowd.codes.get(key)
     )
     yield from desk.find_problems()
-    kept = sum(charge.amount - charge.refunded for charge in find_charges(set(known.values())))
+    kept = sum(charge.amount - charge.refunded - charge.owed for charge in find_charges(set(known.values())))
     confirmed = placed.filter(status=Order.Status.CONFIRMED)
     owed = confirmed.aggregate(total=Sum("total", default=0))["total"] - sum(desk.refunded.values())
     if kept != owed:
@@ -56,7 +57,8 @@ def list_codes(codes: Collection[str]) -> str:
 
 
 def find_charges(codes: set[str]) -> list[Charge]:
-    return [charge for charge in get_gateway().list_charges() if charge.reference in codes]
+    gateways = map(get_gateway, settings.PAYMENT_GATEWAYS)
+    return [charge for gateway in gateways for charge in gateway.list_charges() if charge.reference in codes]
 
 
 def count_units(orders: QuerySet[Order]) -> Counter[str]:

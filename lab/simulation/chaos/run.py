@@ -17,6 +17,7 @@ from lab.simulation.chaos.crowd import Crowd
 from lab.simulation.chaos.orders import OrderCounts, count_orders
 from lab.simulation.chaos.refunds import RefundDesk
 from lab.simulation.chaos.report import describe_run
+from lab.simulation.chaos.transfers import TransferDesk
 from lab.simulation.strikes.deck import make_schedule
 from lab.simulation.strikes.striker import Striker
 from payments.gateway import GatewayUnavailable
@@ -54,12 +55,15 @@ def run_chaos(
     """
     run, stopping, crashes = f"chaos-{uuid4().hex[:8]}", Event(), watch_threads()
     crowd = Crowd(run=run, shop_url=shop_url, wanted=orders, seconds=seconds, stopping=stopping)
-    desk = RefundDesk(run=run, crowd=crowd, stopping=stopping)
+    refund_desk = RefundDesk(run=run, crowd=crowd, stopping=stopping)
     striker, auditor = Striker(stack_file, run=run, stopping=stopping), Auditor(stopping)
+    closing = Event()  # of the desk of transfers: orders wait for their transfers after the last strike, too
+    transfer_desk = TransferDesk(run=run, crowd=crowd, closing=closing)
     crowd.stock_the_shop()
     with tqdm(desc="Final", unit=" orders", disable=None) as bar:
         try:
-            staff = [start(crowd.adjust_stock), start(desk.work), start(auditor.run)]
+            staff = [start(crowd.adjust_stock), start(auditor.run)]
+            staff += [start(refund_desk.work), start(transfer_desk.work)]
             schedule = make_schedule(seed=seed, seconds=seconds, kinds=kinds)
             busy = [start(striker.carry_out, schedule), *crowd.start_buying()]
             while any(thread.is_alive() for thread in busy):
@@ -69,12 +73,13 @@ def run_chaos(
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline and is_unfinished(counts := count_after_a_moment(run)):
             draw(bar, counts, crowd, striker)
+    closing.set()
     crashes += find_hanging(staff)
     ask_everybody_again(crowd)
     connection.close()  # a session that began while the database was read-only can't write, and an audit writes
     folder, audits = stack_file.parent, auditor.audits
     report = describe_run(
-        run=run, folder=folder, crowd=crowd, desk=desk, striker=striker, audits=audits, crashes=crashes
+        run=run, folder=folder, crowd=crowd, desk=refund_desk, striker=striker, audits=audits, crashes=crashes
     )
     return {"seed": seed, **report}
 

@@ -11,9 +11,9 @@ from django.conf import LazySettings
 from django.db import connection
 
 from payments.gateway import Charge, ChargeRequest, GatewayUnavailable
-from payments.manual import ManualGateway, TransferReused, record_arrival, record_refund
+from payments.manual import ManualGateway, TransferReused, ask_for_refund, record_arrival, record_sent_refund
 from payments.stripe import StripeGateway
-from payments.transfers import TransferRefund
+from payments.transfers import Transfer, TransferRefund
 from tests.payments.contract import subjects
 from tests.payments.contract.relay import Relay, run_relay
 from tests.payments.contract.subjects import Subject
@@ -74,7 +74,12 @@ class PromptTransfers(ManualGateway):
         with close_the_threads_connection():
             with suppress(TransferReused):  # a customer pays once for each key
                 record_arrival(**asked, provider_id=f"bank-{request.key}", arrived_on=TODAY)
-            return super().charge(request)
+            try:
+                return super().charge(request)
+            except GatewayUnavailable:
+                for late in Transfer.objects.unused().filter(reference=request.reference):
+                    ask_for_refund(late, key=late.provider_id, amount=late.amount)
+                raise
 
     def cancel(self, request: ChargeRequest) -> Charge | None:
         with close_the_threads_connection():
@@ -86,7 +91,7 @@ class PromptTransfers(ManualGateway):
             with suppress(GatewayUnavailable):
                 return super().refund(**asked)
             for refund in TransferRefund.objects.unsent().filter(key=key):
-                record_refund(pk=refund.pk, provider_id=f"bank-{key}", sent_on=TODAY)
+                record_sent_refund(pk=refund.pk, provider_id=f"bank-{key}", sent_on=TODAY)
             return super().refund(**asked)
 
 
