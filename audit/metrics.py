@@ -11,8 +11,9 @@ from prometheus_client.registry import Collector
 
 from accounts.tokens import shows_token
 from audit.liveness import Liveness, check_liveness, measure_age
-from audit.models import AuditRun
+from audit.models import AuditRun, Difference
 from orders.models import Order
+from payments.dispute_models import Dispute
 from payments.models import Payment
 
 
@@ -24,6 +25,9 @@ class OrderCollector(Collector):
         yield GaugeMetricFamily("orderly_orders_stuck", "Pending orders due for a sweep.", stuck.count())
         yield GaugeMetricFamily("orderly_orders_needs_review", "Orders that wait for a person.", in_review.count())
         yield GaugeMetricFamily("orderly_payments_unknown", "Payments sent, and not answered yet.", unknown.count())
+        differences, disputes = Difference.objects.unresolved(), Dispute.objects.open()
+        yield GaugeMetricFamily("orderly_differences_open", "Differences from the ledgers.", differences.count())
+        yield GaugeMetricFamily("orderly_disputes_open", "Disputes that are not decided yet.", disputes.count())
         if run := AuditRun.objects.annotate(age=measure_age(F("created_at"))).first():
             age = run.age.total_seconds()
             yield GaugeMetricFamily("orderly_audit_ok", "Whether the last audit was clean.", int(run.ok))
