@@ -228,15 +228,14 @@ ORDER_CHECKS = [
     ),
     Check(
         "A10",
-        "the events and mails of an order are not one for each dispute that was opened or closed",
+        "an order lacks the event or the mail of a dispute that was opened or closed",
         """
         SELECT payment.reference FROM payments_dispute dispute
         JOIN payments_payment payment ON payment.id = dispute.payment_id
         JOIN orders_order o ON o.code = payment.reference
         WHERE (
             SELECT COUNT(*) FILTER (WHERE kind = 'dispute_opened') <> 1
-                OR COUNT(*) FILTER (WHERE kind = 'dispute_closed')
-                    <> CASE dispute.status WHEN 'OPEN' THEN 0 ELSE 1 END
+                OR dispute.status <> 'OPEN' AND COUNT(*) FILTER (WHERE kind = 'dispute_closed') = 0
             FROM orders_orderevent WHERE order_id = o.id AND data ->> 'dispute' = dispute.provider_id
         ) OR NOT EXISTS (
             SELECT FROM orders_disputemail WHERE dispute_id = dispute.id

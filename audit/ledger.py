@@ -56,14 +56,14 @@ def _copy_ledgers(since: datetime, within: float) -> datetime:
         for name in settings.PAYMENT_GATEWAYS:
             gateway = get_gateway(name)
             charges = gateway.list_charges(since=since, within=within)
-            _copy(cursor, "audit_charge", ((name, *list_columns(charge)) for charge in charges))
+            _copy(cursor, "audit_charge", ((name, *list_charge_columns(charge)) for charge in charges))
             disputes = gateway.list_disputes(since=since, within=within)
             _copy(cursor, "audit_dispute", ((name, *list_dispute_columns(dispute)) for dispute in disputes))
         cursor.execute("ANALYZE audit_charge, audit_dispute")
     return started
 
 
-def list_columns(charge: Charge) -> Sequence[object]:
+def list_charge_columns(charge: Charge) -> Sequence[object]:
     amounts = charge.amount, charge.refunded, charge.owed, charge.currency
     return charge.provider_id, charge.reference, *amounts, charge.created_at
 

@@ -1,11 +1,9 @@
 """What staff do about a difference. Each remedy is done once, and is kept with its actor and note."""
 
-import logging
 from typing import Any
 
 from django.db import connection, transaction
 from django.db.models.functions import Now
-from kombu.exceptions import OperationalError
 
 from accounts.models import User
 from audit.models import Difference
@@ -13,12 +11,12 @@ from audit.tasks import refund_surplus
 from orders.adopting import NotAdoptable, adopt_charge
 from orders.disputes import record_dispute
 from orders.models import Order, OrderEvent
+from orders.tasks import publish_on_commit
 from payments.disputes import UnknownCharge, ask_for_dispute
 from payments.gateway import get_gateway
 from payments.models import Payment
 from payments.refunds import NotRefundable, adopt_refund
 
-logger = logging.getLogger(__name__)
 Kind = Difference.Kind
 Resolution = Difference.Resolution
 
@@ -74,7 +72,7 @@ def refund_difference(*, pk: int, actor: User, note: str) -> None:
         asked = {"refund_requested_at": Now(), "last_error": "", "actor": actor, "note": note}
         Difference.objects.filter(pk=pk).update(**asked)
         _add_event(difference, actor=actor, note=note, remedy="refunded")
-        transaction.on_commit(lambda: _publish_refund(pk), robust=True)
+        publish_on_commit(lambda: refund_surplus.delay(pk), difference)
 
 
 def _adopt_charge(difference: Difference, actor: User, note: str) -> None:
@@ -144,10 +142,3 @@ def _add_event(difference: Difference, *, actor: User, note: str, remedy: str) -
         if difference.currency_there == order.currency:  # an event's amount is in the order's currency
             facts["amount"] = difference.amount_there
         order.add_event(OrderEvent.Kind.RECONCILED, actor=actor, note=note, remedy=remedy, **facts)
-
-
-def _publish_refund(pk: int) -> None:
-    try:
-        refund_surplus.delay(pk)
-    except OperationalError as error:
-        logger.warning("the refund of difference %s is left to the next audit: %s", pk, error)

@@ -48,7 +48,7 @@ SELECT code FROM found LIMIT %(most)s
 
 
 def audit_orders(*, since: datetime = BEGINNING, within: float = inf) -> Report:
-    """Check A1 to A9 on one snapshot of the database; change nothing.
+    """Check A1 to A10 on one snapshot of the database; change nothing.
 
     Each provider's ledger is compared for the orders placed since `since`. It is read before the snapshot is taken, so
     an order that ended in between is not compared with it: the audit is right while orders flow.

@@ -36,7 +36,7 @@ def process_order(code: str, *, expired: bool = False, pause: float | None = Non
     chain(pay.si(code), finalize_order.si(code)).apply_async(expires=pause + settings.CLOCK_SKEW)
 
 
-def publish_on_commit(publish: Callable[[], None], what: object) -> None:
+def publish_on_commit(publish: Callable[[], object], what: object) -> None:
     """Publish after the commit. If the broker is down, it is left to the sweep."""
 
     def publish_or_leave() -> None:

@@ -48,16 +48,18 @@ def _check_timeouts() -> Iterator[CheckMessage]:
 
 
 def check_news_hooks(**_: Any) -> list[CheckMessage]:
-    hooks = [("PAYMENT_NEWS_HOOK", "orders.tasks.take_up_order", "orderly.E010")]
-    hooks += [("DISPUTE_NEWS_HOOK", "orders.disputes.record_dispute", "orderly.E019")]
-    return [error for hook in hooks for error in _check_hook(*hook)]
+    found: list[CheckMessage] = []
+    if not is_function(settings.PAYMENT_NEWS_HOOK):
+        hint = "Name a function by its dotted path, such as orders.tasks.take_up_order."
+        found.append(Error("PAYMENT_NEWS_HOOK is no function that can be imported.", hint=hint, id="orderly.E010"))
+    if not is_function(settings.DISPUTE_NEWS_HOOK):
+        hint = "Name a function by its dotted path, such as orders.disputes.record_dispute."
+        found.append(Error("DISPUTE_NEWS_HOOK is no function that can be imported.", hint=hint, id="orderly.E019"))
+    return found
 
 
-def _check_hook(name: str, example: str, check: str) -> Iterator[CheckMessage]:
+def is_function(path: str) -> bool:
     try:
-        hook = import_string(getattr(settings, name))
+        return callable(import_string(path))
     except ImportError:
-        hook = None
-    if not callable(hook):
-        hint = f"Name a function by its dotted path, such as {example}."
-        yield Error(f"{name} is no function that can be imported.", hint=hint, id=check)
+        return False

@@ -1,8 +1,11 @@
+from typing import Any
+
 import pytest
 from django.conf import LazySettings
 from django.test import Client
+from django.utils import timezone
 
-from audit.models import AuditRun
+from audit.models import AuditRun, Difference
 from orders.models import Order
 from payments.models import Payment
 from tests.builders import answer_payment, make_order
@@ -16,6 +19,14 @@ def test_metrics_count_what_waits_and_say_what_the_last_audit_found(client: Clie
     Order.objects.filter(payment__status=Payment.Status.PENDING).update(needs_review=True)
     AuditRun.objects.create(ok=False, report={})
     AuditRun.objects.create(ok=True, report={})
+    known: dict[str, Any] = {
+        "kind": "missing_here",
+        "gateway": "stripe",
+        "amount_there": 700,
+        "occurred_at": timezone.now(),
+    }
+    Difference.objects.create(provider_id="pi_1", **known)
+    Difference.objects.create(provider_id="pi_2", **known, resolution="gone", resolved_at=timezone.now())
 
     lines = client.get("/metrics").content.decode().splitlines()
 
@@ -23,6 +34,9 @@ def test_metrics_count_what_waits_and_say_what_the_last_audit_found(client: Clie
     assert "orderly_orders_stuck 0.0" in lines
     assert "orderly_orders_needs_review 1.0" in lines
     assert "orderly_payments_unknown 1.0" in lines
+    assert "orderly_differences_open 1.0" in lines
+    assert "orderly_disputes_open 0.0" in lines
+    assert "orderly_refunds_open 0.0" in lines
     assert "orderly_audit_ok 1.0" in lines
     assert any(line.startswith("orderly_audit_age_seconds ") for line in lines)
 

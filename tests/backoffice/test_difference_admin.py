@@ -8,11 +8,21 @@ from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import User
 from audit.models import Difference
+from audit.reconciliation import reconcile
+from audit.surplus import refund_surplus
+from audit.tasks import refund_surplus as refund_task
+from orders.services import finalize_order
 from tests.builders import everything, make_order
+from tests.provider import Provider
 
 pytestmark = pytest.mark.django_db
 LIST = "/admin/audit/difference/"
 WHY = "It is the till's money."
+
+
+@pytest.fixture(autouse=True)
+def _nobody_takes_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refund_task, "delay", lambda pk: None)
 
 
 def make_difference(**fields: Any) -> Difference:
@@ -113,6 +123,76 @@ def test_who_may_only_see_differences_resolves_none(name: str) -> None:
 def test_a_remedy_that_is_unknown_is_no_page(admin_client: Client) -> None:
     assert admin_client.get(f"{LIST}{make_difference().pk}/remedy/forget/").status_code == 404
     assert admin_client.get(f"{LIST}999999/remedy/review/").status_code == 404
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("gateway", "empty_ledger")
+def test_a_charge_made_by_hand_is_adopted_on_its_page(
+    admin_client: Client, admin_user: User, provider: Provider
+) -> None:
+    order = make_order()
+    provider.charge_again(order.code, amount=order.total)
+    reconcile()
+    difference = Difference.objects.get()
+    page = f"{LIST}{difference.pk}/change/"
+    for button in ("Adopt</a>", "Refund</a>", "Mark reviewed</a>"):
+        assert button in admin_client.get(page).text
+
+    answer = admin_client.post(f"{LIST}{difference.pk}/remedy/adopt/", {"note": WHY}, follow=True)
+
+    assert "It is adopted." in answer.text
+    assert "Adopt</a>" not in answer.text
+    assert finalize_order(code=order.code).status == "CONFIRMED"
+    timeline = admin_client.get(f"/admin/orders/order/{order.pk}/change/").text
+    assert "Reconciled with the provider" in timeline
+    assert (
+        f"remedy: Adopted, difference: Charge without a payment, at the provider: {difference.provider_id}" in timeline
+    )
+    assert "It is the till&#x27;s money." in timeline
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("gateway", "empty_ledger")
+def test_a_wrong_amount_is_refused_on_its_page(admin_client: Client, provider: Provider) -> None:
+    order = make_order()
+    provider.charge_again(order.code, amount=order.total - 1)
+    reconcile()
+    difference = Difference.objects.get()
+    before = everything(), list(Difference.objects.values())
+
+    answer = admin_client.post(f"{LIST}{difference.pk}/remedy/adopt/", {"note": WHY}, follow=True)
+
+    assert "Not changed: The order is 500 GBP in minor units, and the provider keeps 499 GBP." in answer.text
+    assert (everything(), list(Difference.objects.values())) == before
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("gateway", "empty_ledger")
+def test_money_of_no_order_is_refunded_on_its_page(admin_client: Client, provider: Provider) -> None:
+    provider.charge_again("T-elsewhere", amount=700)
+    reconcile()
+    difference = Difference.objects.get()
+
+    answer = admin_client.post(f"{LIST}{difference.pk}/remedy/refund/", {"note": WHY}, follow=True)
+
+    assert "The provider is asked to give the money back" in answer.text
+    assert "Being refunded" in answer.text
+    assert "Refund</a>" not in answer.text
+    refund_surplus(pk=difference.pk)
+    assert "Refunded" in admin_client.get(f"{LIST}{difference.pk}/change/").text
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("gateway", "empty_ledger")
+def test_staff_are_told_when_the_provider_cannot_be_asked(admin_client: Client, provider: Provider) -> None:
+    provider.charge_again("T-elsewhere", amount=700)
+    reconcile()
+    difference = Difference.objects.get()
+    provider.control(fault="down")
+
+    answer = admin_client.post(f"{LIST}{difference.pk}/remedy/adopt/", {"note": WHY}, follow=True)
+
+    assert "Not changed, the provider can&#x27;t be asked: " in answer.text
 
 
 @pytest.mark.parametrize("differences", [5, 50])

@@ -58,6 +58,7 @@ WRONG = [
     ("TRANSFER_ACCOUNT", "GB33 BUKB 2020 1555 5555 56"),  # the last digit is wrong
     ("TRANSFER_DAYS", "0"),
     *(("ALLOWED_HOSTS", value) for value in ("https://shop.example.com", "shop.example.com:443", "a b")),
+    *(("STAFF_EMAILS", value) for value in ("ann", "ann@example.com bob@example.com", "ann@example.com,bob", "ann@")),
     *(("DEFAULT_FROM_EMAIL", value) for value in ("shop", "Tea Shop", "a@x.com, b@x.com", "shop@straße.example", "")),
 ]
 # What may have a password in it is not repeated.
@@ -178,6 +179,7 @@ def test_every_value_of_the_example_is_a_right_one(monkeypatch: pytest.MonkeyPat
     assert needed.keys() < example.keys()
     assert (values["DATABASES"]["default"]["NAME"], values["MAIL_DOMAIN"]) == ("orderly", "example.com")
     assert values["DEFAULT_FROM_EMAIL"] == "Tea Shop <shop@example.com>"
+    assert values["STAFF_EMAILS"] == ["money@example.com"]
 
 
 def test_every_setting_is_in_the_example() -> None:

@@ -201,3 +201,17 @@ def test_without_an_address_nothing_is_written(provider: Provider) -> None:
     create(provider)
 
     assert provider.count_events() == 0
+
+
+def test_a_dispute_is_told_of_when_it_opens_and_when_it_ends(telling: Provider, receiver: Receiver) -> None:
+    create(telling)
+    receiver.wait_for(1)
+    charge = receiver.events[0]["data"]["object"]["id"]
+
+    dispute = telling.open_dispute(charge)
+    telling.end_dispute(dispute, "win")
+
+    receiver.wait_for(3)
+    told = [(event["type"], event["data"]["object"]["status"]) for event in receiver.events[1:]]
+    assert told == [("charge.dispute.created", "needs_response"), ("charge.dispute.closed", "won")]
+    assert {event["data"]["object"]["id"] for event in receiver.events[1:]} == {dispute}
