@@ -47,13 +47,13 @@ from payments.stripe_form import make_payment_form
 from payments.stripe_params import confirmed_params, is_key_forgotten, unconfirmed_params
 from payments.stripe_refunds import as_refund, find_refunds, make_refund
 
+INTENTS = "/v1/payment_intents"
+
 # A list has a page for each 100 payments of more than an hour: too many for the time of a charge, and no reason to keep
 # the threads from charging others.
 LOOK_UP_TIMEOUT = 30.0  # seconds
 LOOK_UPS = 2  # at the same time in one process
 NEXT_ACTION_TIMEOUT = 5.0  # seconds; a customer waits
-
-INTENTS = "/v1/payment_intents"
 
 
 class StripeGateway:
