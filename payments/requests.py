@@ -146,8 +146,8 @@ def record_action(payment: Payment) -> None:
 def record_error(payment: Payment, error: GatewayUnavailable) -> None:
     # If this comes so late that another process asks by now, that one's mark and error stay.
     refused = payment.only_refused and isinstance(error, RequestRefused)
-    acted = Status.SENT.value if isinstance(error, PaymentProcessing) else None  # the customer has nothing left to do
-    noted = [acted, make_storable(error), refused, payment.pk, payment.in_flight_until]
+    status = Status.SENT.value if isinstance(error, PaymentProcessing) else None  # the customer has nothing left to do
+    noted = [status, make_storable(error), refused, payment.pk, payment.in_flight_until]
     run_again_if_lost(partial(execute, RECORD_ERROR, noted))
 
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+import requests
 from django.conf import LazySettings
 from django.utils import timezone
 from hypothesis import HealthCheck
@@ -21,6 +22,7 @@ from orders.models import Order
 from orders.pricing import OutOfStock
 from orders.services import OrderIsFinal, cancel_order, finalize_order, resume_order
 from orders.sweep import claim_stuck_orders
+from payments.actions import find_next_action
 from payments.gateway import GatewayUnavailable
 from payments.services import cancel_payment, charge_payment
 from tests.builders import make_order, make_product
@@ -35,6 +37,8 @@ METHODS = [
     "pm_sandbox_500_after",
     "pm_sandbox_processing",
     "pm_sandbox_processing_declined",
+    "pm_card_authenticationRequired",
+    "pm_sandbox_action_processing",
 ]
 CODES = Bundle("codes")
 
@@ -60,6 +64,13 @@ class Shop(RuleBasedStateMachine):
     def charge(self, code: str) -> None:
         if code:
             ask(charge_payment, code)
+
+    @rule(code=CODES, answer=st.sampled_from(["approve", "fail"]))
+    def act_at_the_bank(self, code: str, answer: str) -> None:
+        """The customer answers the bank, where it asks, and never comes back."""
+        with suppress(GatewayUnavailable):
+            if action := find_next_action(reference=code):
+                requests.post(action.url, {"answer": answer}, allow_redirects=False, timeout=5)
 
     @rule(code=CODES)
     def cancel_at_the_provider(self, code: str) -> None:
@@ -120,6 +131,7 @@ def change(service: Callable[..., object], **arguments: object) -> None:
 @pytest.mark.parametrize("sweeps", [3, 1_000])
 def test_every_order_ends_well_whatever_happens(settings: LazySettings, sweeps: int) -> None:
     settings.ORDER_MAX_SWEEPS = sweeps
+    settings.PAYMENT_RETURN_URL = "https://shop.example.com/orders/{reference}/return/"
     run_state_machine_as_test(
         Shop,
         settings=hypothesis_settings(

@@ -59,17 +59,18 @@ def shown(dashboard: Dashboard, name: str) -> list[tuple[str, list[str]]]:
 
 
 def test_the_dashboard_counts_what_waits() -> None:
-    _quiet, stuck, review, unknown, given_up = (make_order() for _ in range(5))
+    _quiet, stuck, review, unknown, given_up, acting = (make_order() for _ in range(6))
     Order.objects.filter(pk=stuck.pk).update(sweep_after=timezone.now() - timedelta(seconds=5))
     Order.objects.filter(pk=review.pk).update(needs_review=True)
     answer_payment(unknown, Payment.Status.SENT)
+    answer_payment(acting, Payment.Status.ACTION_REQUIRED)
     Order.objects.filter(pk=given_up.pk).update(sweep_after=None, needs_review=True)
     Tick.objects.update(ended_at=Now())
 
     dashboard = read_dashboard()
 
-    assert [figure(dashboard, title) for title in ("Pending", "Stuck", "Payment unknown")] == ["5", "1", "1"]
-    assert [figure(dashboard, title) for title in ("Needs review", "Given up")] == ["2", "1"]
+    assert [figure(dashboard, title) for title in ("Pending", "Stuck", "Payment unknown")] == ["6", "1", "1"]
+    assert [figure(dashboard, title) for title in ("Customer must act", "Needs review", "Given up")] == ["1", "2", "1"]
     alarms = {figure.title for figure in dashboard.figures if figure.alarm}
     assert alarms == {"Needs review", "Given up"}
 

@@ -355,11 +355,12 @@ def test_the_order_page_needs_as_many_queries_for_5_lines_as_for_50(
 
 def test_each_choice_of_attention_lists_the_pending_orders_that_it_names(admin_client: Client) -> None:
     make_confirmed_order()
-    quiet, stuck, review, unknown, given_up = (make_order() for _ in range(5))
+    quiet, stuck, review, unknown, given_up, acting = (make_order() for _ in range(6))
     past = timezone.now() - timedelta(seconds=5)
     Order.objects.filter(pk=stuck.pk).update(sweep_after=past)
     Order.objects.filter(pk=review.pk).update(needs_review=True)
     answer_payment(unknown, Payment.Status.SENT)
+    answer_payment(acting, Payment.Status.ACTION_REQUIRED)
     Order.objects.filter(pk=given_up.pk).update(sweep_after=None, needs_review=True)
 
     def choose(attention: str) -> list[Order]:
@@ -368,6 +369,7 @@ def test_each_choice_of_attention_lists_the_pending_orders_that_it_names(admin_c
     assert choose("stuck") == [stuck]
     assert choose("review") == [given_up, review]
     assert choose("unknown") == [unknown]
+    assert choose("acting") == [acting]
     assert choose("given_up") == [given_up]
     assert quiet in choose("nonsense")
 
@@ -442,6 +444,17 @@ def test_the_timeline_ends_with_what_is_not_known_yet(admin_client: Client) -> N
     text = admin_client.get(page_of(order)).text
 
     assert "The provider was asked 2 times. Last error: the provider answered 503" in text
+
+
+def test_the_timeline_says_since_when_the_bank_waits_for_the_customer(admin_client: Client) -> None:
+    order = make_order()
+    answer_payment(order, Payment.Status.ACTION_REQUIRED)
+
+    page = admin_client.get(page_of(order))
+
+    said = [entry.what for entry in page.context["timeline"]]
+    assert f"The bank asks the customer to confirm it (charge-{order.code})." in said
+    assert "The customer has to confirm it at the bank, and may have done so." in page.text
 
 
 def test_the_timeline_has_the_mails_that_went_out_and_the_plan_those_that_did_not(admin_client: Client) -> None:
