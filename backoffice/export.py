@@ -25,7 +25,9 @@ COLUMNS = {
     "provider_id": "payment__provider_id",
     "created_at": "created_at",
     "finalized_at": "finalized_at",
+    "refunded": "refunded",
 }
+AMOUNTS = ("total", "refunded")
 BATCH = 2_000  # rows that are read at once, and sent at once
 # A cell that begins with one of these signs is a formula: https://owasp.org/www-community/attacks/CSV_Injection
 # A reader's spreadsheet may take another delimiter than ours: then a cell begins in the middle of one of ours, and our
@@ -41,7 +43,7 @@ class _Echo:
 
 
 def export_orders(orders: QuerySet[Order]) -> StreamingHttpResponse:
-    """Answer with the orders, the oldest first; totals are in units of their currency, times in UTC.
+    """Answer with the orders, the oldest first; amounts are in units of their currency, times in UTC.
 
     Programs read it too, so its columns and statuses are the same in every language. It begins with a byte order mark:
     without one, Excel takes UTF-8 for the reader's old code page.
@@ -79,7 +81,8 @@ def _write_lines(rows: Iterable[tuple[object, ...]]) -> Iterator[str]:
     yield str(write(COLUMNS))
     for row in rows:
         cells = dict(zip(COLUMNS, row, strict=True))
-        cells["total"] = format_amount(int(str(cells["total"])), str(cells["currency"]))
+        for name in AMOUNTS:
+            cells[name] = format_amount(int(str(cells[name])), str(cells["currency"]))
         yield str(write([quote_cell(_write_cell(cell)) for cell in cells.values()]))
 
 

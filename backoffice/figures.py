@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Count, Q
+from django.db.models import Count, Q, Sum
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -13,8 +13,10 @@ from django.utils.translation import ngettext
 from audit.invariants import CHECKS
 from audit.liveness import MISSED_TICKS, check_liveness
 from audit.models import AuditRun
+from money import format_money
 from orders.models import Order, OrderEvent
 from payments.models import Payment
+from payments.refund_models import Refund
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400  # in seconds
 LEDGER_DETAILS = {check.detail for check in CHECKS if check.ledger}
@@ -39,6 +41,16 @@ def count_waiting() -> Iterator[Figure]:
     in_review, given_up = Order.objects.in_review().count(), Order.objects.given_up().count()
     yield Figure(title=_("Needs review"), value=format_count(in_review), filter="attention=review", alarm=in_review > 0)
     yield Figure(title=_("Given up"), value=format_count(given_up), filter="attention=given_up", alarm=given_up > 0)
+
+
+def describe_refunds(now: datetime) -> Iterator[Figure]:
+    """What was given back since midnight, UTC, in each currency; and how many orders are being refunded."""
+    today = Refund.objects.succeeded().filter(answered_at__gte=_find_midnight(now))
+    sums = today.order_by("payment__currency").values_list("payment__currency").annotate(sum=Sum("amount"))
+    given = ", ".join(format_money(int(amount), currency) for currency, amount in sums)
+    yield Figure(title=_("Given back today, UTC"), value=given or "-")
+    refunding = Order.objects.being_refunded().count()
+    yield Figure(title=_("Being refunded"), value=format_count(refunding), filter="refunds=open")
 
 
 def count_repairs(now: datetime) -> Figure:
@@ -85,6 +97,10 @@ def describe_reconciliation(run: AuditRun | None) -> Figure:
 def describe_times(*, p50: float | None, p95: float | None) -> Iterator[Figure]:
     for title, seconds in [(_("Time to confirm, p50"), p50), (_("Time to confirm, p95"), p95)]:
         yield Figure(title=title, value="-" if seconds is None else format_seconds(seconds))
+
+
+def _find_midnight(now: datetime) -> datetime:
+    return now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def format_count(count: float) -> str:

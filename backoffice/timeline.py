@@ -1,6 +1,6 @@
 """An order's life as staff read it: everything that happened, in time order."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -14,6 +14,7 @@ from catalog.models import StockMovement
 from money import format_money
 from orders.models import Order, OrderEvent, OrderMail
 from payments.models import Payment
+from payments.refund_models import Refund
 
 MAX_PRODUCTS = 5  # that one entry names; the ledger has them all
 NOTE = "note"  # the key of what an event's actor wrote
@@ -39,6 +40,12 @@ DETAILS = {
     "number": gettext_lazy("number: %(value)s"),
     "until": gettext_lazy("until: %(value)s"),
 }
+REFUNDS = {
+    OrderEvent.Kind.REFUND_REQUESTED: gettext_lazy("Refund %(number)s: %(amount)s is to go back."),
+    OrderEvent.Kind.REFUNDED: gettext_lazy("Refund %(number)s: %(amount)s went back."),
+    OrderEvent.Kind.REFUND_FAILED: gettext_lazy("Refund %(number)s: %(amount)s did not go back: %(reason)s."),
+}
+ADOPTED = gettext_lazy("Refund %(number)s: %(amount)s went back. It began at the provider.")
 MAILS = {
     OrderMail.Kind.CONFIRMED: gettext_lazy("%(email)s was told that the order is confirmed."),
     OrderMail.Kind.CANCELLED: gettext_lazy("%(email)s was told that the order is cancelled."),
@@ -57,10 +64,13 @@ class Entry:
     note: str = ""
 
 
-def read_timeline(order: Order, payments: Iterable[Payment]) -> list[Entry]:
+def read_timeline(
+    order: Order, events: Iterable[OrderEvent], payments: Iterable[Payment], refunds: Iterable[Refund]
+) -> list[Entry]:
     """The order's events, its payments, stock movements and mails, oldest first."""
     paid = [entry for payment in payments for entry in _read_payment(payment)]
-    entries = [*_read_events(order), *paid, *_read_movements(order), *_read_mails(order)]
+    references = [order.code, *(refund.key for refund in refunds)]
+    entries = [*_read_events(events), *paid, *_read_movements(references), *_read_mails(order)]
     return sorted(entries, key=lambda entry: entry.when)  # entries of the same time stay in the order above
 
 
@@ -68,18 +78,26 @@ def describe_payment(payment: Payment) -> str:
     """What is known of the payment. If it is not known yet: how often the provider was asked, and the last error."""
     sentences = [str(PAYMENT_STATES[Payment.Status(payment.status)])]
     if payment.status == Payment.Status.SENT:
-        sentences += [*_count_requests(payment), *_describe_error(payment)]
+        sentences += [*count_requests(payment), *describe_error(payment)]
     return " ".join(sentences)
 
 
 def describe_event(event: OrderEvent) -> str:
     """The event in words, such as: Cancelled (reason: Card declined)."""
+    if event.kind in REFUNDS:
+        return _describe_refund(event)
     details = []
     for name, value in event.data.items():
         if value and name != NOTE:
             detail = DETAILS.get(name) or f"{name}: %(value)s"
             details.append(detail % {"value": _describe_value(event, name, value)})
     return f"{event.get_kind_display()} ({', '.join(details)})" if details else event.get_kind_display()
+
+
+def _describe_refund(event: OrderEvent) -> str:
+    amount = format_money(event.data["amount"], event.order.currency)
+    text = ADOPTED if event.data.get("adopted") else REFUNDS[OrderEvent.Kind(event.kind)]
+    return str(text) % {"reason": "", **event.data, "amount": amount}
 
 
 def _describe_value(event: OrderEvent, name: str, value: object) -> str:
@@ -90,8 +108,8 @@ def _describe_value(event: OrderEvent, name: str, value: object) -> str:
     return str(REASONS.get(value, value))
 
 
-def _read_events(order: Order) -> Iterator[Entry]:
-    for event in order.events.select_related("actor", "order"):
+def _read_events(events: Iterable[OrderEvent]) -> Iterator[Entry]:
+    for event in events:
         actor, note = str(event.actor or ""), event.data.get(NOTE, "")
         yield Entry(when=event.created_at, source=_("Order"), what=describe_event(event), actor=actor, note=note)
 
@@ -112,25 +130,27 @@ def _describe_answer(payment: Payment) -> str:
         return _("Cancelled before it was sent to the provider.")
     answer = ANSWERS[Payment.Status(payment.status)]
     names = {"provider_id": payment.provider_id, "decline_code": payment.decline_code}
-    return " ".join([answer % names, *_count_requests(payment), *_describe_error(payment)])
+    return " ".join([answer % names, *count_requests(payment), *describe_error(payment)])
 
 
-def _count_requests(payment: Payment) -> list[str]:
-    if not payment.requests:  # staff have let the order go on, which counts them from zero
+def count_requests(asked: Payment | Refund) -> list[str]:
+    """How often the provider was asked, as a sentence. Empty: never, or it is not counted."""
+    if not asked.requests:  # staff have let the order go on, which counts them from zero
         return []
-    text = ngettext(
-        "The provider was asked %(count)s time.", "The provider was asked %(count)s times.", payment.requests
-    )
-    return [text % {"count": payment.requests}]
+    text = ngettext("The provider was asked %(count)s time.", "The provider was asked %(count)s times.", asked.requests)
+    return [text % {"count": asked.requests}]
 
 
-def _describe_error(payment: Payment) -> list[str]:
-    return [_("Last error: %(error)s") % {"error": payment.last_error}] if payment.last_error else []
+def describe_error(asked: Payment | Refund) -> list[str]:
+    """What went wrong when the provider was last asked, as a sentence. Empty: nothing did."""
+    return [_("Last error: %(error)s") % {"error": asked.last_error}] if asked.last_error else []
 
 
-def _read_movements(order: Order) -> Iterator[Entry]:
-    movements = StockMovement.objects.filter(reference=order.code).select_related("stock__product", "actor")
-    for (_kind, actor), group in groupby(movements.order_by("pk"), lambda movement: (movement.kind, movement.actor)):
+def _read_movements(references: Collection[str]) -> Iterator[Entry]:
+    """Those of the order, and of each of its refunds."""
+    movements = StockMovement.objects.filter(reference__in=references).select_related("stock__product", "actor")
+    together = groupby(movements.order_by("pk"), lambda moved: (moved.reference, moved.kind, moved.actor))
+    for (_reference, _kind, actor), group in together:
         moved = list(group)
         what = _describe_movements(moved)
         yield Entry(when=moved[0].created_at, source=_("Stock"), what=what, actor=str(actor or ""))

@@ -110,7 +110,7 @@ class Order(models.Model):
         verbose_name = _("order")
         verbose_name_plural = _("orders")
         ordering = ["-created_at"]
-        permissions = [("export_order", "Can export orders")]
+        permissions = [("export_order", "Can export orders"), ("refund_order", "Can refund orders")]
         indexes = [
             models.Index(fields=["sweep_after"], condition=Q(status="PENDING"), name="order_to_sweep"),
             models.Index(fields=["-created_at"], name="order_newest_first"),
@@ -118,6 +118,7 @@ class Order(models.Model):
             models.Index(fields=["user"], condition=Q(user__isnull=False), name="order_of_user"),
             models.Index(fields=["-created_at"], condition=Q(status="PENDING"), name="order_pending_newest_first"),
             models.Index(fields=["-created_at"], condition=Q(needs_review=True), name="order_review_newest_first"),
+            models.Index(fields=["-created_at"], condition=Q(refunded__gt=0), name="order_refunded_newest_first"),
             models.Index(
                 fields=["finalized_at"],
                 include=["created_at", "currency", "total"],  # the dashboard reads the index alone

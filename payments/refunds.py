@@ -6,7 +6,6 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Sum
 from django.db.models.functions import Now
 
 from database_errors import limit_lock_wait
@@ -43,8 +42,7 @@ def count_left(payment: Payment) -> int:
     """How many minor units can still be refunded: what was charged, less what was, or perhaps was, given back."""
     if payment.status != Payment.Status.SUCCEEDED:
         return 0
-    given = payment.refunds.not_failed().aggregate(total=Sum("amount"))["total"] or 0
-    return payment.amount - int(given)
+    return payment.amount - payment.refunds.not_failed().sum_amount()
 
 
 def request_refund(payment: Payment, *, amount: int) -> Refund:

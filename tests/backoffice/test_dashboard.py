@@ -224,7 +224,7 @@ def test_the_dashboard_needs_as_many_queries_for_2_orders_as_for_20(
         make_confirmed_order()
     assert Product.objects.count() == 1
 
-    with django_assert_num_queries(14):
+    with django_assert_num_queries(16):
         read_dashboard()
 
 

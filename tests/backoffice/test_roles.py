@@ -9,7 +9,9 @@ from django.test import Client
 from accounts.models import User
 from catalog.models import Product
 from orders.models import Order
+from orders.services import finalize_order
 from payments.models import Payment
+from payments.refund_models import Refund
 from tests.builders import answer_payment, everything, make_order, stock_of
 
 pytestmark = pytest.mark.django_db
@@ -34,6 +36,7 @@ def _roles(db: None) -> None:
     """As the migration made them: tests that empty every table may have run before."""
     import_module("backoffice.migrations.0001_roles").make_roles(apps, connection.schema_editor())
     import_module("backoffice.migrations.0002_webhook_roles").extend_roles(apps, connection.schema_editor())
+    import_module("backoffice.migrations.0003_refund_roles").let_roles_refund(apps, connection.schema_editor())
 
 
 def make_member(role: str) -> Client:
@@ -65,6 +68,19 @@ def test_only_support_acts_on_orders(role: str, action: str) -> None:
 
     assert (everything() == before) == (role != "Support")
     assert order.events.filter(data__note="She phoned.").exists() == (role == "Support")
+
+
+@pytest.mark.parametrize("role", ["Support", "Stock", "Finance"])
+def test_support_and_finance_refund_orders_and_stock_does_not(role: str) -> None:
+    order, member = make_order(), make_member(role)
+    answer_payment(order, Payment.Status.SUCCEEDED)
+    finalize_order(code=order.code)
+    before = everything()
+
+    member.post(f"/admin/orders/order/{order.pk}/refund/", {"number": "1", "amount": "1", "note": "Scratched."})
+
+    assert (everything() == before) == (role == "Stock")
+    assert Refund.objects.filter(amount=100).exists() == (role != "Stock")
 
 
 @pytest.mark.parametrize("role", ["Support", "Finance"])
