@@ -113,18 +113,28 @@ REFUND_CHECKS = [
     ),
     Check(
         "A7",
-        "the events and mails of refunds are not one for each that succeeded",
+        "the events and mails of refunds are not those of its refunds",
         """
         SELECT o.code FROM orders_order o
-        LEFT JOIN (SELECT order_id, COUNT(*) AS times, COUNT(DISTINCT data -> 'number') AS numbers
-            FROM orders_orderevent WHERE kind = 'refunded' GROUP BY order_id) event ON event.order_id = o.id
-        LEFT JOIN (SELECT order_id, COUNT(*) AS times FROM orders_ordermail WHERE kind = 'refunded' GROUP BY order_id
-            ) mail ON mail.order_id = o.id
-        LEFT JOIN (SELECT payment_id, COUNT(*) AS times FROM payments_refund
-            WHERE recorded_at IS NOT NULL AND status = 'SUCCEEDED' GROUP BY payment_id
-            ) refund ON refund.payment_id = o.payment_id
-        WHERE COALESCE(event.times, 0) <> COALESCE(mail.times, 0) OR event.times <> event.numbers
-            OR COALESCE(event.times, 0) < COALESCE(refund.times, 0)
+        LEFT JOIN (
+            SELECT order_id, COUNT(*) FILTER (WHERE kind = 'refund_requested') AS requested,
+                COUNT(*) FILTER (WHERE kind = 'refunded') AS given,
+                COUNT(DISTINCT data -> 'number') FILTER (WHERE kind = 'refunded') AS numbers
+            FROM orders_orderevent WHERE kind LIKE 'refund%%' GROUP BY order_id
+        ) event ON event.order_id = o.id
+        LEFT JOIN (
+            SELECT order_id, COUNT(*) AS given FROM orders_ordermail WHERE kind = 'refunded' GROUP BY order_id
+        ) mail ON mail.order_id = o.id
+        LEFT JOIN (
+            SELECT payment_id, COUNT(*) FILTER (WHERE NOT adopted) AS requested,
+                COUNT(*) FILTER (WHERE recorded_at IS NOT NULL AND status = 'SUCCEEDED') AS given
+            FROM payments_refund GROUP BY payment_id
+        ) refund ON refund.payment_id = o.payment_id
+        -- One that failed later was given first, so it has its event and mail as well.
+        WHERE COALESCE(event.requested, 0) <> COALESCE(refund.requested, 0)
+            OR (COALESCE(event.numbers, 0), COALESCE(mail.given, 0))
+                IS DISTINCT FROM (COALESCE(event.given, 0), COALESCE(event.given, 0))
+            OR COALESCE(event.given, 0) < COALESCE(refund.given, 0)
         """,
     ),
 ]

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 from django.conf import settings
 from django.db import Error, connection, transaction
-from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.module_loading import import_string
 from kombu.exceptions import OperationalError
@@ -82,10 +81,10 @@ def look_at_refunds(event: WebhookEvent) -> News:
 
     Of a refund that began at the provider our rows know nothing, so here it is none.
     """
-    doubtful = list(_find_doubtful(event).annotate(is_asked=Q(in_flight_until__gt=Now())))
-    if not doubtful:
-        return News.NONE
-    return News.LATER if all(refund.is_asked for refund in doubtful) else News.NOW
+    doubtful = _find_doubtful(event)
+    if doubtful.exclude(in_flight_until__gt=Now()).exists():
+        return News.NOW
+    return News.LATER if doubtful.exists() else News.NONE
 
 
 def hasten_doubtful_refunds(event: WebhookEvent) -> None:

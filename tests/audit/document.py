@@ -2,6 +2,7 @@
 
 from audit.invariants import CHECKS
 from lab.stack.var import BASE_DIR
+from tests.audit.refund_tampering import REFUND_TAMPERINGS
 from tests.audit.tampering import TAMPERINGS
 from tests.crash.document import TABLE, write_table
 
@@ -24,7 +25,10 @@ def write_invariants() -> str:
 def write_tamperings() -> str:
     return write_table(
         ["order", "what is done to it", "refused by", "the audit reports"],
-        ([t.status, t.words, f"`{t.refused_by}`" if t.refused_by else "", ", ".join(t.found)] for t in TAMPERINGS),
+        (
+            [t.status, t.words, f"`{t.refused_by}`" if t.refused_by else "", ", ".join(t.found)]
+            for t in [*TAMPERINGS, *REFUND_TAMPERINGS]
+        ),
     )
 
 

@@ -12,12 +12,14 @@ class Tampering:
     `refused_by` names the constraint or trigger that refuses it, if any does. `found` has the invariants that the audit
     reports afterwards. A trigger is switched off for that; a constraint can't be, so its `found` is empty.
     `charge`: instead of SQL, the provider takes money for this reference, past the shop. "" is the order's own.
+    `refund`: instead of SQL, the provider gives back that much of the order's charge, past the shop.
     """
 
     status: str
     words: str
     sql: str = ""
     charge: str | None = None
+    refund: int = 0
     refused_by: str = ""
     found: tuple[str, ...] = ()
 

@@ -14,16 +14,20 @@ from django.db import connection
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from audit import services as audit_services
 from audit.models import AuditRun
 from audit.services import AUDIT_LOCK, AuditIsRunning, audit_orders, record_audit
 from audit.tasks import record_audit as audit_task
 from orders.models import Order
+from orders.refund_answers import record_refund
 from orders.services import finalize_order
 from payments.gateway import Charge, GatewayUnavailable
+from payments.refunds import refund_payment
 from payments.services import charge_payment
 from payments.stripe import StripeGateway
 from tests.audit.tampering import add_event
-from tests.builders import make_order, make_product, tamper
+from tests.builders import make_order, make_product, request_refund, tamper
+from tests.concurrency.race import race
 from tests.locks import holding
 from tests.provider import Provider
 
@@ -115,6 +119,19 @@ def test_a4_a_cancelled_order_whose_money_was_kept(provider: Provider) -> None:
     assert violations() == [("A4", [order.code])]
 
 
+def test_a4_an_open_refund_is_money_that_goes_back(provider: Provider) -> None:
+    order = end_order(DECLINED)
+    provider.charge_again(order.code, amount=order.total)
+    open_refund = """
+        INSERT INTO payments_refund (payment_id, number, key, gateway, amount, sweep_after)
+        SELECT id, 1, 'refund', gateway, %s, now() FROM payments_payment
+    """
+    tamper(open_refund, order.total - 1)
+    assert ("A4", [order.code]) in violations()
+    tamper("UPDATE payments_refund SET amount = %s", order.total)
+    assert {invariant for invariant, _ in violations()} == {"A7"}  # nobody has asked for it
+
+
 def test_a4_a_cancelled_order_whose_stock_was_never_released() -> None:
     order = end_order(DECLINED)
     tamper("DELETE FROM catalog_stockmovement WHERE kind = 'RELEASED'")
@@ -162,6 +179,33 @@ def test_a7_an_order_that_began_or_ended_twice(make: Callable[[], Order], kind: 
     with without_index(index):
         tamper(add_event(kind))
         assert violations() == [("A7", [order.code])]
+
+
+def test_the_audit_is_clean_at_every_step_of_a_refund() -> None:
+    order = end_order()
+    refund = request_refund(order, units=1)
+    assert violations() == []
+    refund_payment(key=refund.key)
+    assert violations() == []
+    record_refund(key=refund.key)
+    assert violations() == []
+
+
+def test_a_refund_that_is_answered_while_the_ledger_is_read_is_no_violation(monkeypatch: pytest.MonkeyPatch) -> None:
+    refund = request_refund(end_order(), units=1)
+    read_ledger = audit_services._copy_charges
+
+    def refund_it() -> None:
+        refund_payment(key=refund.key)
+        record_refund(key=refund.key)
+
+    def read_and_refund(*args: Any) -> datetime:
+        started = read_ledger(*args)
+        assert race([refund_it]) == [None]
+        return started
+
+    monkeypatch.setattr(audit_services, "_copy_charges", read_and_refund)
+    assert violations() == []
 
 
 def test_a8_more_sold_than_ever_received() -> None:

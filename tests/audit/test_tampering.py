@@ -4,17 +4,21 @@ from django.db import IntegrityError, connection
 from audit.invariants import CHECKS
 from audit.services import audit_orders
 from orders.models import Order
+from orders.refund_answers import record_refund
 from orders.services import finalize_order
+from payments.refunds import refund_payment
 from payments.services import charge_payment
 from tests.audit.document import DOCUMENT, render
+from tests.audit.refund_tampering import REFUND_TAMPERINGS
 from tests.audit.tampering import TAMPERINGS, Tampering
-from tests.builders import everything, make_order, make_product, tamper
+from tests.builders import everything, make_order, make_product, request_refund, tamper
 from tests.provider import Provider
 
 pytestmark = pytest.mark.django_db(transaction=True)
-METHODS = {"CONFIRMED": "pm_card_visa", "CANCELLED": "pm_card_visa_chargeDeclined", "PENDING": "pm_card_visa"}
-REFUSED = [tampering for tampering in TAMPERINGS if tampering.refused_by]
-FOUND = [tampering for tampering in TAMPERINGS if tampering.found]
+METHODS = {"CANCELLED": "pm_card_visa_chargeDeclined"}
+ALL = [*TAMPERINGS, *REFUND_TAMPERINGS]
+REFUSED = [tampering for tampering in ALL if tampering.refused_by]
+FOUND = [tampering for tampering in ALL if tampering.found]
 
 
 def name(tampering: Tampering) -> str:
@@ -28,11 +32,17 @@ def _shop(gateway: object, empty_ledger: None) -> None:
 
 
 def make_order_that_is(status: str) -> Order:
-    order = make_order({"MUG": 2}, payment_method=METHODS[status])
+    order = make_order({"MUG": 2}, payment_method=METHODS.get(status, "pm_card_visa"))
     if status == "PENDING":
         return order
     charge_payment(reference=order.code)
-    return finalize_order(code=order.code)
+    order = finalize_order(code=order.code)
+    if status.startswith("REFUND"):
+        refund = request_refund(order, units=1)
+        if status == "REFUNDED":
+            refund_payment(key=refund.key)
+            record_refund(key=refund.key)
+    return order
 
 
 @pytest.mark.parametrize("tampering", REFUSED, ids=name)
@@ -55,6 +65,8 @@ def test_the_audit_reports(tampering: Tampering, provider: Provider) -> None:
         tamper(tampering.sql)
     if tampering.charge is not None:
         provider.charge_again(tampering.charge or order.code, amount=order.total)
+    if tampering.refund:
+        provider.refund(str(order.payment.provider_id), amount=tampering.refund)
 
     assert {violation["invariant"] for violation in audit_orders()["violations"]} == set(tampering.found)
 
@@ -64,7 +76,7 @@ def test_every_invariant_is_broken_by_something() -> None:
 
 
 def test_a_tampering_that_nothing_refuses_is_found() -> None:
-    assert [t.words for t in TAMPERINGS if not t.refused_by and not t.found] == []
+    assert [t.words for t in ALL if not t.refused_by and not t.found] == []
 
 
 def test_the_tables_of_the_document_are_those_of_the_code() -> None:

@@ -26,6 +26,11 @@ class Crash:
     hold: int = 0  # seconds after a decline
     after: tuple[str, ...] = ()
 
+    @property
+    def refunds(self) -> bool:
+        """Whether the confirmed order is refunded."""
+        return self.point.name.startswith("refund.")
+
     def __str__(self) -> str:
         return "-".join(filter(None, [self.point.name, self.name]))
 

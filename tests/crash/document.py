@@ -133,9 +133,12 @@ def write_points() -> str:
 def describe_left(left: Left) -> str:
     if left == NOTHING:
         return "nothing"
-    stock = (left.stock or "").removesuffix(" RESERVED").lower()
+    stock = (left.stock or "").replace(" RESERVED", "").lower()
     provider = f"provider {left.provider}" if left.provider else "nothing at the provider"
-    return f"order {left.order}, payment {left.payment}, stock {stock}, {provider}"
+    words = f"order {left.order}, payment {left.payment}, stock {stock}, {provider}"
+    if left.refund is None:
+        return words
+    return f"{words}, refund {left.refund}, {'given back' if left.given_back else 'nothing given back'}"
 
 
 def name_tests(point: Point) -> str:

@@ -137,6 +137,17 @@ class Drill:
         finally:
             session.close()
 
+    def refund(self, purchase: Purchase, *, amount: int | None = None) -> bool:
+        """Refund the order's unit, or an amount of it, as a request of staff does. Return whether that was answered."""
+        returned = "" if amount else "Returned(line.pk, 1) for line in order.lines.all()"
+        call = f"""
+from orders.models import Order
+from orders.refunds import Returned, refund_order
+order = Order.objects.get(code={self.code_of(purchase)!r})
+refund_order(code=order.code, number=1, lines=[{returned}], amount={amount})
+"""
+        return self.stack.manage("shell", "-c", call).returncode == 0
+
     def _log_in(self) -> requests.Session:
         done = self.stack.manage("createsuperuser", "--no-input", "--email", STAFF["email"])
         assert done.returncode == 0, done.stderr
@@ -215,6 +226,19 @@ class Drill:
                 [self.code_of(purchase)],
             )
 
+    def make_refund_due(self, purchase: Purchase, *, late: str = "0 s") -> None:
+        """Make the order's refund due for its next sweep, since so long ago, if it is not over."""
+        self.execute(
+            """UPDATE payments_refund SET sweep_after = now() - %s::interval
+               WHERE key = 'refund-' || %s || '-1' AND sweep_after IS NOT NULL""",
+            late,
+            self.code_of(purchase),
+        )
+
+    def wait_until_refunded(self, purchase: Purchase) -> None:
+        over = "SELECT recorded_at IS NOT NULL FROM payments_refund WHERE key = 'refund-' || %s || '-1'"
+        wait_for(lambda: self.query(over, self.code_of(purchase)), f"the end of the refund of {purchase}")
+
     def make_overdue(self, purchase: Purchase) -> None:
         """Move the order past its deadline and its sweep by more than the audit allows."""
         self.execute(
@@ -284,6 +308,14 @@ class Drill:
             row = connection.execute(
                 "SELECT count(*) FROM payment_intent WHERE metadata ->> 'reference' = %s AND status = 'succeeded'",
                 [code],
+            ).fetchone()
+        return int(row[0]) if row else 0
+
+    def count_refunded(self, code: str) -> int:
+        """How many minor units the provider has given back."""
+        with psycopg.connect(self.stack.environment["SANDBOX_DATABASE_URL"]) as connection:
+            row = connection.execute(
+                "SELECT coalesce(sum(refunded), 0) FROM payment_intent WHERE metadata ->> 'reference' = %s", [code]
             ).fetchone()
         return int(row[0]) if row else 0
 

@@ -106,4 +106,18 @@ GUARDS = [
         wrong="the second card pays, and the first payment is confirmed at the provider later: the order is paid twice",
         broken=frozenset({"A3"}),
     ),
+    Guard(
+        name="refund-key",
+        words="one idempotency key for all tries of a refund",
+        target="payments.stripe.StripeGateway.refund",
+        wrong="the worker dies before it reads the answer, the sweep asks again: the money goes back twice",
+        broken=frozenset({"A3"}),
+    ),
+    Guard(
+        name="refunds-swept",
+        words="refunds that are not over are swept",
+        target="orders.tasks.claim_due_refunds",
+        wrong="the web server dies before it publishes a refund: nobody ever asks for it",
+        broken=frozenset({"A5"}),
+    ),
 ]

@@ -28,9 +28,12 @@ class Left(NamedTuple):
     payment: str | None = None
     stock: str | None = None  # the kinds of its movements
     provider: str | None = None  # the state of its payment intents
+    refund: str | None = None
+    given_back: str | None = None  # the state of its refunds at the provider
 
 
 NOTHING = Left(None)
+SOLD = ("CONFIRMED", "SUCCEEDED", "DEDUCTED RESERVED", "succeeded")
 CHARGED = Left("PENDING", "SENT", "RESERVED", "succeeded")
 CLOSED = Left("PENDING", "SENT", "RESERVED", "canceled")
 # The column `left`.
@@ -40,7 +43,11 @@ STATES = {
     "SENT": Left("PENDING", "SENT", "RESERVED"),
     "CHARGED": CHARGED,
     "PAID": Left("PENDING", "SUCCEEDED", "RESERVED", "succeeded"),
-    "CONFIRMED": Left("CONFIRMED", "SUCCEEDED", "DEDUCTED RESERVED", "succeeded"),
+    "CONFIRMED": Left(*SOLD),
+    "REFUND_ASKED": Left(*SOLD, "REQUESTED"),
+    "REFUND_GIVEN": Left(*SOLD, "REQUESTED", "succeeded"),
+    "REFUND_KNOWN": Left(*SOLD, "SUCCEEDED", "succeeded"),
+    "REFUNDED": Left("CONFIRMED", "SUCCEEDED", "DEDUCTED RESERVED RETURNED", "succeeded", "SUCCEEDED", "succeeded"),
     "FENCED": Left("PENDING", "SENT", "RESERVED", "requires_payment_method"),
     "CLOSED": CLOSED,
     "VOID": Left("PENDING", "CANCELLED", "RESERVED", "canceled"),

@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass
 
-from tests.crash.drill import Drill, Purchase, wait_for
+from tests.crash.drill import PRICE, Drill, Purchase, wait_for
 from tests.crash.points import BY_NAME, NOTHING, Left, Point
 
 
@@ -15,6 +15,7 @@ class Outcome:
     end: tuple[str, str]  # status and reason
     charges: int
     stock: tuple[int, int]
+    refunded: int  # minor units at the provider
     repeated: tuple[int, str]  # the answer to the same request now: HTTP status, code
 
 
@@ -31,6 +32,7 @@ def look_at(drill: Drill, purchase: Purchase) -> Outcome:
         end=(order["status"], order["reason"]),
         charges=drill.count_charges(order["code"]),
         stock=drill.stock_of(purchase.sku),
+        refunded=drill.count_refunded(order["code"]),
         repeated=(status, order["code"]),
     )
 
@@ -42,12 +44,24 @@ def finish(drill: Drill, purchase: Purchase) -> Outcome:
     return look_at(drill, purchase)
 
 
-def assert_outcome(outcome: Outcome, end: tuple[str, str]) -> None:
-    """A paid order has one charge and one unit sold of ten, another has none. The repeated request finds the order."""
+def finish_refund(drill: Drill, purchase: Purchase) -> Outcome:
+    """Let staff repeat the request for the refund, and time pass until it is over."""
+    assert drill.refund(purchase)
+    drill.make_refund_due(purchase)
+    drill.wait_until_refunded(purchase)
+    return look_at(drill, purchase)
+
+
+def assert_outcome(outcome: Outcome, end: tuple[str, str], *, refunded: bool = False) -> None:
+    """A paid order has one charge and one unit sold of ten, another has none. The repeated request finds the order.
+
+    A refunded one has its unit back in stock, and the customer the money.
+    """
     is_paid = end == PAID
     assert outcome.end == end
     assert outcome.charges == is_paid
-    assert outcome.stock == (10 - is_paid, 0)
+    assert outcome.stock == (10 - is_paid + refunded, 0)
+    assert outcome.refunded == PRICE * refunded
     assert outcome.repeated == (200, outcome.code)
 
 
@@ -58,7 +72,12 @@ def crash_at(drill: Drill, purchase: Purchase, *story: str) -> Left:
         return crash_while_paying_again(drill, purchase, first)
     if first.name == "held.over":
         return crash_when_the_hold_is_over(drill, purchase, first)
-    if first.name.startswith("webhook."):
+    if first.name.startswith("refund."):
+        drill.insist(purchase)
+        drill.wait_until_final(purchase)
+        rest = [first, *rest]
+        left = NOTHING
+    elif first.name.startswith("webhook."):
         drill.place_unknown(purchase)
         rest = [first, *rest]
         left = NOTHING
@@ -114,6 +133,10 @@ def bring_to(point: Point, purchase: Purchase, drill: Drill) -> None:
             drill.tell(purchase)
         case "sweep" | "finalize":
             drill.make_due(purchase)
+        case "refund" if point.after:
+            drill.make_refund_due(purchase)
+        case "refund":
+            assert drill.refund(purchase) == (point.process != "web")
         case "expiry":
             drill.make_expired(purchase)
         case "cancel":

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from tests.crash.conftest import run_drill
-from tests.crash.drill import DECLINED, DROPPED, VISA, Drill, Purchase
+from tests.crash.drill import DECLINED, DROPPED, PRICE, VISA, Drill, Purchase
 from tests.crash.guards import GUARDS, Guard
 from tests.crash.stories import (
     charge_late,
@@ -69,6 +69,23 @@ def lose_an_event(drill: Drill, purchase: Purchase) -> None:
     time.sleep(5)  # several sweeps of events
 
 
+def ask_for_the_refund_again(drill: Drill, purchase: Purchase) -> None:
+    """Half of the money is to go back, so that it can go back twice."""
+    drill.insist(purchase)
+    drill.wait_until_final(purchase)
+    drill.arm("refund.unread", purchase)
+    drill.refund(purchase, amount=PRICE // 2)
+    drill.wait_until_reached("refund.unread", purchase)
+    drill.make_refund_due(purchase)
+    drill.wait_until_refunded(purchase)
+
+
+def lose_the_refund(drill: Drill, purchase: Purchase) -> None:
+    crash_at(drill, purchase, "refund.committed")
+    drill.make_refund_due(purchase, late="5 min")
+    time.sleep(3)  # several sweeps of refunds
+
+
 STORIES: dict[str, Callable[[Drill, Purchase], None]] = {
     "idempotency-key": ask_again,
     "row-lock": resume_while_it_is_finalized,
@@ -83,6 +100,8 @@ STORIES: dict[str, Callable[[Drill, Purchase], None]] = {
     "events-swept": lose_an_event,
     "own-answer": pay_again_before_a_late_no,
     "close-declined": confirm_after_the_next,
+    "refund-key": ask_for_the_refund_again,
+    "refunds-swept": lose_the_refund,
 }
 METHODS = dict.fromkeys(["unknown-is-not-no", "hint", "events-swept"], DROPPED) | dict.fromkeys(
     ["own-answer", "close-declined"], DECLINED

@@ -11,7 +11,7 @@ import pytest
 from tests.crash.crashes import CRASHES, Crash
 from tests.crash.drill import DROPPED, Drill, Purchase
 from tests.crash.points import BY_NAME, NOTHING, Left
-from tests.crash.stories import Outcome, assert_outcome, crash_at, finish
+from tests.crash.stories import Outcome, assert_outcome, crash_at, finish, finish_refund
 
 # A process dies for one order at a time. A second death would change what is left of the first order.
 DEATHS = {process: Lock() for process in ("beat", "orders", "payments", "web")}
@@ -31,7 +31,8 @@ def run_crash(drill: Drill, crash: Crash) -> tuple[Left, int, Outcome]:
             exits.enter_context(drill.frozen("payments"))
         left = crash_at(drill, purchase, *crash.after, crash.point.name)
         answer, _ = drill.insist(purchase)
-    return left, answer, finish(drill, purchase)
+    outcome = finish(drill, purchase)
+    return left, answer, finish_refund(drill, purchase) if crash.refunds else outcome
 
 
 Running = Future[tuple[Left, int, Outcome]]
@@ -61,7 +62,7 @@ def test_an_order_survives_a_crash(
 
     assert left == crash.left
     assert answer == (201 if left == NOTHING else 200)
-    assert_outcome(outcome, crash.end)
+    assert_outcome(outcome, crash.end, refunded=crash.refunds)
     assert [found for found in violations if {outcome.code, str(crash)} & {*found["codes"]}] == []
 
 

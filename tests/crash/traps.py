@@ -30,12 +30,16 @@ PAUSE_AT_MOST = 60  # seconds
 
 LEFT = """
 SELECT o.code, o.status, payment.status,
-    (SELECT string_agg(kind, ' ' ORDER BY kind) FROM catalog_stockmovement WHERE reference = o.code)
+    (SELECT string_agg(kind, ' ' ORDER BY kind) FROM catalog_stockmovement
+        WHERE reference = o.code OR reference LIKE 'refund-' || o.code || '-%%'),
+    (SELECT string_agg(status, ' ' ORDER BY number) FROM payments_refund WHERE payment_id = payment.id)
 FROM orders_order o JOIN payments_payment payment ON payment.id = o.payment_id WHERE o.checkout_key = %s
 """
 INTENTS = """
 SELECT string_agg(status, ' ' ORDER BY number) FROM payment_intent WHERE metadata ->> 'reference' = %s
 """
+
+REFUNDS = "SELECT string_agg(status, ' ' ORDER BY number) FROM refund WHERE metadata ->> 'reference' = %s"
 
 
 def set_traps() -> None:
@@ -51,7 +55,8 @@ def name_process() -> str:
     """The stack's name for this process, by its command line."""
     words = {word.partition("@")[0] for word in sys.argv}  # a worker's is NAME@%h
     named = words & {"payments", "orders", "mails", "beat"}
-    return named.pop() if named else "web" if "gunicorn" in sys.argv[0] else ""
+    is_web = "gunicorn" in sys.argv[0] or "shell" in words  # from which the tests call what staff's requests call
+    return named.pop() if named else "web" if is_web else ""
 
 
 def replace_function(target: str, replace: Callable[[Any], Any]) -> None:
@@ -119,10 +124,11 @@ def see_what_is_left(key: str) -> Left:
         row = shop.execute(LEFT, [key]).fetchone()
     if row is None:
         return NOTHING
-    code, order, payment, stock = row
+    code, order, payment, stock, refund = row
     with psycopg.connect(os.environ["SANDBOX_DATABASE_URL"]) as provider:
         (intents,) = provider.execute(INTENTS, [code]).fetchone() or (None,)
-    return Left(order, payment, stock, intents)
+        (given_back,) = provider.execute(REFUNDS, [code]).fetchone() or (None,)
+    return Left(order, payment, stock, intents, refund, given_back)
 
 
 def stand_still(reached: Path) -> None:

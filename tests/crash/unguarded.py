@@ -19,6 +19,10 @@ def charge_under_a_fresh_key(confirm: Function) -> Function:
     return lambda gateway, request: confirm(gateway, replace(request, key=uuid4().hex))
 
 
+def refund_under_a_fresh_key(refund: Function) -> Function:
+    return lambda gateway, **asked: refund(gateway, **asked | {"key": uuid4().hex})
+
+
 def read_without_locking(_: Function) -> Function:
     return lambda code: Order.objects.get(code=code)
 
@@ -102,4 +106,6 @@ REMOVALS: dict[str, Callable[[Function], Function]] = {
     "events-swept": claim_nothing,
     "own-answer": write_to_whichever_is_sent,
     "close-declined": send_the_next_beside_the_declined,
+    "refund-key": refund_under_a_fresh_key,
+    "refunds-swept": claim_nothing,
 }
