@@ -193,6 +193,8 @@ SHOP_MAX_LINES = read_number("SHOP_MAX_LINES", 100, least=1)  # products in a ca
 SHOP_MAX_UNPAID = read_number("SHOP_MAX_UNPAID", 3, least=0)  # live unpaid orders of one customer; 0: any number
 # Seconds for which the stock of a declined order stays reserved, so that the customer can try another card.
 SHOP_HOLD_ON_DECLINE = read_number("SHOP_HOLD_ON_DECLINE", 10 * 60, least=0, most=366 * 24 * 3600)
+# Hours after its confirmation in which a customer can cancel a paid order and have the money back; 0: only staff can.
+CUSTOMER_REFUND_HOURS = read_number("CUSTOMER_REFUND_HOURS", 0, least=0, most=366 * 24)
 # How many orders one visitor may place, and how many declined cards they may have, within LIMIT_WINDOW; 0: any number.
 LIMIT_WINDOW = read_number("LIMIT_WINDOW", 60 * 60, least=1)  # seconds
 CHECKOUT_LIMITS = read_limits("CHECKOUT_LIMITS", session=10, account=10, ip=60)

@@ -101,6 +101,7 @@ class Order(models.Model):
     finalize_attempts = models.PositiveIntegerField(
         _("finalize attempts"), default=0, db_default=0, help_text=_("How often with its payment's answer known.")
     )
+    refunding: int  # of Order.objects.with_refunding()
     needs_review = models.BooleanField(_("needs review"), default=False, db_default=False)
     review_reason = models.TextField(_("review reason"), blank=True, db_default="")
 

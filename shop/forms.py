@@ -31,6 +31,12 @@ class PayAgainForm(forms.Form):
         self.fields["payment_method"] = method
 
 
+class RefundForm(forms.Form):
+    """The number of the refund, which makes two clicks one refund."""
+
+    number = forms.IntegerField(min_value=1, max_value=32_767, widget=forms.HiddenInput)
+
+
 class CheckoutForm(forms.Form):
     """The email and the payment method. A guest types the email; a user's is the account's."""
 

@@ -28,5 +28,6 @@ urlpatterns = [
     path("orders/<code:code>/status/", order_views.show_status, name="order-status"),
     path("orders/<code:code>/cancel/", order_views.cancel, name="order-cancel"),
     path("orders/<code:code>/pay/", order_views.pay, name="order-pay"),
+    path("orders/<code:code>/refund/", order_views.refund, name="order-refund"),
     path("orders/<code:code>/again/", order_views.order_again, name="order-again"),
 ]
