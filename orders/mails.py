@@ -27,7 +27,6 @@ def send_due_mails(*, limit: int = 1000) -> int:
 def make_message(mail: OrderMail) -> EmailMultiAlternatives:
     """The mail in text and HTML, in the order's language. Its Message-ID is the same each time it is made."""
     order = mail.order
-    name = f"{mail.kind}-{mail.refund.number}" if mail.refund else mail.kind
     with translation.override(find_language(order.language)):
         context = {
             "order": order,
@@ -43,7 +42,7 @@ def make_message(mail: OrderMail) -> EmailMultiAlternatives:
             subject=SUBJECTS[OrderMail.Kind(mail.kind)] % {"code": order.code},
             body=render_to_string(f"mails/{mail.kind}.txt", context),
             to=[order.email],
-            headers={"Message-ID": f"<{order.code}.{name}@orders.{settings.MAIL_DOMAIN}>"},
+            headers={"Message-ID": f"<{order.code}.{mail.name}@orders.{settings.MAIL_DOMAIN}>"},
         )
         message.attach_alternative(render_to_string(f"mails/{mail.kind}.html", context), "text/html")
     return message

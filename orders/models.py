@@ -246,7 +246,12 @@ class OrderMail(QueuedMail):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} of {self.order.code}"
+        return f"{self.name} of {self.order.code}"
+
+    @property
+    def name(self) -> str:
+        """What tells it from the order's other mails: confirmed, or refunded-2."""
+        return f"{self.kind}-{self.refund.number}" if self.refund else self.kind
 
 
 EVENT_KINDS = [

@@ -98,16 +98,15 @@ def check_refund(*, key: str) -> None:
 
 
 def adopt_refund(*, payment_id: int, made: ProviderRefund) -> Refund | None:
-    """Write down a refund that began at the provider, so that the books agree again. Return its row, new or known.
+    """Write down a refund that the provider shows and our rows don't, so that the books agree again.
 
-    It is taken for SUCCEEDED once the provider says so; before that, and for one that has failed, there is nothing to
-    adopt: None. One of our own is returned as it is. The order hears of it by the sweep. Raises RefundTooLarge while a
-    refund of our own that is not answered yet is for the same money: it will be refused, and this can be adopted then.
+    Return its row, new or known; None for one that has not succeeded, as there is nothing to adopt. One of our own that
+    was refused, and is shown all the same, is adopted too. The order hears of it by the sweep. Raises RefundTooLarge
+    while a refund of our own that is not answered yet is for the same money: it will be refused, and this adopted then.
     """
     with transaction.atomic():
         payment = lock_payment(payment_id)
-        ours = payment.refunds.filter(provider_id=made.provider_id) | payment.refunds.filter(key=made.key)
-        if known := ours.first():
+        if known := _find_known(payment, made):
             return known
         if made.status != "succeeded":
             return None
@@ -136,6 +135,12 @@ def hasten_refunds(refunds: RefundQuerySet) -> None:
 def make_key(payment: Payment, number: int) -> str:
     """The refund's own idempotency key: `refund-CODE-1` is the first of the first payment."""
     return f"{payment.key.replace('charge-', 'refund-', 1)}-{number}"
+
+
+def _find_known(payment: Payment, made: ProviderRefund) -> Refund | None:
+    refunds = payment.refunds.all()
+    same = refunds.filter(provider_id=made.provider_id).first()
+    return same or refunds.not_failed().filter(key=made.key).first()
 
 
 def _check_left(payment: Payment, amount: int) -> None:

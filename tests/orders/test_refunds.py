@@ -311,6 +311,24 @@ def test_a_refund_there_waits_to_be_adopted_until_our_own_is_answered(
     assert audit_orders()["ok"]
 
 
+def test_a_refund_that_was_refused_and_is_given_all_the_same_is_adopted(
+    order: Order, gateway: StripeGateway, provider: Provider
+) -> None:
+    refund = request_refund(order, units=1)
+    refund_requests.record_answer(refund, status=Refund.Status.FAILED, failure_code="refused")
+    record_refund(key=refund.key)
+    charge = str(order.payment.provider_id)
+    gateway.refund(key=refund.key, reference=order.code, provider_id=charge, amount=500)  # it was late by hours
+
+    for _ in range(2):
+        (adopted,) = adopt_all(order, gateway)
+
+    assert adopted
+    assert (adopted.number, adopted.adopted, adopted.amount) == (2, True, refund.amount)
+    record_refund(key=adopted.key)
+    assert audit_orders()["ok"]
+
+
 def test_after_a_definite_no_a_new_refund_gives_the_same_units_back(
     order: Order, gateway: StripeGateway, provider: Provider
 ) -> None:

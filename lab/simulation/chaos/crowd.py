@@ -118,6 +118,21 @@ class Crowd:
                 self.mismatches.append(f"{key}: {first}, then {answer}")
         return answer.code
 
+    def persist(self, change: Callable[[], object]) -> bool:
+        """Make a change that may be repeated, again and again while the database is away; return whether it is made."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            try:
+                change()
+            except (OperationalError, InterfaceError, InternalError):
+                time.sleep(0.2)
+            else:
+                return True
+            finally:
+                connection.close()
+        self._count("changes_given_up")
+        return False
+
     def _buy(self, started: float) -> None:
         for number in self._numbers:
             if self._stopping.wait(max(0, started + number * self._every - time.monotonic())):
@@ -170,7 +185,7 @@ class Crowd:
 
     def _cancel(self, code: str) -> None:
         try:
-            if code and self._persist(lambda: cancel_order(code=code, reason=Order.CancelReason.CUSTOMER)):
+            if code and self.persist(lambda: cancel_order(code=code, reason=Order.CancelReason.CUSTOMER)):
                 self._count("cancels")
         except OrderIsFinal:
             self._count("cancels_too_late")
@@ -181,24 +196,9 @@ class Crowd:
             adjust_stock(reference=reference, product_id=product.pk, quantity=units, reason="counted")
 
         with suppress(AdjustmentRefused):
-            if self._persist(adjust):
+            if self.persist(adjust):
                 self.added[sku] += units
                 self._count("adjustments")
-
-    def _persist(self, change: Callable[[], object]) -> bool:
-        """Make a change that may be repeated, again and again while the database is away; return whether it is made."""
-        deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline:
-            try:
-                change()
-            except (OperationalError, InterfaceError, InternalError):
-                time.sleep(0.2)
-            else:
-                return True
-            finally:
-                connection.close()
-        self._count("changes_given_up")
-        return False
 
     def _count(self, what: str) -> None:
         with self._lock:

@@ -20,6 +20,6 @@ def find_lost_mails(run: str, folder: Path) -> Iterator[str]:
     if (taken := read_taken(folder)) is None:
         return
     sent = OrderMail.objects.filter(order__in=find_orders(run), sent_at__isnull=False)
-    for code, kind in sent.values_list("order__code", "kind"):
-        if f"{code}.{kind}" not in taken:
-            yield f"the mail that says {kind} of {code} is noted as sent, and was not taken"
+    for mail in sent.select_related("order", "refund"):
+        if f"{mail.order.code}.{mail.name}" not in taken:
+            yield f"the mail that says {mail.name} of {mail.order.code} is noted as sent, and was not taken"

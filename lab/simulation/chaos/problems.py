@@ -10,13 +10,14 @@ from audit.services import Violation
 from catalog.models import Stock
 from lab.simulation.chaos.crowd import Crowd
 from lab.simulation.chaos.orders import find_orders
+from lab.simulation.chaos.refunds import RefundDesk
 from orders.models import Order, OrderLine
 from payments.gateway import Charge, get_gateway
 
 FAIR_REFUSALS = {"insufficient_stock"}
 
 
-def find_problems(run: str, crowd: Crowd) -> Iterator[str]:
+def find_problems(run: str, crowd: Crowd, desk: RefundDesk) -> Iterator[str]:
     """Say in words what the customers and the staff know to be wrong."""
     placed = find_orders(run)
     if pending := placed.filter(status=Order.Status.PENDING).values_list("code", flat=True):
@@ -30,13 +31,15 @@ def find_problems(run: str, crowd: Crowd) -> Iterator[str]:
         for key, code in (known | crowd.codes).items()
         if known.get(key) != crowd.codes.get(key)
     )
-    charged = sum(charge.amount - charge.refunded for charge in find_charges(set(known.values())))
+    yield from desk.find_problems()
+    kept = sum(charge.amount - charge.refunded for charge in find_charges(set(known.values())))
     confirmed = placed.filter(status=Order.Status.CONFIRMED)
-    if charged != (total := confirmed.aggregate(total=Sum("total", default=0))["total"]):
-        yield f"the provider took {charged}, the confirmed orders are {total}"
+    owed = confirmed.aggregate(total=Sum("total", default=0))["total"] - sum(desk.refunded.values())
+    if kept != owed:
+        yield f"the provider keeps {kept}, the confirmed orders less their refunds are {owed}"
     sold = count_units(confirmed)
     for sku, on_hand in Stock.objects.filter(product__sku__in=crowd.added).values_list("product__sku", "on_hand"):
-        if on_hand != (counted := crowd.added[sku] - sold[sku]):
+        if on_hand != (counted := crowd.added[sku] - sold[sku] + desk.returned[sku]):
             yield f"{sku}: {on_hand} on hand, counted {counted}"
     if crowd.counts["changes_given_up"]:
         yield f"{crowd.counts['changes_given_up']} cancels or adjustments were never answered"

@@ -13,6 +13,7 @@ from lab.simulation.chaos.lateness import describe_bound, find_late, measure_lat
 from lab.simulation.chaos.mails import count_mails, find_lost_mails
 from lab.simulation.chaos.orders import find_orders
 from lab.simulation.chaos.problems import describe_violation, find_problems
+from lab.simulation.chaos.refunds import RefundDesk
 from lab.simulation.strikes.striker import Striker
 from orders.models import Order, OrderEvent
 
@@ -25,6 +26,7 @@ def describe_run(
     run: str,
     folder: Path,
     crowd: Crowd,
+    desk: RefundDesk,
     striker: Striker,
     audits: Sequence[Report],
     crashes: Sequence[str],
@@ -32,7 +34,7 @@ def describe_run(
     """The report, after one more audit. `ok` is whether there is no problem; `audits` were made meanwhile."""
     placed, audit, lateness = find_orders(run), audit_orders(), measure_lateness(run, striker.well_at)
     violations = [violation for report in [*audits, audit] for violation in report["violations"]]
-    problems = [*find_problems(run, crowd), *find_late(lateness), *find_lost_mails(run, folder)]
+    problems = [*find_problems(run, crowd, desk), *find_late(lateness), *find_lost_mails(run, folder)]
     problems += [*map(describe_violation, violations), *crashes]
     return {
         "ok": not problems,
@@ -43,6 +45,7 @@ def describe_run(
         "refused": dict(crowd.refused),
         **{name: crowd.counts[name] for name in COUNTS},
         "mismatched_replays": len(crowd.mismatches),
+        "refunds": len(desk.refunded),
         "repairs": placed.filter(events__kind=OrderEvent.Kind.SWEPT).distinct().count(),
         "needs_review": placed.filter(needs_review=True).count(),
         **measure_waits(run),
@@ -103,7 +106,7 @@ def name_rows(report: dict[str, Any]) -> dict[str, object]:
         "Requests": f"{report['requests']:,} answered, {report['unanswered']:,} not, {report['abandoned']:,} abandoned;"
         f" {report['replayed']:,} answered again, {report['mismatched_replays']} of them otherwise",
         "Changes": f"{report['cancels']} cancels, {report['cancels_too_late']} too late;"
-        f" {report['adjustments']} adjustments of stock",
+        f" {report['adjustments']} adjustments of stock, {report['refunds']} refunds",
         "Repairs": f"{report['repairs']} orders swept; {report['needs_review']} need review",
         "Waits": f"{report['p50_seconds']} s p50, {report['p95_seconds']} s p95,"
         f" {report['longest_wait_seconds']} s longest, from POST to final",

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from audit.services import Report, audit_orders
 from lab.simulation.chaos.crowd import Crowd
 from lab.simulation.chaos.orders import OrderCounts, count_orders
+from lab.simulation.chaos.refunds import RefundDesk
 from lab.simulation.chaos.report import describe_run
 from lab.simulation.strikes.deck import make_schedule
 from lab.simulation.strikes.striker import Striker
@@ -53,11 +54,12 @@ def run_chaos(
     """
     run, stopping, crashes = f"chaos-{uuid4().hex[:8]}", Event(), watch_threads()
     crowd = Crowd(run=run, shop_url=shop_url, wanted=orders, seconds=seconds, stopping=stopping)
+    desk = RefundDesk(run=run, crowd=crowd, stopping=stopping)
     striker, auditor = Striker(stack_file, run=run, stopping=stopping), Auditor(stopping)
     crowd.stock_the_shop()
     with tqdm(desc="Final", unit=" orders", disable=None) as bar:
         try:
-            staff = [start(crowd.adjust_stock), start(auditor.run)]
+            staff = [start(crowd.adjust_stock), start(desk.work), start(auditor.run)]
             schedule = make_schedule(seed=seed, seconds=seconds, kinds=kinds)
             busy = [start(striker.carry_out, schedule), *crowd.start_buying()]
             while any(thread.is_alive() for thread in busy):
@@ -65,13 +67,15 @@ def run_chaos(
         finally:
             stopping.set()
         deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline and ((counts := count_after_a_moment(run)) is None or counts.pending):
+        while time.monotonic() < deadline and is_unfinished(counts := count_after_a_moment(run)):
             draw(bar, counts, crowd, striker)
     crashes += find_hanging(staff)
     ask_everybody_again(crowd)
     connection.close()  # a session that began while the database was read-only can't write, and an audit writes
     folder, audits = stack_file.parent, auditor.audits
-    report = describe_run(run=run, folder=folder, crowd=crowd, striker=striker, audits=audits, crashes=crashes)
+    report = describe_run(
+        run=run, folder=folder, crowd=crowd, desk=desk, striker=striker, audits=audits, crashes=crashes
+    )
     return {"seed": seed, **report}
 
 
@@ -94,6 +98,11 @@ def find_hanging(threads: Sequence[Thread]) -> list[str]:
     for thread in threads:
         thread.join(max(0, deadline - time.monotonic()))
     return [f"{thread.name} does not end" for thread in threads if thread.is_alive()]
+
+
+def is_unfinished(counts: OrderCounts | None) -> bool:
+    """Whether orders or refunds are not over, or nobody can tell."""
+    return counts is None or counts.pending > 0 or counts.refunding > 0
 
 
 def count_after_a_moment(run: str) -> OrderCounts | None:

@@ -51,7 +51,7 @@ def test_an_order_that_is_not_final_is_as_late_as_now() -> None:
     lateness = measure_lateness("run", NOON)
 
     assert lateness.past_deadline == lateness.after_strikes > PAST_DEADLINE_AT_MOST
-    assert count_orders("run") == OrderCounts(pending=1, final=0)
+    assert count_orders("run") == OrderCounts(pending=1, final=0, refunding=0)
 
 
 def test_an_order_beyond_the_bound_is_a_problem() -> None:
