@@ -13,19 +13,24 @@ from database_errors import RETRY_AFTER, describe, is_passing
 from orders.models import Order
 from orders.paying import PaymentRefused
 from orders.pricing import CheckoutRefused
+from payments.refund_models import Refund
+from payments.refunds import NotRefundable
 
 logger = logging.getLogger(__name__)
 
 View = Callable[..., JsonResponse]
 STATUSES = {  # of the refusals; all others are a 409
     "idempotency_key_reused": 422,
+    "no_such_line": 400,
     "payment_number_reused": 422,
+    "refund_number_reused": 422,
     "total_too_large": 400,
     "total_too_small": 400,
     "too_many_checkouts": 429,
     "too_many_declines": 429,
     "too_many_lines": 400,
     "unknown_product": 400,
+    "wrong_refund_amount": 400,
 }
 
 
@@ -42,7 +47,7 @@ def api_view(method: str = "") -> Callable[[View], View]:
                 return view(request, **kwargs)
             except (BadRequest, CheckoutRefused) as refusal:
                 return _refuse(refusal)
-            except PaymentRefused as refusal:
+            except (PaymentRefused, NotRefundable) as refusal:
                 return _make_refusal(STATUSES.get(refusal.code, 409), refusal.code, refusal.detail)
             except Error as error:
                 if not is_passing(error):
@@ -57,13 +62,15 @@ def api_view(method: str = "") -> Callable[[View], View]:
 
 
 def answer_order(order: Order, *, status: int = 200) -> JsonResponse:
-    """Answer with the order as it stands; one that is held after a decline also with its payment."""
+    """Answer with the order as it stands, and with its refunds; one that is held after a decline also its payment."""
     body: dict[str, object] = {
         "code": order.code,
         "status": order.status,
         "reason": order.cancel_reason,
         "currency": order.currency,
         "total": order.total,
+        "refunded": order.refunded,
+        "refunds": _list_refunds(order),
         "lines": [
             {
                 "sku": line.sku,
@@ -84,6 +91,24 @@ def answer_order(order: Order, *, status: int = 200) -> JsonResponse:
             "decline_code": payment.decline_code,
         }
     return JsonResponse(body, status=status)
+
+
+def _list_refunds(order: Order) -> list[dict[str, object]]:
+    if order.status == Order.Status.PENDING:  # it has none: one query less for an order that was placed just now
+        return []
+    refunds = Refund.objects.of_reference(order.code).order_by("pk").prefetch_related("lines__line")
+    return [
+        {
+            "number": refund.number,
+            "status": refund.status,
+            "amount": refund.amount,
+            "lines": [
+                {"sku": line.line.sku, "quantity": line.quantity, "restock": line.restock}
+                for line in refund.lines.all()
+            ],
+        }
+        for refund in refunds
+    ]
 
 
 def _refuse(refusal: BadRequest | CheckoutRefused) -> JsonResponse:
