@@ -14,16 +14,18 @@ from audit.liveness import Liveness, check_liveness, measure_age
 from audit.models import AuditRun
 from orders.models import Order
 from payments.models import Payment
+from payments.refund_models import Refund
 
 
 class OrderCollector(Collector):
     def collect(self) -> Iterable[Metric]:
         pending, stuck, in_review = Order.objects.pending(), Order.objects.stuck(), Order.objects.in_review()
-        unknown = Payment.objects.unknown()
+        unknown, refunding = Payment.objects.unknown(), Refund.objects.open()
         yield GaugeMetricFamily("orderly_orders_pending", "Orders without an end yet.", pending.count())
         yield GaugeMetricFamily("orderly_orders_stuck", "Pending orders due for a sweep.", stuck.count())
         yield GaugeMetricFamily("orderly_orders_needs_review", "Orders that wait for a person.", in_review.count())
         yield GaugeMetricFamily("orderly_payments_unknown", "Payments sent, and not answered yet.", unknown.count())
+        yield GaugeMetricFamily("orderly_refunds_open", "Refunds asked for, and not answered yet.", refunding.count())
         if run := AuditRun.objects.annotate(age=measure_age(F("created_at"))).first():
             age = run.age.total_seconds()
             yield GaugeMetricFamily("orderly_audit_ok", "Whether the last audit was clean.", int(run.ok))

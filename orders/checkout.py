@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import logging
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -13,7 +12,6 @@ from functools import cached_property
 from django.conf import settings
 from django.db import Error, connection, transaction
 from django.db.models import Q
-from kombu.exceptions import OperationalError
 
 from accounts.models import User
 from catalog.models import StockMovement
@@ -22,10 +20,8 @@ from languages import current_language
 from orders.codes import make_code
 from orders.models import Order, OrderLine
 from orders.pricing import CheckoutLine, CheckoutRefused, OutOfStock, price_lines
-from orders.tasks import process_order
+from orders.tasks import process_order, publish_on_commit
 from payments.services import CREATE_FOR, NEXT_ID
-
-logger = logging.getLogger(__name__)
 
 LOCKED_CUSTOMERS = 1  # the first key of our advisory locks
 TRIES = 3  # of one checkout: others may take its units and give them back meanwhile, or take its code
@@ -196,12 +192,4 @@ def lock_customer(name: str) -> None:
 
 def process_on_commit(code: str) -> None:
     """Publish the order's chain after the commit. If the broker is down, the order is left to the sweep."""
-
-    def publish() -> None:
-        try:
-            process_order(code)
-        except OperationalError as error:
-            logger.warning("%s is left to the sweep: %s", code, error)
-
-    # Robust: the order stands, so nothing that fails from here on is the customer's error.
-    transaction.on_commit(publish, robust=True)
+    publish_on_commit(lambda: process_order(code), code)

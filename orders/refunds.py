@@ -1,6 +1,5 @@
 """How money of a confirmed order is given back: for units of its lines, or an amount only."""
 
-import logging
 from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import NamedTuple, cast
@@ -9,19 +8,16 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Sum
 from django.utils import timezone
-from kombu.exceptions import OperationalError
 
 from accounts.models import User
 from money.currencies import get_step
 from orders import services
 from orders.models import Order, OrderEvent, OrderLine
 from orders.refund_models import RefundLine
-from orders.tasks import process_refund
+from orders.tasks import process_refund, publish_on_commit
 from payments.models import Payment
 from payments.refund_models import Refund
 from payments.refunds import NotRefundable, count_left, lock_payment, request_refund
-
-logger = logging.getLogger(__name__)
 
 
 class OrderIsNotRefundable(NotRefundable):
@@ -150,14 +146,14 @@ def _write_refund(
     note: str = "",
 ) -> Refund:
     """The rows of the order and of its payment are locked. Raises a NotRefundable, having written nothing."""
-    _check_amount(order, amount)
     _check_lines(order, lines)
+    _check_amount(order, amount)
     refund = request_refund(payment, amount=amount)
     RefundLine.objects.bulk_create(
         RefundLine(refund=refund, line_id=line, quantity=quantity, restock=restock) for line, quantity, restock in lines
     )
     order.add_event(OrderEvent.Kind.REFUND_REQUESTED, actor=actor, note=note, number=refund.number, amount=amount)
-    _process_on_commit(refund)
+    publish_on_commit(lambda: process_refund(refund), refund)
     return refund
 
 
@@ -195,15 +191,3 @@ def _check_lines(order: Order, lines: Collection[Returned]) -> None:
             raise NoSuchLine(f"The order has no line {line}, or no unit of it is returned.")
         if quantity > returnable[line]:
             raise LineAlreadyReturned(f"Of line {line} only {returnable[line]} units are left to return.")
-
-
-def _process_on_commit(refund: Refund) -> None:
-    """Publish the refund's chain after the commit. If the broker is down, the refund is left to the sweep."""
-
-    def publish() -> None:
-        try:
-            process_refund(refund)
-        except OperationalError as error:
-            logger.warning("%s is left to the sweep: %s", refund, error)
-
-    transaction.on_commit(publish, robust=True)

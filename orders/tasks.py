@@ -1,14 +1,15 @@
 """What the orders worker does, and how an order gets there. Messages carry codes only: the rows say what is true."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from celery import chain, shared_task
 from celery.signals import worker_ready
 from django.conf import settings
-from django.db import Error, connection
+from django.db import Error, connection, transaction
 from django.db.models import BooleanField, ExpressionWrapper, Q
 from django.db.models.functions import Now
+from kombu.exceptions import OperationalError
 
 from accounts import mails as account_mails
 from database_errors import describe, is_passing
@@ -33,6 +34,19 @@ def process_order(code: str, *, expired: bool = False, pause: float | None = Non
     # A message that waits beyond the next sweep is dropped: that sweep publishes another, and two would do no more.
     # Not sooner, by any worker's clock: one that is ahead would drop every message on arrival.
     chain(pay.si(code), finalize_order.si(code)).apply_async(expires=pause + settings.CLOCK_SKEW)
+
+
+def publish_on_commit(publish: Callable[[], None], what: object) -> None:
+    """Publish after the commit. If the broker is down, it is left to the sweep."""
+
+    def publish_or_leave() -> None:
+        try:
+            publish()
+        except OperationalError as error:
+            logger.warning("%s is left to the sweep: %s", what, error)
+
+    # Robust: the row stands, so nothing that fails from here on is the customer's error.
+    transaction.on_commit(publish_or_leave, robust=True)
 
 
 def take_up_order(code: str) -> None:
@@ -75,10 +89,12 @@ def sweep_stuck_orders() -> None:
 @shared_task
 def sweep_refunds() -> None:
     """Take up refunds without an answer, and answers without consequences. Staff are told of what stays unknown."""
-    for refund in claim_due_refunds():
+    due = claim_due_refunds()
+    for refund in due:
+        process_refund(refund)
+    for refund in due:
         if refund.sweeps % settings.ORDER_MAX_SWEEPS == 0:
             refund_answers.tell_staff(key=refund.key)
-        process_refund(refund)
 
 
 @shared_task

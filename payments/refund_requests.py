@@ -65,7 +65,7 @@ def record_answer(
     refund: Refund, *, status: Status, provider_id: str | None = None, failure_code: str = "", last_error: str = ""
 ) -> None:
     # Compare and set: if two tasks hear an answer, one of them writes it. No answer ever replaces another.
-    answer = [status.value, provider_id, failure_code, last_error[:1000], refund.pk]
+    answer = [status.value, provider_id, failure_code, last_error, refund.pk]
     if run_again_if_lost(partial(execute, RECORD_ANSWER, answer)):
         return
     known = Refund.objects.get(pk=refund.pk)

@@ -13,6 +13,7 @@ from payments.gateway import GatewayUnavailable, ProviderRefund, RefundRefused
 from payments.models import Payment
 from payments.refund_models import Refund, RefundQuerySet
 from payments.refund_requests import mark_asked, reach_gateway, record_answer, record_error, record_late_failure
+from payments.requests import make_storable
 
 Status = Refund.Status
 
@@ -51,7 +52,7 @@ def request_refund(payment: Payment, *, amount: int) -> Refund:
     The payment is locked. Raises RefundTooLarge, having written nothing.
     """
     _check_left(payment, amount)
-    return _create_refund(payment, amount=amount)
+    return _create_refund(payment, amount=amount, sweep_after=Now() + _pause(0))
 
 
 def refund_payment(*, key: str) -> None:
@@ -71,7 +72,7 @@ def refund_payment(*, key: str) -> None:
             key=refund.key, reference=payment.reference, provider_id=payment.provider_id or "", amount=refund.amount
         )
     except RefundRefused as refusal:
-        record_answer(refund, status=Status.FAILED, failure_code=refusal.code[:64], last_error=str(refusal))
+        record_answer(refund, status=Status.FAILED, failure_code=refusal.code[:64], last_error=make_storable(refusal))
     except GatewayUnavailable as error:
         record_error(refund, error)
         raise
@@ -112,7 +113,7 @@ def adopt_refund(*, payment_id: int, made: ProviderRefund) -> Refund | None:
             return None
         _check_left(payment, made.amount)
         answer = {"status": Status.SUCCEEDED, "provider_id": made.provider_id, "answered_at": Now()}
-        return _create_refund(payment, amount=made.amount, adopted=True, checked_at=Now(), **answer)
+        return _create_refund(payment, amount=made.amount, adopted=True, checked_at=Now(), sweep_after=Now(), **answer)
 
 
 def claim_due_refunds(*, limit: int = 100) -> list[Refund]:
@@ -128,8 +129,8 @@ def claim_due_refunds(*, limit: int = 100) -> list[Refund]:
 
 
 def hasten_refunds(refunds: RefundQuerySet) -> None:
-    """Let the sweep take these up at once."""
-    refunds.update(sweep_after=Now())
+    """Let the sweep take these up at once: to ask for them, or after one that has succeeded. A failed one is over."""
+    refunds.exclude(status=Status.FAILED, recorded_at__isnull=False).update(sweep_after=Now())
 
 
 def make_key(payment: Payment, number: int) -> str:
@@ -155,7 +156,6 @@ def _create_refund(payment: Payment, **fields: Any) -> Refund:
         number=number,
         key=make_key(payment, number),
         gateway=payment.gateway,
-        sweep_after=Now() + _pause(0),
         **fields,
     )
 

@@ -122,7 +122,7 @@ def execute(statement: str, parameters: Sequence[Any]) -> int:
         return int(cursor.rowcount)
 
 
-def make_storable(error: GatewayUnavailable) -> str:
+def make_storable(error: Exception) -> str:
     """Take out what JSON can hold and PostgreSQL's text can't: NUL, and half of a surrogate pair."""
     return str(error).replace("\0", "").encode(errors="replace").decode()[:1000]
 

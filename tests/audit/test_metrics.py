@@ -23,6 +23,7 @@ def test_metrics_count_what_waits_and_say_what_the_last_audit_found(client: Clie
     assert "orderly_orders_stuck 0.0" in lines
     assert "orderly_orders_needs_review 1.0" in lines
     assert "orderly_payments_unknown 1.0" in lines
+    assert "orderly_refunds_open 0.0" in lines
     assert "orderly_audit_ok 1.0" in lines
     assert any(line.startswith("orderly_audit_age_seconds ") for line in lines)
 

@@ -373,6 +373,15 @@ def test_a_refund_that_still_holds_stays_as_it_is(order: Order) -> None:
     assert (refund.status, refund.sweep_after) == ("SUCCEEDED", None)
 
 
+def test_a_refund_that_has_failed_is_taken_up_no_more(order: Order, provider: Provider) -> None:
+    provider.refund(str(order.payment.provider_id), amount=1500)
+    end_refund(request_refund(order, units=2))
+
+    hasten_refunds(Refund.objects.all())
+
+    assert claim_due_refunds() == []
+
+
 def test_a_person_ends_the_review_of_a_failed_refund(order: Order, provider: Provider) -> None:
     staff = User.objects.create_user("staff@example.com", is_staff=True)
     with pytest.raises(OrderIsFinal):

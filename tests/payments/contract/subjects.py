@@ -17,8 +17,8 @@ class Subject:
     gateway: Gateway
     relay: Relay
     pays: str
-    refunds_later: str  # as pays, but a refund is pending for a while
-    refunds_fail: str  # as pays, but a refund fails after it succeeded
+    refunds_later: str  # as pays, but a refund is pending for a while; empty: the provider has nothing of the kind
+    refunds_fail: str  # as pays, but a refund fails after it succeeded; empty as above
     declines: Mapping[str, str]  # the code by the payment method
     unknown: Mapping[str, str]  # the code by a payment method that does not exist
     chargeable: Sequence[tuple[int, str]]  # an amount that is taken, and its currency

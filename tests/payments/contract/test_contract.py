@@ -346,6 +346,8 @@ def test_a_refund_of_the_whole_charge_without_an_answer_is_not_refused_afterward
 
 
 def test_a_pending_refund_is_unknown_until_it_succeeds(subject: Subject) -> None:
+    if not subject.refunds_later:
+        pytest.skip("this provider's refunds are never pending")
     charge = subject.gateway.charge(make_request(subject.refunds_later, amount=1_000))
     with pytest.raises(GatewayUnavailable):
         refund(subject, charge, 600)
@@ -355,6 +357,8 @@ def test_a_pending_refund_is_unknown_until_it_succeeds(subject: Subject) -> None
 
 
 def test_a_refund_that_fails_later_is_refused_from_then_on(subject: Subject) -> None:
+    if not subject.refunds_fail:
+        pytest.skip("this provider's refunds never fail later")
     charge = subject.gateway.charge(make_request(subject.refunds_fail, amount=1_000))
     made = refund(subject, charge, 600)
     assert made
