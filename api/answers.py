@@ -16,6 +16,8 @@ from orders.models import Order
 from orders.paying import PaymentRefused
 from orders.pricing import CheckoutRefused
 from payments.models import Payment
+from payments.refund_models import Refund
+from payments.refunds import NotRefundable
 from payments.services import list_instructions
 
 logger = logging.getLogger(__name__)
@@ -23,7 +25,9 @@ logger = logging.getLogger(__name__)
 View = Callable[..., JsonResponse]
 STATUSES = {  # of the refusals; all others are a 409
     "idempotency_key_reused": 422,
+    "no_such_line": 400,
     "payment_number_reused": 422,
+    "refund_number_reused": 422,
     "total_too_large": 400,
     "total_too_small": 400,
     "too_many_checkouts": 429,
@@ -31,6 +35,7 @@ STATUSES = {  # of the refusals; all others are a 409
     "too_many_lines": 400,
     "unknown_gateway": 400,
     "unknown_product": 400,
+    "wrong_refund_amount": 400,
 }
 
 
@@ -47,7 +52,7 @@ def api_view(method: str = "") -> Callable[[View], View]:
                 return view(request, **kwargs)
             except (BadRequest, CheckoutRefused) as refusal:
                 return _refuse(refusal)
-            except PaymentRefused as refusal:
+            except (PaymentRefused, NotRefundable) as refusal:
                 return _make_refusal(STATUSES.get(refusal.code, 409), refusal.code, refusal.detail)
             except Error as error:
                 if not is_passing(error):
@@ -62,7 +67,7 @@ def api_view(method: str = "") -> Callable[[View], View]:
 
 
 def answer_order(order: Order, *, status: int = 200, instructs: bool = False) -> JsonResponse:
-    """Answer with the order as it stands, and what its customer has to do.
+    """Answer with the order as it stands, its refunds, and what its customer has to do.
 
     One that may be held after a decline also with its payment. `instructs`: while the order waits for a customer who
     pays unasked, say how, and until when.
@@ -73,6 +78,8 @@ def answer_order(order: Order, *, status: int = 200, instructs: bool = False) ->
         "reason": order.cancel_reason,
         "currency": order.currency,
         "total": order.total,
+        "refunded": order.refunded,
+        "refunds": _list_refunds(order),
         "lines": [
             {
                 "sku": line.sku,
@@ -103,6 +110,24 @@ def answer_order(order: Order, *, status: int = 200, instructs: bool = False) ->
 
 def _waits_for_customer(order: Order) -> bool:
     return order.status == Order.Status.PENDING and order.payment.status == Payment.Status.ACTION_REQUIRED
+
+
+def _list_refunds(order: Order) -> list[dict[str, object]]:
+    if order.status == Order.Status.PENDING:  # it has none: one query less for an order that was placed just now
+        return []
+    refunds = Refund.objects.of_reference(order.code).order_by("pk").prefetch_related("lines__line")
+    return [
+        {
+            "number": refund.number,
+            "status": refund.status,
+            "amount": refund.amount,
+            "lines": [
+                {"sku": line.line.sku, "quantity": line.quantity, "restock": line.restock}
+                for line in refund.lines.all()
+            ],
+        }
+        for refund in refunds
+    ]
 
 
 def _refuse(refusal: BadRequest | CheckoutRefused) -> JsonResponse:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig, ValidationError
@@ -18,6 +18,16 @@ MAX_QUANTITY = 1_000_000
 MAX_HOLD = 366 * 24 * 3600  # seconds
 FIELDS = {"email", "lines", "payment_method", "gateway", "expected_total", "expected_currency", "hold_on_decline"}
 PAYMENT_FIELDS = {"number", "payment_method", "gateway"}
+REFUND_FIELDS = {"number", "lines", "amount", "note"}
+MAX_NUMBER = 32_767  # of an order's refunds
+
+
+class ReturnedUnits(NamedTuple):
+    """Units of a product that come back, as a client names them."""
+
+    sku: str
+    quantity: int
+    restock: bool
 
 
 class BadRequest(Exception):
@@ -30,14 +40,20 @@ class BadRequest(Exception):
 
 
 def is_trusted(request: HttpRequest) -> bool:
-    """Whether the client sends one of API_TOKENS. Without a token it is a visitor; a wrong one raises BadRequest."""
+    """Whether the client sends a token of the shop's. Without one it is a visitor; a wrong one raises BadRequest."""
     if "Authorization" not in request.headers:
         return False
-    if not shows_token(request, settings.API_TOKENS):
-        raise BadRequest(
-            "bad_token", "Authorization: not one of this shop's API tokens.", status=401, WWW_Authenticate="Bearer"
-        )
+    if not shows_token(request, [*settings.API_TOKENS, *settings.API_REFUND_TOKENS]):
+        raise _refuse_token()
     return True
+
+
+def check_may_refund(request: HttpRequest) -> None:
+    """Raises BadRequest, unless the client sends one of API_REFUND_TOKENS."""
+    if not is_trusted(request):
+        raise _refuse_token()
+    if not shows_token(request, settings.API_REFUND_TOKENS):
+        raise BadRequest("may_not_refund", "This token may not refund orders.", status=403)
 
 
 def read_key(request: HttpRequest) -> str:
@@ -72,6 +88,39 @@ def read_payment(request: HttpRequest) -> dict[str, Any]:
         "payment_method": _read_text(body.get("payment_method"), "payment_method", 64),
         "gateway": _read_gateway(body.get("gateway")),
     }
+
+
+def read_refund(request: HttpRequest) -> dict[str, Any]:
+    """Read a refund: its number, its units by SKU, its amount or None, its note. Raises BadRequest."""
+    body = _read_json(request, REFUND_FIELDS)
+    amount = body.get("amount")
+    return {
+        "number": _read_int(body.get("number"), "number", MAX_NUMBER),
+        "lines": _read_returned(body.get("lines", [])),
+        "amount": None if amount is None else _read_int(amount, "amount", 2**53),
+        "note": _read_text(body["note"], "note", 500) if "note" in body else "",
+    }
+
+
+def _read_returned(value: object) -> list[ReturnedUnits]:
+    if not isinstance(value, list) or len(value) > MAX_LINES:
+        raise BadRequest("bad_field", f"lines: send at most {MAX_LINES}.")
+    return [_read_returned_line(line, f"lines[{number}]") for number, line in enumerate(value)]
+
+
+def _read_returned_line(value: object, where: str) -> ReturnedUnits:
+    if not isinstance(value, dict) or not {"sku", "quantity"} <= value.keys() <= {"sku", "quantity", "restock"}:
+        raise BadRequest("bad_field", f"{where}: send sku and quantity, and restock if you like.")
+    restock = value.get("restock", True)
+    if not isinstance(restock, bool):
+        raise BadRequest("bad_field", f"{where}.restock: send true or false.")
+    sku = _read_sku(value["sku"], f"{where}.sku")
+    return ReturnedUnits(sku, _read_int(value["quantity"], f"{where}.quantity", MAX_QUANTITY), restock)
+
+
+def _refuse_token() -> BadRequest:
+    detail = "Authorization: not one of this shop's API tokens."
+    return BadRequest("bad_token", detail, status=401, WWW_Authenticate="Bearer")
 
 
 def _read_json(request: HttpRequest, fields: Collection[str]) -> dict[str, object]:

@@ -1,13 +1,25 @@
-"""The JSON API: a client places an order, asks how it stands, and pays again where a card was declined."""
+"""The JSON API: a client places an order, asks how it stands, pays again after a decline, and refunds if it may."""
+
+from collections.abc import Collection
 
 from django.http import HttpRequest, JsonResponse
 
 from api.answers import answer_order, api_view
-from api.reading import BadRequest, is_trusted, read_body, read_key, read_payment
+from api.reading import (
+    BadRequest,
+    ReturnedUnits,
+    check_may_refund,
+    is_trusted,
+    read_body,
+    read_key,
+    read_payment,
+    read_refund,
+)
 from orders.checkout import Checkout, place_order
 from orders.limits import limit_checkout, limit_payment
 from orders.models import Order
 from orders.paying import pay_again
+from orders.refunds import NoSuchLine, Returned, refund_order
 from payments.gateway import get_gateway
 
 
@@ -40,6 +52,24 @@ def create_payment(request: HttpRequest, *, code: str) -> JsonResponse:
         with limit_payment(code=code, number=asked["number"], ip=request.META["REMOTE_ADDR"]):
             order, created = pay_again(code=code, **asked)
     return answer_order(order, status=201 if created else 200, instructs=True)
+
+
+@api_view("POST")
+def create_refund(request: HttpRequest, *, code: str) -> JsonResponse:
+    """Refund an order: 201. The same number again answers 200 and changes nothing. Only clients that may refund."""
+    check_may_refund(request)
+    asked, order = read_refund(request), _get_order(code)
+    returned = _find_lines(order, asked.pop("lines"))
+    _refund, created = refund_order(code=code, lines=returned, **asked)
+    return answer_order(_get_order(code), status=201 if created else 200)
+
+
+def _find_lines(order: Order, units: Collection[ReturnedUnits]) -> list[Returned]:
+    """The order's lines of which units come back. Raises NoSuchLine."""
+    lines = {line.sku: line.pk for line in order.cached_lines}
+    if unknown := [asked.sku for asked in units if asked.sku not in lines]:
+        raise NoSuchLine(f"The order has no line of {', '.join(unknown)}.")
+    return [Returned(lines[sku], quantity, restock) for sku, quantity, restock in units]
 
 
 def _get_order(code: str) -> Order:

@@ -18,6 +18,7 @@ from backoffice.figures import (
     describe_audit,
     describe_liveness,
     describe_reconciliation,
+    describe_refunds,
     describe_times,
 )
 from backoffice.trends import draw_money, draw_orders, draw_times, read_times_to_confirm
@@ -46,6 +47,7 @@ def read_dashboard() -> Dashboard:
             *count_owed(),
             *count_open(),
             *describe_times(p50=times.p50, p95=times.p95),
+            *describe_refunds(now),
             count_repairs(now),
             describe_audit(audit, now),
             describe_reconciliation(audit),

@@ -28,8 +28,9 @@ COLUMNS = {
     "provider_id": "payment__provider_id",
     "created_at": "created_at",
     "finalized_at": "finalized_at",
+    "refunded": "refunded",
 }
-AMOUNTS = ("total", "disputed")
+AMOUNTS = ("total", "refunded", "disputed")
 # What customers' banks have taken back, for now or for good. For each order a look into an index.
 TAKEN = Dispute.objects.not_won().filter(payment=OuterRef("payment")).values("payment").annotate(sum=Sum("amount"))
 DISPUTED = Coalesce(Subquery(TAKEN.values("sum")), 0, output_field=BigIntegerField())
@@ -48,7 +49,7 @@ class _Echo:
 
 
 def export_orders(orders: QuerySet[Order]) -> StreamingHttpResponse:
-    """Answer with the orders, the oldest first; totals are in units of their currency, times in UTC.
+    """Answer with the orders, the oldest first; amounts are in units of their currency, times in UTC.
 
     Programs read it too, so its columns and statuses are the same in every language. It begins with a byte order mark:
     without one, Excel takes UTF-8 for the reader's old code page.

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Count, Q
+from django.db.models import Count, Q, Sum
 from django.urls import reverse
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
@@ -14,9 +14,11 @@ from django.utils.translation import ngettext
 from audit.invariants import CHECKS
 from audit.liveness import MISSED_TICKS, check_liveness
 from audit.models import AuditRun, Difference
+from money import format_money
 from orders.models import Order, OrderEvent
 from payments.dispute_models import Dispute
 from payments.models import Payment, TransferRefund
+from payments.refund_models import Refund
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400  # in seconds
 LEDGER_DETAILS = {check.detail for check in CHECKS if check.ledger}
@@ -53,6 +55,16 @@ def count_open() -> Iterator[Figure]:
     yield Figure(title=_("Open differences"), value=format_count(differences), url=url, alarm=differences > 0)
     url = f"{reverse('admin:payments_dispute_changelist')}?status__exact=OPEN"
     yield Figure(title=_("Open disputes"), value=format_count(disputes), url=url, alarm=disputes > 0)
+
+
+def describe_refunds(now: datetime) -> Iterator[Figure]:
+    """What was given back since midnight, UTC, in each currency; and how many orders are being refunded."""
+    today = Refund.objects.succeeded().filter(answered_at__gte=_find_midnight(now))
+    sums = today.order_by("payment__currency").values_list("payment__currency").annotate(sum=Sum("amount"))
+    given = ", ".join(format_money(int(amount), currency) for currency, amount in sums)
+    yield Figure(title=_("Given back today, UTC"), value=given or "-")
+    refunding = Order.objects.being_refunded().count()
+    yield Figure(title=_("Being refunded"), value=format_count(refunding), filter="refunds=open")
 
 
 def count_repairs(now: datetime) -> Figure:
@@ -106,6 +118,10 @@ def describe_reconciliation(run: AuditRun | None) -> Figure:
 def describe_times(*, p50: float | None, p95: float | None) -> Iterator[Figure]:
     for title, seconds in [(_("Time to confirm, p50"), p50), (_("Time to confirm, p95"), p95)]:
         yield Figure(title=title, value="-" if seconds is None else format_seconds(seconds))
+
+
+def _find_midnight(now: datetime) -> datetime:
+    return now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def format_count(count: float) -> str:

@@ -1,6 +1,7 @@
 """How the admin runs an action: it asks first, acts on each selected order, and says what became of them."""
 
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any, cast
 
 from django import forms
@@ -14,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from backoffice.order_actions import CANCEL, MARK_REVIEWED, ORDER_ACTIONS, PROCESS_NOW, OrderAction, Outcome
+from backoffice.order_status import color_status
 from backoffice.read_only import ReadOnlyAdmin
 from catalog.texts import NormalizedField
 from money import format_money
@@ -58,7 +60,7 @@ class OrderActionAdmin(ReadOnlyAdmin):
         """The actions whose buttons the page of the order has for this reader."""
         if not self.has_act_permission(request):
             return []
-        return [action for action in ORDER_ACTIONS if action.is_offered(order)]
+        return [action for action in ORDER_ACTIONS if action.foresee_refusal(order) is None]
 
     def _ask_and_act(self, request: HttpRequest, queryset: QuerySet[Order], action: OrderAction) -> HttpResponse | None:
         orders = list(queryset.select_related("payment").order_by("pk")[: MAX_ORDERS + 1])
@@ -68,9 +70,16 @@ class OrderActionAdmin(ReadOnlyAdmin):
             return None
         form = NoteForm(request.POST if "confirmed" in request.POST else None, required=action.needs_note)
         if not form.is_valid():
-            return self._ask(request, orders, action, form)
+            left = self._refuse(request, orders, action)
+            return self._ask(request, left, action, form) if left else None
         self._act(request, orders, action, note=form.cleaned_data["note"])
         return redirect("admin:orders_order_change", orders[0].pk) if len(orders) == 1 else None
+
+    def _refuse(self, request: HttpRequest, orders: list[Order], action: OrderAction) -> list[Order]:
+        """Say of which orders it would change nothing, before anybody types a note. Return the others."""
+        refusals = {order: action.foresee_refusal(order) for order in orders}
+        self._tell(request, {order.code: refusal for order, refusal in refusals.items() if refusal})
+        return [order for order, refusal in refusals.items() if refusal is None]
 
     def _ask(self, request: HttpRequest, orders: list[Order], action: OrderAction, form: NoteForm) -> HttpResponse:
         context = {
@@ -83,17 +92,22 @@ class OrderActionAdmin(ReadOnlyAdmin):
             "has_view_permission": True,
             "action": action,
             "form": form,
-            "orders": [(order, format_money(order.total, order.currency)) for order in orders],
+            "orders": [(order, format_money(order.total, order.currency), color_status(order)) for order in orders],
         }
         return TemplateResponse(request, "admin/orders/order/confirmation.html", context)
 
     def _act(self, request: HttpRequest, orders: list[Order], action: OrderAction, *, note: str) -> None:
-        outcomes: defaultdict[Outcome, list[str]] = defaultdict(list)
-        for order in orders:
-            outcome = action.act_on(order, actor=cast(User, request.user), note=note)
-            outcomes[outcome].append(order.code)
-        for outcome, codes in outcomes.items():
-            self.message_user(request, gettext(outcome.text) % {"codes": ", ".join(codes)}, outcome.level)
-        changed = any(outcome.level == messages.SUCCESS for outcome in outcomes)
+        actor = cast(User, request.user)
+        outcomes = {order.code: action.act_on(order, actor=actor, note=note) for order in orders}
+        self._tell(request, outcomes)
+        changed = any(outcome.level == messages.SUCCESS for outcome in outcomes.values())
         if changed and (warning := action.finish()):
             self.message_user(request, warning, messages.WARNING)
+
+    def _tell(self, request: HttpRequest, outcomes: Mapping[str, Outcome]) -> None:
+        """Say what became of the orders, those of the same outcome in one message."""
+        codes: defaultdict[Outcome, list[str]] = defaultdict(list)
+        for code, outcome in outcomes.items():
+            codes[outcome].append(code)
+        for outcome, alike in codes.items():
+            self.message_user(request, gettext(outcome.text) % {"codes": ", ".join(alike)}, outcome.level)

@@ -28,9 +28,15 @@ class Outcome(NamedTuple):
 
 CONFIRMED = Outcome(messages.SUCCESS, gettext_noop("Confirmed: %(codes)s."))
 CANCELLED = Outcome(messages.SUCCESS, gettext_noop("Cancelled: %(codes)s."))
-ALREADY_CONFIRMED = Outcome(messages.WARNING, gettext_noop("Not changed, already confirmed: %(codes)s."))
+ALREADY_CONFIRMED = Outcome(
+    messages.WARNING,
+    gettext_noop(
+        "Not changed, already confirmed: %(codes)s. Refund such an order on its page, if its money is to go back."
+    ),
+)
 ALREADY_CANCELLED = Outcome(messages.WARNING, gettext_noop("Not changed, already cancelled: %(codes)s."))
 NEEDS_NO_REVIEW = Outcome(messages.WARNING, gettext_noop("Not changed, no review needed: %(codes)s."))
+REFUSALS = {Order.Status.CONFIRMED: ALREADY_CONFIRMED, Order.Status.CANCELLED: ALREADY_CANCELLED}
 BUSY = Outcome(messages.ERROR, gettext_noop("Not changed, the database is busy: %(codes)s. Try again in a minute."))
 FAILED = Outcome(messages.ERROR, gettext_noop("Not changed, it failed: %(codes)s. The log says why."))
 
@@ -43,12 +49,12 @@ class OrderAction:
     title: Promise  # on the button of an order's page, and above the question
     text: Promise  # the question: what will happen
     button: Promise
-    still_pending: str  # the msgid of the outcome for an order that has no end yet
+    still_pending: str  # the msgid of the outcome for an order that has no end by it
     needs_note = True
 
-    def is_offered(self, order: Order) -> bool:
-        """Whether the page of the order has a button for this action."""
-        return order.status == Order.Status.PENDING
+    def foresee_refusal(self, order: Order) -> Outcome | None:
+        """Why it would change nothing, as the order's row says already. None: it may change the order."""
+        return REFUSALS.get(Order.Status(order.status))
 
     def change(self, *, code: str, actor: User, note: str) -> Order:
         raise NotImplementedError
@@ -58,7 +64,7 @@ class OrderAction:
         try:
             changed = self.change(code=order.code, actor=actor, note=note)
         except OrderIsFinal as final:
-            return ALREADY_CONFIRMED if str(final) == Order.Status.CONFIRMED else ALREADY_CANCELLED
+            return REFUSALS[Order.Status(str(final))]
         except NothingToReview:
             return NEEDS_NO_REVIEW
         except Error as error:  # the very error that brought the order into review may happen again here
@@ -67,8 +73,8 @@ class OrderAction:
             return BUSY if passing else FAILED
         return self.describe(changed)
 
-    def describe(self, order: Order) -> Outcome:
-        match order.status:
+    def describe(self, changed: Order) -> Outcome:
+        match changed.status:
             case Order.Status.CONFIRMED:
                 return CONFIRMED
             case Order.Status.CANCELLED:
@@ -125,15 +131,18 @@ class MarkReviewed(OrderAction):
     title = _("Mark reviewed")
     text = _(
         "Marks the order as looked at. If it is pending, its processing goes on, and it needs review again only after "
-        "as many sweeps as before. If the sweep had given up, it starts again."
+        "as many sweeps as before. If the sweep had given up, it starts again. A refund that failed is not tried "
+        "again: make another one."
     )
     button = _("Yes, mark reviewed")
     still_pending = gettext_noop("Marked reviewed: %(codes)s.")
 
-    def is_offered(self, order: Order) -> bool:
-        return order.needs_review  # a final one, too: a refund or a dispute of it has to be looked at
+    def foresee_refusal(self, order: Order) -> Outcome | None:
+        if order.needs_review:  # also a confirmed one, after a refund that failed
+            return None
+        return super().foresee_refusal(order) or NEEDS_NO_REVIEW
 
-    def describe(self, order: Order) -> Outcome:
+    def describe(self, changed: Order) -> Outcome:
         return Outcome(messages.SUCCESS, self.still_pending)
 
     def change(self, *, code: str, actor: User, note: str) -> Order:

@@ -14,16 +14,19 @@ from django.utils.translation import gettext_lazy as _
 from accounts.email_addresses import read_email_address
 from backoffice.dashboard import read_dashboard
 from backoffice.export import export_orders
-from backoffice.order_action_admin import OrderActionAdmin
+from backoffice.order_status import color_status
 from backoffice.plans import describe_plans
-from backoffice.timeline import describe_payment, read_timeline
+from backoffice.refund_admin import RefundAdmin
+from backoffice.refunds import describe_open_refunds, describe_refunds
+from backoffice.timeline import PAYMENT_STATES, describe_payment, read_timeline
 from money import format_money
 from orders.models import Order
 from payments.models import Payment
+from payments.refund_models import Refund
 
 
 class AttentionFilter(admin.SimpleListFilter):
-    """Pending orders that a person may have to look at: each choice reads a few rows of a partial index."""
+    """Orders that a person may have to look at: each choice reads a few rows of a partial index."""
 
     title = _("attention")
     parameter_name = "attention"
@@ -52,23 +55,69 @@ class AttentionFilter(admin.SimpleListFilter):
         return None  # all orders
 
 
+class RefundFilter(admin.SimpleListFilter):
+    """Orders whose money went back, or is going back: each choice reads a partial index."""
+
+    title = _("refunds")
+    parameter_name = "refunds"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [
+            ("open", gettext("Being refunded")),
+            ("part", gettext("Refunded in part")),
+            ("whole", gettext("Refunded in whole")),
+        ]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        match self.value():
+            case "open":
+                return queryset.being_refunded()
+            case "part":
+                return queryset.refunded_in_part()
+            case "whole":
+                return queryset.refunded_in_whole()
+        return None  # all orders
+
+
 @admin.register(Order)
-class OrderAdmin(OrderActionAdmin):
-    list_display = ["code", "email", "status", "money", "payment_status", "created_at", "review"]
-    list_filter = [AttentionFilter, "status", "cancel_reason", "created_at"]
+class OrderAdmin(RefundAdmin):
+    list_display = ["code", "email", "state", "money", "payment_status", "created_at", "review"]
+    list_filter = [AttentionFilter, "status", RefundFilter, "cancel_reason", "created_at"]
     list_select_related = ["payment"]
     sortable_by = ["code", "email", "created_at"]  # these have an index: others take seconds on a million orders
     search_fields = ["code", "email"]  # the box is shown for them; get_search_results does the search
     search_help_text = _("The code, from its beginning, or the whole email.")
     actions = ["process_orders", "mark_orders_reviewed", "cancel_orders", "export_orders"]
     fieldsets = [
-        (None, {"fields": [("code", "status", "cancel_reason"), ("money", "email", "user"), "checkout_key"]}),
+        (None, {"fields": [("state", "cancel_reason"), ("money", "taken", "given_back"), ("email", "user")]}),
         (_("Review"), {"fields": [("review", "review_reason")]}),
         (
-            _("Times"),
-            {"fields": [("created_at", "expires_at", "finalized_at"), ("sweep_after", "sweeps", "held_until")]},
+            _("Internals"),
+            {
+                "classes": ["collapse"],
+                "fields": [
+                    ("code", "checkout_key"),
+                    ("created_at", "expires_at", "finalized_at"),
+                    ("sweep_after", "sweeps", "held_until"),
+                ],
+            },
         ),
     ]
+
+    @admin.display(description=_("status"))
+    def state(self, order: Order) -> str:
+        return color_status(order)
+
+    @admin.display(description=_("money taken"))
+    def taken(self, order: Order) -> str:
+        payment = order.payment
+        if payment.status != Payment.Status.SUCCEEDED:
+            return str(PAYMENT_STATES[Payment.Status(payment.status)])
+        return f"{format_money(payment.amount, payment.currency)}, {payment.provider_id}"
+
+    @admin.display(description=_("refunded"))
+    def given_back(self, order: Order) -> str:
+        return format_money(order.refunded, order.currency) if order.refunded else "-"
 
     @admin.display(description=_("total"))
     def money(self, order: Order) -> str:
@@ -116,22 +165,34 @@ class OrderAdmin(OrderActionAdmin):
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
         order = context["original"]
-        context["order_actions"] = self.list_actions(request, order)
-        context["may_record"] = order.payment.waits and request.user.has_perm("payments.add_transfer")
-        payments = list(Payment.objects.filter(reference=order.code).order_by("number"))
-        for payment in payments:
-            if payment.pk == order.payment_id:
-                order.payment = payment  # saves a query
-        context["payments"] = [(payment, format_money(payment.amount, payment.currency)) for payment in payments]
-        context["lines"] = [
-            (line, format_money(line.price, order.currency), format_money(line.total, order.currency))
-            for line in order.lines.all()
-        ]
-        context["payment_state"] = describe_payment(order.payment)
-        context["is_unknown"] = order.payment.status in Payment.ASKED
-        context["timeline"] = read_timeline(order, payments)
-        context["plans"] = describe_plans(order)
+        context |= {
+            "order_actions": self.list_actions(request, order),
+            "may_refund": self.may_refund(request, order),
+            "may_record": order.payment.waits and request.user.has_perm("payments.add_transfer"),
+            **_describe_money(order),
+            "lines": [
+                (line, format_money(line.price, order.currency), format_money(line.total, order.currency))
+                for line in order.cached_lines
+            ],
+        }
         return super().render_change_form(request, context, *args, **kwargs)
+
+
+def _describe_money(order: Order) -> dict[str, Any]:
+    """What became of the order's money, and what happens next."""
+    payments = list(Payment.objects.filter(reference=order.code).order_by("number"))
+    order.payment = next(payment for payment in payments if payment.pk == order.payment_id)  # saves a query
+    refunds = list(Refund.objects.of_reference(order.code).order_by("pk").prefetch_related("lines__line"))
+    events = list(order.events.select_related("actor", "order"))
+    return {
+        "payments": [(payment, format_money(payment.amount, payment.currency)) for payment in payments],
+        "payment_state": describe_payment(order.payment),
+        "is_unknown": order.payment.status in Payment.ASKED,
+        "refunds": describe_refunds(order, refunds, events),
+        "open_refunds": describe_open_refunds(order, refunds),
+        "timeline": read_timeline(order, events, payments, refunds),
+        "plans": describe_plans(order, refunds),
+    }
 
 
 def _read_email(term: str) -> str:

@@ -1,5 +1,6 @@
 """What happens next to an order, in words for staff."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple
 
@@ -12,10 +13,11 @@ from django.utils.translation import gettext_lazy, ngettext
 from orders.models import Order, OrderMail
 from payments.dispute_models import Dispute
 from payments.models import Payment
+from payments.refund_models import Refund
 
 
 class Sweep(NamedTuple):
-    """What the sweep does with an order when it takes it up: now, or at a %(time)s."""
+    """What the sweep does with an order or a refund when it takes it up: now, or at a %(time)s."""
 
     now: Promise
     later: Promise
@@ -45,7 +47,17 @@ MAILS = {
 }
 
 
-def describe_plans(order: Order) -> list[str]:
+RECORD_REFUND = Sweep(
+    gettext_lazy("The sweep takes refund %(number)s up now and records its outcome."),
+    gettext_lazy("The sweep takes refund %(number)s up at %(time)s and records its outcome."),
+)
+ASK_FOR_REFUND = Sweep(
+    gettext_lazy("The sweep takes refund %(number)s up now and asks the provider for it."),
+    gettext_lazy("The sweep takes refund %(number)s up at %(time)s and asks the provider for it."),
+)
+
+
+def describe_plans(order: Order, refunds: Iterable[Refund] = ()) -> list[str]:
     """What will be done next, by whom or when. The list is empty once the order is final and its customer was told."""
     plans = [_describe_next_sweep(order)] if order.status == Order.Status.PENDING else []
     for dispute in Dispute.objects.of_reference(order.code).open():
@@ -54,6 +66,9 @@ def describe_plans(order: Order) -> list[str]:
             _("Answer dispute %(dispute)s at the provider until %(time)s.")
             % {"dispute": dispute.provider_id, "time": until}
         )
+    plans += [_describe_refund(refund) for refund in refunds if refund.recorded_at is None]
+    if order.needs_review and order.status != Order.Status.PENDING:
+        plans.append(_("Waits for a person: %(reason)s. Mark it reviewed.") % {"reason": order.review_reason})
     for mail in order.mails.filter(sent_at=None):
         plan = MAILS[OrderMail.Kind(mail.kind)] % {"time": format_time(mail.send_after)}
         tries = ngettext("Tried %(count)s time before.", "Tried %(count)s times before.", mail.tries)
@@ -73,6 +88,14 @@ def _describe_next_sweep(order: Order) -> str:
     now = timezone.now()
     sweep = _foresee_sweep(order, max(order.sweep_after, now))
     return str(sweep.now) if order.sweep_after <= now else str(sweep.later) % {"time": format_time(order.sweep_after)}
+
+
+def _describe_refund(refund: Refund) -> str:
+    sweep = ASK_FOR_REFUND if refund.status == Refund.Status.REQUESTED else RECORD_REFUND
+    due = refund.sweep_after
+    if due is None or due <= timezone.now():
+        return str(sweep.now) % {"number": refund.number}
+    return str(sweep.later) % {"number": refund.number, "time": format_time(due)}
 
 
 def _foresee_sweep(order: Order, when: datetime) -> Sweep:

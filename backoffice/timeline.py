@@ -1,6 +1,6 @@
 """An order's life as staff read it: everything that happened, in time order."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -17,6 +17,7 @@ from orders.dispute_models import DisputeMail
 from orders.models import Order, OrderEvent, OrderMail
 from payments.dispute_models import Dispute
 from payments.models import Payment
+from payments.refund_models import Refund
 
 MAX_PRODUCTS = 5  # that one entry names; the ledger has them all
 NOTE = "note"  # the key of what an event's actor wrote
@@ -55,6 +56,12 @@ DISPUTE_MAILS = {
     DisputeMail.Kind.OPENED: gettext_lazy("Staff were told that dispute %(dispute)s is open."),
     DisputeMail.Kind.CLOSED: gettext_lazy("Staff were told that dispute %(dispute)s is closed."),
 }
+REFUNDS = {
+    OrderEvent.Kind.REFUND_REQUESTED: gettext_lazy("Refund %(number)s: %(amount)s is to go back."),
+    OrderEvent.Kind.REFUNDED: gettext_lazy("Refund %(number)s: %(amount)s went back."),
+    OrderEvent.Kind.REFUND_FAILED: gettext_lazy("Refund %(number)s: %(amount)s did not go back: %(reason)s."),
+}
+ADOPTED = gettext_lazy("Refund %(number)s: %(amount)s went back. It began at the provider.")
 MAILS = {
     OrderMail.Kind.INSTRUCTIONS: gettext_lazy("%(email)s was told how to pay."),
     OrderMail.Kind.CONFIRMED: gettext_lazy("%(email)s was told that the order is confirmed."),
@@ -74,10 +81,14 @@ class Entry:
     note: str = ""
 
 
-def read_timeline(order: Order, payments: Iterable[Payment]) -> list[Entry]:
+def read_timeline(
+    order: Order, events: Iterable[OrderEvent], payments: Iterable[Payment], refunds: Iterable[Refund]
+) -> list[Entry]:
     """The order's events, its payments, stock movements and mails, oldest first."""
     paid = [entry for payment in payments for entry in _read_payment(payment)]
-    entries = [*_read_events(order), *paid, *_read_movements(order), *_read_mails(order), *_read_dispute_mails(order)]
+    references = [order.code, *(refund.key for refund in refunds)]
+    moved, mailed = _read_movements(references), [*_read_mails(order), *_read_dispute_mails(order)]
+    entries = [*_read_events(events), *paid, *moved, *mailed]
     return sorted(entries, key=lambda entry: entry.when)  # entries of the same time stay in the order above
 
 
@@ -87,18 +98,26 @@ def describe_payment(payment: Payment) -> str:
         return _("Waits for the customer's transfer: nobody is asked.")
     sentences = [str(PAYMENT_STATES[Payment.Status(payment.status)])]
     if payment.status in Payment.ASKED:
-        sentences += [*_count_requests(payment), *_describe_error(payment)]
+        sentences += [*count_requests(payment), *describe_error(payment)]
     return " ".join(sentences)
 
 
 def describe_event(event: OrderEvent) -> str:
     """The event in words, such as: Cancelled (reason: Card declined)."""
+    if event.kind in REFUNDS:
+        return _describe_refund(event)
     details = []
     for name, value in event.data.items():
         if value and name != NOTE:
             detail = DETAILS.get(name) or f"{name}: %(value)s"
             details.append(detail % {"value": _describe_value(event, name, value)})
     return f"{event.get_kind_display()} ({', '.join(details)})" if details else event.get_kind_display()
+
+
+def _describe_refund(event: OrderEvent) -> str:
+    amount = format_money(event.data["amount"], event.order.currency)
+    text = ADOPTED if event.data.get("adopted") else REFUNDS[OrderEvent.Kind(event.kind)]
+    return str(text) % {"reason": "", **event.data, "amount": amount}
 
 
 def _describe_value(event: OrderEvent, name: str, value: object) -> str:
@@ -109,8 +128,8 @@ def _describe_value(event: OrderEvent, name: str, value: object) -> str:
     return str(REASONS.get(value, value))
 
 
-def _read_events(order: Order) -> Iterator[Entry]:
-    for event in order.events.select_related("actor", "order"):
+def _read_events(events: Iterable[OrderEvent]) -> Iterator[Entry]:
+    for event in events:
         actor, note = str(event.actor or ""), event.data.get(NOTE, "")
         yield Entry(when=event.created_at, source=_("Order"), what=describe_event(event), actor=actor, note=note)
 
@@ -134,25 +153,27 @@ def _describe_answer(payment: Payment) -> str:
         return _("Cancelled before it was sent to the provider.")
     answer = ANSWERS[Payment.Status(payment.status)]
     names = {"provider_id": payment.provider_id, "decline_code": payment.decline_code}
-    return " ".join([answer % names, *_count_requests(payment), *_describe_error(payment)])
+    return " ".join([answer % names, *count_requests(payment), *describe_error(payment)])
 
 
-def _count_requests(payment: Payment) -> list[str]:
-    if not payment.requests:  # staff have let the order go on, which counts them from zero
+def count_requests(asked: Payment | Refund) -> list[str]:
+    """How often the provider was asked, as a sentence. Empty: never, or it is not counted."""
+    if not asked.requests:  # staff have let the order go on, which counts them from zero
         return []
-    text = ngettext(
-        "The provider was asked %(count)s time.", "The provider was asked %(count)s times.", payment.requests
-    )
-    return [text % {"count": payment.requests}]
+    text = ngettext("The provider was asked %(count)s time.", "The provider was asked %(count)s times.", asked.requests)
+    return [text % {"count": asked.requests}]
 
 
-def _describe_error(payment: Payment) -> list[str]:
-    return [_("Last error: %(error)s") % {"error": payment.last_error}] if payment.last_error else []
+def describe_error(asked: Payment | Refund) -> list[str]:
+    """What went wrong when the provider was last asked, as a sentence. Empty: nothing did."""
+    return [_("Last error: %(error)s") % {"error": asked.last_error}] if asked.last_error else []
 
 
-def _read_movements(order: Order) -> Iterator[Entry]:
-    movements = StockMovement.objects.filter(reference=order.code).select_related("stock__product", "actor")
-    for (_kind, actor), group in groupby(movements.order_by("pk"), lambda movement: (movement.kind, movement.actor)):
+def _read_movements(references: Collection[str]) -> Iterator[Entry]:
+    """Those of the order, and of each of its refunds."""
+    movements = StockMovement.objects.filter(reference__in=references).select_related("stock__product", "actor")
+    together = groupby(movements.order_by("pk"), lambda moved: (moved.reference, moved.kind, moved.actor))
+    for (_reference, _kind, actor), group in together:
         moved = list(group)
         what = _describe_movements(moved)
         yield Entry(when=moved[0].created_at, source=_("Stock"), what=what, actor=str(actor or ""))

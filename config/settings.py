@@ -209,6 +209,8 @@ SHOP_MAX_LINES = read_number("SHOP_MAX_LINES", 100, least=1)  # products in a ca
 SHOP_MAX_UNPAID = read_number("SHOP_MAX_UNPAID", 3, least=0)  # live unpaid orders of one customer; 0: any number
 # Seconds for which the stock of a declined order stays reserved, so that the customer can try another card.
 SHOP_HOLD_ON_DECLINE = read_number("SHOP_HOLD_ON_DECLINE", 10 * 60, least=0, most=366 * 24 * 3600)
+# Hours after its confirmation in which a customer can cancel a paid order and have the money back; 0: only staff can.
+CUSTOMER_REFUND_HOURS = read_number("CUSTOMER_REFUND_HOURS", 0, least=0, most=366 * 24)
 # How many orders one visitor may place, and how many declined cards they may have, within LIMIT_WINDOW; 0: any number.
 LIMIT_WINDOW = read_number("LIMIT_WINDOW", 60 * 60, least=1)  # seconds
 CHECKOUT_LIMITS = read_limits("CHECKOUT_LIMITS", session=10, account=10, ip=60)
@@ -216,6 +218,7 @@ DECLINE_LIMITS = read_limits("DECLINE_LIMITS", session=5, account=5, ip=20)
 LOG_IN_LIMITS = read_limits("LOG_IN_LIMITS", account=10, ip=50)  # tries
 MAIL_LIMITS = read_limits("MAIL_LIMITS", account=3, ip=20)  # of each kind: see accounts.models.AccountMail
 API_TOKENS = read_words("API_TOKENS")  # these clients of the API have none of these limits
+API_REFUND_TOKENS = read_words("API_REFUND_TOKENS")  # the same, and they may refund every order, as staff may
 SHOP_LOW_STOCK = read_number("SHOP_LOW_STOCK", 10, least=0)  # units; staff see products that have no more left
 
 if SWEEP_AFTER < STRIPE_TIMEOUT + 1:  # an error here, not only a check: workers and web servers run no checks

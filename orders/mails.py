@@ -22,7 +22,7 @@ SUBJECTS = {
 
 def send_due_mails(*, limit: int = 1000) -> int:
     """Send those that are due, as mail_queue.send_mails does; return how many went out."""
-    owed = OrderMail.objects.select_related("order", "refund").prefetch_related("order__lines")
+    owed = OrderMail.objects.select_related("order", "refund").prefetch_related("order__lines", "refund__lines__line")
     return send_mails(owed, make_message=make_message, limit=limit)
 
 
@@ -40,6 +40,8 @@ def make_message(mail: OrderMail) -> EmailMultiAlternatives | None:
             "order": order,
             "mail": mail,
             "refunded": format_money(mail.refund.amount, order.currency) if mail.refund else "",
+            "returned": mail.refund.lines.all() if mail.refund else [],
+            "refunded_in_all": format_money(order.refunded, order.currency),
             "total": format_money(order.total, order.currency),
             "lines": [(line, format_money(line.total, order.currency)) for line in order.lines.all()],
             "instructions": list_instructions(order.payment) if asks_for_money else [],

@@ -102,6 +102,7 @@ class Order(models.Model):
     finalize_attempts = models.PositiveIntegerField(
         _("finalize attempts"), default=0, db_default=0, help_text=_("How often with its payment's answer known.")
     )
+    refunding: int  # of Order.objects.with_refunding()
     needs_review = models.BooleanField(_("needs review"), default=False, db_default=False)
     review_reason = models.TextField(_("review reason"), blank=True, db_default="")
 
@@ -111,7 +112,7 @@ class Order(models.Model):
         verbose_name = _("order")
         verbose_name_plural = _("orders")
         ordering = ["-created_at"]
-        permissions = [("export_order", "Can export orders")]
+        permissions = [("export_order", "Can export orders"), ("refund_order", "Can refund orders")]
         indexes = [
             models.Index(fields=["sweep_after"], condition=Q(status="PENDING"), name="order_to_sweep"),
             models.Index(fields=["-created_at"], name="order_newest_first"),
@@ -119,6 +120,7 @@ class Order(models.Model):
             models.Index(fields=["user"], condition=Q(user__isnull=False), name="order_of_user"),
             models.Index(fields=["-created_at"], condition=Q(status="PENDING"), name="order_pending_newest_first"),
             models.Index(fields=["-created_at"], condition=Q(needs_review=True), name="order_review_newest_first"),
+            models.Index(fields=["-created_at"], condition=Q(refunded__gt=0), name="order_refunded_newest_first"),
             models.Index(
                 fields=["finalized_at"],
                 include=["created_at", "currency", "total"],  # the dashboard reads the index alone

@@ -5,12 +5,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from django.db import connection, models
-from django.db.models import Q
-from django.db.models.functions import Now
+from django.db.models import BigIntegerField, F, OuterRef, Q, Subquery, Sum
+from django.db.models.functions import Cast, Coalesce, Greatest, Now
 
 from accounts.models import User
 from database_errors import execute_impatiently
 from payments.models import Payment
+from payments.refund_models import Refund
 
 if TYPE_CHECKING:
     from orders.models import Order
@@ -46,6 +47,24 @@ class OrderQuerySet(models.QuerySet["Order"]):
     def answered(self) -> Self:
         """Pending and not held, and the provider has said yes or no: only finalizing is left."""
         return self.pending().exclude(payment__status__in=Payment.UNANSWERED).exclude(HELD)
+
+    def being_refunded(self) -> Self:
+        """Money of them is going back, and nobody knows yet whether it arrived."""
+        return self.filter(payment__in=Refund.objects.open().values("payment"))
+
+    def refunded_in_part(self) -> Self:
+        return self.filter(refunded__gt=0, refunded__lt=F("total"))
+
+    def refunded_in_whole(self) -> Self:
+        return self.filter(refunded__gt=0, refunded=F("total"))
+
+    def with_refunding(self) -> Self:
+        """Each with `refunding`: what is being given back, in minor units, and is not known to have gone back."""
+        asked = Refund.objects.not_failed().filter(payment=OuterRef("payment")).order_by().values("payment")
+        total = Coalesce(
+            Subquery(asked.annotate(total=Sum("amount")).values("total")), 0, output_field=BigIntegerField()
+        )
+        return self.annotate(refunding=Greatest(Cast(total, BigIntegerField()) - F("refunded"), 0))
 
     def execute(self, statement: str, parameters: Mapping[str, Any], *, impatiently: bool = False) -> "Order | None":
         """Execute a statement that returns the {columns} of one order, or nothing.

@@ -3,7 +3,6 @@
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Sum
 from django.db.models.functions import Now
 
 from catalog.services import return_stock
@@ -64,8 +63,7 @@ def _record_failure(order: Order, refund: Refund) -> None:
 
 
 def _count_refunded(order: Order) -> int:
-    recorded = Refund.objects.filter(payment=order.payment_id, status=Status.SUCCEEDED, recorded_at__isnull=False)
-    return recorded.aggregate(total=Sum("amount"))["total"] or 0
+    return Refund.objects.succeeded().filter(payment=order.payment_id, recorded_at__isnull=False).sum_amount()
 
 
 def _need_review(order: Order, reason: str) -> None:

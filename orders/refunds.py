@@ -1,10 +1,13 @@
 """How money of a confirmed order is given back: for units of its lines, or an amount only."""
 
 from collections.abc import Collection, Mapping
-from typing import NamedTuple
+from datetime import datetime, timedelta
+from typing import NamedTuple, cast
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Sum
+from django.utils import timezone
 
 from accounts.models import User
 from money.currencies import get_step
@@ -14,7 +17,7 @@ from orders.refund_models import RefundLine
 from orders.tasks import process_refund, publish_on_commit
 from payments.models import Payment
 from payments.refund_models import Refund
-from payments.refunds import NotRefundable, lock_payment, request_refund
+from payments.refunds import NotRefundable, count_left, lock_payment, request_refund
 
 
 class OrderIsNotRefundable(NotRefundable):
@@ -53,6 +56,12 @@ class LineAlreadyReturned(NotRefundable):
     code = "line_already_returned"
 
 
+class TooLateToRefund(NotRefundable):
+    """The customer may no longer ask for it."""
+
+    code = "too_late_to_refund"
+
+
 class Returned(NamedTuple):
     """Units of an order line that a refund is for."""
 
@@ -85,16 +94,34 @@ def refund_order(
             _check_same(same, amount, lines)
             return same, False
         _check_order(order, payment, number)
-        _check_lines(order, lines)
-        _check_amount(order, amount)
-        refund = request_refund(payment, amount=amount)
-        RefundLine.objects.bulk_create(
-            RefundLine(refund=refund, line_id=line, quantity=quantity, restock=restock)
-            for line, quantity, restock in lines
-        )
-        order.add_event(OrderEvent.Kind.REFUND_REQUESTED, actor=actor, note=note, number=number, amount=amount)
-        publish_on_commit(lambda: process_refund(refund), refund)
-        return refund, True
+        return _write_refund(order, payment, lines, amount, actor=actor, note=note), True
+
+
+def refund_rest(*, code: str, number: int, actor: User | None = None) -> tuple[Refund, bool]:
+    """Decide, for a customer, that all that is left of a CONFIRMED order goes back. Its units are restocked.
+
+    Return the refund and whether it is new; the same number again adds none. Raises TooLateToRefund if the customer may
+    no longer ask for it, or another NotRefundable, having changed nothing; or Order.DoesNotExist.
+    """
+    with transaction.atomic(durable=True):
+        order = services.lock_order(code)
+        payment = lock_payment(order.payment_id)
+        left = count_left(payment)
+        if same := payment.refunds.filter(number=number).first():
+            if left:
+                raise RefundNumberReused(f"Refund {number} of this order gave back a part of it.")
+            return same, False
+        _check_order(order, payment, number)
+        if not is_refundable_by_customer(order):
+            raise TooLateToRefund("The time in which the customer could have the money back is over.")
+        lines = [Returned(line, quantity) for line, quantity in count_returnable(order).items() if quantity]
+        return _write_refund(order, payment, lines, left, actor=actor), True
+
+
+def is_refundable_by_customer(order: Order) -> bool:
+    """Whether it is confirmed, and CUSTOMER_REFUND_HOURS have not passed since."""
+    time = timedelta(hours=settings.CUSTOMER_REFUND_HOURS)
+    return order.status == Order.Status.CONFIRMED and cast(datetime, order.finalized_at) + time > timezone.now()
 
 
 def find_next_number(order: Order) -> int:
@@ -107,6 +134,27 @@ def count_returnable(order: Order) -> dict[int, int]:
     returned = RefundLine.objects.of_order(order).binding().values("line").annotate(units=Sum("quantity"))
     units = {row["line"]: row["units"] for row in returned}
     return {line.pk: line.quantity - units.get(line.pk, 0) for line in order.lines.all()}
+
+
+def _write_refund(
+    order: Order,
+    payment: Payment,
+    lines: Collection[Returned],
+    amount: int,
+    *,
+    actor: User | None,
+    note: str = "",
+) -> Refund:
+    """The rows of the order and of its payment are locked. Raises a NotRefundable, having written nothing."""
+    _check_lines(order, lines)
+    _check_amount(order, amount)
+    refund = request_refund(payment, amount=amount)
+    RefundLine.objects.bulk_create(
+        RefundLine(refund=refund, line_id=line, quantity=quantity, restock=restock) for line, quantity, restock in lines
+    )
+    order.add_event(OrderEvent.Kind.REFUND_REQUESTED, actor=actor, note=note, number=refund.number, amount=amount)
+    publish_on_commit(lambda: process_refund(refund), refund)
+    return refund
 
 
 def _check_same(refund: Refund, amount: int, lines: Collection[Returned]) -> None:

@@ -22,6 +22,10 @@ class DisputeQuerySet(models.QuerySet["Dispute"]):
         """The money is gone, for now or for good."""
         return self.exclude(status=Dispute.Status.WON)
 
+    def sum_amount(self) -> int:
+        """The minor units of them all."""
+        return int(self.aggregate(total=models.Sum("amount"))["total"] or 0)
+
 
 class Dispute(models.Model):
     """Money of a payment that the customer's bank takes back. Written only by what the provider says when asked.

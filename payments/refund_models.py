@@ -17,11 +17,20 @@ class RefundQuerySet(models.QuerySet["Refund"]):
 
     def open(self) -> Self:
         """Asked for, and nobody knows yet what the provider did."""
-        return self.filter(status=Refund.Status.REQUESTED)
+        # Each of them is still to be swept: said here, because that is what has an index.
+        return self.filter(status=Refund.Status.REQUESTED, sweep_after__isnull=False)
+
+    def succeeded(self) -> Self:
+        """Given back."""
+        return self.filter(status=Refund.Status.SUCCEEDED)
 
     def not_failed(self) -> Self:
         """Given back, or perhaps."""
         return self.exclude(status=Refund.Status.FAILED)
+
+    def sum_amount(self) -> int:
+        """The minor units of them all."""
+        return int(self.aggregate(total=models.Sum("amount"))["total"] or 0)
 
     def in_doubt(self, event_at: datetime | Now) -> Self:
         """Those of which an event from that time may be news: without an answer, or not asked after since."""
@@ -118,6 +127,12 @@ class Refund(models.Model):
         indexes = [
             models.Index(fields=["sweep_after"], condition=Q(sweep_after__isnull=False), name="refund_to_sweep"),
             models.Index(fields=["created_at"], name="refund_created_at"),
+            models.Index(
+                fields=["answered_at"],
+                include=["amount"],
+                condition=Q(status="SUCCEEDED"),
+                name="refund_succeeded_at",
+            ),
         ]
         constraints = [
             models.UniqueConstraint(fields=["payment", "number"], name="refund_number_once"),

@@ -6,7 +6,6 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Sum
 from django.db.models.functions import Now
 
 from database_errors import limit_lock_wait
@@ -47,9 +46,8 @@ def count_left(payment: Payment) -> int:
     """
     if payment.status != Payment.Status.SUCCEEDED:
         return 0
-    given = payment.refunds.not_failed().aggregate(total=Sum("amount"))["total"] or 0
-    disputed = payment.disputes.not_won().aggregate(total=Sum("amount"))["total"] or 0
-    return max(payment.amount - int(given) - int(disputed), 0)
+    gone = payment.refunds.not_failed().sum_amount() + payment.disputes.not_won().sum_amount()
+    return max(payment.amount - gone, 0)
 
 
 def request_refund(payment: Payment, *, amount: int) -> Refund:

@@ -26,6 +26,12 @@ class PayAgainForm(PayingForm):
     number = forms.IntegerField(min_value=2, max_value=1_000, widget=forms.HiddenInput)
 
 
+class RefundForm(forms.Form):
+    """The number of the refund, which makes two clicks one refund."""
+
+    number = forms.IntegerField(min_value=1, max_value=32_767, widget=forms.HiddenInput)
+
+
 class CheckoutForm(PayingForm):
     """The email and the payment method. A guest types the email; a user's is the account's."""
 

@@ -13,7 +13,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.cache import get_conditional_response, patch_cache_control
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.models import User
 from database_errors import describe, is_passing
@@ -21,10 +21,12 @@ from orders.limits import limit_payment
 from orders.models import Order
 from orders.paying import PaymentRefused, pay_again
 from orders.pricing import CheckoutRefused
+from orders.refunds import TooLateToRefund, find_next_number, refund_rest
 from orders.services import OrderIsFinal, cancel_order
-from shop.forms import PayAgainForm
+from payments.refunds import NotRefundable
+from shop.forms import PayAgainForm, RefundForm
 from shop.payment_forms import render_with_payment_form
-from shop.refusals import explain_payment_refusal
+from shop.refusals import explain_payment_refusal, explain_refund_refusal
 from shop.session_orders import find_replacement, refill_cart
 from shop.status import describe_order
 
@@ -75,6 +77,23 @@ def cancel(request: HttpRequest, *, code: str) -> HttpResponse:
     return _see_order(order)
 
 
+@require_http_methods(["GET", "HEAD", "POST"])
+def refund(request: HttpRequest, *, code: str) -> HttpResponse:
+    """Ask whether the customer wants the rest of the money back, and refund it. The same form again changes nothing."""
+    order = _get_order(code)
+    form = RefundForm(request.POST) if request.method == "POST" else None
+    if form and form.is_valid():
+        _refund_rest(request, order, form.cleaned_data["number"])
+        return _see_order(order)
+    status = describe_order(order)
+    if not status.may_refund:
+        messages.info(request, explain_refund_refusal(TooLateToRefund("")))
+        return _see_order(order)
+    left = order.total - order.refunded - order.refunding
+    context = {"order": order, "left": left, "form": RefundForm(initial={"number": find_next_number(order)})}
+    return _keep_private(render(request, "shop/order_refund.html", context))
+
+
 @require_POST
 def pay(request: HttpRequest, *, code: str) -> HttpResponse:
     """Try another card for an order that is held after a decline. The same form again changes nothing."""
@@ -115,10 +134,21 @@ def order_again(request: HttpRequest, *, code: str) -> HttpResponse:
 @require_safe
 def list_orders(request: HttpRequest) -> HttpResponse:
     theirs = Order.objects.of_customer(cast(User, request.user))
-    orders = theirs.select_related("payment").order_by("-created_at", "-pk")
+    orders = theirs.select_related("payment").with_refunding().order_by("-created_at", "-pk")
     page = Paginator(orders, ORDERS_PER_PAGE).get_page(request.GET.get("page"))
     rows = [(order, describe_order(order)) for order in page]
     return _keep_private(render(request, "shop/order_list.html", {"page": page, "rows": rows}))
+
+
+def _refund_rest(request: HttpRequest, order: Order, number: int) -> None:
+    try:
+        refund_rest(code=order.code, number=number, actor=request.user if isinstance(request.user, User) else None)
+    except NotRefundable as refused:
+        logger.info("%s was not refunded for its customer: %s", order.code, refused)
+        messages.info(request, explain_refund_refusal(refused))
+    except Error as error:
+        logger.error("%s could not be refunded: %s", order.code, describe(error), exc_info=not is_passing(error))
+        messages.error(request, _("We could not cancel it just now. Try again in a minute."))
 
 
 def _describe(request: HttpRequest, order: Order) -> dict[str, Any]:
@@ -129,7 +159,7 @@ def _describe(request: HttpRequest, order: Order) -> dict[str, Any]:
 
 
 def _get_order(code: str) -> Order:
-    return get_object_or_404(Order.objects.select_related("payment"), code=code)
+    return get_object_or_404(Order.objects.select_related("payment").with_refunding(), code=code)
 
 
 def _see_order(order: Order) -> HttpResponse:

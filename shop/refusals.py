@@ -12,6 +12,8 @@ from orders.checkout import TooManyUnpaid
 from orders.limits import TooManyCheckouts, TooManyDeclines
 from orders.paying import PaymentRefused
 from orders.pricing import CheckoutRefused, PriceNotChargeable, TotalTooLarge, TotalTooSmall
+from orders.refunds import TooLateToRefund
+from payments.refunds import NotRefundable
 from rate_limit import count_minutes
 
 
@@ -66,6 +68,13 @@ def explain_payment_refusal(refused: PaymentRefused | CheckoutRefused | Error) -
             return _("The shop is very busy. Try it again: you can't be charged twice.")
         case _changed:
             return _("This card was not tried: the order has changed meanwhile.")
+
+
+def explain_refund_refusal(refused: NotRefundable) -> str:
+    """Tell the customer why a paid order was not cancelled."""
+    if isinstance(refused, TooLateToRefund):
+        return _("This order can't be cancelled any more. Write to us if you want to return something.")
+    return _("Nothing was cancelled just now: somebody has refunded a part of this order meanwhile. Look at it again.")
 
 
 def _explain_limit(limit: TooManyCheckouts | TooManyDeclines) -> str:

@@ -12,7 +12,9 @@ from django.utils.timezone import localtime
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
+from money import format_money
 from orders.models import Order
+from orders.refunds import is_refundable_by_customer
 from payments.gateway import read_timeout
 from payments.models import Payment
 from payments.services import list_instructions
@@ -36,6 +38,7 @@ class OrderStatus:
     may_cancel: bool = False
     may_retry: bool = False
     instructions: Sequence[tuple[str, str]] = ()  # for a customer who pays unasked: labels and values
+    may_refund: bool = False  # the customer may have the rest of the money back
     next_payment: int = 0  # the number of the payment that another card may be tried with; 0: none may
 
     @property
@@ -50,7 +53,7 @@ class OrderStatus:
 
     @property
     def etag(self) -> str:
-        may = (self.may_act, self.may_cancel, self.next_payment)
+        may = (self.may_act, self.may_cancel, self.may_refund, self.next_payment)
         shown = (self.title, self.text, self.poll, *may, get_language())
         return f'"{hashlib.sha256(repr(shown).encode()).hexdigest()[:20]}"'
 
@@ -61,11 +64,10 @@ class OrderStatus:
 
 
 def describe_order(order: Order) -> OrderStatus:
-    """Describe the order by its row and its payment's. Read both in one query, or they may be of two moments."""
+    """Describe the order by its row, its payment's and its `refunding`, all read in one query: of one moment."""
     match order.status:
         case Order.Status.CONFIRMED:
-            text = _("Your payment went through and your order is confirmed.")
-            return OrderStatus(title=_("Confirmed"), text=text, tone="good", step=3)
+            return _describe_confirmed(order)
         case Order.Status.CANCELLED:
             return _describe_cancelled(order)
         case _pending if order.needs_review:
@@ -80,6 +82,26 @@ def describe_order(order: Order) -> OrderStatus:
             return _describe_waiting(order)
         case _pending:
             return _describe_pending(order)
+
+
+def _describe_confirmed(order: Order) -> OrderStatus:
+    title, sentences = _("Confirmed"), [_("Your payment went through and your order is confirmed.")]
+    if order.refunded:
+        title = _("Refunded") if order.refunded == order.total else _("Refunded in part")
+        text = _("We have sent %(amount)s of %(total)s back to you. Your bank may take some days to show it.")
+        amounts = {"amount": order.refunded, "total": order.total}
+        sentences = [text % {name: format_money(amount, order.currency) for name, amount in amounts.items()}]
+    if order.refunding:
+        sentences.append(_("%(amount)s is being refunded.") % {"amount": format_money(order.refunding, order.currency)})
+    is_left = order.refunded + order.refunding < order.total
+    return OrderStatus(
+        title=title,
+        text=" ".join(sentences),
+        tone="good",
+        step=3,
+        poll=30 if order.refunding else 0,
+        may_refund=is_left and is_refundable_by_customer(order),
+    )
 
 
 def _describe_cancelled(order: Order) -> OrderStatus:

@@ -30,5 +30,6 @@ urlpatterns = [
     path("orders/<code:code>/pay/", order_views.pay, name="order-pay"),
     path("orders/<code:code>/action/", bank_views.go_to_bank, name="order-action"),
     path("orders/<code:code>/return/", bank_views.return_from_bank, name="order-return"),  # PAYMENT_RETURN_URL
+    path("orders/<code:code>/refund/", order_views.refund, name="order-refund"),
     path("orders/<code:code>/again/", order_views.order_again, name="order-again"),
 ]

@@ -63,7 +63,9 @@ def kill_worker(name: str, stack_file: Path, *, after: int, say: Callable[[str],
 def describe_end(replayed: dict[str, Any], *, kills: int, before: dict[str, int]) -> dict[str, Any]:
     """The report: the shop's side, the provider's side, and whether they agree."""
     statuses = dict(Order.objects.values_list("status").annotate(Count("pk")).order_by("status"))
-    confirmed = Order.objects.filter(status=Order.Status.CONFIRMED).aggregate(money=Sum("total", default=0))["money"]
+    confirmed = Order.objects.filter(status=Order.Status.CONFIRMED).aggregate(
+        money=Sum("total", default=0) - Sum("refunded", default=0)
+    )["money"]
     charged = sum(charge.amount - charge.refunded for charge in get_gateway().list_charges())
     swept = OrderEvent.objects.filter(kind=OrderEvent.Kind.SWEPT).values("order").distinct().count()
     with connection.cursor() as cursor:
@@ -76,7 +78,7 @@ def describe_end(replayed: dict[str, Any], *, kills: int, before: dict[str, int]
             and kills == len(KILLS)
             and charged == confirmed
             and "PENDING" not in statuses
-            and before["on_hand"] - after["on_hand"] == replayed["units"]
+            and before["on_hand"] - after["on_hand"] == replayed["units"] - replayed["returned_units"]
             and after["reserved"] == 0
         ),
         "orders": statuses,

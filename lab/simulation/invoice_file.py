@@ -1,4 +1,4 @@
-"""Reads a file of invoices, and turns each sale into the checkout that a customer would send."""
+"""Reads a file of invoices: each sale is the checkout that a customer would send, each cancellation what comes back."""
 
 import json
 import lzma
@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tqdm import tqdm
 
 from catalog.text_file import TextUnreadable, open_text
 from catalog.texts import normalize
+from lab.simulation.returns import Bought, Return, Sales
 
 FAULTY_PAYMENT_METHODS = ("pm_card_visa_chargeDeclined", "pm_sandbox_slow", "pm_sandbox_drop")
 MAX_KEY = 255
@@ -59,25 +61,47 @@ class InvoiceReader:
     faulty_every: int | None = None
     invoices: int = 0
     sales: int = 0
+    cancellations: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
+    sold: Sales = field(default_factory=Sales)
+    returns: list[Return] = field(default_factory=list)
 
     def read_checkouts(self, lines: Iterable[bytes]) -> Iterator[Checkout]:
+        """The checkouts of the sales. What cancellations bring back of them is added to `returns` meanwhile."""
         for line in lines:
             self.invoices += 1
             try:
-                yield self._read_checkout(line)
+                invoice = _parse_invoice(line)
+                if invoice["kind"] == "cancel":
+                    self._read_cancellation(invoice)
+                else:
+                    yield self._read_checkout(invoice)
             except Skipped as skipped:
                 self.skipped[skipped.reason] += 1
 
-    def _read_checkout(self, line: bytes) -> Checkout:
-        invoice = _parse_invoice(line)
+    def _read_cancellation(self, invoice: dict[str, Any]) -> None:
+        self.cancellations += 1
+        returned = [_read_returned(line) for line in invoice["lines"]]
+        customer = invoice.get("customer")
+        self.returns += self.sold.match(
+            customer=None if customer is None else str(customer), lines=[line for line in returned if line]
+        )
+        if malformed := returned.count(None):
+            self.skipped["malformed_line"] += malformed
+
+    def _read_checkout(self, invoice: dict[str, Any]) -> Checkout:
         if invoice["kind"] != "sale":
             raise Skipped(invoice["kind"])
-        quantities = self._read_quantities(invoice["lines"])
-        if not quantities:
+        bought = self._read_lines(invoice["lines"])
+        if not bought:
             raise Skipped("no_usable_line")
         self.sales += 1
         customer = invoice.get("customer")
+        quantities: Counter[str] = Counter()
+        for line in bought:  # the same SKU twice is one line
+            quantities[line.sku] += line.quantity
+            if customer is not None:
+                self.sold.add(customer=str(customer), sale=invoice["invoice"], bought=line)
         body = {
             "email": f"guest-{invoice['invoice']}@example.com"
             if customer is None
@@ -88,18 +112,17 @@ class InvoiceReader:
         }
         return Checkout(invoice["invoice"], body)
 
-    def _read_quantities(self, lines: list[Any]) -> Counter[str]:
-        """Quantities by SKU of the usable lines; the same SKU twice is one line."""
-        quantities: Counter[str] = Counter()
+    def _read_lines(self, lines: list[Any]) -> list[Bought]:
+        """The usable lines."""
+        bought = []
         for line in lines:
             try:
-                sku, quantity = self._read_line(line)
-                quantities[sku] += quantity
+                bought.append(self._read_line(line))
             except Skipped as skipped:
                 self.skipped[skipped.reason] += 1
-        return quantities
+        return bought
 
-    def _read_line(self, line: Any) -> tuple[str, int]:
+    def _read_line(self, line: Any) -> Bought:
         match line:
             case {"sku": str(sku), "qty": int(quantity)} if type(quantity) is int and abs(quantity) < 2**53:
                 sku = normalize(sku.strip())
@@ -114,7 +137,7 @@ class InvoiceReader:
             raise Skipped("not_for_sale")
         if quantity <= 0:
             raise Skipped("non_positive_quantity")
-        return sku, quantity
+        return Bought(sku, quantity, _read_price(line))
 
     def _choose_payment_method(self) -> str:
         if self.faulty_every is None or self.sales % self.faulty_every:
@@ -129,6 +152,20 @@ def _parse_invoice(line: bytes) -> dict[str, Any]:
             case {"invoice": str(key), "kind": str(), "lines": list()} if _is_key(key):
                 return invoice
     raise Skipped("malformed")
+
+
+def _read_returned(line: Any) -> Bought | None:
+    """A line of a cancellation, whose quantity is negative. None: it is malformed."""
+    match line:
+        case {"sku": str(sku), "qty": int(quantity)} if type(quantity) is int and -(2**53) < quantity < 0:
+            return Bought(normalize(sku.strip()), -quantity, _read_price(line))
+    return None
+
+
+def _read_price(line: Mapping[str, Any]) -> Decimal | None:
+    with suppress(InvalidOperation):
+        return Decimal(str(line.get("unit_price")))
+    return None
 
 
 def _is_key(key: str) -> bool:

@@ -2,12 +2,13 @@
 
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import requests
 from django.conf import settings
@@ -19,6 +20,7 @@ from tqdm import tqdm
 from catalog.models import Product
 from database_errors import is_passing
 from lab.simulation.invoice_file import Checkout, InvoiceReader, Offer, read_lines
+from lab.simulation.returns import Return
 from orders.models import Order, OrderLine
 
 UNREACHABLE_AFTER = 30.0  # seconds without any answer: a web process that restarts is back by then
@@ -31,9 +33,12 @@ BATCH = 1_000  # orders asked for at once
 
 @dataclass(kw_only=True)
 class Report:
-    """What became of a file. The last four count its final orders, placed now or before; money is in minor units.
+    """What became of a file. The last seven count its final orders and refunds, made now or before.
+
+    Money is in minor units.
 
     `replayed` orders existed when they were asked for: placed by an earlier run, or by a try whose answer was lost.
+    `unmatched` counts lines of cancellations without a sale in the file, `unreturned` those that were not refunded.
     """
 
     invoices: int = 0
@@ -41,10 +46,16 @@ class Report:
     replayed: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     skipped: Counter[str] = field(default_factory=Counter)
+    cancellations: int = 0
+    unmatched: Counter[str] = field(default_factory=Counter)
+    unreturned: Counter[str] = field(default_factory=Counter)
     confirmed: int = 0
     cancelled: int = 0
     units: int = 0
     total_minor: int = 0
+    refunds: int = 0
+    returned_units: int = 0
+    refunded_minor: int = 0
 
 
 @dataclass(frozen=True)
@@ -79,9 +90,19 @@ class Shop:
 
         After 30 s in which nobody got an answer, or 120 s of its own, it is `unreachable`.
         """
+        return self._insist(partial(self._try_to_place, checkout))
+
+    def refund(self, code: str, returned: Return) -> Answer:
+        """Refund the units that come back, as `place` places an order: the number makes a repeat the same refund."""
+        lines = [{"sku": sku, "quantity": quantity} for sku, quantity in returned.quantities.items()]
+        body = {"number": returned.number, "lines": lines, "note": "Replayed"}
+        headers = authorize(settings.API_REFUND_TOKENS)
+        return self._insist(partial(self._post, f"/{code}/refunds", body, headers))
+
+    def _insist(self, ask: Callable[[], Answer | None]) -> Answer:
         pause, deadline = 0.1, time.monotonic() + PLACE_WITHIN
         while True:
-            answer = self._try_to_place(checkout)
+            answer = ask()
             if answer:
                 self._answered_at = time.monotonic()
                 return answer
@@ -93,11 +114,14 @@ class Shop:
             pause = min(2 * pause, 2.0)
 
     def _try_to_place(self, checkout: Checkout) -> Answer | None:
+        return self._post("", checkout.body, {"Idempotency-Key": checkout.key})
+
+    def _post(self, path: str, body: dict[str, Any], headers: dict[str, str]) -> Answer | None:
         try:
             response = self._session.post(
-                self._orders_url,
-                json=checkout.body,
-                headers={"Idempotency-Key": checkout.key},
+                f"{self._orders_url}{path}",
+                json=body,
+                headers=headers,
                 timeout=REQUEST_TIMEOUT,
                 allow_redirects=False,
             )
@@ -106,9 +130,10 @@ class Shop:
         return None if response.status_code in TRY_AGAIN else _read_answer(response)
 
 
-def authorize() -> dict[str, str]:
-    """The header that shows the first of our API_TOKENS, if there is one."""
-    return {"Authorization": f"Bearer {settings.API_TOKENS[0]}"} if settings.API_TOKENS else {}
+def authorize(tokens: Sequence[str] | None = None) -> dict[str, str]:
+    """The header that shows the first of the tokens, if there is one; without any given, of our API_TOKENS."""
+    shown = settings.API_TOKENS if tokens is None else tokens
+    return {"Authorization": f"Bearer {shown[0]}"} if shown else {}
 
 
 def _read_answer(response: requests.Response) -> Answer:
@@ -132,14 +157,14 @@ def place_invoices(
     concurrency: int,
     limit: int | None = None,
     faulty_every: int | None = None,
-) -> set[str]:
-    """Place each sale of the file, or of its first `limit` invoices; return the codes of the orders, count the rest.
+) -> tuple[set[str], list[Return]]:
+    """Place each sale of the file, or of its first `limit` invoices. Return the codes of the orders, and the returns.
 
     Prices are the catalogue's. What can't be ordered is left out and counted; nothing of it is placed. Memory holds the
-    catalogue and the codes, not the file. Raises InvoicesUnreadable.
+    catalogue, the codes and what each customer bought, not the file. Raises InvoicesUnreadable.
     """
     reader = InvoiceReader(catalogue=_read_catalogue(), faulty_every=faulty_every)
-    codes = set()
+    codes: set[str] = set()
     with tqdm(desc="Placing", unit="B", unit_scale=True, disable=None) as bar:
         checkouts = reader.read_checkouts(islice(read_lines(path, bar), limit))
         for answer in _place_all(checkouts, shop=shop, concurrency=concurrency):
@@ -153,7 +178,8 @@ def place_invoices(
                 placed=report.placed, replayed=report.replayed, refused=report.refused.total(), refresh=False
             )
     report.invoices, report.skipped = reader.invoices, reader.skipped
-    return codes
+    report.cancellations, report.unmatched = reader.cancellations, reader.sold.unmatched
+    return codes, reader.returns
 
 
 def _read_catalogue() -> dict[str, Offer]:

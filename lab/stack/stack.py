@@ -120,6 +120,7 @@ def run_servers(
             "STATIC_ROOT": str(folder / "static"),
             "SECRET_KEY": keep_secret(folder / "secret_key"),
             "API_TOKENS": keep_secret(folder / "api_token"),
+            "API_REFUND_TOKENS": keep_secret(folder / "refund_token"),
             "STRIPE_API_KEY": "sk_test_sandbox",
             "STRIPE_API_BASE": NOWHERE,
             "STRIPE_PUBLISHABLE_KEY": "pk_test_sandbox",

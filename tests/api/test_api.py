@@ -41,6 +41,8 @@ def test_post_places_an_order(client: Client) -> None:
         "reason": "",
         "currency": "GBP",
         "total": 1000,
+        "refunded": 0,
+        "refunds": [],
         "lines": [{"sku": "MUG", "name": "The MUG", "quantity": 2, "price": 500, "total": 1000}],
     }
 

@@ -11,7 +11,9 @@ from accounts.models import User
 from audit.models import Difference
 from catalog.models import Product
 from orders.models import Order
+from orders.services import finalize_order
 from payments.models import Payment
+from payments.refund_models import Refund
 from tests.builders import answer_payment, everything, make_order, stock_of
 
 pytestmark = pytest.mark.django_db
@@ -42,6 +44,7 @@ def _roles(db: None) -> None:
     import_module("backoffice.migrations.0001_roles").make_roles(apps, connection.schema_editor())
     for name in ("0002_webhook_roles", "0003_transfer_roles", "0004_difference_roles"):
         import_module(f"backoffice.migrations.{name}").extend_roles(apps, connection.schema_editor())
+    import_module("backoffice.migrations.0005_refund_roles").let_roles_refund(apps, connection.schema_editor())
 
 
 def make_member(role: str) -> Client:
@@ -73,6 +76,19 @@ def test_only_support_acts_on_orders(role: str, action: str) -> None:
 
     assert (everything() == before) == (role != "Support")
     assert order.events.filter(data__note="She phoned.").exists() == (role == "Support")
+
+
+@pytest.mark.parametrize("role", ["Support", "Stock", "Finance"])
+def test_support_and_finance_refund_orders_and_stock_does_not(role: str) -> None:
+    order, member = make_order(), make_member(role)
+    answer_payment(order, Payment.Status.SUCCEEDED)
+    finalize_order(code=order.code)
+    before = everything()
+
+    member.post(f"/admin/orders/order/{order.pk}/refund/", {"number": "1", "amount": "1", "note": "Scratched."})
+
+    assert (everything() == before) == (role == "Stock")
+    assert Refund.objects.filter(amount=100).exists() == (role != "Stock")
 
 
 @pytest.mark.parametrize("role", ["Support", "Finance"])

@@ -2,6 +2,7 @@
 
 import sys
 from argparse import ArgumentParser
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +31,18 @@ def to_text(report: dict[str, Any]) -> str:
     replay, audit, before, after = report["replay"], report["audit"], report["stock_before"], report["stock_after"]
     checked = ", ".join(f"{count:,} {name}" for name, count in audit["checked"].items())
     skipped = ", ".join(f"{count} {kind}" for kind, count in replay["skipped"].items())
+    reasons = Counter(replay["unmatched"]) + Counter(replay["unreturned"])
+    unmatched = f"{sum(reasons.values())} lines of cancellations not returned ({', '.join(reasons)})"
     rows = {
         "Orders": ", ".join(f"{count} {status}" for status, count in report["orders"].items()),
         "Refused": replay["refused"] or "none",
         "Skipped": skipped or "none",
-        "Money": f"{report['charged_minor']:,} at the provider, {report['confirmed_minor']:,} confirmed, in pence",
-        "Stock": f"{before['on_hand']:,} before, {replay['units']:,} sold, {after['on_hand']:,} after",
+        "Money": f"{report['charged_minor']:,} at the provider, {report['confirmed_minor']:,} here, in pence",
+        "Refunds": f"{replay['refunds']}, of {replay['refunded_minor']:,} pence; {unmatched}",
+        "Stock": (
+            f"{before['on_hand']:,} before, {replay['units']:,} sold, {replay['returned_units']:,} returned, "
+            f"{after['on_hand']:,} after"
+        ),
         "Crashes": f"{report['kills']} workers killed, {report['swept']} orders taken up again by the sweep",
         "Times": f"{report['p50_seconds']} s p50, {report['p95_seconds']} s p95 from POST to final",
         "Speed": f"{report['orders_per_second']} orders/s",

@@ -12,6 +12,7 @@ from django.db import Error
 
 from database_errors import describe, is_passing
 from lab.simulation.invoice_file import InvoicesUnreadable
+from lab.simulation.refunding import refund_returns, wait_until_recorded
 from lab.simulation.replay import Report, Shop, place_invoices, wait_until_final
 
 
@@ -31,7 +32,8 @@ def http_url(text: str) -> str:
 class Command(BaseCommand):
     help = (
         "Place each sale of a file of invoices (JSON Lines, plain or .xz) over HTTP, wait until its orders are final, "
-        "and say what became of them. Replaying a file twice places nothing twice."
+        "refund what its cancellations bring back, and say what became of all. Replaying a file twice places nothing "
+        "twice, and refunds nothing twice."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -40,7 +42,7 @@ class Command(BaseCommand):
             "--url",
             type=http_url,
             default=os.environ.get("SHOP_URL"),
-            help="the shop, which is sent the first of API_TOKENS; default: SHOP_URL",
+            help="the shop, which is sent the first of API_TOKENS, and of API_REFUND_TOKENS; default: SHOP_URL",
         )
         parser.add_argument("--limit", type=positive, metavar="N", help="the first N invoices only")
         parser.add_argument("--concurrency", type=positive, default=8, metavar="N", help="orders placed at once")
@@ -65,7 +67,7 @@ class Command(BaseCommand):
         report = Report()
         try:
             with Shop(url, connections=concurrency) as shop:
-                codes = place_invoices(
+                codes, returns = place_invoices(
                     file,
                     shop=shop,
                     report=report,
@@ -73,18 +75,22 @@ class Command(BaseCommand):
                     limit=options["limit"],
                     faulty_every=options["faulty_every"],
                 )
+                waiting = wait_until_final(codes, report=report, timeout=timeout)
+                refunded = refund_returns(returns, codes=codes, shop=shop, report=report, concurrency=concurrency)
+                owed = wait_until_recorded(refunded, report=report, timeout=timeout)
         except Error as error:  # before anything is placed, the catalogue is read
             if not is_passing(error):
                 raise
             raise CommandError(f"The database can't be asked now: {describe(error)}") from error
         except InvoicesUnreadable as error:
             raise CommandError(f"{error} ({report.placed} orders placed before)") from error
-        waiting = wait_until_final(codes, report=report, timeout=timeout)
         self.stdout.write(json.dumps(vars(report)) if as_json else format_lines(report))
         if report.invoices == report.skipped["malformed"]:
             raise CommandError(f"{file}: no line of it is an invoice.")
         if waiting:
             raise CommandError(f"{waiting} orders are not final after {timeout:g} seconds.")
+        if owed:
+            raise CommandError(f"{owed} refunds are not over after {timeout:g} seconds.")
         if missed := report.refused["unreachable"]:
             raise CommandError(f"{missed} sales were not placed: no answer from {url}. Replay the file again.")
         if not codes:
