@@ -94,7 +94,7 @@ def mark_sent(reference: str, *, askable: Sequence[Status], cancelling: bool = F
     names = [status.value for status in askable]
     asked = [reference, names, cancelling, settings.PAYMENT_MAX_REQUESTS, [*read_waits()]]
     with connection.cursor() as cursor:
-        # Somebody may hold the row; other payments need this thread.
+        # Impatiently: somebody may hold the row, and other payments need this thread.
         execute_impatiently(cursor, MARK_SENT, mark + asked)
         row = cursor.fetchone()
     return Payment.from_db(connection.alias, FIELDS, row) if row else None

@@ -1,6 +1,7 @@
 """How a payment goes: written down, asked for outside any transaction, answered by a conditional UPDATE."""
 
 import logging
+from collections.abc import Sequence
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -78,9 +79,7 @@ def charge_payment(*, reference: str) -> None:
     PAYMENT_MAX_REQUESTS requests, after a cancel was requested, or while another request for the payment is in flight.
     The payment that was declined before it is cancelled at the provider first.
     """
-    payment = mark_sent(reference, askable=Payment.UNANSWERED)
-    if payment is None and _close_declined(reference):
-        payment = mark_sent(reference, askable=Payment.UNANSWERED)
+    payment = _mark_sent(reference, askable=Payment.UNANSWERED)
     if payment is None:
         return
     try:
@@ -123,7 +122,7 @@ def cancel_payment(*, reference: str) -> None:
         limit_lock_wait()
         if cancel_pending_payment(reference=reference):
             return
-    payment = mark_sent(reference, askable=Payment.ASKED, cancelling=True)
+    payment = _mark_sent(reference, askable=Payment.ASKED, cancelling=True)
     if payment is None:
         return
     try:
@@ -158,6 +157,14 @@ def cancel_pending_payment(*, reference: str) -> bool:
 def resume_payment(*, reference: str) -> None:
     """Let the provider be asked again as often as at first."""
     Payment.objects.unanswered().filter(reference=reference).update(requests=0)
+
+
+def _mark_sent(reference: str, *, askable: Sequence[Status], cancelling: bool = False) -> Payment | None:
+    """As mark_sent, once the provider has cancelled the payment that was declined before."""
+    payment = mark_sent(reference, askable=askable, cancelling=cancelling)
+    if payment is None and _close_declined(reference):
+        return mark_sent(reference, askable=askable, cancelling=cancelling)
+    return payment
 
 
 def _close_declined(reference: str) -> bool:

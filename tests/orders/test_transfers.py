@@ -262,6 +262,23 @@ def test_the_declined_card_is_closed_before_the_transfer_is_taken(provider: Prov
     assert audit_orders()["ok"]
 
 
+def test_the_declined_card_is_closed_before_a_cancel_finds_the_transfer(provider: Provider) -> None:
+    order = make_held_order()
+    pay_again(code=order.code, number=2, payment_method="transfer", gateway="manual")
+    provider.control(fault="down")
+    assert make_transfer(order).pays
+    cancel_order(code=order.code, reason=Order.CancelReason.CUSTOMER)
+    with pytest.raises(GatewayUnavailable):
+        cancel_payment(reference=order.code)
+    provider.control()
+
+    cancel_payment(reference=order.code)
+
+    assert finalize_order(code=order.code).status == Status.CONFIRMED
+    assert Payment.objects.get(number=1).closed_at
+    assert audit_orders()["ok"]
+
+
 @pytest.mark.parametrize("method", ["card", "transfer"])
 def test_the_same_number_with_another_gateway_is_refused(method: str) -> None:
     order = make_held_order()

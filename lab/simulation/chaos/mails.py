@@ -3,14 +3,21 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from django.db.models import QuerySet
+
 from lab.simulation.chaos.orders import find_orders
 from lab.simulation.strikes.mail_server import read_taken
 from orders.models import OrderMail
 
 
+def find_mails(run: str) -> QuerySet[OrderMail]:
+    """The mails of the run that have to go out. One that says how to pay is closed unsent once the money has come."""
+    return OrderMail.objects.filter(order__in=find_orders(run)).exclude(kind=OrderMail.Kind.INSTRUCTIONS)
+
+
 def count_mails(run: str, folder: Path) -> dict[str, int | None]:
     """Mails noted as sent, those owed, and those that the stack's mail server took; None where it has none."""
-    mails = OrderMail.objects.filter(order__in=find_orders(run))
+    mails = find_mails(run)
     sent, taken = mails.filter(sent_at__isnull=False).count(), read_taken(folder)
     return {"sent": sent, "owed": mails.count() - sent, "taken": None if taken is None else len(taken)}
 
@@ -19,8 +26,6 @@ def find_lost_mails(run: str, folder: Path) -> Iterator[str]:
     """Those that are noted as sent, and that the stack's mail server never took."""
     if (taken := read_taken(folder)) is None:
         return
-    sent = OrderMail.objects.filter(order__in=find_orders(run), sent_at__isnull=False)
-    sent = sent.exclude(kind=OrderMail.Kind.INSTRUCTIONS)  # closed and not sent, once the money has come
-    for mail in sent.select_related("order", "refund"):
+    for mail in find_mails(run).filter(sent_at__isnull=False).select_related("order", "refund"):
         if f"{mail.order.code}.{mail.name}" not in taken:
             yield f"the mail that says {mail.name} of {mail.order.code} is noted as sent, and was not taken"
