@@ -15,7 +15,7 @@ import pytest
 from babel.messages.catalog import Catalog, Message
 from babel.messages.mofile import read_mo
 from babel.messages.pofile import read_po
-from django.conf import settings
+from django.conf import LazySettings, settings
 from django.core import mail as outbox
 from django.db.models.functions import Now
 from django.template.loader import render_to_string
@@ -30,8 +30,12 @@ from lab.sandbox.cards import TEST_CARDS
 from lab.stack.var import BASE_DIR
 from orders.mails import send_due_mails
 from orders.models import Order
+from orders.refund_answers import record_refund
 from orders.services import finalize_order
 from payments.models import Payment
+from payments.refund_models import Refund
+from payments.refund_requests import record_answer
+from payments.refunds import make_key
 from tests.builders import answer_payment, make_order, make_product, tamper
 
 KOREAN = {"Accept-Language": "ko-KR,ko;q=0.9,en;q=0.5"}
@@ -485,3 +489,24 @@ def test_what_staff_do_to_orders_is_asked_and_told_in_korean(client: Client, mug
         assert set(find_english(page, order.code, order.checkout_key)) <= STAFF_NAMES, note
 
     assert "고객이 전화했습니다" in page
+
+
+@pytest.mark.django_db
+def test_a_refund_is_asked_for_and_told_in_korean(client: Client, mug: Any, settings: LazySettings) -> None:
+    settings.CUSTOMER_REFUND_HOURS = 1
+    client.force_login(User.objects.create_superuser("ann@example.com", PASSWORD))
+    order = end_order(make_order({mug.sku: 3}), Payment.Status.SUCCEEDED)
+    desk, units = f"/admin/orders/order/{order.pk}/", f"quantity_{order.lines.get().pk}"
+
+    pages = [client.get(f"/orders/{order.code}/refund/", headers=KOREAN)]
+    for typed in ({}, {"amount": "9999"}, {units: "1"}, {units: "2"}, {"number": "2", units: "1"}):
+        asked = {"number": "1", "note": "고객이 전화했습니다", **typed}
+        pages.append(client.post(f"{desk}refund/", asked, headers=KOREAN, follow=True))
+    record_answer(Refund.objects.get(number=1), status=Refund.Status.SUCCEEDED, provider_id="re_1")
+    record_refund(key=make_key(order.payment, 1))
+    for path in (f"{desk}change/", "/admin/orders/order/", f"/orders/{order.code}/", "/orders/"):
+        pages.append(client.get(path, headers=KOREAN))
+
+    for page in pages:
+        names = [order.code, order.checkout_key, f"pi_{order.code}", "re_1", make_key(order.payment, 1)]
+        assert set(find_english(page.text, *names)) <= STAFF_NAMES | NAMES
