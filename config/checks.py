@@ -5,9 +5,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import redis
+from amqp.exceptions import PreconditionFailed
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.utils.module_loading import autodiscover_modules
+from kombu import Connection
+from kombu.exceptions import OperationalError
 
 from config.celery import app
 from money.currencies import is_currency
@@ -27,8 +30,8 @@ def check_sweep_is_scheduled(**_: Any) -> list[CheckMessage]:
 @register
 def check_visibility_timeout(**_: Any) -> list[CheckMessage]:
     options = app.conf.broker_transport_options
-    if not options.get("ack_emulation", True):
-        return []  # no message is delivered a second time
+    if settings.BROKER_URL.startswith("amqp") or not options.get("ack_emulation", True):
+        return []  # it has no such timeout, or nothing to deliver a second time
     timeout = options.get("visibility_timeout", 3600)  # kombu's own
     autodiscover_modules("tasks")  # a worker has done so; `manage.py check` has not
     limit, name = max((task.time_limit or 0, name) for name, task in app.tasks.items())
@@ -106,15 +109,48 @@ def check_mails_leave(**_: Any) -> list[CheckMessage]:
 
 
 @register(deploy=True)
-def check_broker_keeps_messages(**_: Any) -> list[CheckMessage]:
-    """Ask Redis itself. INFO is allowed where a hosted Redis forbids CONFIG."""
-    try:
-        with redis.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=2, socket_timeout=2) as client:
-            policy = str(client.info("memory").get("maxmemory_policy", ""))
-    except redis.RedisError as error:
-        hint = "Start it, or correct REDIS_URL; then check again."
-        return [Warning(f"The broker can't be asked what it evicts: {error}", hint=hint, id="orderly.W004")]
+def check_limits_are_counted(**_: Any) -> list[CheckMessage]:
+    if settings.REDIS_URL:
+        return []
+    hint = "Set REDIS_URL, or limit at the proxy: a bot may reserve all stock, and try stolen cards."
+    return [Warning("Without Redis the hourly limits do not apply.", hint=hint, id="orderly.W006")]
+
+
+@register(deploy=True)
+def check_broker(**_: Any) -> list[CheckMessage]:
+    """Ask the broker itself."""
+    connection: Any
+    with app.connection_for_write() as connection:
+        try:
+            if connection.transport.driver_type == "redis":
+                return check_redis(connection.default_channel.client)
+            return check_queues(connection)
+        except (*connection.connection_errors, *connection.channel_errors, OperationalError) as error:
+            hint = "Start it, or correct BROKER_URL (REDIS_URL where that is not set); then check again."
+            return [Warning(f"The broker can't be asked how it is set up: {error}", hint=hint, id="orderly.W004")]
+
+
+def check_redis(client: "redis.Redis") -> list[CheckMessage]:
+    """INFO is allowed where a hosted Redis forbids CONFIG."""
+    if str(client.info("cluster").get("cluster_enabled", 0)) == "1":
+        hint = "Use one Redis, Redis with Sentinel, or RabbitMQ: Celery's commands need all keys on one server."
+        return [Error("The broker is a Redis Cluster.", hint=hint, id="orderly.E022")]
+    policy = str(client.info("memory").get("maxmemory_policy", ""))
     if not policy.startswith("allkeys"):  # volatile policies evict only keys that expire, and a queue never does
         return []
     hint = "Set maxmemory-policy to noeviction: a queue that is evicted is swept up later, and customers wait for it."
     return [Warning(f"The broker evicts queues when its memory is full ({policy}).", hint=hint, id="orderly.W002")]
+
+
+def check_queues(connection: Connection) -> list[CheckMessage]:
+    """Declare each queue as a worker does. RabbitMQ refuses if it has one of that name and another kind."""
+    for queue in app.conf.task_queues:
+        try:
+            queue(connection.channel()).declare()
+        except PreconditionFailed as error:
+            hint = (
+                f"Delete the queue {queue.name} at RabbitMQ while no worker runs. The sweep publishes its orders again."
+            )
+            message = f"RabbitMQ has the queue {queue.name} as another kind of queue: {error.reply_text}"
+            return [Error(message, hint=hint, id="orderly.E023")]
+    return []

@@ -9,6 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
 from config.addresses import (
+    read_broker_url,
     read_database,
     read_hosts,
     read_mailer,
@@ -17,6 +18,7 @@ from config.addresses import (
     read_sender,
     read_site_url,
 )
+from config.cache import configure_cache
 from config.environment import (
     read_api_key,
     read_bool,
@@ -123,17 +125,11 @@ DATABASE_POOL = read_number("DATABASE_POOL", 0, least=0)
 DATABASES = {"default": configure_database(read_database("DATABASE_URL"), pool=DATABASE_POOL)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-REDIS_URL = read_redis_url("REDIS_URL")
+REDIS_URL = read_redis_url("REDIS_URL", broker="BROKER_URL")  # empty: a shop without Redis, and without limits
 REDIS_PREFIX = read_word("REDIS_PREFIX")  # several shops on one Redis
+BROKER_URL = read_broker_url("BROKER_URL", default=REDIS_URL)
 
-CACHES = {
-    "default": {
-        "BACKEND": "django_redis.cache.RedisCache",
-        "LOCATION": REDIS_URL,
-        "KEY_PREFIX": f"{REDIS_PREFIX}cache",
-        "OPTIONS": {"SOCKET_CONNECT_TIMEOUT": 0.5, "SOCKET_TIMEOUT": 0.5, "IGNORE_EXCEPTIONS": True},
-    },
-}
+CACHES = {"default": configure_cache(REDIS_URL, prefix=REDIS_PREFIX)}
 SESSION_ENGINE = "django.contrib.sessions.backends.db"  # a cached copy could be older: see docs/adr/0010
 
 PAYMENT_GATEWAYS = read_classes("PAYMENT_GATEWAYS", "stripe=payments.stripe.StripeGateway")  # by name

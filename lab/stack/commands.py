@@ -28,7 +28,7 @@ CHAOS_CLOCKS = {
 }
 CATALOG = "data/products.csv"
 ADMIN = "admin@example.com"
-STARTING = "Starting PostgreSQL, Valkey, the payment provider, web, workers and beat ..."
+STARTING = "Starting PostgreSQL, the broker, the payment provider, web, workers and beat ..."
 WELCOME = """
 Shop              {stack.web_url}/
 Admin             {stack.web_url}/admin/

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from random import SystemRandom
@@ -18,6 +19,7 @@ from lab.stack.processes import Process, ProcessFailed, child_command
 from lab.stack.var import keep_secret, write_private
 
 UNPRIVILEGED = "nobody"  # PostgreSQL refuses to run as root
+NO_SETTINGS: Mapping[str, str] = {}
 
 
 class ServersMissing(Exception):
@@ -120,11 +122,11 @@ def init_database(data: Path, *, password_file: Path, fsync: bool) -> None:
     unfinished.rename(data)
 
 
-def valkey(folder: Path, *, log: Path) -> tuple[Process, str]:
+def valkey(folder: Path, *, log: Path, settings: Mapping[str, str] = NO_SETTINGS) -> tuple[Process, str]:
     """A Valkey with its data in the folder, synced every second, to be started, and its URL."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     password, port, config = keep_secret(folder / "password"), free_port(), folder / "valkey.conf"
-    settings = {
+    all_settings = {
         "bind": "127.0.0.1",
         "port": str(port),
         "requirepass": password,  # in a file, since everybody may read a command line
@@ -134,8 +136,9 @@ def valkey(folder: Path, *, log: Path) -> tuple[Process, str]:
         "appendfsync": "everysec",
         "maxmemory-policy": "noeviction",
         "loglevel": "warning",
+        **settings,
     }
-    write_private(config, "".join(f"{name} {value}\n" for name, value in settings.items()))
+    write_private(config, "".join(f"{name} {value}\n" for name, value in all_settings.items()))
     give_away(folder, config)
     url = f"redis://:{password}@127.0.0.1:{port}/0"
     process = Process(

@@ -1,7 +1,7 @@
-"""The databases and the Redis that the shop uses: embedded, or those that the caller's environment names."""
+"""The databases and the brokers that the shop uses: embedded, or those that the caller's environment names."""
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -10,9 +10,10 @@ import psycopg
 import redis
 from psycopg import sql
 
-from config.addresses import check_database_url, check_redis_url
+from config.addresses import check_broker_url, check_database_url, check_redis_url
 from lab.stack.embedded import ServersMissing, postgres, valkey
 from lab.stack.processes import Supervisor
+from lab.stack.rabbitmq import rabbitmq
 
 
 @contextmanager
@@ -42,6 +43,27 @@ def open_databases(
                 given, f"{database_name(given)}_sandbox"
             )
         yield {"DATABASE_URL": url, "SANDBOX_DATABASE_URL": sandbox_url}
+
+
+@contextmanager
+def open_brokers(
+    supervisor: Supervisor, folder: Path, caller: Mapping[str, str], *, profile: Collection[str], throwaway: bool
+) -> Iterator[dict[str, str]]:
+    """BROKER_URL, with what open_redis yields. A broker that the caller names is not used to `throwaway`.
+
+    Queues of RabbitMQ have no prefix, so two shops can't share one.
+    """
+    given = "" if throwaway else caller.get("BROKER_URL", "")
+    environment = {"REDIS_URL": "", "REDIS_PREFIX": "", "BROKER_URL": given}
+    with ExitStack() as exits:
+        if given:
+            check_broker_url("BROKER_URL", given)
+        if "rabbitmq" in profile:
+            processes, environment["BROKER_URL"] = rabbitmq(folder / "rabbitmq", log=folder / "log" / "rabbitmq.log")
+            supervisor.start(*processes)
+        if "valkey" in profile:
+            environment |= exits.enter_context(open_redis(supervisor, folder, caller, throwaway=throwaway))
+        yield environment
 
 
 @contextmanager

@@ -63,7 +63,14 @@ WRONG_SECRETS = [
     *(("DATABASE_URL", url) for url in ("{}", "sqlite:///{}.db", "mysql://u:{}@host/name", "postgres://u:{}@host")),
     *(("DATABASE_URL", url) for url in ("postgres://u:{}@host:port/name", "postgres://u:{}@[::1/name")),
     *(("REDIS_URL", url) for url in ("{}", "http://:{}@host/0", "redis://:{}@host:port/0", "redis://:{}@host/zero")),
-    *(("REDIS_URL", url) for url in ("redis://:{}@/0", "redis:///{}")),
+    *(("REDIS_URL", url) for url in ("redis://:{}@/0", "redis:///{}", "amqp://u:{}@host//", "redis://:{}@a,b/0")),
+    *(("REDIS_URL", f"{kind}://:{{}}@host/0") for kind in ("redis-cluster", "rediscluster", "redis+cluster")),
+    *(("REDIS_URL", f"sentinel://:{{}}@{rest}") for rest in ("a:1,b:2", "a:1,b:2/0/0/0", "a:x/shop", "a/shop?db=1")),
+    *(("BROKER_URL", url) for url in ("{}", "kafka://u:{}@host", "amqp://u:{}@", "amqp://u:{}@host:x//")),
+    *(
+        ("BROKER_URL", url)
+        for url in ("amqp://u:{}@one,two:x//", "amqp://u:{}@host//?ssl=1", "rediscluster://:{}@host")
+    ),
     *(("EMAIL_URL", url) for url in ("{}", "smtp://u:{}@", "mail://u:{}@host", "smtp://u:{}@host:port")),
     *(("SHOP_URL", url) for url in ("{}", "ftp://{}", "https://u:{}@host", "https://host?{}", "https://a b{}")),
     *(("STRIPE_API_BASE", url) for url in ("{}", "api.stripe.com/{}")),
@@ -119,6 +126,7 @@ def test_a_weak_secret_key_is_taken_by_a_local_shop_alone(monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("name", ["SECRET_KEY", "DATABASE_URL", "REDIS_URL", "STRIPE_API_KEY", "ALLOWED_HOSTS"])
 def test_what_is_needed_and_missing_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.delenv("BROKER_URL", raising=False)
     monkeypatch.setenv("ORDERLY_LOCAL", "0")
     monkeypatch.setenv("ALLOWED_HOSTS", "shop.example.com")
     monkeypatch.delenv(name)
@@ -204,6 +212,36 @@ def test_a_database_may_have_several_hosts_options_and_a_password_of_any_charact
     assert (database["NAME"], database["PASSWORD"]) == ("orderly", "$p@ss#")
     assert (database["HOST"], database["PORT"]) == ("one,two", "5432,5433")
     assert (database["OPTIONS"]["sslmode"], database["OPTIONS"]["connect_timeout"]) == ("require", 5)
+
+
+def test_messages_go_through_redis_unless_another_broker_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", "rediss://:secret@host/3")
+    monkeypatch.delenv("BROKER_URL", raising=False)
+    assert read_settings()["BROKER_URL"] == "rediss://:secret@host/3"
+
+    monkeypatch.setenv("BROKER_URL", "amqps://ann:p%40ss@one,two:5673/shop")
+    assert read_settings()["BROKER_URL"] == "amqps://ann:p%40ss@one,two:5673/shop"
+    assert read_settings()["REDIS_URL"] == "rediss://:secret@host/3"
+
+
+def test_a_shop_with_another_broker_may_do_without_redis(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BROKER_URL", "amqp://ann:secret@host//")
+    monkeypatch.delenv("REDIS_URL")
+
+    values = read_settings()
+
+    assert values["REDIS_URL"] == ""
+    assert values["CACHES"]["default"]["BACKEND"].endswith("DummyCache")
+
+
+def test_the_cache_finds_its_redis_by_the_sentinels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", "sentinel://:p%40ss@one,[::1]:26380/shop/2?sentinel_password=hunter2")
+
+    cache = read_settings()["CACHES"]["default"]
+
+    assert cache["LOCATION"] == "redis://:p%40ss@shop/2"
+    assert cache["OPTIONS"]["SENTINELS"] == [("one", 26379), ("::1", 26380)]
+    assert cache["OPTIONS"]["SENTINEL_KWARGS"]["password"] == "hunter2"
 
 
 @pytest.mark.parametrize("value", ["abc", "-1"])
