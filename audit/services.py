@@ -8,7 +8,8 @@ from math import inf
 from typing import Any, TypedDict
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -65,11 +66,11 @@ def audit_orders(*, since: datetime = BEGINNING, within: float = inf) -> Report:
     an order that ended in between is not compared with it: the audit is right while orders flow.
     Raises GatewayUnavailable if the provider can't be asked, or if a list takes longer than `within` seconds.
     """
-    with connection.cursor() as cursor:
+    with _session().cursor() as cursor:
         cursor.execute(CHARGES)
     try:
         started = _copy_charges(since, within)
-        with transaction.atomic(durable=True), connection.cursor() as cursor:
+        with transaction.atomic(settings.SESSION_DATABASE, durable=True), _session().cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             cursor.execute("SET LOCAL statement_timeout = 0")
             violations = list(_find_violations(started, since))
@@ -77,14 +78,19 @@ def audit_orders(*, since: datetime = BEGINNING, within: float = inf) -> Report:
             names = ("orders", "lines", "stocks", "movements", "charges", "needs_review")
             checked = dict(zip(names, cursor.fetchone(), strict=True))
     finally:
-        with connection.cursor() as cursor:
+        with _session().cursor() as cursor:
             cursor.execute("DROP TABLE IF EXISTS audit_charge")
     return {"ok": not violations, "checked": checked, "violations": violations}
 
 
+def _session() -> BaseDatabaseWrapper:
+    """The connection that keeps a temporary table and a lock from one transaction to the next, past any pooler."""
+    return connections[settings.SESSION_DATABASE]
+
+
 def _copy_charges(since: datetime, within: float) -> datetime:
     """Fill audit_charge, and return the database's time from before the first charge was read."""
-    with connection.cursor() as cursor:
+    with _session().cursor() as cursor:
         cursor.execute("SELECT statement_timestamp()")
         started: datetime = cursor.fetchone()[0]
         for name in settings.PAYMENT_GATEWAYS:
@@ -109,7 +115,7 @@ def _find_violations(started: datetime, since: datetime) -> Iterator[Violation]:
         "review_grace": settings.REVIEW_GRACE,
         "most": MAX_CODES,
     }
-    with connection.cursor() as cursor:
+    with _session().cursor() as cursor:
         for check in CHECKS:
             cursor.execute(FIRST_CODES.format(sql=check.sql), params)
             if codes := sorted(code for (code,) in cursor.fetchall()):
@@ -133,7 +139,7 @@ def record_audit() -> AuditRun:
 
 @contextmanager
 def _lock_audit() -> Iterator[None]:
-    with connection.cursor() as cursor:
+    with _session().cursor() as cursor:
         # The lock belongs to the session: if this process is killed, PostgreSQL gives it back.
         cursor.execute("SELECT pg_try_advisory_lock(%s, 0)", [AUDIT_LOCK])
         if not cursor.fetchone()[0]:

@@ -37,6 +37,11 @@ def read_database(name: str) -> dict[str, Any]:
     return check_database_url(name, read_required(name, DATABASE))
 
 
+def read_direct_database(name: str, *, needed: bool) -> dict[str, Any] | None:
+    """The same database past its pooler. It is needed where there is one, and ignored elsewhere."""
+    return check_database_url(name, read_required(name, f"past the pooler, {DATABASE}")) if needed else None
+
+
 def check_database_url(name: str, url: str) -> dict[str, Any]:
     try:
         if url.partition("://")[0] not in ("postgres", "postgresql"):

@@ -1,6 +1,7 @@
 """`manage.py check` of how the shop is set up. docs/operating.md lists all checks of the family."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -8,11 +9,13 @@ import redis
 from amqp.exceptions import PreconditionFailed
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.db import connections
 from django.utils.module_loading import autodiscover_modules
 from kombu import Connection
 from kombu.exceptions import OperationalError
 
 from config.celery import app
+from config.postgresql import PATIENCE
 from money.currencies import is_currency
 from orders.tasks import sweep_stuck_orders
 
@@ -94,6 +97,42 @@ def check_keys_belong_together(**_: Any) -> list[CheckMessage]:
     hint = "Take both from the same page of Stripe's dashboard: sk_live_ and pk_live_, or sk_test_ and pk_test_."
     message = "STRIPE_API_KEY and STRIPE_PUBLISHABLE_KEY are a live and a test key: every card is declined."
     return [Error(message, hint=hint, id="orderly.E012")]
+
+
+@register
+def check_writing_host_is_chosen(**_: Any) -> list[CheckMessage]:
+    found: list[CheckMessage] = []
+    for alias, database in settings.DATABASES.items():
+        chosen = database["OPTIONS"].get("target_session_attrs", "any")
+        if "," in database["HOST"] and chosen not in ("read-write", "primary"):
+            name = "DATABASE_DIRECT_URL" if alias == "direct" else "DATABASE_URL"
+            hint = f"Append ?target_session_attrs=read-write to {name}."
+            message = f"{name} has several hosts, and any of them is taken: a standby refuses every write."
+            found.append(Error(message, hint=hint, id="orderly.E024"))
+    return found
+
+
+@register(Tags.database)
+def check_role_is_patient(*, databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
+    """A pooler of transactions passes on no timeouts of a session, so the role has to have them."""
+    if settings.DATABASE_POOLER == "none" or "default" not in (databases or []):
+        return []
+    with connections["default"].cursor() as cursor:
+        cursor.execute("SELECT name FROM pg_settings WHERE name = ANY(%s) AND setting = '0'", [list(PATIENCE)])
+        missing = ", ".join(sorted(name for (name,) in cursor.fetchall()))
+    if not missing:
+        return []
+    hint = "Run manage.py migrate --database direct, then RECONNECT at PgBouncer: it has sessions of before."
+    message = f"The sessions behind the pooler have no {missing}: a lock or a dead peer can hold an order for ever."
+    return [Error(message, hint=hint, id="orderly.E025")]
+
+
+@register(deploy=True)
+def check_pooler_is_tested(**_: Any) -> list[CheckMessage]:
+    if settings.DATABASE_POOLER != "transaction+prepared":
+        return []
+    hint = "Set DATABASE_POOLER=transaction unless you have tried it. It needs PgBouncer 1.22 and libpq 17, or newer."
+    return [Warning("Statements are prepared through the pooler. No test covers that.", hint=hint, id="orderly.W007")]
 
 
 def find_mode(key: str) -> list[str]:

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from config.addresses import (
     read_broker_url,
     read_database,
+    read_direct_database,
     read_hosts,
     read_mailer,
     read_origins,
@@ -36,7 +37,7 @@ from config.environment import (
     read_word,
     read_words,
 )
-from config.postgresql import configure_database
+from config.postgresql import POOLERS, configure_databases
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 environ.Env.read_env(BASE_DIR / ".env")
@@ -122,7 +123,14 @@ VERIFICATION_LINK_AGE = 3 * 24 * 3600  # seconds
 
 # Connections that the threads of a process share. 0: each thread keeps its own.
 DATABASE_POOL = read_number("DATABASE_POOL", 0, least=0)
-DATABASES = {"default": configure_database(read_database("DATABASE_URL"), pool=DATABASE_POOL)}
+DATABASE_POOLER = read_choice("DATABASE_POOLER", "none", POOLERS)
+DATABASES = configure_databases(
+    read_database("DATABASE_URL"),
+    read_direct_database("DATABASE_DIRECT_URL", needed=DATABASE_POOLER != "none"),
+    pool=DATABASE_POOL,
+    pooler=DATABASE_POOLER,
+)
+SESSION_DATABASE = "direct" if "direct" in DATABASES else "default"  # for what needs a session of its own
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = read_redis_url("REDIS_URL", broker="BROKER_URL")  # empty: a shop without Redis, and without limits

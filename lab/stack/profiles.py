@@ -6,6 +6,8 @@ PROFILE = "ORDERLY_PROFILE"  # in the environment of whoever starts the stack
 PROFILES: dict[str, frozenset[str]] = {
     "default": frozenset({"valkey"}),
     "rabbitmq": frozenset({"rabbitmq"}),  # a shop without Redis
+    "pgbouncer": frozenset({"valkey", "pgbouncer"}),
+    "sentinel": frozenset({"sentinels"}),
 }
 
 

@@ -12,16 +12,25 @@ from psycopg import sql
 
 from config.addresses import check_broker_url, check_database_url, check_redis_url
 from lab.stack.embedded import ServersMissing, postgres, valkey
+from lab.stack.pgbouncer import pgbouncer
 from lab.stack.processes import Supervisor
 from lab.stack.rabbitmq import rabbitmq
+from lab.stack.sentinels import watched_valkey
 
 
 @contextmanager
 def open_databases(
-    supervisor: Supervisor, folder: Path, caller: Mapping[str, str], *, throwaway: bool, fsync: bool
+    supervisor: Supervisor,
+    folder: Path,
+    caller: Mapping[str, str],
+    *,
+    profile: Collection[str],
+    throwaway: bool,
+    fsync: bool,
 ) -> Iterator[dict[str, str]]:
     """DATABASE_URL, and SANDBOX_DATABASE_URL for the payment provider's own. Raises ImproperlyConfigured.
 
+    DATABASE_DIRECT_URL is the shop's database, too: past the pooler, where the profile has one.
     On a server that the caller names, `throwaway` makes two databases beside the named one, and drops them.
     """
     given = caller.get("DATABASE_URL", "")
@@ -42,7 +51,13 @@ def open_databases(
             sandbox_url = caller.get("SANDBOX_DATABASE_URL") or create_database(
                 given, f"{database_name(given)}_sandbox"
             )
-        yield {"DATABASE_URL": url, "SANDBOX_DATABASE_URL": sandbox_url}
+        direct = url if throwaway else caller.get("DATABASE_DIRECT_URL") or url
+        environment = {"DATABASE_URL": url, "DATABASE_DIRECT_URL": direct, "SANDBOX_DATABASE_URL": sandbox_url}
+        if "pgbouncer" in profile:
+            process, pooled = pgbouncer(folder / "pgbouncer", url, log=folder / "log" / "pgbouncer.log")
+            supervisor.start(process)
+            environment |= {"DATABASE_URL": pooled, "DATABASE_POOLER": "transaction"}
+        yield environment
 
 
 @contextmanager
@@ -63,6 +78,10 @@ def open_brokers(
             supervisor.start(*processes)
         if "valkey" in profile:
             environment |= exits.enter_context(open_redis(supervisor, folder, caller, throwaway=throwaway))
+        if "sentinels" in profile:
+            processes, url = watched_valkey(folder / "valkey", log=folder / "log" / "valkey.log")
+            supervisor.start(*processes)
+            environment["REDIS_URL"] = url
         yield environment
 
 

@@ -82,7 +82,7 @@ class Stack:
                 "web": self.web_url,
                 "admin": f"{self.web_url}/admin/",
                 "provider": self.provider_url,
-                "database": self.environment["DATABASE_URL"],
+                "database": self.environment["DATABASE_DIRECT_URL"],
                 "redis": self.environment["REDIS_URL"],
                 "broker": self.environment["BROKER_URL"] or self.environment["REDIS_URL"],
             },
@@ -133,7 +133,9 @@ def run_servers(
         environment |= exits.enter_context(
             open_brokers(supervisor, folder, caller, profile=profile, throwaway=throwaway)
         )
-        environment |= exits.enter_context(open_databases(supervisor, folder, caller, throwaway=throwaway, fsync=fsync))
+        environment |= exits.enter_context(
+            open_databases(supervisor, folder, caller, profile=profile, throwaway=throwaway, fsync=fsync)
+        )
         yield Stack(folder=folder, supervisor=supervisor, caller_environment=caller, environment=environment)
 
 
@@ -207,6 +209,7 @@ def make_service(stack: Stack, name: str, module: str, *arguments: str, url: str
 
 def prepare(stack: Stack) -> None:
     """Migrate, and collect the static files, at the same time. Raises ProcessFailed with what they printed."""
+    database = "direct" if "DATABASE_POOLER" in stack.environment else "default"
     running = [
         subprocess.Popen(
             child_command([sys.executable, "manage.py", *command.split()]),
@@ -216,7 +219,7 @@ def prepare(stack: Stack) -> None:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        for command in ("migrate --no-input", "collectstatic --no-input --clear")
+        for command in (f"migrate --no-input --database {database}", "collectstatic --no-input --clear")
     ]
     for process in running:
         output, _ = process.communicate()

@@ -182,6 +182,30 @@ def test_a_queue_of_another_kind_is_found(tmp_path: Path) -> None:
             assert find(deploy=True) == ["orderly.E023"]
 
 
+@pytest.mark.parametrize(
+    ("host", "chosen", "expected"),
+    [
+        ("one", "any", []),
+        ("one,two", "any", ["orderly.E024"]),
+        ("one,two", "prefer-standby", ["orderly.E024"]),
+        ("one,two", "read-write", []),
+    ],
+)
+def test_a_database_that_may_be_a_standby_is_found(
+    settings: LazySettings, host: str, chosen: str, expected: list[str]
+) -> None:
+    database = {**settings.DATABASES["default"], "HOST": host, "OPTIONS": {"target_session_attrs": chosen}}
+    with patch.dict(settings.DATABASES, {"default": database}):
+        assert find() == expected
+
+
+def test_a_way_of_pooling_that_no_test_covers_is_found(settings: LazySettings) -> None:
+    settings.DATABASE_POOLER = "transaction+prepared"
+
+    assert find() == []
+    assert find(deploy=True) == ["orderly.W007"]
+
+
 def test_a_shop_without_limits_is_found(settings: LazySettings) -> None:
     settings.REDIS_URL = ""
 

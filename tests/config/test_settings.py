@@ -48,6 +48,7 @@ WRONG = [
     ("TRUSTED_PROXIES", "proxy.example.com"),
     ("TRUSTED_PROXIES", "10.0.0.1/8"),
     *(("SHOP_CURRENCY", value) for value in ("ZZZ", "gbp", "XAU", "DEM", "")),
+    *(("DATABASE_POOLER", value) for value in ("session", "", "pgbouncer")),
     *(("LOG_LEVEL", value) for value in ("LOUD", "info", "5")),
     *(("PAYMENT_GATEWAYS", f"stripe={path}") for path in ("foo.Bar", "Bar", "payments.paypal.X", "payments..stripe.X")),
     *(
@@ -66,6 +67,7 @@ WRONG_SECRETS = [
     *(("REDIS_URL", url) for url in ("redis://:{}@/0", "redis:///{}", "amqp://u:{}@host//", "redis://:{}@a,b/0")),
     *(("REDIS_URL", f"{kind}://:{{}}@host/0") for kind in ("redis-cluster", "rediscluster", "redis+cluster")),
     *(("REDIS_URL", f"sentinel://:{{}}@{rest}") for rest in ("a:1,b:2", "a:1,b:2/0/0/0", "a:x/shop", "a/shop?db=1")),
+    ("DATABASE_DIRECT_URL", "postgres://u:{}@host"),
     *(("BROKER_URL", url) for url in ("{}", "kafka://u:{}@host", "amqp://u:{}@", "amqp://u:{}@host:x//")),
     *(
         ("BROKER_URL", url)
@@ -102,6 +104,7 @@ def test_a_wrong_value_is_an_error_at_start_that_names_the_setting(
 
 @pytest.mark.parametrize(("name", "value"), WRONG_SECRETS)
 def test_an_error_repeats_nothing_that_may_be_secret(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv("DATABASE_POOLER", "transaction")
     monkeypatch.setenv(name, value.format(SECRET))
 
     with pytest.raises(ImproperlyConfigured) as error:
@@ -242,6 +245,19 @@ def test_the_cache_finds_its_redis_by_the_sentinels(monkeypatch: pytest.MonkeyPa
     assert cache["LOCATION"] == "redis://:p%40ss@shop/2"
     assert cache["OPTIONS"]["SENTINELS"] == [("one", 26379), ("::1", 26380)]
     assert cache["OPTIONS"]["SENTINEL_KWARGS"]["password"] == "hunter2"
+
+
+def test_a_pooler_of_transactions_needs_a_way_past_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert list(read_settings()["DATABASES"]) == ["default"]
+    monkeypatch.setenv("DATABASE_POOLER", "transaction")
+    monkeypatch.delenv("DATABASE_DIRECT_URL")
+    with pytest.raises(ImproperlyConfigured, match="DATABASE_DIRECT_URL is not set"):
+        read_settings()
+
+    monkeypatch.setenv("DATABASE_DIRECT_URL", "postgres://ann:secret@two:5433/orderly")
+
+    values = read_settings()
+    assert (values["DATABASES"]["direct"]["HOST"], values["SESSION_DATABASE"]) == ("two", "direct")
 
 
 @pytest.mark.parametrize("value", ["abc", "-1"])

@@ -11,5 +11,5 @@ def test_a_stack_runs_on_the_plain_servers_unless_a_profile_is_named(caller: dic
 
 
 def test_a_profile_that_there_is_not_is_named_with_those_that_there_are() -> None:
-    with pytest.raises(UnknownProfile, match="ORDERLY_PROFILE is one of default, rabbitmq.*; not 'kafka'"):
+    with pytest.raises(UnknownProfile, match=r"ORDERLY_PROFILE is one of default, rabbitmq.*; not 'kafka'"):
         read_profile({PROFILE: "kafka"})
