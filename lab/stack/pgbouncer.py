@@ -24,6 +24,8 @@ def pgbouncer(folder: Path, url: str, *, log: Path) -> tuple[Process, str]:
         raise ServersMissing("PgBouncer is not installed: apt-get install --no-install-recommends pgbouncer")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     server, port, config, users = urlsplit(url), free_port(), folder / "pgbouncer.ini", folder / "users.txt"
+    # Of several servers the first: this PgBouncer can't choose the one that takes writes.
+    host, _, port_behind = server.netloc.rpartition("@")[2].partition(",")[0].partition(":")
     settings = {
         "listen_addr": "127.0.0.1",
         "listen_port": port,
@@ -37,10 +39,10 @@ def pgbouncer(folder: Path, url: str, *, log: Path) -> tuple[Process, str]:
         "server_check_delay": 0,
     }
     lines = "".join(f"{name} = {value}\n" for name, value in settings.items())
-    write_private(config, f"[databases]\n* = host={server.hostname} port={server.port}\n[pgbouncer]\n{lines}")
+    write_private(config, f"[databases]\n* = host={host} port={port_behind}\n[pgbouncer]\n{lines}")
     write_private(users, f'"{server.username}" "{server.password}"\n')
     give_away(folder, config, users)
-    pooled = server._replace(netloc=f"{server.username}:{server.password}@127.0.0.1:{port}").geturl()
+    pooled = server._replace(netloc=f"{server.username}:{server.password}@127.0.0.1:{port}", query="").geturl()
     process = Process(
         name="pgbouncer",
         command=[PROGRAM, str(config)],

@@ -7,7 +7,9 @@ PROFILES: dict[str, frozenset[str]] = {
     "default": frozenset({"valkey"}),
     "rabbitmq": frozenset({"rabbitmq"}),  # a shop without Redis
     "pgbouncer": frozenset({"valkey", "pgbouncer"}),
+    "standby": frozenset({"valkey", "standby"}),
     "sentinel": frozenset({"sentinels"}),
+    "all": frozenset({"rabbitmq", "pgbouncer", "standby", "sentinels"}),  # Redis counts the limits alone
 }
 
 

@@ -16,6 +16,7 @@ from lab.stack.pgbouncer import pgbouncer
 from lab.stack.processes import Supervisor
 from lab.stack.rabbitmq import rabbitmq
 from lab.stack.sentinels import watched_valkey
+from lab.stack.standby import name_both, standby, wait_for_standby
 
 
 @contextmanager
@@ -42,6 +43,11 @@ def open_databases(
             process, server = postgres(folder / "postgres", log=folder / "log" / "postgres.log", fsync=fsync)
             supervisor.start(process)
             url, sandbox_url = create_database(server, "orderly"), create_database(server, "sandbox")
+            if "standby" in profile:
+                process, copy = standby(folder / "standby", server, log=folder / "log" / "standby.log", fsync=fsync)
+                supervisor.start(process)
+                wait_for_standby(server)
+                url, sandbox_url = name_both(url, copy), name_both(sandbox_url, copy)
         elif throwaway:
             name = f"{database_name(given)}_demo_{secrets.token_hex(4)}"
             url = exits.enter_context(throwaway_database(given, name))
