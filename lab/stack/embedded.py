@@ -161,6 +161,14 @@ def valkey(folder: Path, *, log: Path, settings: Mapping[str, str] = NO_SETTINGS
     return process, url
 
 
+def listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=2).close()
+    except OSError:
+        return False
+    return True
+
+
 def answers_postgres(url: str) -> bool:
     try:
         psycopg.connect(url, connect_timeout=2).close()

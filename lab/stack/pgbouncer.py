@@ -6,7 +6,7 @@ import signal
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from lab.stack.embedded import UNPRIVILEGED, ServersMissing, answers_postgres, free_port, give_away
+from lab.stack.embedded import UNPRIVILEGED, ServersMissing, free_port, give_away, listens
 from lab.stack.processes import Process
 from lab.stack.var import write_private
 
@@ -48,7 +48,7 @@ def pgbouncer(folder: Path, url: str, *, log: Path) -> tuple[Process, str]:
         command=[PROGRAM, str(config)],
         env={"PATH": os.defpath},
         log=log,
-        is_ready=lambda: answers_postgres(pooled),
+        is_ready=lambda: listens(port),  # a session from before the migration would lack the role's timeouts
         stop_signal=signal.SIGINT,
         user=UNPRIVILEGED,
     )

@@ -3,12 +3,11 @@
 import os
 import shutil
 import signal
-import socket
 from pathlib import Path
 
 from kombu import Connection
 
-from lab.stack.embedded import UNPRIVILEGED, ServersMissing, free_port, give_away
+from lab.stack.embedded import UNPRIVILEGED, ServersMissing, free_port, give_away, listens
 from lab.stack.processes import Process
 from lab.stack.var import keep_secret, write_private
 
@@ -70,14 +69,6 @@ def rabbitmq(folder: Path, *, log: Path) -> tuple[list[Process], str]:
         user=UNPRIVILEGED,
     )
     return [nodes, server], url
-
-
-def listens(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=2).close()
-    except OSError:
-        return False
-    return True
 
 
 def answers_amqp(url: str) -> bool:

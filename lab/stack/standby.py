@@ -58,7 +58,7 @@ def wait_for_standby(primary_url: str) -> None:
     """From now on the primary answers no commit that the standby has not on disk. Raises ProcessFailed."""
     deadline = time.monotonic() + WITHIN
     with psycopg.connect(primary_url, autocommit=True) as connection:
-        connection.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{NAME}'")  # type: ignore[call-overload]
+        connection.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{NAME}'")
         connection.execute("SELECT pg_reload_conf()")
         while not connection.execute("SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync'").fetchone():
             if time.monotonic() > deadline:
