@@ -7,7 +7,7 @@ from itertools import islice
 from math import inf
 
 from django.conf import settings
-from django.db import connection
+from django.db import connections
 from django.db.backends.utils import CursorWrapper
 
 from payments.gateway import MAX_CLOCK_DIFFERENCE, Charge, ProviderDispute, get_gateway
@@ -32,6 +32,11 @@ class AuditIsRunning(Exception):
     """Another process reads the ledgers. A second one would only take one more thread from the charges."""
 
 
+def open_cursor() -> CursorWrapper:
+    """A cursor of the session that keeps temporary tables and locks between transactions, past any pooler."""
+    return connections[settings.SESSION_DATABASE].cursor()
+
+
 @contextmanager
 def copied_ledger(*, since: datetime = BEGINNING, within: float = inf) -> Iterator[datetime]:
     """Fill audit_charge and audit_dispute with what happened at `since` or later, and drop them at the end.
@@ -40,17 +45,17 @@ def copied_ledger(*, since: datetime = BEGINNING, within: float = inf) -> Iterat
     the copy. The lists go by in pages, so a million charges take no more memory than a thousand. Raises
     GatewayUnavailable if a provider can't be asked, or if a list takes longer than `within` seconds.
     """
-    with connection.cursor() as cursor:
+    with open_cursor() as cursor:
         cursor.execute(TABLES)
     try:
         yield _copy_ledgers(since - MAX_CLOCK_DIFFERENCE, within)
     finally:
-        with connection.cursor() as cursor:
+        with open_cursor() as cursor:
             cursor.execute("DROP TABLE IF EXISTS audit_charge, audit_dispute")
 
 
 def _copy_ledgers(since: datetime, within: float) -> datetime:
-    with connection.cursor() as cursor:
+    with open_cursor() as cursor:
         cursor.execute("SELECT statement_timestamp()")
         started: datetime = cursor.fetchone()[0]
         for name in settings.PAYMENT_GATEWAYS:
@@ -84,7 +89,7 @@ def _copy(cursor: CursorWrapper, table: str, rows: Iterator[Sequence[object]]) -
 @contextmanager
 def lock_ledgers() -> Iterator[None]:
     """Be the only one that reads the ledgers to write down what it finds. Raises AuditIsRunning."""
-    with connection.cursor() as cursor:
+    with open_cursor() as cursor:
         # The lock belongs to the session: if this process is killed, PostgreSQL gives it back.
         cursor.execute("SELECT pg_try_advisory_lock(%s, 0)", [AUDIT_LOCK])
         if not cursor.fetchone()[0]:

@@ -6,10 +6,10 @@ from math import inf
 from typing import Any
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 
 from audit.differences import COLUMNS, COUNT_MATCHED, QUERIES
-from audit.ledger import BEGINNING, copied_ledger, lock_ledgers
+from audit.ledger import BEGINNING, copied_ledger, lock_ledgers, open_cursor
 
 # A difference that was resolved while the ledger was being read is in the copy as it was before.
 FOUND = f"""
@@ -61,7 +61,7 @@ def reconcile(*, since: datetime = BEGINNING, within: float = inf) -> Reconcilia
 def record_differences(*, started: datetime, since: datetime) -> Reconciliation:
     """Write down what differs from the copied ledger. The caller holds lock_ledgers, or an older copy could win."""
     params: dict[str, Any] = {"started": started, "since": since, "gateways": list(settings.PAYMENT_GATEWAYS)}
-    with transaction.atomic(durable=True), connection.cursor() as cursor:
+    with transaction.atomic(settings.SESSION_DATABASE, durable=True), open_cursor() as cursor:
         cursor.execute("SET LOCAL statement_timeout = 0")
         cursor.execute(FOUND, params)
         cursor.execute(OPEN)

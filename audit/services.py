@@ -7,13 +7,13 @@ from math import inf
 from typing import Any, TypedDict
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from audit.differences import ACCEPT_REVIEWED
 from audit.invariants import CHECKS
-from audit.ledger import BEGINNING, LEDGER_TIMEOUT, copied_ledger, lock_ledgers
+from audit.ledger import BEGINNING, LEDGER_TIMEOUT, copied_ledger, lock_ledgers, open_cursor
 from audit.models import AuditRun
 from audit.reconciliation import record_differences
 from payments.gateway import GatewayUnavailable, read_waits
@@ -59,7 +59,7 @@ def audit_orders(*, since: datetime = BEGINNING, within: float = inf) -> Report:
 
 
 def _check_orders(started: datetime, since: datetime) -> Report:
-    with transaction.atomic(durable=True), connection.cursor() as cursor:
+    with transaction.atomic(settings.SESSION_DATABASE, durable=True), open_cursor() as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         cursor.execute("SET LOCAL statement_timeout = 0")
         cursor.execute(COUNTS)
@@ -81,7 +81,7 @@ def _find_violations(started: datetime, since: datetime) -> Iterator[Violation]:
         "review_grace": settings.REVIEW_GRACE,
         "most": MAX_CODES,
     }
-    with connection.cursor() as cursor:
+    with open_cursor() as cursor:
         for check in CHECKS:
             cursor.execute(FIRST_CODES.format(sql=check.sql), params)
             if codes := sorted(code for (code,) in cursor.fetchall()):

@@ -11,9 +11,13 @@ from django.core.validators import validate_email
 from environ import Env
 
 from config.environment import read_list, read_required, read_text, read_words
+from config.sentinel import parse_service, split_hosts
 
 DATABASE = "postgres://user:password@host:port/name"
 REDIS = "redis://:password@host:port/0"
+SENTINEL = "sentinel://:password@one:26379,two:26379/SERVICE/0"
+BROKER = f"{REDIS}, {SENTINEL} or amqp://user:password@host:5672/vhost; rediss:// and amqps:// have TLS"
+CLUSTER = re.compile(r"redis(s)?[+-]?cluster|redis(s)?\+srv|cluster")
 EMAIL = "smtp+tls://user:password@host:587, smtp+ssl://..., smtp://... or consolemail://"
 MAILER_OPTIONS = {  # of Django's backends, by what django-environ calls them
     "host": "EMAIL_HOST",
@@ -33,6 +37,11 @@ def read_database(name: str) -> dict[str, Any]:
     return check_database_url(name, read_required(name, DATABASE))
 
 
+def read_direct_database(name: str, *, needed: bool) -> dict[str, Any] | None:
+    """The same database past its pooler. It is needed where there is one, and ignored elsewhere."""
+    return check_database_url(name, read_required(name, f"past the pooler, {DATABASE}")) if needed else None
+
+
 def check_database_url(name: str, url: str) -> dict[str, Any]:
     try:
         if url.partition("://")[0] not in ("postgres", "postgresql"):
@@ -45,15 +54,59 @@ def check_database_url(name: str, url: str) -> dict[str, Any]:
     return database
 
 
-def read_redis_url(name: str) -> str:
-    return check_redis_url(name, read_required(name, REDIS))
+def read_redis_url(name: str, *, broker: str) -> str:
+    """The Redis that counts the limits, or its sentinels. It may be missing, and is empty then, if `broker` is set."""
+    url = read_text(name) if read_text(broker) else read_required(name, REDIS)
+    return check_redis_url(name, url) if url else ""
 
 
 def check_redis_url(name: str, url: str) -> str:
-    parts = _split(url)
-    if not parts or parts.scheme not in ("redis", "rediss") or not re.fullmatch(r"(/\d*)?", parts.path):
-        raise ImproperlyConfigured(f"{name} is like {REDIS}, or rediss:// with TLS.")
+    refuse_cluster(name, url)
+    if not (is_redis(url) or is_sentinel(url)):
+        raise ImproperlyConfigured(f"{name} is like {REDIS}, rediss:// with TLS, or {SENTINEL}.")
     return url
+
+
+def read_broker_url(name: str, *, default: str) -> str:
+    return check_broker_url(name, read_text(name) or default)
+
+
+def check_broker_url(name: str, url: str) -> str:
+    refuse_cluster(name, url)
+    if not (is_redis(url) or is_sentinel(url) or is_rabbitmq(url)):
+        raise ImproperlyConfigured(f"{name} is like {BROKER}.")
+    return url
+
+
+def refuse_cluster(name: str, url: str) -> None:
+    if CLUSTER.fullmatch(url.partition("://")[0]):
+        raise ImproperlyConfigured(f"{name} names a Redis Cluster, which Celery can't use as its broker: use {BROKER}.")
+
+
+def is_redis(url: str) -> bool:
+    parts = _split(url)
+    return bool(parts and parts.scheme in ("redis", "rediss") and re.fullmatch(r"(/\d*)?", parts.path))
+
+
+def is_sentinel(url: str) -> bool:
+    try:
+        parse_service(url)
+        return _have_hosts(url, "sentinel")
+    except ValueError:
+        return False
+
+
+def is_rabbitmq(url: str) -> bool:
+    try:
+        return _have_hosts(url, "amqp", "amqps") and not urlsplit(url).query
+    except ValueError:
+        return False
+
+
+def _have_hosts(url: str, *schemes: str) -> bool:
+    """Whether each of the URL's hosts is one. Raises ValueError where it is no URL."""
+    parts = [_split(one) for one in split_hosts(url)]
+    return all(part and part.scheme in schemes for part in parts)
 
 
 def read_site_url(name: str) -> str:
@@ -131,7 +184,8 @@ def _split(url: str) -> SplitResult | None:
         port = parts.port  # raises ValueError where it is no number
     except ValueError:
         return None
-    return parts if parts.hostname and port != 0 and url.isprintable() and " " not in url else None
+    is_host = parts.hostname and "," not in parts.hostname
+    return parts if is_host and port != 0 and url.isprintable() and " " not in url else None
 
 
 def _is_site(parts: SplitResult) -> bool:

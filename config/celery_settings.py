@@ -7,19 +7,13 @@ from typing import Any
 
 from django.conf import settings
 
-broker_url = settings.REDIS_URL
-broker_transport_options = {
-    "global_keyprefix": settings.REDIS_PREFIX,
-    # A worker keeps what it has fetched in memory, and gives it back when it is stopped. With copies in Redis, what a
-    # killed worker had fetched would come back only after the visibility timeout: the sweep has done it by then.
-    "ack_emulation": False,
-    "socket_connect_timeout": 1,
-    "socket_timeout": settings.BROKER_TIMEOUT,
-    "health_check_interval": 10,
-    "max_retries": 1,  # a web request waits about a second for a broker that is down; the sweep does the rest
-    "interval_start": 0,
-    "interval_max": 0.2,
-}
+from config.broker import HEARTBEAT, RETRY, configure_broker
+
+BROKER = configure_broker(settings.BROKER_URL, prefix=settings.REDIS_PREFIX, timeout=settings.BROKER_TIMEOUT)
+broker_url = BROKER.url
+broker_transport_options = BROKER.options
+broker_use_ssl = BROKER.tls
+broker_heartbeat = HEARTBEAT  # of RabbitMQ alone
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None
 broker_channel_error_retry = True  # or an OOM or READONLY answer ends the worker
@@ -49,8 +43,10 @@ task_routes = {
     "payments.tasks.sweep_webhook_events": {"queue": "sweep"},
 }
 task_default_queue = "orders"
+task_queues = BROKER.make_queues(route["queue"] for route in task_routes.values())
+task_acks_late = BROKER.redelivers  # where it does not, a message is acknowledged when its task starts
 task_ignore_result = True
-task_publish_retry_policy = {"max_retries": 1, "interval_start": 0, "interval_max": 0.2}
+task_publish_retry_policy = RETRY
 task_time_limit = settings.TASK_TIME_LIMIT  # seconds, of a task that names no other limit
 
 worker_consumer = "config.consumer.Consumer"

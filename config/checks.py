@@ -1,15 +1,21 @@
 """`manage.py check` of how the shop is set up. docs/operating.md lists all checks of the family."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 import redis
+from amqp.exceptions import PreconditionFailed
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.db import connections
 from django.utils.module_loading import autodiscover_modules
+from kombu import Connection
+from kombu.exceptions import OperationalError
 
 from config.celery import app
+from config.postgresql import PATIENCE
 from money.currencies import is_currency
 from orders.tasks import sweep_stuck_orders
 
@@ -27,8 +33,8 @@ def check_sweep_is_scheduled(**_: Any) -> list[CheckMessage]:
 @register
 def check_visibility_timeout(**_: Any) -> list[CheckMessage]:
     options = app.conf.broker_transport_options
-    if not options.get("ack_emulation", True):
-        return []  # no message is delivered a second time
+    if settings.BROKER_URL.startswith("amqp") or not options.get("ack_emulation", True):
+        return []  # it has no such timeout, or nothing to deliver a second time
     timeout = options.get("visibility_timeout", 3600)  # kombu's own
     autodiscover_modules("tasks")  # a worker has done so; `manage.py check` has not
     limit, name = max((task.time_limit or 0, name) for name, task in app.tasks.items())
@@ -84,6 +90,42 @@ def check_keys_belong_together(**_: Any) -> list[CheckMessage]:
     return [Error(message, hint=hint, id="orderly.E012")]
 
 
+@register
+def check_writing_host_is_chosen(**_: Any) -> list[CheckMessage]:
+    found: list[CheckMessage] = []
+    for alias, database in settings.DATABASES.items():
+        chosen = database["OPTIONS"].get("target_session_attrs", "any")
+        if "," in database["HOST"] and chosen not in ("read-write", "primary"):
+            name = "DATABASE_DIRECT_URL" if alias == "direct" else "DATABASE_URL"
+            hint = f"Append ?target_session_attrs=read-write to {name}."
+            message = f"{name} has several hosts, and any of them is taken: a standby refuses every write."
+            found.append(Error(message, hint=hint, id="orderly.E024"))
+    return found
+
+
+@register(Tags.database)
+def check_role_is_patient(*, databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
+    """A pooler of transactions passes on no timeouts of a session, so the role has to have them."""
+    if settings.DATABASE_POOLER == "none" or "default" not in (databases or []):
+        return []
+    with connections["default"].cursor() as cursor:
+        cursor.execute("SELECT name FROM pg_settings WHERE name = ANY(%s) AND setting = '0'", [list(PATIENCE)])
+        missing = ", ".join(sorted(name for (name,) in cursor.fetchall()))
+    if not missing:
+        return []
+    hint = "Run manage.py migrate --database direct, then RECONNECT at PgBouncer: it has sessions of before."
+    message = f"The sessions behind the pooler have no {missing}: a lock or a dead peer can hold an order for ever."
+    return [Error(message, hint=hint, id="orderly.E025")]
+
+
+@register(deploy=True)
+def check_pooler_is_tested(**_: Any) -> list[CheckMessage]:
+    if settings.DATABASE_POOLER != "transaction+prepared":
+        return []
+    hint = "Set DATABASE_POOLER=transaction unless you have tried it. It needs PgBouncer 1.22 and libpq 17, or newer."
+    return [Warning("Statements are prepared through the pooler. No test covers that.", hint=hint, id="orderly.W007")]
+
+
 def find_mode(key: str) -> list[str]:
     return re.findall(r"^(?:sk|rk|pk)_(live|test)_", key)
 
@@ -97,15 +139,48 @@ def check_mails_leave(**_: Any) -> list[CheckMessage]:
 
 
 @register(deploy=True)
-def check_broker_keeps_messages(**_: Any) -> list[CheckMessage]:
-    """Ask Redis itself. INFO is allowed where a hosted Redis forbids CONFIG."""
-    try:
-        with redis.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=2, socket_timeout=2) as client:
-            policy = str(client.info("memory").get("maxmemory_policy", ""))
-    except redis.RedisError as error:
-        hint = "Start it, or correct REDIS_URL; then check again."
-        return [Warning(f"The broker can't be asked what it evicts: {error}", hint=hint, id="orderly.W004")]
+def check_limits_are_counted(**_: Any) -> list[CheckMessage]:
+    if settings.REDIS_URL:
+        return []
+    hint = "Set REDIS_URL, or limit at the proxy: a bot may reserve all stock, and try stolen cards."
+    return [Warning("Without Redis the hourly limits do not apply.", hint=hint, id="orderly.W006")]
+
+
+@register(deploy=True)
+def check_broker(**_: Any) -> list[CheckMessage]:
+    """Ask the broker itself."""
+    connection: Any
+    with app.connection_for_write() as connection:
+        try:
+            if connection.transport.driver_type == "redis":
+                return check_redis(connection.default_channel.client)
+            return check_queues(connection)
+        except (*connection.connection_errors, *connection.channel_errors, OperationalError) as error:
+            hint = "Start it, or correct BROKER_URL (REDIS_URL where that is not set); then check again."
+            return [Warning(f"The broker can't be asked how it is set up: {error}", hint=hint, id="orderly.W004")]
+
+
+def check_redis(client: "redis.Redis") -> list[CheckMessage]:
+    """INFO is allowed where a hosted Redis forbids CONFIG."""
+    if str(client.info("cluster").get("cluster_enabled", 0)) == "1":
+        hint = "Use one Redis, Redis with Sentinel, or RabbitMQ: Celery's commands need all keys on one server."
+        return [Error("The broker is a Redis Cluster.", hint=hint, id="orderly.E022")]
+    policy = str(client.info("memory").get("maxmemory_policy", ""))
     if not policy.startswith("allkeys"):  # volatile policies evict only keys that expire, and a queue never does
         return []
     hint = "Set maxmemory-policy to noeviction: a queue that is evicted is swept up later, and customers wait for it."
     return [Warning(f"The broker evicts queues when its memory is full ({policy}).", hint=hint, id="orderly.W002")]
+
+
+def check_queues(connection: Connection) -> list[CheckMessage]:
+    """Declare each queue as a worker does. RabbitMQ refuses if it has one of that name and another kind."""
+    for queue in app.conf.task_queues:
+        try:
+            queue(connection.channel()).declare()
+        except PreconditionFailed as error:
+            hint = (
+                f"Delete the queue {queue.name} at RabbitMQ while no worker runs. The sweep publishes its orders again."
+            )
+            message = f"RabbitMQ has the queue {queue.name} as another kind of queue: {error.reply_text}"
+            return [Error(message, hint=hint, id="orderly.E023")]
+    return []

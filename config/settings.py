@@ -9,7 +9,9 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
 from config.addresses import (
+    read_broker_url,
     read_database,
+    read_direct_database,
     read_hosts,
     read_mailer,
     read_origins,
@@ -18,6 +20,7 @@ from config.addresses import (
     read_sender,
     read_site_url,
 )
+from config.cache import configure_cache
 from config.environment import (
     read_account,
     read_api_key,
@@ -38,7 +41,7 @@ from config.environment import (
     read_word,
     read_words,
 )
-from config.postgresql import configure_database
+from config.postgresql import POOLERS, configure_databases
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 environ.Env.read_env(BASE_DIR / ".env")
@@ -124,20 +127,21 @@ VERIFICATION_LINK_AGE = 3 * 24 * 3600  # seconds
 
 # Connections that the threads of a process share. 0: each thread keeps its own.
 DATABASE_POOL = read_number("DATABASE_POOL", 0, least=0)
-DATABASES = {"default": configure_database(read_database("DATABASE_URL"), pool=DATABASE_POOL)}
+DATABASE_POOLER = read_choice("DATABASE_POOLER", "none", POOLERS)
+DATABASES = configure_databases(
+    read_database("DATABASE_URL"),
+    read_direct_database("DATABASE_DIRECT_URL", needed=DATABASE_POOLER != "none"),
+    pool=DATABASE_POOL,
+    pooler=DATABASE_POOLER,
+)
+SESSION_DATABASE = "direct" if "direct" in DATABASES else "default"  # for what needs a session of its own
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-REDIS_URL = read_redis_url("REDIS_URL")
+REDIS_URL = read_redis_url("REDIS_URL", broker="BROKER_URL")  # empty: a shop without Redis, and without limits
 REDIS_PREFIX = read_word("REDIS_PREFIX")  # several shops on one Redis
+BROKER_URL = read_broker_url("BROKER_URL", default=REDIS_URL)
 
-CACHES = {
-    "default": {
-        "BACKEND": "django_redis.cache.RedisCache",
-        "LOCATION": REDIS_URL,
-        "KEY_PREFIX": f"{REDIS_PREFIX}cache",
-        "OPTIONS": {"SOCKET_CONNECT_TIMEOUT": 0.5, "SOCKET_TIMEOUT": 0.5, "IGNORE_EXCEPTIONS": True},
-    },
-}
+CACHES = {"default": configure_cache(REDIS_URL, prefix=REDIS_PREFIX)}
 SESSION_ENGINE = "django.contrib.sessions.backends.db"  # a cached copy could be older: see docs/adr/0010
 
 PAYMENT_GATEWAYS = read_classes("PAYMENT_GATEWAYS", "stripe=payments.stripe.StripeGateway")  # by name

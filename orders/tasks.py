@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable
+from threading import Timer
 
 from celery import chain, shared_task
 from celery.signals import worker_ready
@@ -111,7 +112,10 @@ def take_up_lost_orders(**_: object) -> None:
     """
     try:
         sweep_lost_orders.run()
-        sweep_lost_orders.apply_async(countdown=settings.LOST_AFTER)
+        # Not a countdown: with a quorum queue of RabbitMQ it would keep the worker from its other tasks meanwhile.
+        again = Timer(settings.LOST_AFTER, sweep_lost_orders.delay)
+        again.daemon = True
+        again.start()
     except Error as error:
         if not is_passing(error):
             raise

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from lab.stack.profiles import PROFILE
 from lab.stack.stack import run_servers
 
 # One customer and one address place all of the tests' orders.
@@ -33,7 +34,8 @@ atexit.register(EXITS.close)  # also when pytest fails before it can say that it
 # Before pytest-django's, which loads the settings.
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests() -> None:
-    stack = EXITS.enter_context(run_servers(caller=GIVEN, fsync=False))
+    # A profile is for the stacks that tests start. The tests' own process uses the plain servers.
+    stack = EXITS.enter_context(run_servers(caller={**GIVEN, PROFILE: ""}, fsync=False))
     os.environ.update({**NO_LIMITS, **stack.environment})
 
 

@@ -13,9 +13,9 @@ CONNECTION_OPTIONS = {
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 2,
-    # A lock or a statement that takes longer is a bug or a dead peer. The row is swept again, so giving up is safe.
-    "options": "-c statement_timeout=15s -c lock_timeout=5s -c idle_in_transaction_session_timeout=15s",
 }
+# A lock or a statement that takes longer is a bug or a dead peer. The row is swept again, so giving up is safe.
+PATIENCE = {"statement_timeout": "15s", "lock_timeout": "5s", "idle_in_transaction_session_timeout": "15s"}
 POOL_OPTIONS = {
     "min_size": 0,
     "max_lifetime": 300,
@@ -24,13 +24,31 @@ POOL_OPTIONS = {
     "timeout": 10,
     "reconnect_timeout": 5,
 }
+# What DATABASE_URL leads to. A pooler of transactions gives each transaction any session of its own. So nothing may be
+# left in one: no timeouts asked for at its start, and no cursor. Statements may be prepared if the pooler follows them.
+POOLERS = ["none", "transaction", "transaction+prepared"]
 
 
-def configure_database(database: dict[str, Any], *, pool: int) -> dict[str, Any]:
+def configure_database(database: dict[str, Any], *, pool: int, pooler: str = "none") -> dict[str, Any]:
     """Add to what the URL says how connections are kept. `pool` is how many the threads of a process share, or 0."""
     options = {**database.get("OPTIONS", {}), **CONNECTION_OPTIONS}
+    if pooler == "none":
+        options["options"] = " ".join(f"-c {name}={value}" for name, value in PATIENCE.items())
+    elif pooler == "transaction":
+        options["prepare_threshold"] = None
     kept = {"CONN_MAX_AGE": 300, "CONN_HEALTH_CHECKS": True}
     if pool:  # it keeps and checks them itself: see base.py
         options["pool"] = {**POOL_OPTIONS, "max_size": pool}
         kept = {"CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": False}
-    return {**database, **kept, "ENGINE": "config.postgresql", "OPTIONS": options}
+    cursors = {"DISABLE_SERVER_SIDE_CURSORS": pooler != "none"}
+    return {**database, **kept, **cursors, "ENGINE": "config.postgresql", "OPTIONS": options}
+
+
+def configure_databases(
+    database: dict[str, Any], direct: dict[str, Any] | None, *, pool: int, pooler: str
+) -> dict[str, dict[str, Any]]:
+    """Django's DATABASES: `default`, and `direct` for what needs a session of its own, where there is a pooler."""
+    databases = {"default": configure_database(database, pool=pool, pooler=pooler)}
+    if direct:
+        databases["direct"] = {**configure_database(direct, pool=0), "CONN_MAX_AGE": 0, "TEST": {"MIRROR": "default"}}
+    return databases

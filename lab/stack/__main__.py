@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import signal
 import sys
 from types import FrameType
@@ -17,7 +18,11 @@ from lab.simulation.chaos.options import add_chaos_options
 from lab.stack.commands import chaos, demo, execute, run
 from lab.stack.embedded import ServersMissing
 from lab.stack.processes import ProcessFailed
+from lab.stack.profiles import PROFILE, PROFILES, UnknownProfile
 from lab.stack.var import BASE_DIR, AlreadyRunning
+
+# What may be wrong with the machine or the environment. Their words are enough.
+ERRORS = (AlreadyRunning, ImproperlyConfigured, ProcessFailed, ServersMissing, UnknownProfile, psycopg.Error, OSError)
 
 
 def _exit(signal_number: int, _frame: FrameType | None) -> NoReturn:
@@ -27,8 +32,11 @@ def _exit(signal_number: int, _frame: FrameType | None) -> NoReturn:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m lab.stack", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("run", help="serve until Ctrl-C; the data stay in var/, or in DATABASE_URL and REDIS_URL")
-    commands.add_parser("demo", help="real orders while workers are killed, on a stack that is thrown away")
+    run_help = "serve until Ctrl-C; the data stay in var/, or in DATABASE_URL and REDIS_URL"
+    demo_help = "real orders while workers are killed, on a stack that is thrown away"
+    for name, text in (("run", run_help), ("demo", demo_help)):
+        profile_help = f"the servers that it runs on; for other commands set {PROFILE}"
+        commands.add_parser(name, help=text).add_argument("--profile", choices=PROFILES, help=profile_help)
     chaos_help = "orders while processes die and neighbours are sick, on a stack that is thrown away"
     add_chaos_options(commands.add_parser("chaos", help=chaos_help, description=f"Make {chaos_help}."))
     bench_help = "what an order costs here and in simpler designs, on a stack that is thrown away"
@@ -38,6 +46,8 @@ def main() -> int:
     options = parser.parse_args()
 
     environ.Env.read_env(BASE_DIR / ".env")
+    if getattr(options, "profile", None):
+        os.environ[PROFILE] = options.profile
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a script's background job ignores it otherwise
     for sent in (signal.SIGTERM, signal.SIGHUP):  # end as on Ctrl-C: everything is stopped on the way out
@@ -47,7 +57,7 @@ def main() -> int:
         return start(options)
     except KeyboardInterrupt:
         return 0 if options.command == "run" else 130  # what `run` waits for, and make would call an error
-    except (AlreadyRunning, ImproperlyConfigured, ProcessFailed, ServersMissing, psycopg.Error, OSError) as error:
+    except ERRORS as error:
         print(error, file=sys.stderr)
         return 1
 

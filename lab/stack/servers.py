@@ -1,7 +1,7 @@
-"""The databases and the Redis that the shop uses: embedded, or those that the caller's environment names."""
+"""The databases and the brokers that the shop uses: embedded, or those that the caller's environment names."""
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -10,17 +10,28 @@ import psycopg
 import redis
 from psycopg import sql
 
-from config.addresses import check_database_url, check_redis_url
+from config.addresses import check_broker_url, check_database_url, check_redis_url
 from lab.stack.embedded import ServersMissing, postgres, valkey
+from lab.stack.pgbouncer import pgbouncer
 from lab.stack.processes import Supervisor
+from lab.stack.rabbitmq import rabbitmq
+from lab.stack.sentinels import watched_valkey
+from lab.stack.standby import name_both, standby, wait_for_standby
 
 
 @contextmanager
 def open_databases(
-    supervisor: Supervisor, folder: Path, caller: Mapping[str, str], *, throwaway: bool, fsync: bool
+    supervisor: Supervisor,
+    folder: Path,
+    caller: Mapping[str, str],
+    *,
+    profile: Collection[str],
+    throwaway: bool,
+    fsync: bool,
 ) -> Iterator[dict[str, str]]:
     """DATABASE_URL, and SANDBOX_DATABASE_URL for the payment provider's own. Raises ImproperlyConfigured.
 
+    DATABASE_DIRECT_URL is the shop's database, too: past the pooler, where the profile has one.
     On a server that the caller names, `throwaway` makes two databases beside the named one, and drops them.
     """
     given = caller.get("DATABASE_URL", "")
@@ -32,6 +43,11 @@ def open_databases(
             process, server = postgres(folder / "postgres", log=folder / "log" / "postgres.log", fsync=fsync)
             supervisor.start(process)
             url, sandbox_url = create_database(server, "orderly"), create_database(server, "sandbox")
+            if "standby" in profile:
+                process, copy = standby(folder / "standby", server, log=folder / "log" / "standby.log", fsync=fsync)
+                supervisor.start(process)
+                wait_for_standby(server)
+                url, sandbox_url = name_both(url, copy), name_both(sandbox_url, copy)
         elif throwaway:
             name = f"{database_name(given)}_demo_{secrets.token_hex(4)}"
             url = exits.enter_context(throwaway_database(given, name))
@@ -41,7 +57,38 @@ def open_databases(
             sandbox_url = caller.get("SANDBOX_DATABASE_URL") or create_database(
                 given, f"{database_name(given)}_sandbox"
             )
-        yield {"DATABASE_URL": url, "SANDBOX_DATABASE_URL": sandbox_url}
+        direct = url if throwaway else caller.get("DATABASE_DIRECT_URL") or url
+        environment = {"DATABASE_URL": url, "DATABASE_DIRECT_URL": direct, "SANDBOX_DATABASE_URL": sandbox_url}
+        if "pgbouncer" in profile:
+            process, pooled = pgbouncer(folder / "pgbouncer", url, log=folder / "log" / "pgbouncer.log")
+            supervisor.start(process)
+            environment |= {"DATABASE_URL": pooled, "DATABASE_POOLER": "transaction"}
+        yield environment
+
+
+@contextmanager
+def open_brokers(
+    supervisor: Supervisor, folder: Path, caller: Mapping[str, str], *, profile: Collection[str], throwaway: bool
+) -> Iterator[dict[str, str]]:
+    """BROKER_URL, with what open_redis yields. A broker that the caller names is not used to `throwaway`.
+
+    Queues of RabbitMQ have no prefix, so two shops can't share one.
+    """
+    given = "" if throwaway else caller.get("BROKER_URL", "")
+    environment = {"REDIS_URL": "", "REDIS_PREFIX": "", "BROKER_URL": given}
+    with ExitStack() as exits:
+        if given:
+            check_broker_url("BROKER_URL", given)
+        if "rabbitmq" in profile:
+            processes, environment["BROKER_URL"] = rabbitmq(folder / "rabbitmq", log=folder / "log" / "rabbitmq.log")
+            supervisor.start(*processes)
+        if "valkey" in profile:
+            environment |= exits.enter_context(open_redis(supervisor, folder, caller, throwaway=throwaway))
+        if "sentinels" in profile:
+            processes, url = watched_valkey(folder / "valkey", log=folder / "log" / "valkey.log")
+            supervisor.start(*processes)
+            environment["REDIS_URL"] = url
+        yield environment
 
 
 @contextmanager

@@ -16,7 +16,8 @@ from typing import Any
 from lab.sandbox.cards import TEST_CARDS
 from lab.stack.embedded import free_port
 from lab.stack.processes import Process, ProcessFailed, Supervisor, child_command
-from lab.stack.servers import open_databases, open_redis
+from lab.stack.profiles import read_profile
+from lab.stack.servers import open_brokers, open_databases
 from lab.stack.var import BASE_DIR, keep_secret, locked, make_private, throwaway_folder, write_private
 
 APPS = ["lab.sandbox", "lab.simulation"]  # for the words of its cards in Korean; for its commands
@@ -81,8 +82,9 @@ class Stack:
                 "web": self.web_url,
                 "admin": f"{self.web_url}/admin/",
                 "provider": self.provider_url,
-                "database": self.environment["DATABASE_URL"],
+                "database": self.environment["DATABASE_DIRECT_URL"],
                 "redis": self.environment["REDIS_URL"],
+                "broker": self.environment["BROKER_URL"] or self.environment["REDIS_URL"],
             },
             "processes": {
                 process.name: {"pid": process.pid, "restarts": process.restarts}
@@ -98,10 +100,11 @@ def run_servers(
 ) -> Iterator[Stack]:
     """PostgreSQL and Valkey for Django to use, embedded unless the caller's environment has DATABASE_URL and REDIS_URL.
 
+    The caller's ORDERLY_PROFILE names others: see lab/stack/profiles.py.
     With a folder the data stay, in it or on the given servers. Without one they are thrown away at the end: a temporary
     folder, or on the given servers a temporary database and the keys of a random prefix; nothing else there is touched.
 
-    Raises AlreadyRunning when another stack uses the folder, ServersMissing and ProcessFailed.
+    Raises AlreadyRunning when another stack uses the folder, UnknownProfile, ServersMissing and ProcessFailed.
     """
     with ExitStack() as exits:
         throwaway = folder is None
@@ -127,8 +130,13 @@ def run_servers(
             "STRIPE_JS_URL": f"{NOWHERE}/stripe.js",
             "SHOP_PAYMENT_METHODS": ";".join(f"{token}={title}" for token, title in TEST_CARDS.items()),
         }
-        environment |= exits.enter_context(open_redis(supervisor, folder, caller, throwaway=throwaway))
-        environment |= exits.enter_context(open_databases(supervisor, folder, caller, throwaway=throwaway, fsync=fsync))
+        profile = read_profile(caller)
+        environment |= exits.enter_context(
+            open_brokers(supervisor, folder, caller, profile=profile, throwaway=throwaway)
+        )
+        environment |= exits.enter_context(
+            open_databases(supervisor, folder, caller, profile=profile, throwaway=throwaway, fsync=fsync)
+        )
         yield Stack(folder=folder, supervisor=supervisor, caller_environment=caller, environment=environment)
 
 
@@ -202,6 +210,7 @@ def make_service(stack: Stack, name: str, module: str, *arguments: str, url: str
 
 def prepare(stack: Stack) -> None:
     """Migrate, and collect the static files, at the same time. Raises ProcessFailed with what they printed."""
+    database = "direct" if "DATABASE_POOLER" in stack.environment else "default"
     running = [
         subprocess.Popen(
             child_command([sys.executable, "manage.py", *command.split()]),
@@ -211,7 +220,7 @@ def prepare(stack: Stack) -> None:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        for command in ("migrate --no-input", "collectstatic --no-input --clear")
+        for command in (f"migrate --no-input --database {database}", "collectstatic --no-input --clear")
     ]
     for process in running:
         output, _ = process.communicate()

@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from unittest.mock import patch
 
 import pytest
@@ -9,9 +11,14 @@ import redis
 from django.conf import LazySettings
 from django.core.checks import CheckMessage, run_checks
 from django.utils.module_loading import autodiscover_modules
+from kombu import Connection, Queue
 
 from audit.tasks import record_audit
+from config.broker import configure_broker
 from config.celery import app
+from lab.stack.embedded import valkey
+from lab.stack.processes import Supervisor
+from lab.stack.rabbitmq import PROGRAM, rabbitmq
 from lab.stack.stack import WORKERS
 from lab.stack.var import BASE_DIR
 
@@ -152,11 +159,73 @@ def test_a_broker_that_evicts_queues_is_found(broker: "redis.Redis", policy: str
     assert find(deploy=True) == expected
 
 
-def test_a_broker_that_does_not_answer_is_found(settings: LazySettings) -> None:
-    settings.REDIS_URL = "redis://:hunter2@127.0.0.1:9/0"
+@pytest.mark.parametrize("url", ["redis://:hunter2@127.0.0.1:9/0", "amqp://ann:hunter2@127.0.0.1:9//"])
+def test_a_broker_that_does_not_answer_is_found(url: str) -> None:
+    with use_broker(url):
+        [message] = [found for found in run_checks(include_deployment_checks=True) if found.id == "orderly.W004"]
 
-    [message] = [found for found in run_checks(include_deployment_checks=True) if found.id == "orderly.W004"]
     assert "hunter2" not in str(message)
+
+
+@contextmanager
+def use_broker(url: str) -> Iterator[None]:
+    broker = configure_broker(url, prefix="", timeout=5)
+    changed = {"broker_write_url": broker.url, "broker_transport_options": broker.options}
+    queues = broker.make_queues(["payments", "orders"])
+    with patch.dict(app.conf, {**changed, "task_queues": queues}):
+        yield
+
+
+def test_a_redis_cluster_is_found(tmp_path: Path) -> None:
+    folder, log = tmp_path / "valkey", tmp_path / "log"
+    process, url = valkey(folder, log=log, settings={"cluster-enabled": "yes"})
+    with Supervisor() as supervisor, use_broker(url):
+        supervisor.start(process)
+        assert find(deploy=True) == ["orderly.E022"]
+
+
+@pytest.mark.skipif(not PROGRAM.exists(), reason="RabbitMQ is not installed")
+def test_a_queue_of_another_kind_is_found(tmp_path: Path) -> None:
+    processes, url = rabbitmq(tmp_path / "rabbitmq", log=tmp_path / "log")
+    with Supervisor() as supervisor, use_broker(url):
+        supervisor.start(*processes)
+        assert find(deploy=True) == []
+        with Connection(url) as connection:
+            classic = Queue("orders", channel=connection.default_channel)
+            classic.delete()
+            classic.declare()
+            assert find(deploy=True) == ["orderly.E023"]
+
+
+@pytest.mark.parametrize(
+    ("host", "chosen", "expected"),
+    [
+        ("one", "any", []),
+        ("one,two", "any", ["orderly.E024"]),
+        ("one,two", "prefer-standby", ["orderly.E024"]),
+        ("one,two", "read-write", []),
+    ],
+)
+def test_a_database_that_may_be_a_standby_is_found(
+    settings: LazySettings, host: str, chosen: str, expected: list[str]
+) -> None:
+    database = {**settings.DATABASES["default"], "HOST": host, "OPTIONS": {"target_session_attrs": chosen}}
+    with patch.dict(settings.DATABASES, {"default": database}):
+        assert find() == expected
+
+
+def test_a_way_of_pooling_that_no_test_covers_is_found(settings: LazySettings) -> None:
+    settings.DATABASE_POOLER = "transaction+prepared"
+
+    assert find() == []
+    assert find(deploy=True) == ["orderly.W007"]
+
+
+def test_a_shop_without_limits_is_found(settings: LazySettings) -> None:
+    settings.REDIS_URL = ""
+
+    assert find() == []
+    assert find(deploy=True) == ["orderly.W006"]
 
 
 # --- what the page for operators says

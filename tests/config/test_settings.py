@@ -48,6 +48,7 @@ WRONG = [
     ("TRUSTED_PROXIES", "proxy.example.com"),
     ("TRUSTED_PROXIES", "10.0.0.1/8"),
     *(("SHOP_CURRENCY", value) for value in ("ZZZ", "gbp", "XAU", "DEM", "")),
+    *(("DATABASE_POOLER", value) for value in ("session", "", "pgbouncer")),
     *(("LOG_LEVEL", value) for value in ("LOUD", "info", "5")),
     *(("PAYMENT_GATEWAYS", f"stripe={path}") for path in ("foo.Bar", "Bar", "payments.paypal.X", "payments..stripe.X")),
     *(
@@ -67,7 +68,15 @@ WRONG_SECRETS = [
     *(("DATABASE_URL", url) for url in ("{}", "sqlite:///{}.db", "mysql://u:{}@host/name", "postgres://u:{}@host")),
     *(("DATABASE_URL", url) for url in ("postgres://u:{}@host:port/name", "postgres://u:{}@[::1/name")),
     *(("REDIS_URL", url) for url in ("{}", "http://:{}@host/0", "redis://:{}@host:port/0", "redis://:{}@host/zero")),
-    *(("REDIS_URL", url) for url in ("redis://:{}@/0", "redis:///{}")),
+    *(("REDIS_URL", url) for url in ("redis://:{}@/0", "redis:///{}", "amqp://u:{}@host//", "redis://:{}@a,b/0")),
+    *(("REDIS_URL", f"{kind}://:{{}}@host/0") for kind in ("redis-cluster", "rediscluster", "redis+cluster")),
+    *(("REDIS_URL", f"sentinel://:{{}}@{rest}") for rest in ("a:1,b:2", "a:1,b:2/0/0/0", "a:x/shop", "a/shop?db=1")),
+    ("DATABASE_DIRECT_URL", "postgres://u:{}@host"),
+    *(("BROKER_URL", url) for url in ("{}", "kafka://u:{}@host", "amqp://u:{}@", "amqp://u:{}@host:x//")),
+    *(
+        ("BROKER_URL", url)
+        for url in ("amqp://u:{}@one,two:x//", "amqp://u:{}@host//?ssl=1", "rediscluster://:{}@host")
+    ),
     *(("EMAIL_URL", url) for url in ("{}", "smtp://u:{}@", "mail://u:{}@host", "smtp://u:{}@host:port")),
     *(("SHOP_URL", url) for url in ("{}", "ftp://{}", "https://u:{}@host", "https://host?{}", "https://a b{}")),
     *(("STRIPE_API_BASE", url) for url in ("{}", "api.stripe.com/{}")),
@@ -99,6 +108,7 @@ def test_a_wrong_value_is_an_error_at_start_that_names_the_setting(
 
 @pytest.mark.parametrize(("name", "value"), WRONG_SECRETS)
 def test_an_error_repeats_nothing_that_may_be_secret(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv("DATABASE_POOLER", "transaction")
     monkeypatch.setenv(name, value.format(SECRET))
 
     with pytest.raises(ImproperlyConfigured) as error:
@@ -123,6 +133,7 @@ def test_a_weak_secret_key_is_taken_by_a_local_shop_alone(monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("name", ["SECRET_KEY", "DATABASE_URL", "REDIS_URL", "STRIPE_API_KEY", "ALLOWED_HOSTS"])
 def test_what_is_needed_and_missing_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.delenv("BROKER_URL", raising=False)
     monkeypatch.setenv("ORDERLY_LOCAL", "0")
     monkeypatch.setenv("ALLOWED_HOSTS", "shop.example.com")
     monkeypatch.delenv(name)
@@ -225,6 +236,49 @@ def test_a_database_may_have_several_hosts_options_and_a_password_of_any_charact
     assert (database["NAME"], database["PASSWORD"]) == ("orderly", "$p@ss#")
     assert (database["HOST"], database["PORT"]) == ("one,two", "5432,5433")
     assert (database["OPTIONS"]["sslmode"], database["OPTIONS"]["connect_timeout"]) == ("require", 5)
+
+
+def test_messages_go_through_redis_unless_another_broker_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", "rediss://:secret@host/3")
+    monkeypatch.delenv("BROKER_URL", raising=False)
+    assert read_settings()["BROKER_URL"] == "rediss://:secret@host/3"
+
+    monkeypatch.setenv("BROKER_URL", "amqps://ann:p%40ss@one,two:5673/shop")
+    assert read_settings()["BROKER_URL"] == "amqps://ann:p%40ss@one,two:5673/shop"
+    assert read_settings()["REDIS_URL"] == "rediss://:secret@host/3"
+
+
+def test_a_shop_with_another_broker_may_do_without_redis(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BROKER_URL", "amqp://ann:secret@host//")
+    monkeypatch.delenv("REDIS_URL")
+
+    values = read_settings()
+
+    assert values["REDIS_URL"] == ""
+    assert values["CACHES"]["default"]["BACKEND"].endswith("DummyCache")
+
+
+def test_the_cache_finds_its_redis_by_the_sentinels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", "sentinel://:p%40ss@one,[::1]:26380/shop/2?sentinel_password=hunter2")
+
+    cache = read_settings()["CACHES"]["default"]
+
+    assert cache["LOCATION"] == "redis://:p%40ss@shop/2"
+    assert cache["OPTIONS"]["SENTINELS"] == [("one", 26379), ("::1", 26380)]
+    assert cache["OPTIONS"]["SENTINEL_KWARGS"]["password"] == "hunter2"
+
+
+def test_a_pooler_of_transactions_needs_a_way_past_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert list(read_settings()["DATABASES"]) == ["default"]
+    monkeypatch.setenv("DATABASE_POOLER", "transaction")
+    monkeypatch.delenv("DATABASE_DIRECT_URL")
+    with pytest.raises(ImproperlyConfigured, match="DATABASE_DIRECT_URL is not set"):
+        read_settings()
+
+    monkeypatch.setenv("DATABASE_DIRECT_URL", "postgres://ann:secret@two:5433/orderly")
+
+    values = read_settings()
+    assert (values["DATABASES"]["direct"]["HOST"], values["SESSION_DATABASE"]) == ("two", "direct")
 
 
 @pytest.mark.parametrize("value", ["abc", "-1"])

@@ -22,6 +22,7 @@ import psycopg
 import requests
 from celery import Celery
 
+from config.broker import configure_broker
 from lab.stack.processes import Process
 from lab.stack.stack import Stack
 from tests.crash.points import BY_NAME, Left
@@ -372,8 +373,10 @@ refund_order(code=order.code, number=1, lines=[{returned}], amount={amount})
     def wait_until_idle(self, worker: str) -> None:
         """Wait until the worker says that it has no task in hand."""
         environment = self.stack.environment
-        with Celery(broker=environment["REDIS_URL"], set_as_current=False) as app:
-            app.conf.broker_transport_options = {"global_keyprefix": environment["REDIS_PREFIX"]}
+        url = environment["BROKER_URL"] or environment["REDIS_URL"]
+        broker = configure_broker(url, prefix=environment["REDIS_PREFIX"], timeout=5)
+        with Celery(broker=broker.url, set_as_current=False) as app:
+            app.conf.broker_transport_options = broker.options
 
             def is_idle() -> bool:
                 active = app.control.inspect(timeout=1).active() or {}

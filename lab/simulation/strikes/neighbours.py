@@ -63,6 +63,8 @@ def flush_broker(stack: RunningStack, name: str) -> None:
 
 def command_broker(stack: RunningStack, *command: str) -> None:
     url = stack.read()["urls"]["redis"]
+    if not url.startswith("redis"):
+        raise Missed("behind sentinels the broker may be another one")
     with redis.Redis.from_url(url, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT) as client:
         client.execute_command(*command)
 

@@ -33,6 +33,10 @@ class RunningStack:
         stack: dict[str, Any] = json.loads(self.file.read_text())
         return stack
 
+    def find_name(self, name: str) -> str:
+        """The name of the process that does the work of this one: RabbitMQ carries the messages where it runs."""
+        return "rabbitmq" if name == "valkey" and "rabbitmq" in self.read()["processes"] else name
+
     def require(self, name: str) -> dict[str, Any]:
         """What stack.json says, if it has the process. Raises Missed, also for a server that was given to the stack."""
         stack = self.read()
@@ -42,7 +46,7 @@ class RunningStack:
 
     def find_process(self, name: str) -> int:
         """The pid of the process, once it runs. Raises Missed where the stack has none, or none within seconds."""
-        deadline = time.monotonic() + WITHIN
+        deadline, name = time.monotonic() + WITHIN, self.find_name(name)
         while time.monotonic() < deadline:
             stack = self.require(name)
             pid: int | None = stack["processes"][name]["pid"]

@@ -1,0 +1,63 @@
+"""RabbitMQ as the broker: what a killed worker had in hand comes back from the broker itself, and not for ever."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from config.broker import DELIVERY_LIMIT
+from lab.stack.profiles import PROFILE
+from lab.stack.rabbitmq import PROGRAM
+from tests.crash.conftest import run_drill
+from tests.crash.drill import Drill, Purchase, wait_for
+from tests.crash.stories import PAID, assert_outcome, look_at
+
+pytestmark = pytest.mark.skipif(not PROGRAM.exists(), reason="RabbitMQ is not installed")
+LONGER_THAN_A_RESTART = 12  # seconds
+
+
+@pytest.fixture(scope="module")
+def redelivering(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drill]:
+    """A shop in which nobody but the broker takes up a lost order within the time of a test."""
+    clocks = {"LOST_AFTER": "3600", "SWEEP_AFTER": "600", "SWEEP_AFTER_MAX": "600", PROFILE: "rabbitmq"}
+    with run_drill(tmp_path_factory.mktemp("redelivering"), **clocks) as running:
+        yield running
+
+
+@pytest.mark.parametrize("point", ["charge.started", "charge.recorded", "finalize.started"])
+def test_rabbitmq_hands_out_again_what_a_killed_worker_had_in_hand(redelivering: Drill, point: str) -> None:
+    purchase = Purchase(point)
+    redelivering.stock([purchase.sku])
+    redelivering.arm(point, purchase)
+    redelivering.insist(purchase)
+    redelivering.wait_until_reached(point, purchase)
+
+    redelivering.wait_until_final(purchase)
+
+    assert_outcome(look_at(redelivering, purchase), PAID)
+    swept = """SELECT count(*) FROM orders_orderevent event JOIN orders_order o ON o.id = order_id
+               WHERE event.kind = 'swept' AND checkout_key = %s"""
+    assert redelivering.query(swept, purchase.key) == 0
+    assert redelivering.audit() == []
+
+
+def test_rabbitmq_drops_a_task_that_kills_its_worker_each_time(redelivering: Drill) -> None:
+    """The sweep, which counts for itself, is all that is left for its order."""
+    worker, poisoned, healthy = redelivering.stack.process("payments"), Purchase("poisoned"), Purchase("healthy")
+    redelivering.stock([poisoned.sku, healthy.sku])
+    before = worker.restarts
+    redelivering.arm("charge.started", poisoned, action="poison")
+    redelivering.insist(poisoned)
+
+    wait_for(lambda: worker.restarts - before > DELIVERY_LIMIT, "the last delivery")
+    redelivering.insist(healthy)
+    redelivering.wait_until_final(healthy)
+    time.sleep(LONGER_THAN_A_RESTART)
+
+    assert worker.restarts - before == DELIVERY_LIMIT + 1
+    assert redelivering.status_of(poisoned) == "PENDING"
+    redelivering.disarm("charge.started", poisoned)
+    redelivering.make_due(poisoned)
+    redelivering.wait_until_final(poisoned)
+    assert_outcome(look_at(redelivering, poisoned), PAID)
+    assert redelivering.audit() == []
