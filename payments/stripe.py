@@ -40,14 +40,13 @@ from payments.stripe_api import Answer, StripeApi
 from payments.stripe_form import make_payment_form
 from payments.stripe_refunds import as_refund, find_refunds, make_refund
 
+INTENTS = "/v1/payment_intents"
 KEY_LIFETIME = timedelta(hours=23)  # Stripe may forget a key after 24 hours, and would then charge a second time
 
 # A list has a page for each 100 payments of more than an hour: too many for the time of a charge, and no reason to keep
 # the threads from charging others.
 LOOK_UP_TIMEOUT = 30.0  # seconds
 LOOK_UPS = 2  # at the same time in one process
-
-INTENTS = "/v1/payment_intents"
 
 
 class StripeGateway:
