@@ -11,8 +11,8 @@ from django.utils.translation import gettext_lazy as _
 from kombu.exceptions import OperationalError
 
 from backoffice.read_only import ReadOnlyAdmin
-from payments.models import WebhookEvent, WebhookEventQuerySet
 from payments.tasks import sweep_webhook_events
+from payments.webhook_models import WebhookEvent, WebhookEventQuerySet
 from payments.webhooks import replay_events
 
 STATES: dict[str, Promise] = {"waiting": _("Waiting"), "processed": _("Processed"), "given_up": _("Given up")}

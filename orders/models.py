@@ -1,26 +1,28 @@
-"""An order, its lines, and the events of its life."""
+"""An order and its lines."""
 
 from datetime import timedelta
 from functools import cached_property
 
 from django.conf import settings
-from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.db.models import F, Q
-from django.db.models.functions import Coalesce, Now
+from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from accounts.email_addresses import ASCII_LOWER
 from accounts.models import User
 from catalog.models import Product
 from languages import current_language
-from mail_queue import QueuedMail
 from orders.codes import make_code
-from orders.dispute_models import DisputeMail  # noqa: F401 - Django looks for models here
+from orders.dispute_models import DisputeMail
+from orders.event_models import OrderEvent
+from orders.mail_models import OrderMail
 from orders.querysets import OrderQuerySet
-from orders.refund_models import RefundLine  # noqa: F401 - Django looks for models here
+from orders.refund_models import RefundLine
 from payments.models import Payment
-from payments.refund_models import Refund
+
+# Django looks for models here.
+__all__ = ["DisputeMail", "Order", "OrderEvent", "OrderLine", "OrderMail", "RefundLine"]
 
 
 class Order(models.Model):
@@ -165,7 +167,7 @@ class Order(models.Model):
         """Its lines, read once. Those of an order that was placed just now are not read at all."""
         return list(self.lines.all())
 
-    def add_event(self, kind: "OrderEvent.Kind", *, actor: User | None = None, note: str = "", **data: object) -> None:
+    def add_event(self, kind: OrderEvent.Kind, *, actor: User | None = None, note: str = "", **data: object) -> None:
         """Write down what happened. The note is staff's own words, for staff."""
         data |= {"note": note} if note else {}
         OrderEvent.objects.create(order=self, kind=kind, actor=actor, data=data)
@@ -205,128 +207,3 @@ class OrderLine(models.Model):
 
     def __str__(self) -> str:
         return f"{self.quantity} x {self.sku}"
-
-
-class OrderMail(QueuedMail):
-    """A mail that an order owes its customer: written with what it tells of, sent afterwards."""
-
-    class Kind(models.TextChoices):
-        INSTRUCTIONS = "instructions", _("How to pay")
-        CONFIRMED = "confirmed", _("Confirmed")
-        CANCELLED = "cancelled", _("Cancelled")
-        REFUNDED = "refunded", _("Refunded")
-
-    order = models.ForeignKey(
-        Order,
-        on_delete=models.PROTECT,
-        related_name="mails",
-        verbose_name=_("order"),
-        db_index=False,  # mail_once begins with it
-    )
-    refund = models.ForeignKey(
-        Refund,
-        on_delete=models.PROTECT,
-        related_name="+",
-        null=True,
-        blank=True,
-        verbose_name=_("refund"),
-        db_index=False,  # a refund is never deleted, so nobody looks for its mail
-    )
-    kind = models.CharField(_("kind"), max_length=12, choices=Kind)
-
-    class Meta:
-        verbose_name = _("order mail")
-        verbose_name_plural = _("order mails")
-        ordering = ["pk"]
-        indexes = [models.Index(fields=["send_after"], condition=Q(sent_at__isnull=True), name="mail_to_send")]
-        constraints = [
-            models.UniqueConstraint("order", "kind", Coalesce("refund", 0), name="mail_once"),
-            models.CheckConstraint(
-                condition=Q(kind="refunded", refund__isnull=False) | ~Q(kind="refunded") & Q(refund__isnull=True),
-                name="mail_refunded_iff_refund",
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.name} of {self.order.code}"
-
-    @property
-    def name(self) -> str:
-        """What tells it from the order's other mails: confirmed, or refunded-2."""
-        return f"{self.kind}-{self.refund.number}" if self.refund else self.kind
-
-
-EVENT_KINDS = [
-    "placed",
-    "swept",
-    "held",
-    "paying_again",
-    "transfer",
-    "cancel_requested",
-    "review_needed",
-    "resumed",
-    "reviewed",
-    "confirmed",
-    "cancelled",
-    "refund_requested",
-    "refunded",
-    "refund_failed",
-    "dispute_opened",
-    "dispute_closed",
-    "reconciled",
-]
-
-
-class OrderEvent(models.Model):
-    """Something that happened to an order. Append-only: a trigger refuses updates and deletes."""
-
-    class Kind(models.TextChoices):
-        PLACED = "placed", _("Placed")
-        SWEPT = "swept", _("Swept")
-        HELD = "held", _("Held after a decline")
-        PAYING_AGAIN = "paying_again", _("Another payment")
-        TRANSFER = "transfer", _("Transfer recorded")
-        CANCEL_REQUESTED = "cancel_requested", _("Cancel requested")
-        REVIEW_NEEDED = "review_needed", _("Needs review")
-        RESUMED = "resumed", _("Taken up again")
-        REVIEWED = "reviewed", _("Reviewed")
-        CONFIRMED = "confirmed", _("Confirmed")
-        CANCELLED = "cancelled", _("Cancelled")
-        REFUND_REQUESTED = "refund_requested", _("Refund requested")
-        REFUNDED = "refunded", _("Refunded")
-        REFUND_FAILED = "refund_failed", _("Refund failed")
-        DISPUTE_OPENED = "dispute_opened", _("Dispute opened")
-        DISPUTE_CLOSED = "dispute_closed", _("Dispute closed")
-        RECONCILED = "reconciled", _("Reconciled with the provider")
-
-    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="events", verbose_name=_("order"))
-    kind = models.CharField(_("kind"), max_length=16, choices=Kind)
-    actor = models.ForeignKey(
-        settings.AUTH_USER_MODEL,
-        on_delete=models.PROTECT,
-        null=True,
-        blank=True,
-        verbose_name=_("actor"),
-        db_index=False,  # event_of_actor: most events have none
-    )
-    data = models.JSONField(_("data"), default=dict, encoder=DjangoJSONEncoder)
-    created_at = models.DateTimeField(_("created at"), db_default=Now())
-
-    class Meta:
-        verbose_name = _("order event")
-        verbose_name_plural = _("order events")
-        ordering = ["pk"]
-        indexes = [
-            models.Index(fields=["created_at"], condition=Q(kind="swept"), name="event_swept_at"),
-            models.Index(fields=["actor"], condition=Q(actor__isnull=False), name="event_of_actor"),
-        ]
-        constraints = [
-            models.UniqueConstraint(
-                fields=["order"], condition=Q(kind__in=["confirmed", "cancelled"]), name="event_order_ends_once"
-            ),
-            models.UniqueConstraint(fields=["order"], condition=Q(kind="placed"), name="event_order_begins_once"),
-            models.CheckConstraint(condition=Q(kind__in=EVENT_KINDS), name="event_kind_is_known"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.order_id}: {self.kind}"

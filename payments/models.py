@@ -1,4 +1,4 @@
-"""The payments for a reference, one after the other, and what is known of each; and what the provider tells unasked."""
+"""The payments for a reference, one after the other, and what is known of each."""
 
 from typing import Self
 
@@ -11,6 +11,7 @@ from payments.dispute_models import Dispute
 from payments.gateway import read_waits
 from payments.refund_models import Refund
 from payments.transfers import Transfer, TransferAnswer, TransferRefund
+from payments.webhook_models import WebhookEvent
 
 # Django looks for models here.
 __all__ = ["Dispute", "Payment", "Refund", "Transfer", "TransferAnswer", "TransferRefund", "WebhookEvent"]
@@ -203,66 +204,3 @@ class Payment(models.Model):
     def key(self) -> str:
         """The idempotency key: the same for every try, and nobody else's."""
         return f"charge-{self.reference}" if self.number == 1 else f"charge-{self.reference}-{self.number}"
-
-
-class WebhookEventQuerySet(models.QuerySet["WebhookEvent"]):
-    """The questions that are asked of webhook events in more than one place."""
-
-    def waiting(self) -> Self:
-        return self.filter(process_after__isnull=False)
-
-    def processed(self) -> Self:
-        return self.filter(processed_at__isnull=False)
-
-    def given_up(self) -> Self:
-        """Looked at as often as it makes sense: the sweep takes them up no more."""
-        return self.filter(process_after=None, processed_at=None)
-
-
-class WebhookEvent(models.Model):
-    """Something that a provider told us, as it came. It is a hint, and no answer: see payments/webhooks.py."""
-
-    TYPE_LENGTH, REFERENCE_LENGTH = 100, 32
-
-    provider = models.CharField(_("provider"), max_length=16)
-    event_id = models.CharField(_("id at the provider"), max_length=255)
-    type = models.CharField(_("type"), max_length=TYPE_LENGTH)
-    reference = models.CharField(
-        _("reference"), max_length=REFERENCE_LENGTH, blank=True, db_default="", help_text=_("Empty: it names none.")
-    )
-    body = models.TextField(_("body"), help_text=_("As it was received."))
-    received_at = models.DateTimeField(_("received at"), db_default=Now())
-    tries = models.PositiveIntegerField(
-        _("tries"), default=0, db_default=0, help_text=_("How often it was taken up after it was received.")
-    )
-    process_after = models.DateTimeField(
-        _("process after"),
-        null=True,
-        blank=True,
-        help_text=_("When the sweep takes it up. Empty: it is processed, or was given up."),
-    )
-    processed_at = models.DateTimeField(
-        _("processed at"), null=True, blank=True, help_text=_("From then on there was nothing left to learn from it.")
-    )
-
-    objects = WebhookEventQuerySet.as_manager()
-
-    class Meta:
-        verbose_name = _("webhook event")
-        verbose_name_plural = _("webhook events")
-        permissions = [("replay_webhookevent", "Can replay webhook events")]
-        indexes = [
-            models.Index(fields=["process_after"], condition=Q(process_after__isnull=False), name="webhook_to_process"),
-            models.Index(fields=["received_at"], name="webhook_received_at"),
-            models.Index(fields=["reference"], condition=~Q(reference=""), name="webhook_reference"),
-        ]
-        constraints = [
-            models.UniqueConstraint(fields=["provider", "event_id"], name="webhook_received_once"),
-            models.CheckConstraint(
-                condition=Q(process_after__isnull=True) | Q(processed_at__isnull=True),
-                name="webhook_processed_waits_no_more",
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.type} {self.event_id} of {self.reference or 'nothing of ours'}"

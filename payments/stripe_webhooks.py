@@ -6,8 +6,8 @@ from typing import Any
 import stripe
 from django.conf import settings
 
-from payments.models import WebhookEvent
 from payments.stripe_answers import read_code, reference_of
+from payments.webhook_models import WebhookEvent
 
 TOLERANCE = 300  # seconds; a signature that is older may be somebody's who has recorded it
 

@@ -7,7 +7,7 @@ from django.conf import settings
 
 from payments import disputes, refunds, services, webhooks
 from payments.gateway import GatewayUnavailable
-from payments.models import WebhookEvent
+from payments.webhook_models import WebhookEvent
 
 logger = logging.getLogger(__name__)
 

@@ -18,8 +18,9 @@ from kombu.exceptions import OperationalError
 
 from payments import refunds
 from payments.dispute_models import Dispute
-from payments.models import Payment, WebhookEvent, WebhookEventQuerySet
+from payments.models import Payment
 from payments.refund_models import Refund, RefundQuerySet
+from payments.webhook_models import WebhookEvent, WebhookEventQuerySet
 
 logger = logging.getLogger(__name__)
 Status = Payment.Status

@@ -7,9 +7,9 @@ from kombu.exceptions import OperationalError
 from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import User
-from payments.models import WebhookEvent
 from payments.stripe_webhooks import read_event
 from payments.tasks import sweep_webhook_events
+from payments.webhook_models import WebhookEvent
 from payments.webhooks import receive_event
 from tests.webhooks import make_event, sign
 

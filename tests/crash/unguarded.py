@@ -10,8 +10,9 @@ from django.db.models.functions import Now
 from orders.models import Order
 from orders.tasks import process_order
 from payments.gateway import CardDeclined, Charge, ChargeRequest, GatewayUnavailable
-from payments.models import Payment, WebhookEvent
+from payments.models import Payment
 from payments.stripe_answers import read_charge
+from payments.webhook_models import WebhookEvent
 
 Function = Callable[..., Any]
 

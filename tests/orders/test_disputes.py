@@ -20,11 +20,11 @@ from orders.services import finalize_order, mark_reviewed
 from payments.dispute_models import Dispute
 from payments.disputes import UnknownCharge, look_up_dispute
 from payments.gateway import GatewayUnavailable, ProviderDispute
-from payments.models import WebhookEvent
 from payments.refunds import count_left
 from payments.services import charge_payment
 from payments.stripe_webhooks import read_event
 from payments.tasks import look_up_dispute as look_up_task
+from payments.webhook_models import WebhookEvent
 from payments.webhooks import process_due_events, receive_event
 from tests.builders import everything, make_order
 from tests.concurrency.race import race

@@ -9,10 +9,10 @@ from django.utils import timezone
 from audit.services import audit_orders
 from orders.models import Order
 from orders.refund_answers import record_refund
-from payments.models import WebhookEvent
 from payments.refund_models import Refund
 from payments.refunds import check_refund, claim_due_refunds, refund_payment
 from payments.stripe import StripeGateway
+from payments.webhook_models import WebhookEvent
 from payments.webhooks import process_due_events, process_event, receive_event
 from tests.builders import everything, make_confirmed, request_refund
 

@@ -21,8 +21,9 @@ from orders.models import Order
 from orders.services import cancel_order, finalize_order
 from payments import tasks, webhooks
 from payments.gateway import GatewayUnavailable
-from payments.models import Payment, WebhookEvent
+from payments.models import Payment
 from payments.services import charge_payment
+from payments.webhook_models import WebhookEvent
 from payments.webhooks import MAX_TRIES, delete_old_events, process_due_events, process_event, replay_events
 from tests.builders import answer_payment, everything, make_order, make_product, stock_of, tamper
 from tests.provider import Provider
