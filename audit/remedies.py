@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models.functions import Now
 
 from accounts.models import User
@@ -13,9 +13,9 @@ from orders.disputes import record_dispute
 from orders.models import Order, OrderEvent
 from orders.tasks import publish_on_commit
 from payments.disputes import UnknownCharge, ask_for_dispute
-from payments.gateway import get_gateway
 from payments.models import Payment
 from payments.refunds import NotRefundable, adopt_refund
+from payments.requests import reach_gateway
 
 Kind = Difference.Kind
 Resolution = Difference.Resolution
@@ -76,8 +76,7 @@ def refund_difference(*, pk: int, actor: User, note: str) -> None:
 
 
 def _adopt_charge(difference: Difference, actor: User, note: str) -> None:
-    connection.close()  # if the provider hangs, it must not hold the shop's connections too
-    charge = get_gateway(difference.gateway).retrieve(difference.provider_id)
+    charge = reach_gateway(difference.gateway).retrieve(difference.provider_id)
     if charge is None:
         raise NotRemedied("The provider has no such charge any more.")
     with transaction.atomic():
@@ -89,8 +88,7 @@ def _adopt_charge(difference: Difference, actor: User, note: str) -> None:
 
 def _adopt_refunds(difference: Difference, actor: User, note: str) -> None:
     payment = Payment.objects.get(gateway=difference.gateway, provider_id=difference.provider_id)
-    connection.close()
-    made = get_gateway(difference.gateway).list_refunds(provider_id=difference.provider_id)
+    made = reach_gateway(difference.gateway).list_refunds(provider_id=difference.provider_id)
     known = set(payment.refunds.values_list("provider_id", flat=True))
     with transaction.atomic():
         _lock_open(difference.pk)

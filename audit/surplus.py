@@ -2,12 +2,11 @@
 
 import logging
 
-from django.db import connection
 from django.db.models.functions import Now
 
 from audit.models import Difference
-from payments.gateway import GatewayUnavailable, RefundRefused, get_gateway
-from payments.requests import make_storable
+from payments.gateway import GatewayUnavailable, RefundRefused
+from payments.requests import make_storable, reach_gateway
 
 logger = logging.getLogger(__name__)
 
@@ -22,16 +21,15 @@ def refund_surplus(*, pk: int) -> None:
     difference = asked.first()
     if difference is None:
         return
-    connection.close()  # if the provider hangs, it must not hold the shop's connections too
     try:
-        get_gateway(difference.gateway).refund(
+        reach_gateway(difference.gateway).refund(
             key=difference.refund_key,
             reference=difference.reference,
             provider_id=difference.provider_id,
             amount=difference.amount_there,
         )
     except RefundRefused as refusal:
-        asked.update(refund_requested_at=None, last_error=str(refusal)[:1000])
+        asked.update(refund_requested_at=None, last_error=make_storable(refusal))
     except GatewayUnavailable as error:
         asked.update(last_error=make_storable(error))
         raise

@@ -7,7 +7,7 @@ from database_errors import limit_lock_wait
 from orders.checkout import process_on_commit
 from orders.models import Order
 from orders.services import lock_order
-from payments.adoptions import answer_with_charge, create_adopted_payment
+from payments.adopting import answer_with_charge, create_adopted_payment
 from payments.gateway import Charge
 from payments.models import Payment
 

@@ -8,7 +8,7 @@ from django.db import transaction
 from database_errors import limit_lock_wait
 from orders.dispute_models import DisputeMail
 from orders.models import Order, OrderEvent
-from orders.services import lock_order
+from orders.services import lock_order, need_review
 from payments.dispute_models import Dispute
 from payments.disputes import find_payment, write_dispute
 from payments.gateway import ProviderDispute
@@ -41,12 +41,7 @@ def _tell(order: Order, dispute: Dispute) -> None:
     if dispute.status != Status.OPEN:
         order.add_event(Kind.DISPUTE_CLOSED, **facts, outcome=dispute.status)
     if dispute.status != Status.WON:
-        _need_review(order, dispute)
+        words = "is lost" if dispute.status == Status.LOST else "is open"
+        need_review(order, f"dispute {dispute.provider_id} {words}: {dispute.reason}")
     kind = DisputeMail.Kind.OPENED if dispute.status == Status.OPEN else DisputeMail.Kind.CLOSED
     DisputeMail.objects.get_or_create(dispute=dispute, kind=kind)
-
-
-def _need_review(order: Order, dispute: Dispute) -> None:
-    words = "is lost" if dispute.status == Status.LOST else "is open"
-    reason = f"dispute {dispute.provider_id} {words}: {dispute.reason}"
-    Order.objects.filter(pk=order.pk).update(needs_review=True, review_reason=reason)

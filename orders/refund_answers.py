@@ -1,7 +1,5 @@
 """What follows from the answer to a refund: what an order has given back, its event and mail, and the stock."""
 
-from typing import Any
-
 from django.db import transaction
 from django.db.models.functions import Now
 
@@ -9,7 +7,7 @@ from catalog.services import return_stock
 from database_errors import limit_lock_wait
 from orders.models import Order, OrderEvent, OrderMail
 from orders.refund_models import RefundLine
-from orders.services import lock_order
+from orders.services import lock_order, need_review
 from payments.refund_models import Refund
 
 Status = Refund.Status
@@ -31,7 +29,7 @@ def record_refund(*, key: str) -> None:
         if refund.status == Status.REQUESTED or refund.recorded_at:
             return
         Refund.objects.filter(pk=refund.pk).update(recorded_at=Now(), sweep_after=None)
-        _update_order(order, refunded=_count_refunded(order))
+        Order.objects.filter(pk=order.pk).update(refunded=_count_refunded(order))
         if refund.status == Status.SUCCEEDED:
             _record_success(order, refund)
         else:
@@ -45,7 +43,7 @@ def tell_staff(*, key: str) -> None:
         return
     with transaction.atomic():
         order = lock_order(refund.payment.reference)
-        _need_review(order, f"refund {refund.number} has no answer: {refund.last_error or 'no request went out'}")
+        need_review(order, f"refund {refund.number} has no answer: {refund.last_error or 'no request went out'}")
         order.add_event(Kind.REVIEW_NEEDED, reason=f"refund {refund.number} has no answer")
 
 
@@ -59,16 +57,8 @@ def _record_success(order: Order, refund: Refund) -> None:
 
 def _record_failure(order: Order, refund: Refund) -> None:
     order.add_event(Kind.REFUND_FAILED, number=refund.number, amount=refund.amount, reason=refund.failure_code)
-    _need_review(order, f"refund {refund.number} failed: {refund.failure_code}")
+    need_review(order, f"refund {refund.number} failed: {refund.failure_code}")
 
 
 def _count_refunded(order: Order) -> int:
     return Refund.objects.succeeded().filter(payment=order.payment_id, recorded_at__isnull=False).sum_amount()
-
-
-def _need_review(order: Order, reason: str) -> None:
-    _update_order(order, needs_review=True, review_reason=reason)
-
-
-def _update_order(order: Order, **values: Any) -> None:
-    Order.objects.filter(pk=order.pk).update(**values)

@@ -205,6 +205,11 @@ def lock_order(code: str) -> Order:
     return order
 
 
+def need_review(order: Order, reason: str) -> None:
+    """Let the order, whose row is locked, wait for a person; the reason is for staff."""
+    Order.objects.filter(pk=order.pk).update(needs_review=True, review_reason=reason)
+
+
 def _lock_pending_order(code: str) -> Order:
     order = lock_order(code)
     if order.status != Status.PENDING:

@@ -24,6 +24,6 @@ def find_next_action(*, reference: str) -> NextAction | None:
     if not _customers.acquire(blocking=False):
         raise GatewayUnavailable("too many customers ask what they have to do")
     try:
-        return reach_gateway(payment).next_action(make_request(payment))
+        return reach_gateway(payment.gateway).next_action(make_request(payment))
     finally:
         _customers.release()

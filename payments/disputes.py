@@ -9,8 +9,9 @@ from django.db.models.functions import Now
 from django.utils.module_loading import import_string
 
 from payments.dispute_models import Dispute
-from payments.gateway import ProviderDispute, get_gateway
+from payments.gateway import ProviderDispute
 from payments.models import Payment
+from payments.requests import reach_gateway
 
 Status = Dispute.Status
 STATUSES = {"open": Status.OPEN, "won": Status.WON, "lost": Status.LOST}
@@ -34,8 +35,7 @@ def ask_for_dispute(*, gateway: str, provider_id: str) -> tuple[ProviderDispute,
     with connection.cursor() as cursor:
         cursor.execute("SELECT statement_timestamp()")
         (asked_at,) = cursor.fetchone()
-    connection.close()  # if the provider hangs, it must not hold the shop's connections too
-    return get_gateway(gateway).retrieve_dispute(provider_id), asked_at
+    return reach_gateway(gateway).retrieve_dispute(provider_id), asked_at
 
 
 def find_payment(*, gateway: str, made: ProviderDispute) -> Payment:

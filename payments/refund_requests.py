@@ -3,13 +3,12 @@
 import logging
 from functools import partial
 
-from django.conf import settings
 from django.db import connection
 
 from database_errors import execute_impatiently, run_again_if_lost
-from payments.gateway import Gateway, GatewayUnavailable, get_gateway
+from payments.gateway import GatewayUnavailable
 from payments.refund_models import Refund
-from payments.requests import IN_FLIGHT_MARGIN, execute, make_storable
+from payments.requests import IN_FLIGHT_UNTIL, execute, list_timeouts, make_storable
 
 logger = logging.getLogger(__name__)
 Status = Refund.Status
@@ -19,7 +18,7 @@ FIELDS = [field.attname for field in Refund._meta.concrete_fields]
 MARK_ASKED = f"""
 UPDATE payments_refund SET
     requests = requests + 1, sent_at = coalesce(sent_at, statement_timestamp()),
-    in_flight_until = statement_timestamp() + make_interval(secs => %s)
+    in_flight_until = {IN_FLIGHT_UNTIL}
 WHERE key = %s AND status = 'REQUESTED' AND (in_flight_until IS NULL OR in_flight_until <= statement_timestamp())
 RETURNING {", ".join(FIELDS)}
 """  # noqa: S608 - the names of our own columns
@@ -49,16 +48,10 @@ def mark_asked(key: str) -> Refund | None:
     """
     if connection.in_atomic_block:
         raise RuntimeError("The mark has to be durable before the provider is asked: no transaction may be open here")
-    seconds = settings.STRIPE_TIMEOUT + IN_FLIGHT_MARGIN.total_seconds()
     with connection.cursor() as cursor:
-        execute_impatiently(cursor, MARK_ASKED, [seconds, key])
+        execute_impatiently(cursor, MARK_ASKED, [*list_timeouts(), key])
         row = cursor.fetchone()
     return Refund.from_db(connection.alias, FIELDS, row) if row else None
-
-
-def reach_gateway(refund: Refund) -> Gateway:
-    connection.close()  # if the provider hangs, it must not hold the shop's connections too
-    return get_gateway(refund.gateway)
 
 
 def record_answer(

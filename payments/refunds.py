@@ -12,8 +12,8 @@ from database_errors import limit_lock_wait
 from payments.gateway import GatewayUnavailable, ProviderRefund, RefundRefused
 from payments.models import Payment
 from payments.refund_models import Refund, RefundQuerySet
-from payments.refund_requests import mark_asked, reach_gateway, record_answer, record_error, record_late_failure
-from payments.requests import make_storable
+from payments.refund_requests import mark_asked, record_answer, record_error, record_late_failure
+from payments.requests import make_storable, reach_gateway
 
 Status = Refund.Status
 
@@ -72,7 +72,7 @@ def refund_payment(*, key: str) -> None:
         return
     payment = refund.payment
     try:
-        given = reach_gateway(refund).refund(
+        given = reach_gateway(refund.gateway).refund(
             key=refund.key, reference=payment.reference, provider_id=payment.provider_id or "", amount=refund.amount
         )
     except RefundRefused as refusal:
@@ -92,7 +92,7 @@ def check_refund(*, key: str) -> None:
     refund = Refund.objects.select_related("payment").filter(key=key, status=Status.SUCCEEDED).first()
     if refund is None:
         return
-    made = reach_gateway(refund).list_refunds(provider_id=refund.payment.provider_id or "")
+    made = reach_gateway(refund.gateway).list_refunds(provider_id=refund.payment.provider_id or "")
     now = next((fact for fact in made if fact.provider_id == refund.provider_id), None)
     if now is None:
         raise GatewayUnavailable(f"the provider does not list the refund {refund.provider_id}")

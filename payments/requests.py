@@ -32,6 +32,8 @@ FIELDS = [field.attname for field in Payment._meta.concrete_fields]
 
 # After a request's time is over, nobody begins another for so long: its process may still be writing the answer down.
 IN_FLIGHT_MARGIN = timedelta(seconds=0.5)
+# Its parameters are those of list_timeouts.
+IN_FLIGHT_UNTIL = "statement_timestamp() + make_interval(secs => %s + coalesce((%s::jsonb ->> gateway)::float8, 0))"
 
 # SQL, because each charge runs two of these: the ORM took longer to write them than PostgreSQL to run them. Each is a
 # transaction of its own, so what it wrote is on disk once it returns.
@@ -42,7 +44,7 @@ UPDATE payments_payment SET
     -- The provider binds the key to what comes with it first, so a shop that has moved keeps the address.
     return_url = CASE status WHEN 'PENDING' THEN %s ELSE return_url END,
     requests = requests + 1, sent_at = coalesce(sent_at, statement_timestamp()),
-    in_flight_until = statement_timestamp() + make_interval(secs => %s + coalesce((%s::jsonb ->> gateway)::float8, 0)),
+    in_flight_until = {IN_FLIGHT_UNTIL},
     in_flight_by = %s,
     -- If a request's mark is still there, nobody wrote down an answer to it: it may have done anything.
     only_refused = status = 'PENDING' OR in_flight_until IS NULL AND only_refused
@@ -88,9 +90,8 @@ def mark_sent(reference: str, *, askable: Sequence[Status], cancelling: bool = F
     # is on disk too, so that a request that kills its worker each time is not made for ever.
     if connection.in_atomic_block:
         raise RuntimeError("SENT has to be durable before the provider is asked: no transaction may be open here")
-    timeouts = json.dumps({name: read_timeout(name) for name in settings.PAYMENT_GATEWAYS})
     return_url = settings.PAYMENT_RETURN_URL.format(reference=reference)
-    mark = [return_url, IN_FLIGHT_MARGIN.total_seconds(), timeouts, name_process()]
+    mark = [return_url, *list_timeouts(), name_process()]
     names = [status.value for status in askable]
     asked = [reference, names, cancelling, settings.PAYMENT_MAX_REQUESTS, [*read_waits()]]
     with connection.cursor() as cursor:
@@ -100,9 +101,16 @@ def mark_sent(reference: str, *, askable: Sequence[Status], cancelling: bool = F
     return Payment.from_db(connection.alias, FIELDS, row) if row else None
 
 
-def reach_gateway(payment: Payment) -> Gateway:
-    connection.close()  # if the provider hangs, it must not hold the shop's connections too
-    return get_gateway(payment.gateway)
+def list_timeouts() -> list[float | str]:
+    """The parameters of IN_FLIGHT_UNTIL: the margin, and how long a request to each gateway may take."""
+    timeouts = {name: read_timeout(name) for name in settings.PAYMENT_GATEWAYS}
+    return [IN_FLIGHT_MARGIN.total_seconds(), json.dumps(timeouts)]
+
+
+def reach_gateway(name: str) -> Gateway:
+    """The gateway, for a call that may hang: it must not hold the shop's connections to the database too."""
+    connection.close()
+    return get_gateway(name)
 
 
 def make_request(payment: Payment) -> ChargeRequest:

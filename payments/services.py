@@ -83,7 +83,7 @@ def charge_payment(*, reference: str) -> None:
     if payment is None:
         return
     try:
-        charge = reach_gateway(payment).charge(make_request(payment))
+        charge = reach_gateway(payment.gateway).charge(make_request(payment))
     except CardDeclined as decline:
         record_answer(payment, status=Status.DECLINED, decline_code=decline.code[:64], last_error="")
     except ActionRequired:
@@ -126,7 +126,7 @@ def cancel_payment(*, reference: str) -> None:
     if payment is None:
         return
     try:
-        charge = reach_gateway(payment).cancel(make_request(payment))
+        charge = reach_gateway(payment.gateway).cancel(make_request(payment))
     except GatewayUnavailable as error:
         record_error(payment, error)
         raise
@@ -178,7 +178,7 @@ def _close_declined(reference: str) -> bool:
     if declined is None or not payments.unanswered().exists():
         return False
     try:
-        charge = reach_gateway(declined).cancel(make_request(declined))
+        charge = reach_gateway(declined.gateway).cancel(make_request(declined))
     except GatewayUnavailable as error:
         payments.unanswered().update(last_error=make_storable(error))
         raise
