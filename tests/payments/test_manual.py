@@ -7,7 +7,7 @@ import pytest
 from django.conf import LazySettings
 from django.db import connection
 
-from payments.gateway import GatewayUnavailable
+from payments.gateway import GatewayUnavailable, RefundRefused
 from payments.manual import ManualGateway, TransferReused, ask_for_refund, record_arrival, record_sent_refund
 from payments.transfers import Transfer, TransferAnswer, TransferRefund
 from tests.provider import make_request
@@ -68,7 +68,7 @@ def test_what_is_to_be_sent_back_pays_nothing_and_is_owed_for_a_while(
 def test_a_refund_waits_for_staff_and_is_then_known_by_the_banks_reference(manual: ManualGateway) -> None:
     arrive()
     charge = manual.charge(REQUEST)
-    asked: dict[str, Any] = {"key": "refund-1", "provider_id": "B-1", "amount": 400}
+    asked: dict[str, Any] = {"key": "refund-1", "reference": REQUEST.reference, "provider_id": "B-1", "amount": 400}
     for _ in range(2):
         with pytest.raises(GatewayUnavailable, match="staff have to send it"):
             manual.refund(**asked)
@@ -84,20 +84,22 @@ def test_a_refund_waits_for_staff_and_is_then_known_by_the_banks_reference(manua
 
 
 @pytest.mark.parametrize(
-    ("wrong", "words"),
+    ("wrong", "bad_news", "words"),
     [
-        ({"amount": 601, "key": "refund-2"}, "no more than 600 is left"),
-        ({"amount": 300}, "another refund"),
-        ({"provider_id": "B-9", "key": "refund-2"}, "no transfer B-9"),
+        ({"amount": 601, "key": "refund-2"}, RefundRefused, "only 600 is left"),
+        ({"amount": 300}, GatewayUnavailable, "another refund"),
+        ({"provider_id": "B-9", "key": "refund-2"}, RefundRefused, "no transfer B-9"),
     ],
 )
-def test_a_refund_that_can_not_be_is_not_asked_for(manual: ManualGateway, wrong: dict[str, Any], words: str) -> None:
+def test_a_refund_that_can_not_be_is_not_asked_for(
+    manual: ManualGateway, wrong: dict[str, Any], bad_news: type[Exception], words: str
+) -> None:
     arrive()
-    asked: dict[str, Any] = {"key": "refund-1", "provider_id": "B-1", "amount": 400}
+    asked: dict[str, Any] = {"key": "refund-1", "reference": REQUEST.reference, "provider_id": "B-1", "amount": 400}
     with pytest.raises(GatewayUnavailable):
         manual.refund(**asked)
 
-    with pytest.raises(GatewayUnavailable, match=words):
+    with pytest.raises(bad_news, match=words):
         manual.refund(**asked | wrong)
 
     assert [(refund.key, refund.amount) for refund in TransferRefund.objects.all()] == [("refund-1", 400)]
@@ -133,5 +135,5 @@ def test_the_customer_is_told_where_to_send_what(manual: ManualGateway, settings
     settings.TRANSFER_BANK, settings.TRANSFER_DAYS = "BUKBGB22", 3
     told = dict(manual.instructions(reference="T-1", amount=1_000, currency="GBP"))
     assert told["Bank"] == "BUKBGB22"
-    assert manual.waits == timedelta(days=3)
+    assert manual.time_to_pay == timedelta(days=3)
     assert manual.payment_form() is None
