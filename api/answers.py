@@ -91,7 +91,7 @@ def answer_order(order: Order, *, status: int = 200, instructs: bool = False) ->
             for line in order.cached_lines
         ],
     }
-    if status == HTTPStatus.OK and _waits_for_customer(order):  # a new order's payment was never sent
+    if status == HTTPStatus.OK and _asks_customer(order):  # a new order's payment was never sent
         # Our own address: the provider is asked when the customer opens it, and not for each answer.
         body["next_action"] = {"url": f"{settings.SHOP_URL}/orders/{order.code}/action/"}
     if order.hold_on_decline:
@@ -102,13 +102,13 @@ def answer_order(order: Order, *, status: int = 200, instructs: bool = False) ->
             "status": payment.status,
             "decline_code": payment.decline_code,
         }
-    if instructs and order.payment.waits:
+    if instructs and order.payment.waits_for_money:
         body["expires_at"] = order.expires_at
         body["instructions"] = [{"label": label, "value": value} for label, value in list_instructions(order.payment)]
     return JsonResponse(body, status=status)
 
 
-def _waits_for_customer(order: Order) -> bool:
+def _asks_customer(order: Order) -> bool:
     return order.status == Order.Status.PENDING and order.payment.status == Payment.Status.ACTION_REQUIRED
 
 

@@ -32,8 +32,8 @@ def create_order(request: HttpRequest) -> JsonResponse:
     else:
         with limit_checkout(checkout_key=checkout.key, ip=request.META["REMOTE_ADDR"]):
             order, created = place_order(checkout)
-    waits = get_gateway(checkout.gateway).waits
-    return answer_order(order, status=201 if created else 200, instructs=waits is not None)
+    pays_unasked = get_gateway(checkout.gateway).time_to_pay is not None
+    return answer_order(order, status=201 if created else 200, instructs=pays_unasked)
 
 
 @api_view("GET")

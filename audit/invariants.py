@@ -130,7 +130,7 @@ ORDER_CHECKS = [
         """
         SELECT o.code FROM orders_order o JOIN payments_payment payment ON payment.id = o.payment_id
         WHERE o.status = 'PENDING' AND LEAST(o.expires_at, o.created_at + make_interval(
-                secs => %(expires_after)s + COALESCE((%(waits)s::jsonb ->> payment.gateway)::float8, 0))) < now()
+                secs => %(expires_after)s + COALESCE((%(times_to_pay)s::jsonb ->> payment.gateway)::float8, 0))) < now()
             - make_interval(secs => CASE WHEN needs_review THEN %(review_grace)s ELSE %(pending_grace)s END)
         """,
     ),

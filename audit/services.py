@@ -16,7 +16,7 @@ from audit.invariants import CHECKS
 from audit.ledger import BEGINNING, LEDGER_TIMEOUT, copied_ledger, lock_ledgers, open_cursor
 from audit.models import AuditRun
 from audit.reconciliation import record_differences
-from payments.gateway import GatewayUnavailable, read_waits
+from payments.gateway import GatewayUnavailable, read_times_to_pay
 
 MAX_CODES = 1000  # in one violation: a report stays readable
 
@@ -75,7 +75,7 @@ def _find_violations(started: datetime, since: datetime) -> Iterator[Violation]:
         "started": started,
         "since": since,
         "expires_after": settings.ORDER_EXPIRES_AFTER,
-        "waits": json.dumps({name: wait.total_seconds() for name, wait in read_waits().items()}),
+        "times_to_pay": json.dumps({name: time.total_seconds() for name, time in read_times_to_pay().items()}),
         "sweep_grace": settings.SWEEP_GRACE,
         "pending_grace": settings.PENDING_GRACE,
         "review_grace": settings.REVIEW_GRACE,

@@ -168,7 +168,7 @@ class OrderAdmin(RefundAdmin):
         context |= {
             "order_actions": self.list_actions(request, order),
             "may_refund": self.may_refund(request, order),
-            "may_record": order.payment.waits and request.user.has_perm("payments.add_transfer"),
+            "may_record": order.payment.waits_for_money and request.user.has_perm("payments.add_transfer"),
             **_describe_money(order),
             "lines": [
                 (line, format_money(line.price, order.currency), format_money(line.total, order.currency))

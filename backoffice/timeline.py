@@ -94,7 +94,7 @@ def read_timeline(
 
 def describe_payment(payment: Payment) -> str:
     """What is known of the payment. If it is not known yet: how often the provider was asked, and the last error."""
-    if payment.waits:
+    if payment.waits_for_money:
         return _("Waits for the customer's transfer: nobody is asked.")
     sentences = [str(PAYMENT_STATES[Payment.Status(payment.status)])]
     if payment.status in Payment.ASKED:

@@ -137,7 +137,7 @@ def place_order(checkout: Checkout, *, limited: bool = True) -> tuple[Order, boo
 
 def _place_order(checkout: Checkout, *, limited: bool) -> Order:
     """Raises a CheckoutRefused or a database error. Either may hide that the key has an order: the caller looks."""
-    waits = find_gateway(checkout.gateway).waits
+    time_to_pay = find_gateway(checkout.gateway).time_to_pay
     for _ in range(TRIES):
         lines = price_lines(
             checkout.quantities,
@@ -147,12 +147,12 @@ def _place_order(checkout: Checkout, *, limited: bool) -> Order:
         )
         # One statement is a transaction of its own. The limit needs a larger one, to keep its lock until the commit; so
         # does the mail that says how to pay.
-        with transaction.atomic(durable=True) if limited or waits else nullcontext():
+        with transaction.atomic(durable=True) if limited or time_to_pay else nullcontext():
             if limited:
                 _limit_unpaid(checkout)
-            if order := _write_order(checkout, lines, waits):
+            if order := _write_order(checkout, lines, time_to_pay):
                 order.cached_lines = lines
-                if waits:
+                if time_to_pay:
                     OrderMail.objects.create(order=order, kind=OrderMail.Kind.INSTRUCTIONS)
                 else:
                     process_on_commit(order.code)
@@ -169,7 +169,7 @@ def find_gateway(name: str) -> Gateway:
     return get_gateway(name)
 
 
-def _write_order(checkout: Checkout, lines: Sequence[OrderLine], waits: timedelta | None) -> Order | None:
+def _write_order(checkout: Checkout, lines: Sequence[OrderLine], time_to_pay: timedelta | None) -> Order | None:
     """Return None, with nothing written, if units are missing, or if the key or the code is taken."""
     order = {
         "checkout_key": checkout.key,
@@ -182,8 +182,8 @@ def _write_order(checkout: Checkout, lines: Sequence[OrderLine], waits: timedelt
         "payment_method": checkout.payment_method,
         "hold_on_decline": checkout.hold_on_decline,
         "gateway": checkout.gateway or settings.PAYMENT_GATEWAY,
-        "expires_after": waits or timedelta(seconds=settings.ORDER_EXPIRES_AFTER),
-        "sweep_after": waits or timedelta(seconds=settings.SWEEP_AFTER),
+        "expires_after": time_to_pay or timedelta(seconds=settings.ORDER_EXPIRES_AFTER),
+        "sweep_after": time_to_pay or timedelta(seconds=settings.SWEEP_AFTER),
     }
     columns = {f"{name}s": [getattr(line, name) for line in lines] for name in ("sku", "name", "price")}
     move = describe_move(

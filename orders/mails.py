@@ -33,7 +33,7 @@ def make_message(mail: OrderMail) -> EmailMultiAlternatives | None:
     """
     order = mail.order
     asks_for_money = mail.kind == OrderMail.Kind.INSTRUCTIONS
-    if asks_for_money and not order.payment.waits:
+    if asks_for_money and not order.payment.waits_for_money:
         return None
     with translation.override(find_language(order.language)):
         context = {

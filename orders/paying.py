@@ -74,10 +74,10 @@ def pay_again(
     """Give a held order its next payment, and return the order and whether the payment is new.
 
     The order's first payment is number 1, the next one 2, and so on. The same number again, also at the same time, adds
-    no payment. The provider is asked after the commit. With a gateway that waits for the customer, the order has a new
+    no payment. The provider is asked after the commit. Where its customer pays unasked, the order has a new
     deadline. Raises a PaymentRefused or UnknownGateway, having changed nothing, or Order.DoesNotExist.
     """
-    waits = find_gateway(gateway).waits
+    time_to_pay = find_gateway(gateway).time_to_pay
     gateway = gateway or settings.PAYMENT_GATEWAY
     with transaction.atomic(durable=True):
         order = services.lock_order(code)
@@ -86,8 +86,8 @@ def pay_again(
                 raise PaymentNumberReused(f"Payment {number} of this order has another payment method.")
             return order, False
         _check_order(order, number)
-        order = _add_payment(order, number, payment_method, gateway, waits)
-        if waits:
+        order = _add_payment(order, number, payment_method, gateway, time_to_pay)
+        if time_to_pay:
             OrderMail.objects.create(order=order, kind=OrderMail.Kind.INSTRUCTIONS)
         order.add_event(OrderEvent.Kind.PAYING_AGAIN, actor=actor, number=number)
         process_on_commit(code)
@@ -111,7 +111,7 @@ def _check_order(order: Order, number: int) -> None:
         raise OrderIsNotHeld("This order waits for no other payment.")
 
 
-def _add_payment(order: Order, number: int, payment_method: str, gateway: str, waits: timedelta | None) -> Order:
+def _add_payment(order: Order, number: int, payment_method: str, gateway: str, time_to_pay: timedelta | None) -> Order:
     """Write down the payment, and let the order wait for it. Raises OrderIsNotHeld if the time for it is over."""
     payment = create_payment(
         reference=order.code,
@@ -130,7 +130,7 @@ def _add_payment(order: Order, number: int, payment_method: str, gateway: str, w
         .filter(in_time, pk=order.pk)
         .update(
             payment=payment,
-            expires_at=Now() + waits if waits else F("expires_at"),
+            expires_at=Now() + time_to_pay if time_to_pay else F("expires_at"),
             held_until=None,
             sweep_after=Now() + timedelta(seconds=settings.SWEEP_AFTER),
             sweeps=0,

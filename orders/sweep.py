@@ -78,7 +78,7 @@ def _claim_orders(orders: OrderQuerySet, limit: int, *, longest: float = inf) ->
 
 
 def _claim_order(order: Order, now: datetime, longest: float) -> Claim | None:
-    if order.payment.waits_for_customer and order.expires_at > now:
+    if order.payment.waits_for_action and order.expires_at > now:
         return _claim_waiting_order(order, now)
     order.sweeps += 1
     order.sweep_after = now + _next_pause(order, now, longest)
@@ -108,7 +108,7 @@ def _claim_waiting_order(order: Order, now: datetime) -> Claim:
 
 def _rests(order: Order) -> bool:
     """Whether there is nothing to do before the deadline: the customer pays unasked, and no declined card is open."""
-    return order.payment.waits and not Payment.objects.unclosed().filter(reference=order.code).exists()
+    return order.payment.waits_for_money and not Payment.objects.unclosed().filter(reference=order.code).exists()
 
 
 def _next_pause(order: Order, now: datetime, longest: float) -> timedelta:

@@ -33,7 +33,9 @@ def _check_gateway(path: str) -> Iterator[CheckMessage]:
 
 def _check_ways_to_pay() -> Iterator[CheckMessage]:
     offered = map(get_gateway, settings.CHECKOUT_GATEWAYS)
-    if not settings.SHOP_PAYMENT_METHODS and not any(gateway.payment_form() or gateway.waits for gateway in offered):
+    if not settings.SHOP_PAYMENT_METHODS and not any(
+        gateway.payment_form() or gateway.time_to_pay for gateway in offered
+    ):
         hint = "Set STRIPE_PUBLISHABLE_KEY for the card form, or SHOP_PAYMENT_METHODS. The API needs neither."
         yield Warning("The checkout offers no way to pay.", hint=hint, id="orderly.W005")
 

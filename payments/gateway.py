@@ -150,10 +150,10 @@ class Gateway(Protocol):
         ...
 
     @property
-    def waits(self) -> timedelta | None:
+    def time_to_pay(self) -> timedelta | None:
         """How long an order waits for a customer who pays unasked, such as by a transfer; None: the provider is asked.
 
-        A payment that waits stays PENDING. Nobody asks about it until `announce_payment` says that its money is there.
+        Its payment stays PENDING. Nobody asks about it until `announce_payment` says that its money is there.
         """
         ...
 
@@ -243,6 +243,6 @@ def read_timeout(name: str) -> float:
     return get_gateway(name).timeout if name in settings.PAYMENT_GATEWAYS else 0
 
 
-def read_waits() -> dict[str, timedelta]:
-    """How long an order waits for its customer, by the names of the gateways that wait."""
-    return {name: waits for name in settings.PAYMENT_GATEWAYS if (waits := get_gateway(name).waits)}
+def read_times_to_pay() -> dict[str, timedelta]:
+    """How long an order waits for its customer, by the names of the gateways that have a `time_to_pay`."""
+    return {name: time for name in settings.PAYMENT_GATEWAYS if (time := get_gateway(name).time_to_pay)}

@@ -47,7 +47,7 @@ class ManualGateway:
     timeout = 2.0  # seconds; if it takes longer and another process asks, the answer that was saved first stands
 
     @property
-    def waits(self) -> timedelta:
+    def time_to_pay(self) -> timedelta:
         return timedelta(days=settings.TRANSFER_DAYS)
 
     def charge(self, request: ChargeRequest) -> Charge:

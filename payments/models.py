@@ -8,7 +8,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from payments.dispute_models import Dispute
-from payments.gateway import read_waits
+from payments.gateway import read_times_to_pay
 from payments.refund_models import Refund
 from payments.transfers import Transfer, TransferAnswer, TransferRefund
 from payments.webhook_models import WebhookEvent
@@ -36,10 +36,10 @@ class PaymentQuerySet(models.QuerySet["Payment"]):
         return self.filter(status__in=Payment.ASKED)
 
     def unsent(self) -> Self:
-        """Nobody has asked the provider yet, and asking helps: of those that wait, the ones that were announced."""
-        waits = Q(gateway__in=read_waits())
+        """Not asked for yet, and asking helps: where customers pay unasked, their money is announced."""
+        unasked = Q(gateway__in=read_times_to_pay())
         announced = Q(status=Payment.Status.SENT, requests=0)
-        return self.filter(~waits & Q(status=Payment.Status.PENDING) | waits & announced)
+        return self.filter(~unasked & Q(status=Payment.Status.PENDING) | unasked & announced)
 
     def unclosed(self) -> Self:
         """Declined, and not yet cancelled at the provider."""
@@ -191,14 +191,14 @@ class Payment(models.Model):
         return self.status not in self.UNANSWERED
 
     @property
-    def waits_for_customer(self) -> bool:
-        """Whether only the customer is waited for: the provider said so when it was last asked."""
+    def waits_for_action(self) -> bool:
+        """Whether only the customer's act at the bank is waited for: the provider said so when it was last asked."""
         return self.status == self.Status.ACTION_REQUIRED and self.in_flight_until is None and not self.last_error
 
     @property
-    def waits(self) -> bool:
-        """Whether it is the customer's turn: nobody is to be asked before money has come."""
-        return self.status == self.Status.PENDING and self.gateway in read_waits()
+    def waits_for_money(self) -> bool:
+        """Whether the customer pays unasked, and has not yet: nobody is to be asked before the money has come."""
+        return self.status == self.Status.PENDING and self.gateway in read_times_to_pay()
 
     @property
     def key(self) -> str:

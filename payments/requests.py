@@ -20,7 +20,7 @@ from payments.gateway import (
     RequestRefused,
     get_gateway,
     read_timeout,
-    read_waits,
+    read_times_to_pay,
 )
 from payments.models import Payment
 from payments.processes import is_dead, name_process
@@ -93,7 +93,7 @@ def mark_sent(reference: str, *, askable: Sequence[Status], cancelling: bool = F
     return_url = settings.PAYMENT_RETURN_URL.format(reference=reference)
     mark = [return_url, *list_timeouts(), name_process()]
     names = [status.value for status in askable]
-    asked = [reference, names, cancelling, settings.PAYMENT_MAX_REQUESTS, [*read_waits()]]
+    asked = [reference, names, cancelling, settings.PAYMENT_MAX_REQUESTS, [*read_times_to_pay()]]
     with connection.cursor() as cursor:
         # Impatiently: somebody may hold the row, and other payments need this thread.
         execute_impatiently(cursor, MARK_SENT, mark + asked)

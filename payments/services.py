@@ -96,7 +96,7 @@ def charge_payment(*, reference: str) -> None:
 
 
 def list_instructions(payment: Payment) -> list[tuple[str, str]]:
-    """What the customer of a payment that waits has to know: a label and its value, line by line."""
+    """What a customer has to know who pays unasked: a label and its value, line by line."""
     lines = get_gateway(payment.gateway).instructions(
         reference=payment.reference, amount=payment.amount, currency=payment.currency
     )
@@ -104,7 +104,7 @@ def list_instructions(payment: Payment) -> list[tuple[str, str]]:
 
 
 def announce_payment(*, reference: str, gateway: str, amount: int, currency: str) -> bool:
-    """Have a payment asked about that waits: money of `amount` minor units is there. Return whether one waited for it.
+    """Money of `amount` minor units is there: have the payment that waits for it asked about. Return whether one does.
 
     From now on the payment is SENT, so no cancel takes it back by its row alone: the gateway says that it is paid.
     """
@@ -168,10 +168,10 @@ def _mark_sent(reference: str, *, askable: Sequence[Status], cancelling: bool = 
 
 
 def _close_declined(reference: str) -> bool:
-    """Have the provider cancel the declined payment before the one that waits. Return whether there was one to cancel.
+    """Have the provider cancel the declined payment before the present one. Return whether there was one to cancel.
 
-    Should the provider show that it took the money all the same, that is the answer to the payment that waits: nothing
-    is asked for a second time. Raises GatewayUnavailable if the provider can't say yet.
+    Should the provider show that it took the money all the same, that is the answer to the present payment: nothing is
+    asked for a second time. Raises GatewayUnavailable if the provider can't say yet.
     """
     payments = Payment.objects.filter(reference=reference)
     declined = payments.unclosed().order_by("number").last()
@@ -190,10 +190,10 @@ def _close_declined(reference: str) -> bool:
 
 
 def _adopt(declined: Payment, charge: Charge) -> None:
-    """Write down, as the answer to the payment that waits, that the declined one took the money after all."""
+    """Write down, as the answer to the present payment, that the declined one took the money after all."""
     logger.error("payment %s was declined, and took the money later: %s", declined, charge.provider_id)
-    waiting = Payment.objects.filter(reference=declined.reference, status=Status.PENDING, gateway=declined.gateway)
+    present = Payment.objects.filter(reference=declined.reference, status=Status.PENDING, gateway=declined.gateway)
     answer = {"status": Status.SUCCEEDED, "provider_id": charge.provider_id, "last_error": f"taken by {declined.key}"}
-    if not waiting.update(**answer, sent_at=Now(), answered_at=Now()):  # that of another gateway can't be its answer
+    if not present.update(**answer, sent_at=Now(), answered_at=Now()):  # that of another gateway can't be its answer
         error = f"{declined.key} took the money after it was declined: {charge.provider_id}"
         Payment.objects.unanswered().filter(reference=declined.reference).update(last_error=error)

@@ -64,7 +64,7 @@ class StripeGateway:
     """
 
     title = _("Card")
-    waits: timedelta | None = None
+    time_to_pay: timedelta | None = None
 
     def __init__(self) -> None:
         self._look_ups = BoundedSemaphore(LOOK_UPS)

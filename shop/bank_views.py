@@ -57,7 +57,7 @@ def return_from_bank(request: HttpRequest, *, code: str) -> HttpResponse:
     provider does not answer, only the sweep asks: nobody uses up the payment's requests by reloading.
     """
     order = get_object_or_404(Order.objects.select_related("payment"), code=code)
-    if order.payment.waits_for_customer and cache.add(f"asked-after-return:{code}", True, ASK_EVERY):
+    if order.payment.waits_for_action and cache.add(f"asked-after-return:{code}", True, ASK_EVERY):
         try:
             take_up_order(code)
         except OperationalError as error:

@@ -18,7 +18,7 @@ FORM = ""  # what the field has before the provider's script puts a token into i
 
 
 class PaymentMethodField(forms.ChoiceField):
-    """A token that a gateway's own form made, one of SHOP_PAYMENT_METHODS, or a gateway that waits, by its name.
+    """A token of a gateway's own form, one of SHOP_PAYMENT_METHODS, or the name of a gateway with a `time_to_pay`.
 
     The page has one such form: that of the first gateway that brings one. The listed methods are the first gateway's.
     `nothing_done` is a sentence that is true until the form is sent, and after it was refused.
@@ -52,7 +52,7 @@ class PaymentMethodField(forms.ChoiceField):
                 yield name, FORM, gateway.title
             if name == settings.PAYMENT_GATEWAY:
                 yield from ((name, value, title) for value, title in settings.SHOP_PAYMENT_METHODS)
-            if gateway.waits:
+            if gateway.time_to_pay:
                 yield name, name, gateway.title
 
     def find_gateway(self, value: str) -> str:

@@ -78,7 +78,7 @@ def describe_order(order: Order) -> OrderStatus:
                 step=2,
                 poll=30,
             )
-        case _pending if order.payment.waits:
+        case _pending if order.payment.waits_for_money:
             return _describe_waiting(order)
         case _pending:
             return _describe_pending(order)

@@ -238,7 +238,7 @@ def test_after_a_declined_card_an_order_can_be_paid_by_transfer(settings: LazySe
     assert process(order).status == Status.PENDING
     declined, waiting = Payment.objects.filter(reference=order.code).order_by("number")
     assert declined.closed_at
-    assert (waiting.status, waiting.gateway, waiting.waits) == ("PENDING", "manual", True)
+    assert (waiting.status, waiting.gateway, waiting.waits_for_money) == ("PENDING", "manual", True)
     assert make_transfer(order).pays
     assert process(order).status == Status.CONFIRMED
     assert audit_orders()["ok"]

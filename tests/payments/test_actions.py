@@ -43,7 +43,7 @@ def test_a_payment_that_waits_for_its_customer_is_written_down_and_unanswered(re
     require_action(reference)
 
     payment = Payment.objects.get()
-    assert (payment.is_answered, payment.waits_for_customer, payment.answered_at) == (False, True, None)
+    assert (payment.is_answered, payment.waits_for_action, payment.answered_at) == (False, True, None)
     assert (payment.in_flight_until, payment.last_error, payment.only_refused) == (None, "", False)
     assert payment.action_required_at
     assert payment.return_url == f"https://shop.example.com/orders/{reference}/return/"
@@ -94,7 +94,7 @@ def test_requests_without_an_answer_are_counted_and_the_customer_may_still_act(
     payment = Payment.objects.get()
     assert (payment.status, payment.requests) == (Status.ACTION_REQUIRED, 3)
     assert payment.last_error
-    assert not payment.waits_for_customer
+    assert not payment.waits_for_action
 
 
 def test_a_bank_that_processes_after_the_approval_waits_for_no_customer_any_more(
