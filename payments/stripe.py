@@ -1,10 +1,8 @@
 """The adapter to Stripe: what it is asked for a charge, and the fence that makes a cancel final."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from math import inf
-from threading import BoundedSemaphore
 from time import monotonic
 from urllib.parse import quote
 
@@ -13,7 +11,6 @@ from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
 from payments.gateway import (
-    MAX_CLOCK_DIFFERENCE,
     CardDeclined,
     Charge,
     ChargeRequest,
@@ -34,7 +31,6 @@ from payments.stripe_answers import (
     intent_of,
     is_final_refusal,
     is_invalid,
-    is_of,
     is_replayed,
     is_server_error,
     read_charge,
@@ -44,15 +40,10 @@ from payments.stripe_answers import (
 from payments.stripe_api import Answer, StripeApi
 from payments.stripe_disputes import DISPUTES, as_dispute
 from payments.stripe_form import make_payment_form
+from payments.stripe_intents import INTENTS, StripeIntents
 from payments.stripe_params import confirmed_params, is_key_forgotten, unconfirmed_params
 from payments.stripe_refunds import as_refund, find_refunds, make_refund
 
-INTENTS = "/v1/payment_intents"
-
-# A list has a page for each 100 payments of more than an hour: too many for the time of a charge, and no reason to keep
-# the threads from charging others.
-LOOK_UP_TIMEOUT = 30.0  # seconds
-LOOK_UPS = 2  # at the same time in one process
 NEXT_ACTION_TIMEOUT = 5.0  # seconds; a customer waits
 
 
@@ -67,8 +58,8 @@ class StripeGateway:
     time_to_pay: timedelta | None = None
 
     def __init__(self) -> None:
-        self._look_ups = BoundedSemaphore(LOOK_UPS)
         self._api = StripeApi()
+        self._intents = StripeIntents(self._api)
 
     @property
     def timeout(self) -> float:
@@ -86,7 +77,7 @@ class StripeGateway:
         """
         with self._api.deadline(), errors_are_unknown():
             if is_key_forgotten(request):
-                return read_charge(self._find_intent(request), request)
+                return read_charge(self._intents.find(request), request)
             try:
                 intent: Answer | None = self._confirm(request)
             except stripe.CardError as error:
@@ -94,7 +85,7 @@ class StripeGateway:
                 raise CardDeclined(decline_code(error)) from None
             except stripe.InvalidRequestError as error:
                 if is_final_refusal(error):
-                    if not request.only_refused and (made := self._find_intent(request)):
+                    if not request.only_refused and (made := self._intents.find(request)):
                         return read_charge(made, request)  # of a request before, whose answer was lost
                     raise CardDeclined(refusal_code(error)) from None
                 if is_invalid(error) and intent_of(error) is None:  # nothing was made before it was refused
@@ -103,7 +94,7 @@ class StripeGateway:
             except stripe.APIError as error:
                 if not is_server_error(error):
                     raise
-                intent = self._find_intent(request)
+                intent = self._intents.find(request)
             if intent and intent["status"] in ("processing", "requires_action"):
                 return self._follow(intent, request)
             return read_charge(intent, request)
@@ -125,7 +116,7 @@ class StripeGateway:
         with self._api.deadline(), errors_are_unknown():
             intents = self._fence(request)
             if is_key_forgotten(request):  # the fence then proves nothing about the past
-                intents = self._find_intents(request)
+                intents = self._intents.find_all(request)
             for intent in intents:
                 check_reference(intent, request)
                 if charge := self._close(intent["id"], request):
@@ -152,7 +143,7 @@ class StripeGateway:
     def retrieve(self, provider_id: str) -> Charge | None:
         """The charge as Stripe has it now, None where it took no money. Raises GatewayUnavailable."""
         with self._api.deadline(), errors_are_unknown():
-            intent = self._retrieve(provider_id)
+            intent = self._intents.retrieve(provider_id)
             return as_charge(intent) if intent["status"] == "succeeded" else None
 
     def list_charges(self, *, since: datetime | None = None, within: float = inf) -> Iterator[Charge]:
@@ -160,10 +151,9 @@ class StripeGateway:
 
         Raises GatewayUnavailable, also once it has taken more than `within` seconds.
         """
-        end = monotonic() + within
+        made = self._intents.list_since(since or datetime.fromtimestamp(0, UTC))
         with errors_are_unknown():
-            for intent in self._list(since or datetime.fromtimestamp(0, UTC)):
-                check_time(end, within)
+            for intent in limit_time(made, within):
                 if intent["status"] == "succeeded":
                     yield as_charge(intent)
 
@@ -174,11 +164,10 @@ class StripeGateway:
 
     def list_disputes(self, *, since: datetime | None = None, within: float = inf) -> Iterator[ProviderDispute]:
         """Every dispute, newest first, opened at `since` or later. Raises GatewayUnavailable, as list_charges."""
-        end = monotonic() + within
         opened = int((since or datetime.fromtimestamp(0, UTC)).timestamp())
+        made = self._api.ask_for_all(DISPUTES, created={"gte": opened})
         with errors_are_unknown():
-            for dispute in self._api.ask_for_all(DISPUTES, created={"gte": opened}):
-                check_time(end, within)
+            for dispute in limit_time(made, within):
                 yield as_dispute(dispute)
 
     def payment_form(self) -> PaymentForm | None:
@@ -195,16 +184,18 @@ class StripeGateway:
         """The intent of a charge that was answered before, as it is now."""
         if not is_key_forgotten(request):
             try:
-                return self._retrieve(self._confirm(request)["id"])  # what was saved under the key only tells the id
+                return self._intents.retrieve(
+                    self._confirm(request)["id"]
+                )  # what was saved under the key only tells the id
             except stripe.APIError as error:
                 if not is_server_error(error):
                     raise
-        return self._find_intent(request, within=NEXT_ACTION_TIMEOUT)
+        return self._intents.find(request, within=NEXT_ACTION_TIMEOUT)
 
     def _follow(self, saved: Answer, request: ChargeRequest) -> Charge:
         """What has become of it since. If it has failed, close it: the customer's browser could confirm it anew."""
         check_reference(saved, request)
-        intent = self._retrieve(saved["id"])
+        intent = self._intents.retrieve(saved["id"])
         if intent["status"] == "requires_payment_method" and (charge := self._close(intent["id"], request)):
             return charge
         return read_charge(intent, request)
@@ -219,7 +210,7 @@ class StripeGateway:
         except stripe.InvalidRequestError as error:
             if not (is_invalid(error) or is_final_refusal(error)):
                 raise
-            return [] if request.only_refused else self._find_intents(request)
+            return [] if request.only_refused else self._intents.find_all(request)
         except stripe.APIError as error:
             return self._find_after(error, request)
 
@@ -232,7 +223,7 @@ class StripeGateway:
         except stripe.InvalidRequestError as error:
             if not is_invalid(error) or not is_replayed(error):
                 raise
-            return self._find_intents(request)  # the key is used up by a refusal
+            return self._intents.find_all(request)  # the key is used up by a refusal
         except stripe.APIError as error:
             return self._find_after(error, request)
 
@@ -240,13 +231,13 @@ class StripeGateway:
         """The intents there are after a server error, once it is the saved answer: the key is used up."""
         if not is_server_error(error) or not is_replayed(error):
             raise error
-        return self._find_intents(request)
+        return self._intents.find_all(request)
 
     def _close(self, intent_id: str, request: ChargeRequest) -> Charge | None:
         try:
             intent = self._api.ask("post", f"{INTENTS}/{quote(intent_id, safe='')}/cancel")
         except stripe.InvalidRequestError:
-            intent = self._retrieve(intent_id)  # its state is the reason
+            intent = self._intents.retrieve(intent_id)  # its state is the reason
         check_reference(intent, request)
         match intent["status"]:
             case "canceled":
@@ -258,35 +249,11 @@ class StripeGateway:
             case status:
                 raise GatewayUnavailable(f"payment intent {intent_id} can't be cancelled yet: {status}")
 
-    def _find_intent(self, request: ChargeRequest, *, within: float = LOOK_UP_TIMEOUT) -> Answer | None:
-        """The intent that decides: one that took money before one that still may, and that before a cancelled one."""
-        rank = {"succeeded": 0, "canceled": 2}
-        found = self._find_intents(request, within=within)
-        return min(found, key=lambda intent: rank.get(intent["status"], 1), default=None)
 
-    def _find_intents(self, request: ChargeRequest, *, within: float = LOOK_UP_TIMEOUT) -> list[Answer]:
-        # By listing, which shows what was just written; Stripe's search may be a minute behind.
-        with self._look_up(within):
-            made = self._list(request.sent_at - MAX_CLOCK_DIFFERENCE)
-            return [intent for intent in made if is_of(intent, request)]
-
-    @contextmanager
-    def _look_up(self, seconds: float = LOOK_UP_TIMEOUT) -> Iterator[None]:
-        if not self._look_ups.acquire(blocking=False):
-            raise GatewayUnavailable("other payments are being looked up in the provider's list")
-        try:
-            with self._api.deadline(seconds):
-                yield
-        finally:
-            self._look_ups.release()
-
-    def _list(self, since: datetime) -> Iterator[Answer]:
-        return self._api.ask_for_all(INTENTS, created={"gte": int(since.timestamp())}, expand=["data.latest_charge"])
-
-    def _retrieve(self, intent_id: str) -> Answer:
-        return self._api.ask("get", f"{INTENTS}/{quote(intent_id, safe='')}", expand=["latest_charge"])
-
-
-def check_time(end: float, within: float) -> None:
-    if monotonic() > end:
-        raise GatewayUnavailable(f"the provider's list takes longer than {within:.0f} seconds")
+def limit_time(answers: Iterator[Answer], seconds: float) -> Iterator[Answer]:
+    """Yield the answers. Raises GatewayUnavailable once they have taken longer."""
+    end = monotonic() + seconds
+    for answer in answers:
+        if monotonic() > end:
+            raise GatewayUnavailable(f"the provider's list takes longer than {seconds:.0f} seconds")
+        yield answer

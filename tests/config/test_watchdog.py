@@ -10,7 +10,7 @@ from django.conf import LazySettings
 from config.watchdog import SLOW_START, Pulse
 from database_errors import DATABASE_PATIENCE
 from lab.stack.var import BASE_DIR
-from payments.stripe import LOOK_UP_TIMEOUT
+from payments.stripe_intents import LOOK_UP_TIMEOUT
 
 NEVER = 1e9  # seconds
 # A worker that writes to its log until that takes no more.

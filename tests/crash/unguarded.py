@@ -78,7 +78,7 @@ def send_the_next_beside_the_declined(_: Function) -> Function:
 
 
 def leave_a_failure_open(_: Function) -> Function:
-    return lambda gateway, saved, request: read_charge(gateway._retrieve(saved["id"]), request)
+    return lambda gateway, saved, request: read_charge(gateway._intents.retrieve(saved["id"]), request)
 
 
 def announce_nothing(_: Function) -> Function:

@@ -11,7 +11,8 @@ import pytest
 from pytest_django import Settings
 
 from payments.gateway import ActionRequired, CardDeclined, Charge, ChargeRequest, GatewayUnavailable, RequestRefused
-from payments.stripe import LOOK_UPS, StripeGateway
+from payments.stripe import StripeGateway
+from payments.stripe_intents import LOOK_UP_TIMEOUT, LOOK_UPS
 from payments.stripe_params import KEY_LIFETIME
 from tests.provider import Provider, fake_provider, make_request, nonsense_provider
 
@@ -163,7 +164,7 @@ def test_look_ups_leave_threads_to_the_charges(gateway: StripeGateway) -> None:
     request = make_request("pm_sandbox_500_after")
     with ExitStack() as others:
         for _ in range(LOOK_UPS):
-            others.enter_context(gateway._look_up())
+            others.enter_context(gateway._intents._look_up(LOOK_UP_TIMEOUT))
         with pytest.raises(GatewayUnavailable, match="looked up"):
             gateway.charge(request)
         assert gateway.charge(make_request())
