@@ -38,12 +38,13 @@ from payments.stripe_answers import (
     refusal_code,
 )
 from payments.stripe_api import Answer, StripeApi
-from payments.stripe_disputes import DISPUTES, as_dispute
+from payments.stripe_disputes import as_dispute, find_disputes, retrieve_dispute
 from payments.stripe_form import make_payment_form
 from payments.stripe_intents import INTENTS, StripeIntents
 from payments.stripe_params import confirmed_params, is_key_forgotten, unconfirmed_params
 from payments.stripe_refunds import as_refund, find_refunds, make_refund
 
+BEGINNING = datetime.fromtimestamp(0, UTC)
 NEXT_ACTION_TIMEOUT = 5.0  # seconds; a customer waits
 
 
@@ -136,38 +137,27 @@ class StripeGateway:
             return make_refund(self._api, key=key, reference=reference, intent_id=provider_id, amount=amount)
 
     def list_refunds(self, *, provider_id: str) -> list[ProviderRefund]:
-        """Every refund of the charge, newest first. Raises GatewayUnavailable."""
         with self._api.deadline(), errors_are_unknown():
             return [as_refund(refund) for refund in find_refunds(self._api, provider_id)]
 
     def retrieve(self, provider_id: str) -> Charge | None:
-        """The charge as Stripe has it now, None where it took no money. Raises GatewayUnavailable."""
         with self._api.deadline(), errors_are_unknown():
             intent = self._intents.retrieve(provider_id)
             return as_charge(intent) if intent["status"] == "succeeded" else None
 
     def list_charges(self, *, since: datetime | None = None, within: float = inf) -> Iterator[Charge]:
-        """Every charge that succeeded, newest first, created at `since` or later.
-
-        Raises GatewayUnavailable, also once it has taken more than `within` seconds.
-        """
-        made = self._intents.list_since(since or datetime.fromtimestamp(0, UTC))
         with errors_are_unknown():
-            for intent in limit_time(made, within):
+            for intent in limit_time(self._intents.list_since(since or BEGINNING), within):
                 if intent["status"] == "succeeded":
                     yield as_charge(intent)
 
     def retrieve_dispute(self, provider_id: str) -> ProviderDispute:
-        """The dispute as Stripe has it now. Raises GatewayUnavailable."""
         with self._api.deadline(), errors_are_unknown():
-            return as_dispute(self._api.ask("get", f"{DISPUTES}/{quote(provider_id, safe='')}"))
+            return as_dispute(retrieve_dispute(self._api, provider_id))
 
     def list_disputes(self, *, since: datetime | None = None, within: float = inf) -> Iterator[ProviderDispute]:
-        """Every dispute, newest first, opened at `since` or later. Raises GatewayUnavailable, as list_charges."""
-        opened = int((since or datetime.fromtimestamp(0, UTC)).timestamp())
-        made = self._api.ask_for_all(DISPUTES, created={"gte": opened})
         with errors_are_unknown():
-            for dispute in limit_time(made, within):
+            for dispute in limit_time(find_disputes(self._api, since or BEGINNING), within):
                 yield as_dispute(dispute)
 
     def payment_form(self) -> PaymentForm | None:
@@ -184,9 +174,8 @@ class StripeGateway:
         """The intent of a charge that was answered before, as it is now."""
         if not is_key_forgotten(request):
             try:
-                return self._intents.retrieve(
-                    self._confirm(request)["id"]
-                )  # what was saved under the key only tells the id
+                saved = self._confirm(request)  # it may be long past, so it only tells the id
+                return self._intents.retrieve(saved["id"])
             except stripe.APIError as error:
                 if not is_server_error(error):
                     raise

@@ -1,11 +1,13 @@
 """What Stripe's disputes mean: the money is gone, is back, or stays gone."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Literal
+from urllib.parse import quote
 
 from payments.gateway import ProviderDispute
 from payments.stripe_answers import read_code, read_number
-from payments.stripe_api import Answer
+from payments.stripe_api import Answer, StripeApi
 
 DISPUTES = "/v1/disputes"
 # https://docs.stripe.com/api/disputes/object#dispute_object-status. A warning is a bank's question before it takes any
@@ -20,6 +22,15 @@ STATUSES: dict[str, Literal["open", "won", "lost"]] = {
     "lost": "lost",
     "prevented": "won",
 }
+
+
+def retrieve_dispute(api: StripeApi, dispute_id: str) -> Answer:
+    return api.ask("get", f"{DISPUTES}/{quote(dispute_id, safe='')}")
+
+
+def find_disputes(api: StripeApi, since: datetime) -> Iterator[Answer]:
+    """Stripe's disputes that were opened since, newest first."""
+    return api.ask_for_all(DISPUTES, created={"gte": int(since.timestamp())})
 
 
 def as_dispute(dispute: Answer) -> ProviderDispute:
