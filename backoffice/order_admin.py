@@ -17,7 +17,7 @@ from backoffice.export import export_orders
 from backoffice.order_status import color_status
 from backoffice.plans import describe_plans
 from backoffice.refund_admin import RefundAdmin
-from backoffice.refunds import describe_open_refunds, describe_refunds
+from backoffice.refund_summary import describe_open_refunds, describe_refunds
 from backoffice.timeline import PAYMENT_STATES, describe_payment, read_timeline
 from money import format_money
 from orders.models import Order
@@ -169,7 +169,7 @@ class OrderAdmin(RefundAdmin):
             "order_actions": self.list_actions(request, order),
             "may_refund": self.may_refund(request, order),
             "may_record": order.payment.waits_for_money and request.user.has_perm("payments.add_transfer"),
-            **_describe_money(order),
+            **_describe_life(order),
             "lines": [
                 (line, format_money(line.price, order.currency), format_money(line.total, order.currency))
                 for line in order.cached_lines
@@ -178,8 +178,8 @@ class OrderAdmin(RefundAdmin):
         return super().render_change_form(request, context, *args, **kwargs)
 
 
-def _describe_money(order: Order) -> dict[str, Any]:
-    """What became of the order's money, and what happens next."""
+def _describe_life(order: Order) -> dict[str, Any]:
+    """What happened to the order and its money, and what happens next."""
     payments = list(Payment.objects.filter(reference=order.code).order_by("number"))
     order.payment = next(payment for payment in payments if payment.pk == order.payment_id)  # saves a query
     refunds = list(Refund.objects.of_reference(order.code).order_by("pk").prefetch_related("lines__line"))

@@ -39,14 +39,6 @@ CANCEL_UNSENT = Sweep(
     gettext_lazy("The sweep takes it up now and cancels it, unpaid."),
     gettext_lazy("The sweep takes it up at %(time)s and cancels it, unpaid."),
 )
-MAILS = {
-    OrderMail.Kind.INSTRUCTIONS: gettext_lazy("The mail that says how to pay goes out at %(time)s."),
-    OrderMail.Kind.CONFIRMED: gettext_lazy("The mail that it is confirmed goes out at %(time)s."),
-    OrderMail.Kind.CANCELLED: gettext_lazy("The mail that it is cancelled goes out at %(time)s."),
-    OrderMail.Kind.REFUNDED: gettext_lazy("The mail about a refund goes out at %(time)s."),
-}
-
-
 RECORD_REFUND = Sweep(
     gettext_lazy("The sweep takes refund %(number)s up now and records its outcome."),
     gettext_lazy("The sweep takes refund %(number)s up at %(time)s and records its outcome."),
@@ -55,6 +47,12 @@ ASK_FOR_REFUND = Sweep(
     gettext_lazy("The sweep takes refund %(number)s up now and asks the provider for it."),
     gettext_lazy("The sweep takes refund %(number)s up at %(time)s and asks the provider for it."),
 )
+MAILS = {
+    OrderMail.Kind.INSTRUCTIONS: gettext_lazy("The mail that says how to pay goes out at %(time)s."),
+    OrderMail.Kind.CONFIRMED: gettext_lazy("The mail that it is confirmed goes out at %(time)s."),
+    OrderMail.Kind.CANCELLED: gettext_lazy("The mail that it is cancelled goes out at %(time)s."),
+    OrderMail.Kind.REFUNDED: gettext_lazy("The mail about a refund goes out at %(time)s."),
+}
 
 
 def describe_plans(order: Order, refunds: Iterable[Refund] = ()) -> list[str]:

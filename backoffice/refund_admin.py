@@ -13,7 +13,7 @@ from django.utils.translation import gettext
 from accounts.models import User
 from backoffice.order_action_admin import OrderActionAdmin
 from backoffice.refund_forms import RefundForm, suggest_rest
-from backoffice.refunds import describe_money
+from backoffice.refund_summary import describe_money
 from money import format_money
 from orders.models import Order
 

@@ -23,11 +23,10 @@ from orders.refunds import (
     WrongRefundAmount,
     WrongRefundNumber,
     count_returnable,
-    find_next_number,
     refund_order,
 )
 from payments.refund_models import Refund
-from payments.refunds import NotRefundable, RefundTooLarge, count_left
+from payments.refunds import NotRefundable, RefundTooLarge, count_left, find_next_number
 
 MAX_NUMBER = 32_767
 REFUSALS = {  # why nothing was refunded, by the code of the refusal
@@ -82,7 +81,7 @@ class RefundForm(forms.Form):
     def __init__(self, *args: Any, order: Order, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.order, self.lines = order, order.cached_lines
-        self.initial.setdefault("number", find_next_number(order))
+        self.initial.setdefault("number", find_next_number(order.payment))
         for line in self.lines:
             self.fields[f"quantity_{line.pk}"] = _make_quantity_field(line)
             self.fields[f"restock_{line.pk}"] = _make_restock_field(line)
@@ -133,7 +132,7 @@ class RefundForm(forms.Form):
         }
         self.add_error(None, ValidationError(gettext(REFUSALS[refused.code]) % words, code=refused.code))
         # What was typed stays, and becomes the next refund if it is sent once more.
-        self.data = {**dict(self.data.items()), "number": find_next_number(self.order)}
+        self.data = {**dict(self.data.items()), "number": find_next_number(self.order.payment)}
 
 
 def suggest_rest(order: Order) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from orders.refund_models import RefundLine
 from orders.tasks import process_refund, publish_on_commit
 from payments.models import Payment
 from payments.refund_models import Refund
-from payments.refunds import NotRefundable, count_left, lock_payment, request_refund
+from payments.refunds import NotRefundable, count_left, find_next_number, lock_payment, request_refund
 
 
 class OrderIsNotRefundable(NotRefundable):
@@ -124,11 +124,6 @@ def is_refundable_by_customer(order: Order) -> bool:
     return order.status == Order.Status.CONFIRMED and cast(datetime, order.finalized_at) + time > timezone.now()
 
 
-def find_next_number(order: Order) -> int:
-    """The number of the order's next refund: a page names it, so that its button makes one refund."""
-    return order.payment.refunds.count() + 1
-
-
 def count_returnable(order: Order) -> dict[int, int]:
     """How many units of each line can still be given back, by the id of the line."""
     returned = RefundLine.objects.of_order(order).binding().values("line").annotate(units=Sum("quantity"))
@@ -166,7 +161,7 @@ def _check_same(refund: Refund, amount: int, lines: Collection[Returned]) -> Non
 def _check_order(order: Order, payment: Payment, number: int) -> None:
     if order.status != Order.Status.CONFIRMED:
         raise OrderIsNotRefundable(f"This order is {order.status}.")
-    if number != (following := payment.refunds.count() + 1):
+    if number != (following := find_next_number(payment)):
         raise WrongRefundNumber(f"The next refund of this order is number {following}.")
 
 

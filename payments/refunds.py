@@ -50,6 +50,11 @@ def count_left(payment: Payment) -> int:
     return max(payment.amount - gone, 0)
 
 
+def find_next_number(payment: Payment) -> int:
+    """The number of the payment's next refund. A page names it, so that its button makes one refund."""
+    return payment.refunds.count() + 1  # none is ever deleted
+
+
 def request_refund(payment: Payment, *, amount: int) -> Refund:
     """Write down a REQUESTED refund of `amount` minor units, with the payment's next number. Nothing is sent.
 
@@ -154,7 +159,7 @@ def _check_left(payment: Payment, amount: int) -> None:
 
 
 def _create_refund(payment: Payment, **fields: Any) -> Refund:
-    number = payment.refunds.count() + 1  # under the payment's lock, and none is ever deleted
+    number = find_next_number(payment)  # under the payment's lock
     return Refund.objects.create(
         payment=payment,
         number=number,

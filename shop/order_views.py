@@ -21,9 +21,9 @@ from orders.limits import limit_payment
 from orders.models import Order
 from orders.paying import PaymentRefused, pay_again
 from orders.pricing import CheckoutRefused
-from orders.refunds import TooLateToRefund, find_next_number, refund_rest
+from orders.refunds import TooLateToRefund, refund_rest
 from orders.services import OrderIsFinal, cancel_order
-from payments.refunds import NotRefundable
+from payments.refunds import NotRefundable, find_next_number
 from shop.forms import PayAgainForm, RefundForm
 from shop.payment_forms import render_with_payment_form
 from shop.refusals import explain_payment_refusal, explain_refund_refusal
@@ -90,7 +90,7 @@ def refund(request: HttpRequest, *, code: str) -> HttpResponse:
         messages.info(request, explain_refund_refusal(TooLateToRefund("")))
         return _see_order(order)
     left = order.total - order.refunded - order.refunding
-    context = {"order": order, "left": left, "form": RefundForm(initial={"number": find_next_number(order)})}
+    context = {"order": order, "left": left, "form": RefundForm(initial={"number": find_next_number(order.payment)})}
     return _keep_private(render(request, "shop/order_refund.html", context))
 
 

@@ -15,7 +15,7 @@ from audit.services import audit_orders
 from catalog.models import Stock, StockMovement
 from orders.models import Order
 from orders.refund_answers import record_refund
-from orders.refunds import Returned, find_next_number, refund_order
+from orders.refunds import Returned, refund_order
 from orders.services import finalize_order
 from payments.gateway import GatewayUnavailable
 from payments.refund_models import Refund
@@ -25,6 +25,7 @@ from payments.refunds import (
     adopt_refund,
     check_refund,
     claim_due_refunds,
+    find_next_number,
     hasten_refunds,
     refund_payment,
 )
@@ -61,7 +62,7 @@ class Refunds(RuleBasedStateMachine):
     def request(self, units: int, restock: bool, amount: int | None) -> str:
         lines = [Returned(self.order.lines.get().pk, units, restock)] if units else []
         with suppress(NotRefundable):
-            number = find_next_number(self.order)
+            number = find_next_number(self.order.payment)
             return refund_order(code=self.code, number=number, lines=lines, amount=amount)[0].key
         return ""
 

@@ -10,9 +10,9 @@ from typing import NamedTuple
 from lab.simulation.chaos.crowd import Crowd
 from lab.simulation.chaos.orders import find_orders, find_refunds
 from orders.models import Order, OrderLine
-from orders.refunds import Returned, count_returnable, find_next_number, refund_order
+from orders.refunds import Returned, count_returnable, refund_order
 from payments.refund_models import Refund
-from payments.refunds import NotRefundable
+from payments.refunds import NotRefundable, find_next_number
 
 PAUSE = (0.1, 0.5)  # seconds between two refunds
 LATEST = 20  # one of so many confirmed orders is refunded, so that some are refunded several times
@@ -66,7 +66,7 @@ class RefundDesk:
         order = random.choice(confirmed)
         line, returnable = random.choice(order.cached_lines), count_returnable(order)
         units = random.randint(0, returnable[line.pk])
-        return Wish(order.code, find_next_number(order), line, units, restock=random.random() < 0.7)
+        return Wish(order.code, find_next_number(order.payment), line, units, restock=random.random() < 0.7)
 
     def _ask(self, wish: Wish) -> None:
         made: list[Refund] = []
