@@ -166,10 +166,10 @@ class OrderAdmin(RefundAdmin):
     ) -> HttpResponse:
         order = context["original"]
         context |= {
+            **_describe_life(order),  # first: it reads the payment for all the others
             "order_actions": self.list_actions(request, order),
             "may_refund": self.may_refund(request, order),
             "may_record": order.payment.waits_for_money and request.user.has_perm("payments.add_transfer"),
-            **_describe_life(order),
             "lines": [
                 (line, format_money(line.price, order.currency), format_money(line.total, order.currency))
                 for line in order.cached_lines

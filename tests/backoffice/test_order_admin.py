@@ -349,7 +349,7 @@ def test_the_order_page_needs_as_many_queries_for_5_lines_as_for_50(
 ) -> None:
     order = make_order({f"MUG-{number}": 1 for number in range(lines)})
 
-    with django_assert_max_num_queries(10):
+    with django_assert_max_num_queries(13):
         assert len(admin_client.get(page_of(order)).context["lines"]) == lines
 
 
