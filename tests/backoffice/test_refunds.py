@@ -289,5 +289,5 @@ def test_the_order_page_needs_as_many_queries_for_1_refund_as_for_9(
     for number in range(1, refunds + 1):
         request_refund(order, number, amount=1)
 
-    with django_assert_max_num_queries(13):
+    with django_assert_max_num_queries(14):
         assert len(admin_client.get(page_of(order)).context["refunds"]) == refunds
