@@ -22,6 +22,7 @@ from audit.services import audit_orders
 from audit.surplus import refund_all_surplus, refund_surplus
 from audit.tasks import refund_surplus as refund_task
 from orders.models import Order
+from orders.paying import pay_again
 from orders.refund_answers import record_refund
 from orders.services import finalize_order
 from payments.gateway import GatewayUnavailable, get_gateway
@@ -29,7 +30,7 @@ from payments.models import Payment
 from payments.refund_models import Refund
 from payments.services import charge_payment
 from tests.audit.tampering import GHOST
-from tests.builders import answer_payment, everything, make_order, stock_of, tamper
+from tests.builders import answer_payment, everything, make_order, make_transfer, stock_of, tamper
 from tests.concurrency.race import race
 from tests.provider import Provider
 
@@ -78,6 +79,13 @@ def assert_is_put_right(difference: Difference, how: str, staff: User) -> None:
     assert difference.resolved_at
     reconcile()
     assert not Difference.objects.unresolved().exists()
+    assert audit_orders()["violations"] == []
+
+
+def assert_is_gone(difference: Difference) -> None:
+    reconcile()
+    difference.refresh_from_db()
+    assert difference.resolution == "gone"
     assert audit_orders()["violations"] == []
 
 
@@ -194,6 +202,55 @@ def test_money_of_no_order_is_given_back(provider: Provider, staff: User, publis
 
     assert 700 not in kept()
     assert told(order) == ([] if reference == GHOST else [("refunded", WHY, staff)])
+    assert_is_put_right(difference, "refunded", staff)
+
+
+def confirm_late(provider: Provider) -> None:
+    """What Stripe's script, or a person at its dashboard, can do with a declined intent that nobody cancelled."""
+    provider.execute("UPDATE payment_intent SET status = 'succeeded', decline = NULL")
+
+
+def test_money_that_a_declined_card_took_is_not_given_back_while_it_may_pay_the_order(
+    provider: Provider, staff: User
+) -> None:
+    order = end_order(DECLINED, hold_on_decline=600)
+    confirm_late(provider)
+    difference = find_difference()
+    before = rows()
+
+    with pytest.raises(NotRemedied, match="may do so yet"):
+        refund_difference(pk=difference.pk, actor=staff, note=WHY)
+    assert rows() == before
+
+    pay_again(code=order.code, number=2, payment_method="pm_card_visa")
+    before = rows()
+    with pytest.raises(NotRemedied, match="may do so yet"):
+        refund_difference(pk=difference.pk, actor=staff, note=WHY)
+    assert rows() == before
+    charge_payment(reference=order.code)
+    assert finalize_order(code=order.code).status == "CONFIRMED"
+    assert kept() == [order.total]
+    assert_is_gone(difference)
+
+
+@pytest.mark.usefixtures("transfers")
+def test_money_that_a_declined_card_took_is_given_back_where_a_transfer_pays_the_order(
+    provider: Provider, staff: User
+) -> None:
+    order = end_order(DECLINED, hold_on_decline=600)
+    pay_again(code=order.code, number=2, payment_method="manual", gateway="manual")
+    confirm_late(provider)
+    make_transfer(order)
+    charge_payment(reference=order.code)
+    assert "took the money" in Payment.objects.get(number=2).last_error
+    difference = find_difference()
+
+    refund_difference(pk=difference.pk, actor=staff, note=WHY)
+    refund_task(difference.pk)
+
+    charge_payment(reference=order.code)
+    assert finalize_order(code=order.code).status == "CONFIRMED"
+    assert kept() == [0]
     assert_is_put_right(difference, "refunded", staff)
 
 
