@@ -30,14 +30,14 @@ WHERE payment.status = 'SUCCEEDED' AND payment.answered_at < %(started)s AND pay
             AND charge.provider_id = payment.provider_id AND charge.reference = payment.reference
     )
 """
-# A SENT payment whose charge is of another amount has no answer, and never gets one: a wrong amount is not confirmed.
+# A payment that was asked for and whose charge is of another amount never gets an answer: that is not confirmed.
 AMOUNT_DIFFERS = """
 SELECT charge.gateway, charge.provider_id, charge.reference, charge.amount, charge.currency,
     payment.amount, payment.currency, charge.created_at
 FROM audit_charge charge
 JOIN payments_payment payment ON payment.gateway = charge.gateway AND payment.reference = charge.reference
     AND (payment.provider_id = charge.provider_id
-        OR payment.status = 'SENT' AND charge.amount > charge.refunded + charge.owed)
+        OR payment.status IN ('SENT', 'ACTION_REQUIRED') AND charge.amount > charge.refunded + charge.owed)
 WHERE (charge.amount, charge.currency) <> (payment.amount, payment.currency)
 """
 # The ledger was read before the rows: what was answered after that may or may not be in it.
