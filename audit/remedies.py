@@ -77,9 +77,12 @@ def refund_difference(*, pk: int, actor: User, note: str) -> None:
 
 def _adopt_charge(difference: Difference, actor: User, note: str) -> None:
     connection.close()  # if the provider hangs, it must not hold the shop's connections too
-    charge = get_gateway(difference.gateway).retrieve(difference.provider_id)
+    gateway = get_gateway(difference.gateway)
+    charge = gateway.retrieve(difference.provider_id)
     if charge is None:
         raise NotRemedied("The provider has no such charge any more.")
+    if any(made.status == "pending" for made in gateway.list_refunds(provider_id=charge.provider_id)):
+        raise NotRemedied("Its money is being given back at the provider.")
     with transaction.atomic():
         _lock_open(difference.pk)
         adopt_charge(gateway=difference.gateway, charge=charge)

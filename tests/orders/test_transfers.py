@@ -7,6 +7,9 @@ from django.utils import timezone
 
 from accounts.models import User
 from audit.liveness import check_liveness
+from audit.models import Difference
+from audit.reconciliation import reconcile
+from audit.remedies import NotRemedied, adopt_difference
 from audit.services import audit_orders
 from orders.checkout import CheckoutKeyReused, UnknownGateway, place_order
 from orders.models import Order
@@ -357,3 +360,20 @@ def test_an_order_that_a_transfer_paid_is_refunded_in_parts_beside_a_surplus_and
     record_sent_refund(pk=surplus.pk, provider_id="B-back", sent_on=timezone.now().date())
     assert [charge.refunded for charge in get_gateway("manual").list_charges()] == [order.total] * 2
     assert audit_orders()["violations"] == []
+
+
+def test_a_transfer_that_is_to_be_sent_back_never_pays_an_order(
+    settings: LazySettings, django_user_model: type[User]
+) -> None:
+    settings.TRANSFER_REFUND_DAYS = 0
+    order = make_order(payment_method="pm_card_visa_chargeDeclined", hold_on_decline=600)
+    assert process(order).status == "PENDING"
+    assert not make_transfer(order).pays
+    reconcile()
+    difference = Difference.objects.get()
+    before = everything()
+
+    with pytest.raises(NotRemedied, match="is being given back"):
+        adopt_difference(pk=difference.pk, actor=django_user_model.objects.create_user("ann@example.com"), note="Paid.")
+
+    assert everything() == before
