@@ -19,12 +19,17 @@ WHERE charge.amount > charge.refunded + charge.owed AND NOT EXISTS (
         AND (payment.provider_id = charge.provider_id OR payment.status IN ('SENT', 'ACTION_REQUIRED'))
 )
 """
-# Only what was answered before the ledger was read has to be in it.
+# Only what was answered before the ledger was read has to be in it. What pays may have been taken for an earlier
+# payment of the same reference, so the list has to begin before that one.
 MISSING_THERE = """
 SELECT payment.gateway, payment.provider_id, payment.reference, 0, '', payment.amount, payment.currency,
     payment.created_at
 FROM payments_payment payment
 WHERE payment.status = 'SUCCEEDED' AND payment.answered_at < %(started)s AND payment.created_at >= %(since)s
+    AND NOT EXISTS (
+        SELECT FROM payments_payment earlier WHERE earlier.reference = payment.reference
+            AND earlier.number < payment.number AND earlier.created_at < %(since)s
+    )
     AND payment.gateway = ANY(%(gateways)s) AND NOT EXISTS (
         SELECT FROM audit_charge charge WHERE charge.gateway = payment.gateway
             AND charge.provider_id = payment.provider_id AND charge.reference = payment.reference

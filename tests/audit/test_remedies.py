@@ -1,14 +1,17 @@
 """What differs is put right: once, by whom and why, and the audit is clean afterwards."""
 
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 import pytest
+from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from accounts.models import User
 from audit import remedies
+from audit.ledger import BEGINNING
 from audit.models import Difference
 from audit.reconciliation import reconcile
 from audit.remedies import (
@@ -231,6 +234,21 @@ def test_money_that_a_declined_card_took_is_not_given_back_while_it_may_pay_the_
     assert finalize_order(code=order.code).status == "CONFIRMED"
     assert kept() == [order.total]
     assert_is_gone(difference)
+
+
+def test_a_short_list_does_not_miss_the_money_that_an_earlier_payment_took(provider: Provider) -> None:
+    order = end_order(DECLINED, hold_on_decline=600)
+    confirm_late(provider)
+    provider.execute("UPDATE payment_intent SET created = created - interval '2 days'")
+    tamper("UPDATE payments_payment SET created_at = created_at - interval '2 days'")
+    tamper("UPDATE orders_order SET created_at = created_at - interval '2 days'")
+    pay_again(code=order.code, number=2, payment_method="pm_card_visa")
+    charge_payment(reference=order.code)
+    assert finalize_order(code=order.code).status == "CONFIRMED"
+
+    for since in (timezone.now() - timedelta(days=1), BEGINNING):
+        reconcile(since=since)
+        assert not Difference.objects.exists()
 
 
 @pytest.mark.usefixtures("transfers")
