@@ -325,3 +325,16 @@ def test_what_was_given_back_at_the_provider_is_adopted_though_the_bank_takes_th
     order.refresh_from_db()
     assert (order.refunded, count_left(order.payment)) == (order.total, 0)
     assert audit_orders()["violations"] == []
+
+
+def test_the_review_of_a_dispute_outlives_the_end_of_its_order(provider: Provider) -> None:
+    placed = make_order()
+    charge_payment(reference=placed.code)
+    placed.payment.refresh_from_db()
+    look_up(provider.open_dispute(str(placed.payment.provider_id)))
+
+    ended = finalize_order(code=placed.code)
+
+    assert (ended.status, ended.needs_review) == ("CONFIRMED", True)
+    mark_reviewed(code=placed.code, actor=make_staff(), note="Evidence sent.")
+    assert audit_orders()["violations"] == []
