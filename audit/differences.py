@@ -89,7 +89,11 @@ ACCEPT_REVIEWED = """
 DELETE FROM audit_charge charge USING audit_difference known
 WHERE known.kind = 'missing_here' AND known.resolution = 'reviewed'
     AND (known.gateway, known.provider_id) = (charge.gateway, charge.provider_id)
-    AND (known.amount_there, known.currency_there) = (charge.amount - charge.refunded, charge.currency);
+    AND (known.amount_there, known.currency_there) = (charge.amount - charge.refunded, charge.currency)
+    AND NOT EXISTS ( -- it pays an order since
+        SELECT FROM payments_payment payment
+        WHERE (payment.gateway, payment.provider_id) = (charge.gateway, charge.provider_id)
+    );
 
 INSERT INTO audit_charge
 SELECT gateway, provider_id, reference, amount_here, 0, 0, currency_here, occurred_at FROM audit_difference known

@@ -236,6 +236,18 @@ def test_money_that_a_declined_card_took_is_not_given_back_while_it_may_pay_the_
     assert_is_gone(difference)
 
 
+def test_a_reviewed_charge_is_there_again_once_it_pays_its_order(provider: Provider, staff: User) -> None:
+    order = end_order(DECLINED, hold_on_decline=600)
+    confirm_late(provider)
+    review_difference(pk=find_difference().pk, actor=staff, note="She pays again.")
+    pay_again(code=order.code, number=2, payment_method="pm_card_visa")
+    charge_payment(reference=order.code)
+
+    assert finalize_order(code=order.code).status == "CONFIRMED"
+
+    assert audit_orders()["violations"] == []
+
+
 def test_a_short_list_does_not_miss_the_money_that_an_earlier_payment_took(provider: Provider) -> None:
     order = end_order(DECLINED, hold_on_decline=600)
     confirm_late(provider)
