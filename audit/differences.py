@@ -19,25 +19,30 @@ WHERE charge.amount > charge.refunded + charge.owed AND NOT EXISTS (
         AND (payment.provider_id = charge.provider_id OR payment.status IN ('SENT', 'ACTION_REQUIRED'))
 )
 """
-# Only what was answered before the ledger was read has to be in it.
+# Only what was answered before the ledger was read has to be in it. What pays may have been taken for an earlier
+# payment of the same reference, so the list has to begin before that one.
 MISSING_THERE = """
 SELECT payment.gateway, payment.provider_id, payment.reference, 0, '', payment.amount, payment.currency,
     payment.created_at
 FROM payments_payment payment
 WHERE payment.status = 'SUCCEEDED' AND payment.answered_at < %(started)s AND payment.created_at >= %(since)s
+    AND NOT EXISTS (
+        SELECT FROM payments_payment earlier WHERE earlier.reference = payment.reference
+            AND earlier.number < payment.number AND earlier.created_at < %(since)s
+    )
     AND payment.gateway = ANY(%(gateways)s) AND NOT EXISTS (
         SELECT FROM audit_charge charge WHERE charge.gateway = payment.gateway
             AND charge.provider_id = payment.provider_id AND charge.reference = payment.reference
     )
 """
-# A SENT payment whose charge is of another amount has no answer, and never gets one: a wrong amount is not confirmed.
+# A payment that was asked for and whose charge is of another amount never gets an answer: that is not confirmed.
 AMOUNT_DIFFERS = """
 SELECT charge.gateway, charge.provider_id, charge.reference, charge.amount, charge.currency,
     payment.amount, payment.currency, charge.created_at
 FROM audit_charge charge
 JOIN payments_payment payment ON payment.gateway = charge.gateway AND payment.reference = charge.reference
     AND (payment.provider_id = charge.provider_id
-        OR payment.status = 'SENT' AND charge.amount > charge.refunded + charge.owed)
+        OR payment.status IN ('SENT', 'ACTION_REQUIRED') AND charge.amount > charge.refunded + charge.owed)
 WHERE (charge.amount, charge.currency) <> (payment.amount, payment.currency)
 """
 # The ledger was read before the rows: what was answered after that may or may not be in it.
@@ -84,7 +89,11 @@ ACCEPT_REVIEWED = """
 DELETE FROM audit_charge charge USING audit_difference known
 WHERE known.kind = 'missing_here' AND known.resolution = 'reviewed'
     AND (known.gateway, known.provider_id) = (charge.gateway, charge.provider_id)
-    AND (known.amount_there, known.currency_there) = (charge.amount - charge.refunded, charge.currency);
+    AND (known.amount_there, known.currency_there) = (charge.amount - charge.refunded, charge.currency)
+    AND NOT EXISTS ( -- it pays an order since
+        SELECT FROM payments_payment payment
+        WHERE (payment.gateway, payment.provider_id) = (charge.gateway, charge.provider_id)
+    );
 
 INSERT INTO audit_charge
 SELECT gateway, provider_id, reference, amount_here, 0, 0, currency_here, occurred_at FROM audit_difference known

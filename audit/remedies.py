@@ -13,7 +13,7 @@ from orders.disputes import record_dispute
 from orders.models import Order, OrderEvent
 from orders.tasks import publish_on_commit
 from payments.disputes import UnknownCharge, ask_for_dispute
-from payments.models import Payment
+from payments.models import Payment, PaymentQuerySet
 from payments.refunds import NotRefundable, adopt_refund
 from payments.requests import reach_gateway
 
@@ -76,9 +76,12 @@ def refund_difference(*, pk: int, actor: User, note: str) -> None:
 
 
 def _adopt_charge(difference: Difference, actor: User, note: str) -> None:
-    charge = reach_gateway(difference.gateway).retrieve(difference.provider_id)
+    gateway = reach_gateway(difference.gateway)
+    charge = gateway.retrieve(difference.provider_id)
     if charge is None:
         raise NotRemedied("The provider has no such charge any more.")
+    if any(made.status == "pending" for made in gateway.list_refunds(provider_id=charge.provider_id)):
+        raise NotRemedied("Its money is being given back at the provider.")
     with transaction.atomic():
         _lock_open(difference.pk)
         adopt_charge(gateway=difference.gateway, charge=charge)
@@ -121,10 +124,17 @@ def _lock_open(pk: int) -> Difference:
 def _check_surplus(difference: Difference) -> None:
     if difference.kind != Kind.MISSING_HERE:
         raise NotRemedied("Only money that belongs to no order is given back here. An order is refunded on its page.")
-    Order.objects.select_for_update().filter(code=difference.reference).first()  # nobody else pays it meanwhile
-    paid = Payment.objects.filter(gateway=difference.gateway, provider_id=difference.provider_id)
-    if paid.exists() or Payment.objects.unknown().filter(reference=difference.reference).exists():
+    order = Order.objects.select_for_update().filter(code=difference.reference).first()  # nobody pays it meanwhile
+    there = Payment.objects.filter(gateway=difference.gateway)
+    paid, named = there.filter(provider_id=difference.provider_id), there.filter(reference=difference.reference)
+    if paid.exists() or named.asked().exists() or (order and _may_pay_late(order, named)):
         raise NotRemedied("It pays an order, or may do so yet.")
+
+
+def _may_pay_late(order: Order, payments: PaymentQuerySet) -> bool:
+    """Whether a declined payment that took money after all is the answer to the next one, at the same provider."""
+    is_pending, gateway = order.status == Order.Status.PENDING, order.payment.gateway
+    return is_pending and payments.unclosed().filter(gateway=gateway).exists()
 
 
 def _resolve(difference: Difference, resolution: Difference.Resolution, *, actor: User, note: str) -> None:

@@ -104,7 +104,8 @@ class Order(models.Model):
     finalize_attempts = models.PositiveIntegerField(
         _("finalize attempts"), default=0, db_default=0, help_text=_("How often with its payment's answer known.")
     )
-    refunding: int  # of Order.objects.with_refunding()
+    refunding: int  # of Order.objects.with_refunding(), as the next one
+    taken_back: int
     needs_review = models.BooleanField(_("needs review"), default=False, db_default=False)
     review_reason = models.TextField(_("review reason"), blank=True, db_default="")
 

@@ -10,8 +10,9 @@ from django.db.models.functions import Cast, Coalesce, Greatest, Now
 
 from accounts.models import User
 from database_errors import execute_impatiently
+from payments.dispute_models import Dispute, DisputeQuerySet
 from payments.models import Payment
-from payments.refund_models import Refund
+from payments.refund_models import Refund, RefundQuerySet
 
 if TYPE_CHECKING:
     from orders.models import Order
@@ -59,12 +60,12 @@ class OrderQuerySet(models.QuerySet["Order"]):
         return self.filter(refunded__gt=0, refunded=F("total"))
 
     def with_refunding(self) -> Self:
-        """Each with `refunding`: what is being given back, in minor units, and is not known to have gone back."""
-        asked = Refund.objects.not_failed().filter(payment=OuterRef("payment")).order_by().values("payment")
-        total = Coalesce(
-            Subquery(asked.annotate(total=Sum("amount")).values("total")), 0, output_field=BigIntegerField()
-        )
-        return self.annotate(refunding=Greatest(Cast(total, BigIntegerField()) - F("refunded"), 0))
+        """Each with its minor units that are `refunding` and `taken_back`.
+
+        The first are being given back, and not known to have gone back. The others the customer's bank took.
+        """
+        asked, taken_back = _sum_of_payment(Refund.objects.not_failed()), _sum_of_payment(Dispute.objects.not_won())
+        return self.annotate(refunding=Greatest(asked - F("refunded"), 0), taken_back=taken_back)
 
     def execute(self, statement: str, parameters: Mapping[str, Any], *, impatiently: bool = False) -> "Order | None":
         """Execute a statement that returns the {columns} of one order, or nothing.
@@ -89,3 +90,9 @@ class OrderQuerySet(models.QuerySet["Order"]):
         if user.is_email_verified:
             theirs |= Q(user=None, email=user.email)
         return self.filter(theirs)
+
+
+def _sum_of_payment(rows: RefundQuerySet | DisputeQuerySet) -> Cast:
+    of_payment = rows.filter(payment=OuterRef("payment")).order_by().values("payment")
+    total = Subquery(of_payment.annotate(total=Sum("amount")).values("total"))
+    return Cast(Coalesce(total, 0, output_field=BigIntegerField()), BigIntegerField())

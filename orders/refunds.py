@@ -154,7 +154,7 @@ def _write_refund(
 
 def _check_same(refund: Refund, amount: int, lines: Collection[Returned]) -> None:
     known = set(RefundLine.objects.filter(refund=refund).values_list("line", "quantity", "restock"))
-    if (refund.amount, known) != (amount, set(lines)):
+    if refund.adopted or (refund.amount, known) != (amount, set(lines)):
         raise RefundNumberReused(f"Refund {refund.number} of this order is another one.")
 
 

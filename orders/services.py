@@ -29,8 +29,12 @@ LOCK_ORDER = "SELECT {columns} FROM orders_order WHERE code = %(code)s FOR UPDAT
 END_ORDER = f"""
 WITH ended AS (
     UPDATE orders_order
-    SET status = %(status)s, cancel_reason = %(cancel_reason)s, needs_review = FALSE,
-        finalized_at = statement_timestamp()
+    SET status = %(status)s, cancel_reason = %(cancel_reason)s, finalized_at = statement_timestamp(),
+        -- The end of an order ends its review, but not that of a dispute.
+        needs_review = needs_review AND EXISTS (
+            SELECT FROM payments_dispute dispute
+            WHERE dispute.payment_id = orders_order.payment_id AND dispute.status <> 'WON'
+        )
     WHERE code = %(reference)s AND status = 'PENDING' AND sweeps = %(sweeps)s AND EXISTS (
         SELECT FROM payments_payment WHERE id = payment_id AND status = %(payment_status)s
     )

@@ -44,10 +44,7 @@ def count_left(payment: Payment) -> int:
 
     What the customer's bank has taken back is not given a second time.
     """
-    if payment.status != Payment.Status.SUCCEEDED:
-        return 0
-    gone = payment.refunds.not_failed().sum_amount() + payment.disputes.not_won().sum_amount()
-    return max(payment.amount - gone, 0)
+    return max(_count_not_given(payment) - payment.disputes.not_won().sum_amount(), 0)
 
 
 def find_next_number(payment: Payment) -> int:
@@ -60,7 +57,7 @@ def request_refund(payment: Payment, *, amount: int) -> Refund:
 
     The payment is locked. Raises RefundTooLarge, having written nothing.
     """
-    _check_left(payment, amount)
+    _check_left(payment, amount, left=count_left(payment))
     return _create_refund(payment, amount=amount, sweep_after=Now() + _pause(0))
 
 
@@ -120,7 +117,7 @@ def adopt_refund(*, payment_id: int, made: ProviderRefund) -> Refund | None:
             return known
         if made.status != "succeeded":
             return None
-        _check_left(payment, made.amount)
+        _check_left(payment, made.amount, left=_count_not_given(payment))  # also of what a dispute takes back as well
         answer = {"status": Status.SUCCEEDED, "provider_id": made.provider_id, "answered_at": Now()}
         return _create_refund(payment, amount=made.amount, adopted=True, checked_at=Now(), sweep_after=Now(), **answer)
 
@@ -153,8 +150,14 @@ def _find_known(payment: Payment, made: ProviderRefund) -> Refund | None:
     return same or refunds.not_failed().filter(key=made.key).first()
 
 
-def _check_left(payment: Payment, amount: int) -> None:
-    if amount > (left := count_left(payment)):
+def _count_not_given(payment: Payment) -> int:
+    if payment.status != Payment.Status.SUCCEEDED:
+        return 0
+    return payment.amount - payment.refunds.not_failed().sum_amount()
+
+
+def _check_left(payment: Payment, amount: int, *, left: int) -> None:
+    if amount > left:
         raise RefundTooLarge(f"Only {left} of {payment.amount} minor units are left to refund.")
 
 

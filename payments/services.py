@@ -171,7 +171,8 @@ def _close_declined(reference: str) -> bool:
     """Have the provider cancel the declined payment before the present one. Return whether there was one to cancel.
 
     Should the provider show that it took the money all the same, that is the answer to the present payment: nothing is
-    asked for a second time. Raises GatewayUnavailable if the provider can't say yet.
+    asked for a second time. Unless all of it was given back: that pays nothing, and can't be taken again. Raises
+    GatewayUnavailable if the provider can't say yet.
     """
     payments = Payment.objects.filter(reference=reference)
     declined = payments.unclosed().order_by("number").last()
@@ -182,11 +183,11 @@ def _close_declined(reference: str) -> bool:
     except GatewayUnavailable as error:
         payments.unanswered().update(last_error=make_storable(error))
         raise
-    if charge:
+    if charge and charge.refunded < charge.amount:
         _adopt(declined, charge)
-    else:
-        payments.filter(pk=declined.pk, closed_at=None).update(closed_at=Now())
-    return charge is None
+        return False
+    payments.filter(pk=declined.pk, closed_at=None).update(closed_at=Now())
+    return True
 
 
 def _adopt(declined: Payment, charge: Charge) -> None:

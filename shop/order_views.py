@@ -28,7 +28,7 @@ from shop.forms import PayAgainForm, RefundForm
 from shop.payment_forms import render_with_payment_form
 from shop.refusals import explain_payment_refusal, explain_refund_refusal
 from shop.session_orders import find_replacement, refill_cart
-from shop.status import describe_order
+from shop.status import count_rest, describe_order
 
 logger = logging.getLogger(__name__)
 
@@ -89,8 +89,8 @@ def refund(request: HttpRequest, *, code: str) -> HttpResponse:
     if not status.may_refund:
         messages.info(request, explain_refund_refusal(TooLateToRefund("")))
         return _see_order(order)
-    left = order.total - order.refunded - order.refunding
-    context = {"order": order, "left": left, "form": RefundForm(initial={"number": find_next_number(order.payment)})}
+    form = RefundForm(initial={"number": find_next_number(order.payment)})
+    context = {"order": order, "left": count_rest(order), "form": form}
     return _keep_private(render(request, "shop/order_refund.html", context))
 
 

@@ -64,7 +64,7 @@ class OrderStatus:
 
 
 def describe_order(order: Order) -> OrderStatus:
-    """Describe the order by its row, its payment's and its `refunding`, all read in one query: of one moment."""
+    """Describe the order by its row, its payment's and what has gone back, all read in one query: of one moment."""
     match order.status:
         case Order.Status.CONFIRMED:
             return _describe_confirmed(order)
@@ -84,6 +84,11 @@ def describe_order(order: Order) -> OrderStatus:
             return _describe_pending(order)
 
 
+def count_rest(order: Order) -> int:
+    """The minor units that the customer may have back: neither refunded nor taken back by a bank. Below 0: none."""
+    return order.total - order.refunded - order.refunding - order.taken_back
+
+
 def _describe_confirmed(order: Order) -> OrderStatus:
     title, sentences = _("Confirmed"), [_("Your payment went through and your order is confirmed.")]
     if order.refunded:
@@ -93,14 +98,13 @@ def _describe_confirmed(order: Order) -> OrderStatus:
         sentences = [text % {name: format_money(amount, order.currency) for name, amount in amounts.items()}]
     if order.refunding:
         sentences.append(_("%(amount)s is being refunded.") % {"amount": format_money(order.refunding, order.currency)})
-    is_left = order.refunded + order.refunding < order.total
     return OrderStatus(
         title=title,
         text=" ".join(sentences),
         tone="good",
         step=3,
         poll=30 if order.refunding else 0,
-        may_refund=is_left and is_refundable_by_customer(order),
+        may_refund=count_rest(order) > 0 and is_refundable_by_customer(order),
     )
 
 

@@ -115,9 +115,10 @@ def test_a_charge_of_another_amount_or_currency_is_found(sql: str) -> None:
     assert (difference.currency_there, difference.currency_here) == ("GBP", payment.currency)
 
 
-def test_a_wrong_amount_whose_payment_waits_for_an_answer_is_found(provider: Provider) -> None:
+@pytest.mark.parametrize("status", Payment.ASKED)
+def test_a_wrong_amount_whose_payment_waits_for_an_answer_is_found(provider: Provider, status: Payment.Status) -> None:
     order = make_order()
-    answer_payment(order, Payment.Status.SENT)
+    answer_payment(order, status)
     provider.charge_again(order.code, amount=order.total - 1)
 
     reconcile()

@@ -1,14 +1,17 @@
 """What differs is put right: once, by whom and why, and the audit is clean afterwards."""
 
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 import pytest
+from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from accounts.models import User
 from audit import remedies
+from audit.ledger import BEGINNING
 from audit.models import Difference
 from audit.reconciliation import reconcile
 from audit.remedies import (
@@ -22,6 +25,7 @@ from audit.services import audit_orders
 from audit.surplus import refund_all_surplus, refund_surplus
 from audit.tasks import refund_surplus as refund_task
 from orders.models import Order
+from orders.paying import pay_again
 from orders.refund_answers import record_refund
 from orders.services import finalize_order
 from payments.gateway import GatewayUnavailable, get_gateway
@@ -29,7 +33,7 @@ from payments.models import Payment
 from payments.refund_models import Refund
 from payments.services import charge_payment
 from tests.audit.tampering import GHOST
-from tests.builders import answer_payment, everything, make_order, stock_of, tamper
+from tests.builders import answer_payment, everything, make_order, make_transfer, stock_of, tamper
 from tests.concurrency.race import race
 from tests.provider import Provider
 
@@ -78,6 +82,13 @@ def assert_is_put_right(difference: Difference, how: str, staff: User) -> None:
     assert difference.resolved_at
     reconcile()
     assert not Difference.objects.unresolved().exists()
+    assert audit_orders()["violations"] == []
+
+
+def assert_is_gone(difference: Difference) -> None:
+    reconcile()
+    difference.refresh_from_db()
+    assert difference.resolution == "gone"
     assert audit_orders()["violations"] == []
 
 
@@ -194,6 +205,82 @@ def test_money_of_no_order_is_given_back(provider: Provider, staff: User, publis
 
     assert 700 not in kept()
     assert told(order) == ([] if reference == GHOST else [("refunded", WHY, staff)])
+    assert_is_put_right(difference, "refunded", staff)
+
+
+def confirm_late(provider: Provider) -> None:
+    """What Stripe's script, or a person at its dashboard, can do with a declined intent that nobody cancelled."""
+    provider.execute("UPDATE payment_intent SET status = 'succeeded', decline = NULL")
+
+
+def test_money_that_a_declined_card_took_is_not_given_back_while_it_may_pay_the_order(
+    provider: Provider, staff: User
+) -> None:
+    order = end_order(DECLINED, hold_on_decline=600)
+    confirm_late(provider)
+    difference = find_difference()
+    before = rows()
+
+    with pytest.raises(NotRemedied, match="may do so yet"):
+        refund_difference(pk=difference.pk, actor=staff, note=WHY)
+    assert rows() == before
+
+    pay_again(code=order.code, number=2, payment_method="pm_card_visa")
+    before = rows()
+    with pytest.raises(NotRemedied, match="may do so yet"):
+        refund_difference(pk=difference.pk, actor=staff, note=WHY)
+    assert rows() == before
+    charge_payment(reference=order.code)
+    assert finalize_order(code=order.code).status == "CONFIRMED"
+    assert kept() == [order.total]
+    assert_is_gone(difference)
+
+
+def test_a_reviewed_charge_is_there_again_once_it_pays_its_order(provider: Provider, staff: User) -> None:
+    order = end_order(DECLINED, hold_on_decline=600)
+    confirm_late(provider)
+    review_difference(pk=find_difference().pk, actor=staff, note="She pays again.")
+    pay_again(code=order.code, number=2, payment_method="pm_card_visa")
+    charge_payment(reference=order.code)
+
+    assert finalize_order(code=order.code).status == "CONFIRMED"
+
+    assert audit_orders()["violations"] == []
+
+
+def test_a_short_list_does_not_miss_the_money_that_an_earlier_payment_took(provider: Provider) -> None:
+    order = end_order(DECLINED, hold_on_decline=600)
+    confirm_late(provider)
+    provider.execute("UPDATE payment_intent SET created = created - interval '2 days'")
+    tamper("UPDATE payments_payment SET created_at = created_at - interval '2 days'")
+    tamper("UPDATE orders_order SET created_at = created_at - interval '2 days'")
+    pay_again(code=order.code, number=2, payment_method="pm_card_visa")
+    charge_payment(reference=order.code)
+    assert finalize_order(code=order.code).status == "CONFIRMED"
+
+    for since in (timezone.now() - timedelta(days=1), BEGINNING):
+        reconcile(since=since)
+        assert not Difference.objects.exists()
+
+
+@pytest.mark.usefixtures("transfers")
+def test_money_that_a_declined_card_took_is_given_back_where_a_transfer_pays_the_order(
+    provider: Provider, staff: User
+) -> None:
+    order = end_order(DECLINED, hold_on_decline=600)
+    pay_again(code=order.code, number=2, payment_method="manual", gateway="manual")
+    confirm_late(provider)
+    make_transfer(order)
+    charge_payment(reference=order.code)
+    assert "took the money" in Payment.objects.get(number=2).last_error
+    difference = find_difference()
+
+    refund_difference(pk=difference.pk, actor=staff, note=WHY)
+    refund_task(difference.pk)
+
+    charge_payment(reference=order.code)
+    assert finalize_order(code=order.code).status == "CONFIRMED"
+    assert kept() == [0]
     assert_is_put_right(difference, "refunded", staff)
 
 

@@ -11,15 +11,18 @@ from django.utils import timezone
 from accounts.models import User
 from audit.models import Difference
 from audit.reconciliation import reconcile
+from audit.remedies import adopt_difference
 from audit.services import audit_orders
 from orders.dispute_mails import send_due_mails
 from orders.dispute_models import DisputeMail
 from orders.disputes import record_dispute
 from orders.models import Order
+from orders.refund_answers import record_refund
 from orders.services import finalize_order, mark_reviewed
 from payments.dispute_models import Dispute
 from payments.disputes import UnknownCharge, look_up_dispute
 from payments.gateway import GatewayUnavailable, ProviderDispute
+from payments.refund_models import Refund
 from payments.refunds import count_left
 from payments.services import charge_payment
 from payments.stripe_webhooks import read_event
@@ -301,3 +304,37 @@ def test_a_dispute_whose_webhook_was_lost_is_found(order: Order, dispute: str) -
 
 def make_staff() -> User:
     return User.objects.create_user("staff@example.com", is_staff=True)
+
+
+@pytest.mark.parametrize("how", ["win", "lose", None])
+def test_what_was_given_back_at_the_provider_is_adopted_though_the_bank_takes_the_money_back_too(
+    order: Order, provider: Provider, how: Any
+) -> None:
+    charge = str(order.payment.provider_id)
+    provider.refund(charge, amount=order.total)
+    dispute = provider.open_dispute(charge)
+    look_up(dispute)
+    if how:
+        provider.end_dispute(dispute, how)
+        look_up(dispute)
+    reconcile()
+
+    adopt_difference(pk=Difference.objects.get().pk, actor=make_staff(), note="Given back at the provider.")
+
+    record_refund(key=Refund.objects.get().key)
+    order.refresh_from_db()
+    assert (order.refunded, count_left(order.payment)) == (order.total, 0)
+    assert audit_orders()["violations"] == []
+
+
+def test_the_review_of_a_dispute_outlives_the_end_of_its_order(provider: Provider) -> None:
+    placed = make_order()
+    charge_payment(reference=placed.code)
+    placed.payment.refresh_from_db()
+    look_up(provider.open_dispute(str(placed.payment.provider_id)))
+
+    ended = finalize_order(code=placed.code)
+
+    assert (ended.status, ended.needs_review) == ("CONFIRMED", True)
+    mark_reviewed(code=placed.code, actor=make_staff(), note="Evidence sent.")
+    assert audit_orders()["violations"] == []

@@ -419,6 +419,20 @@ def test_a_declined_payment_that_took_the_money_all_the_same_is_not_followed_by_
 
 
 @pytest.mark.usefixtures("_provider")
+def test_what_a_declined_payment_took_and_was_given_back_pays_nothing(provider: Provider) -> None:
+    order = pay(hold_at_provider())
+    confirm_late(provider)
+    (taken,) = get_gateway().list_charges()
+    provider.refund(taken.provider_id, amount=taken.amount)
+
+    charge_payment(reference=order.code)
+
+    assert finalize_order(code=order.code).status == "CONFIRMED"
+    assert sum(charge.amount - charge.refunded for charge in get_gateway().list_charges()) == order.total
+    assert audit_orders()["ok"]
+
+
+@pytest.mark.usefixtures("_provider")
 def test_money_that_a_declined_payment_took_later_is_named_by_the_audit(provider: Provider) -> None:
     order = hold_at_provider()
     confirm_late(provider)

@@ -296,6 +296,17 @@ def test_a_refund_that_began_at_the_provider_is_adopted_once(
     assert audit_orders()["ok"]
 
 
+def test_the_number_of_an_adopted_refund_is_no_repeat_of_one_that_was_asked_for_here(
+    order: Order, gateway: StripeGateway, provider: Provider
+) -> None:
+    provider.refund(str(order.payment.provider_id), amount=300)
+    adopt_all(order, gateway)
+
+    refuses(RefundNumberReused, lambda: request_refund(order, amount=300))
+
+    assert request_refund(order, 2, amount=300).status == "REQUESTED"
+
+
 def test_a_refund_there_waits_to_be_adopted_until_our_own_is_answered(
     order: Order, gateway: StripeGateway, provider: Provider
 ) -> None:

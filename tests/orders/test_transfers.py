@@ -7,16 +7,22 @@ from django.utils import timezone
 
 from accounts.models import User
 from audit.liveness import check_liveness
+from audit.models import Difference
+from audit.reconciliation import reconcile
+from audit.remedies import NotRemedied, adopt_difference
 from audit.services import audit_orders
 from orders.checkout import CheckoutKeyReused, UnknownGateway, place_order
 from orders.models import Order
 from orders.paying import PaymentNumberReused, pay_again
+from orders.refund_answers import record_refund
+from orders.refunds import Returned, refund_order
 from orders.services import cancel_order, finalize_order, resume_order
 from orders.sweep import claim_lost_orders, claim_stuck_orders
 from orders.transfers import record_transfer
-from payments.gateway import GatewayUnavailable
+from payments.gateway import GatewayUnavailable, get_gateway
 from payments.manual import TransferReused, record_sent_refund
-from payments.models import Payment, TransferRefund
+from payments.models import Payment, Refund, TransferRefund
+from payments.refunds import RefundTooLarge, claim_due_refunds, refund_payment
 from payments.services import cancel_payment, charge_payment
 from tests.builders import everything, make_checkout, make_order, make_product, make_transfer, stock_of, tamper
 from tests.provider import Provider
@@ -317,3 +323,57 @@ def test_the_gateway_belongs_to_what_was_asked_for_under_the_checkout_key() -> N
     with pytest.raises(CheckoutKeyReused):
         place_order(replace(first, gateway=""))
     assert make_checkout(key="k").hash == make_checkout(key="k", gateway="stripe").hash
+
+
+def refund_later(refund: Refund, number: int) -> None:
+    """As staff do, who send the money from the bank."""
+    sent = TransferRefund.objects.get(key=refund.key)
+    record_sent_refund(pk=sent.pk, provider_id=f"B-back-{number}", sent_on=timezone.now().date())
+    assert audit_orders()["violations"] == []
+    (due,) = claim_due_refunds()
+    refund_payment(key=due.key)
+    record_refund(key=due.key)
+    assert audit_orders()["violations"] == []
+
+
+def test_an_order_that_a_transfer_paid_is_refunded_in_parts_beside_a_surplus_and_never_more_than_arrived() -> None:
+    order = make_waiting_order()
+    make_transfer(order)
+    make_transfer(order)
+    process(order)
+    line = order.lines.get().pk
+
+    for number in (1, 2):
+        refund, _ = refund_order(code=order.code, number=number, lines=[Returned(line, 1)])
+        with pytest.raises(GatewayUnavailable):
+            refund_payment(key=refund.key)
+        assert audit_orders()["violations"] == []
+        refund_later(refund, number)
+
+    order.refresh_from_db()
+    assert (order.refunded, stock_of("MUG"), owed_back()) == (order.total, (10, 0), [order.total])
+    before = everything()
+    with pytest.raises(RefundTooLarge):
+        refund_order(code=order.code, number=3, amount=1)
+    assert everything() == before
+    surplus = TransferRefund.objects.unsent().get()
+    record_sent_refund(pk=surplus.pk, provider_id="B-back", sent_on=timezone.now().date())
+    assert [charge.refunded for charge in get_gateway("manual").list_charges()] == [order.total] * 2
+    assert audit_orders()["violations"] == []
+
+
+def test_a_transfer_that_is_to_be_sent_back_never_pays_an_order(
+    settings: LazySettings, django_user_model: type[User]
+) -> None:
+    settings.TRANSFER_REFUND_DAYS = 0
+    order = make_order(payment_method="pm_card_visa_chargeDeclined", hold_on_decline=600)
+    assert process(order).status == "PENDING"
+    assert not make_transfer(order).pays
+    reconcile()
+    difference = Difference.objects.get()
+    before = everything()
+
+    with pytest.raises(NotRemedied, match="is being given back"):
+        adopt_difference(pk=difference.pk, actor=django_user_model.objects.create_user("ann@example.com"), note="Paid.")
+
+    assert everything() == before

@@ -14,6 +14,7 @@ from orders.mails import send_due_mails
 from orders.models import Order
 from orders.refund_answers import record_refund
 from orders.services import finalize_order
+from payments.dispute_models import Dispute
 from payments.models import Payment
 from payments.refund_models import Refund
 from payments.refund_requests import record_answer
@@ -135,6 +136,28 @@ def test_a_customer_cancels_a_paid_order_after_a_confirmation(
     before = everything()
     assert "£14.00 is being refunded." in ask(client, order, 2)
     assert everything() == before
+
+
+def dispute(order: Order, amount: int) -> Dispute:
+    made = {"provider_id": f"du_{amount}", "amount": amount, "currency": order.currency, "reason": "fraudulent"}
+    opened = {"status": Dispute.Status.OPEN, "opened_at": timezone.now()}
+    return Dispute.objects.create(payment=order.payment, gateway="stripe", **made, **opened)
+
+
+def test_a_customer_is_promised_nothing_that_the_bank_takes_back(
+    client: Client, order: Order, settings: LazySettings
+) -> None:
+    settings.CUSTOMER_REFUND_HOURS = 1
+    part = dispute(order, 400)
+    assert "£11.00 is sent back to you" in client.get(url_of(order, "refund/")).text
+
+    dispute(order, 1100)
+
+    assert url_of(order, "refund/") not in client.get(url_of(order)).text
+    assert "£" not in client.get(url_of(order, "refund/")).text
+    refuses(client, order, 1, "Nothing was cancelled just now")
+    Dispute.objects.filter(pk=part.pk).update(status=Dispute.Status.WON, closed_at=timezone.now())
+    assert "£4.00 is sent back to you" in client.get(url_of(order, "refund/")).text
 
 
 def refuses(client: Client, order: Order, number: int, text: str) -> None:
