@@ -10,7 +10,7 @@ from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.validators import validate_email
 from environ import Env
 
-from config.environment import read_list, read_required, read_text, read_words
+from config.environment import read_list, read_required, read_text
 from config.sentinel import parse_service, split_hosts
 
 DATABASE = "postgres://user:password@host:port/name"
@@ -153,12 +153,12 @@ def read_mailer(name: str, default: str, *, timeout: float) -> dict[str, Any]:
 
 def read_recipients(name: str) -> list[str]:
     """Addresses of mailboxes, with commas between; none by default."""
-    addresses = read_words(name)
+    addresses = read_list(name)
     try:
         for address in addresses:
             validate_email(address)
     except ValidationError:
-        raise ImproperlyConfigured(f"{name} are addresses with commas between; not {address!r}.") from None
+        raise ImproperlyConfigured(f"{name} are addresses with commas between; not {read_text(name, '')!r}.") from None
     return addresses
 
 

@@ -225,7 +225,7 @@ def test_the_dashboard_needs_as_many_queries_for_2_orders_as_for_20(
         make_confirmed_order()
     assert Product.objects.count() == 1
 
-    with django_assert_num_queries(19):
+    with django_assert_num_queries(20):
         read_dashboard()
 
 
