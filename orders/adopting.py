@@ -61,6 +61,8 @@ def _write_payment(order: Order, gateway: str, charge: Charge) -> Payment:
     payment = Payment.objects.select_for_update().get(pk=order.payment_id)
     if payment.status == Payment.Status.DECLINED:
         return create_adopted_payment(payment, gateway=gateway, charge=charge)
-    if not answer_with_charge(payment, gateway=gateway, charge=charge):
+    if payment.gateway != gateway:  # for good: its key is bound there
+        raise NoOrderWaits(f"The order waits for {payment.gateway}.")
+    if not answer_with_charge(payment, charge=charge):
         raise NoOrderWaits(f"The order's own payment is {payment.status}.")
     return payment

@@ -10,10 +10,10 @@ from payments.models import Payment
 Status = Payment.Status
 
 
-def answer_with_charge(payment: Payment, *, gateway: str, charge: Charge) -> bool:
+def answer_with_charge(payment: Payment, *, charge: Charge) -> bool:
     """Write the charge down as the answer to a PENDING payment, which is never sent then. Return whether it was one."""
     pending = Payment.objects.filter(pk=payment.pk, status=Status.PENDING)
-    return pending.update(gateway=gateway, **_describe(charge)) > 0
+    return pending.update(**_describe(charge)) > 0
 
 
 def create_adopted_payment(after: Payment, *, gateway: str, charge: Charge) -> Payment:

@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Any
 
 from django.conf import settings
-from django.db import Error, transaction
+from django.db import Error, IntegrityError, transaction
 from django.db.models import Sum
 from django.utils import timezone
 from django.utils.functional import Promise
@@ -178,10 +178,13 @@ def record_sent_refund(*, pk: int, provider_id: str, sent_on: date, actor: User 
 
     Raises TransferReused if it was recorded under another reference, or if another refund has this one.
     """
-    if TransferRefund.objects.filter(provider_id=provider_id).exclude(pk=pk).exists():
-        raise TransferReused(provider_id)
-    unsent = TransferRefund.objects.unsent().filter(pk=pk)
-    if unsent.update(provider_id=provider_id, sent_on=sent_on, actor=actor):
+    recorded = {"provider_id": provider_id, "sent_on": sent_on, "actor": actor}
+    try:
+        with transaction.atomic():
+            sent = TransferRefund.objects.unsent().filter(pk=pk).update(**recorded)
+    except IntegrityError:  # somebody records another refund under it at the same time
+        raise TransferReused(provider_id) from None
+    if sent:
         hasten_refunds(Refund.objects.open().filter(key__in=TransferRefund.objects.filter(pk=pk).values("key")))
         return True
     if not TransferRefund.objects.filter(pk=pk, provider_id=provider_id).exists():

@@ -284,6 +284,21 @@ def test_money_that_a_declined_card_took_is_given_back_where_a_transfer_pays_the
     assert_is_put_right(difference, "refunded", staff)
 
 
+@pytest.mark.usefixtures("transfers")
+def test_a_charge_at_another_gateway_does_not_pay_an_order_that_waits_for_its_transfer(
+    provider: Provider, staff: User
+) -> None:
+    order = make_order(gateway="manual")
+    provider.charge_again(order.code, amount=order.total)
+    difference = find_difference()
+    before = everything()
+
+    with pytest.raises(NotRemedied, match="waits for manual"):
+        adopt_difference(pk=difference.pk, actor=staff, note=WHY)
+
+    assert everything() == before
+
+
 def test_a_refund_whose_message_was_lost_is_asked_for_by_the_audit(provider: Provider, staff: User) -> None:
     provider.charge_again(GHOST, amount=700)
     difference = find_difference()
