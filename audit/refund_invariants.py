@@ -1,20 +1,6 @@
 """What must always hold of refunds, as a part of A3, A4, A5 and A7."""
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True)
-class Check:
-    """One query of an invariant: `sql` finds order codes or SKUs, and `detail` says what is wrong with them.
-
-    `ledger`: the query also reads audit_charge, the copy of each provider's own ledger.
-    """
-
-    invariant: str
-    detail: str
-    sql: str
-    ledger: bool = False
-
+from audit.queries import Check
 
 # A refund of the order's money by what our rows say. The ledger was read before the rows: what was answered after that
 # may or may not be in it.

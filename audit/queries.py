@@ -1,0 +1,16 @@
+"""What a check of the audit is made of."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Check:
+    """One query of an invariant: `sql` finds order codes or SKUs, and `detail` says what is wrong with them.
+
+    `ledger`: the query also reads audit_charge, the copy of each provider's own ledger.
+    """
+
+    invariant: str
+    detail: str
+    sql: str
+    ledger: bool = False
