@@ -15,7 +15,8 @@ Kind = OrderEvent.Kind
 
 
 def record_refund(*, key: str) -> None:
-    """Draw the consequences of a refund's outcome, once, in one transaction. Does nothing while it is not known.
+    """Draw the consequences of a refund's outcome, once, in one transaction. Does nothing before it is known and the
+    order has ended.
 
     The money is back by now. So the order's `refunded` says so, the customer is mailed, and the units return to stock
     under the refund's key. If it has failed, staff are told: the order needs review. A refund that succeeded and failed
@@ -27,6 +28,8 @@ def record_refund(*, key: str) -> None:
         order = lock_order(reference)
         refund = Refund.objects.select_for_update().get(key=key)
         if refund.status == Status.REQUESTED or refund.recorded_at:
+            return
+        if order.status == Order.Status.PENDING:  # adopted, once it was paid: its own end is told first
             return
         Refund.objects.filter(pk=refund.pk).update(recorded_at=Now(), sweep_after=None)
         Order.objects.filter(pk=order.pk).update(refunded=_count_refunded(order))

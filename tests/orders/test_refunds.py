@@ -42,6 +42,7 @@ from payments.refunds import (
     hasten_refunds,
     refund_payment,
 )
+from payments.services import charge_payment
 from payments.stripe import StripeGateway
 from tests.builders import answer_payment, everything, make_confirmed, make_order, request_refund, stock_of
 from tests.provider import Provider
@@ -293,6 +294,25 @@ def test_a_refund_that_began_at_the_provider_is_adopted_once(
     order.refresh_from_db()
     assert (order.refunded, stock_of("MUG")) == (800, (8, 0))
     assert kinds(order)[-1] == "refunded"
+    assert audit_orders()["ok"]
+
+
+def test_a_refund_that_is_adopted_before_its_order_has_ended_is_recorded_after_the_end(
+    gateway: StripeGateway, provider: Provider, empty_ledger: None
+) -> None:
+    order = make_order({"MUG": 2})
+    charge_payment(reference=order.code)
+    order.refresh_from_db()
+    provider.refund(str(order.payment.provider_id), amount=300)
+    (refund,) = adopt_all(order, gateway)
+    assert refund
+
+    record_refund(key=refund.key)
+    assert kinds(order) == ["placed"]
+
+    finalize_order(code=order.code)
+    record_refund(key=refund.key)
+    assert kinds(order) == ["placed", "confirmed", "refunded"]
     assert audit_orders()["ok"]
 
 
