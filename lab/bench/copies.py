@@ -85,6 +85,7 @@ PROVIDER: dict[str, tuple[str, Mapping[str, str]]] = {
         "t.metadata->>'reference' = copy.original",
         {
             "id": "copy.provider_id",
+            "client_secret": "NULL",  # it is unique, and nobody goes to the bank for a copy
             "charge_id": "'ch_history_' || copy.n",
             "metadata": "jsonb_set(t.metadata, '{reference}', to_jsonb(copy.code))",
         },

@@ -488,7 +488,7 @@ def test_beats_schedule_damaged(drill: Drill, crowd: Crowd, junk: bytes) -> None
 
 
 def test_workers_whose_clocks_are_ahead(drill: Drill, crowd: Crowd) -> None:
-    """They do all the work. They discard no message that is a minute late by their clock."""
+    """They do all the work. They discard no order's message for being a minute late by their clock."""
     try:
         skewed = [skew(drill, name) for name in ("payments", "orders")]
     except Missed as missed:
@@ -497,7 +497,8 @@ def test_workers_whose_clocks_are_ahead(drill: Drill, crowd: Crowd) -> None:
         crowd.buy()
 
         crowd.assert_all_is_well()
-        assert "Discarding" not in skewed[1].log.read_text()
+        # One of beat's may be too old when the worker has started. The next one does the same.
+        assert "Discarding revoked task: orders.tasks.finalize_order" not in skewed[1].log.read_text()
         assert "orderly_alive 0.0" in drill.read_metrics()
 
 
