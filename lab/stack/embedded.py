@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from random import SystemRandom
@@ -122,12 +122,17 @@ def init_database(data: Path, *, password_file: Path, fsync: bool) -> None:
         "--no-instructions",
         *([] if fsync else ["--no-sync"]),
     ]
+    run_unprivileged(command)
+    unfinished.rename(data)
+
+
+def run_unprivileged(command: Sequence[str]) -> None:
+    """Run one of PostgreSQL's programs to its end. Raises ProcessFailed with what it says."""
     environment = {"PATH": os.defpath, "LC_ALL": "C"}
-    child = child_command(command, user=UNPRIVILEGED)
+    child = child_command(list(command), user=UNPRIVILEGED)
     done = subprocess.run(child, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise ProcessFailed(f"initdb: {done.stderr.strip() or done.stdout.strip()}")
-    unfinished.rename(data)
+        raise ProcessFailed(f"{Path(command[0]).name}: {done.stderr.strip() or done.stdout.strip()}")
 
 
 def valkey(folder: Path, *, log: Path, settings: Mapping[str, str] = NO_SETTINGS) -> tuple[Process, str]:

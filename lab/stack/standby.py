@@ -1,16 +1,14 @@
 """A second PostgreSQL that has every commit of the first before it is answered."""
 
-import os
 import shutil
-import subprocess
 import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg
 
-from lab.stack.embedded import UNPRIVILEGED, free_port, give_away, serve_postgres, wheel_file
-from lab.stack.processes import Process, ProcessFailed, child_command
+from lab.stack.embedded import free_port, give_away, run_unprivileged, serve_postgres, wheel_file
+from lab.stack.processes import Process, ProcessFailed
 from lab.stack.var import write_private
 
 NAME = "standby"
@@ -45,11 +43,7 @@ def copy_database(address: str, data: Path) -> None:
         "--checkpoint=fast",
         "--no-sync",
     ]
-    environment = {"PATH": os.defpath, "LC_ALL": "C"}
-    child = child_command(command, user=UNPRIVILEGED)
-    done = subprocess.run(child, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise ProcessFailed(f"pg_basebackup: {done.stderr.strip() or done.stdout.strip()}")
+    run_unprivileged(command)
     (unfinished / "standby.signal").touch()
     unfinished.rename(data)
 
