@@ -12,6 +12,7 @@ from accounts.email_addresses import read_email_address
 from accounts.tokens import shows_token
 from catalog.texts import MAX_SKU, read_sku
 from orders.pricing import CheckoutLine
+from payments.refund_models import MAX_NUMBER
 
 MAX_LINES = 5_000
 MAX_QUANTITY = 1_000_000
@@ -19,7 +20,6 @@ MAX_HOLD = 366 * 24 * 3600  # seconds
 FIELDS = {"email", "lines", "payment_method", "gateway", "expected_total", "expected_currency", "hold_on_decline"}
 PAYMENT_FIELDS = {"number", "payment_method", "gateway"}
 REFUND_FIELDS = {"number", "lines", "amount", "note"}
-MAX_NUMBER = 32_767  # of an order's refunds
 
 
 class ReturnedUnits(NamedTuple):

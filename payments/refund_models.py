@@ -8,6 +8,8 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
+MAX_NUMBER = 32_767  # of a payment's refunds: what the column holds
+
 
 class RefundQuerySet(models.QuerySet["Refund"]):
     """The questions that are asked of refunds in more than one place."""

@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.email_addresses import EmailAddressField
 from accounts.models import User
 from catalog.texts import MAX_SKU, NormalizedField, validate_sku
+from payments.refund_models import MAX_NUMBER
 from shop.payment_forms import PayingForm
 
 
@@ -29,7 +30,7 @@ class PayAgainForm(PayingForm):
 class RefundForm(forms.Form):
     """The number of the refund, which makes two clicks one refund."""
 
-    number = forms.IntegerField(min_value=1, max_value=32_767, widget=forms.HiddenInput)
+    number = forms.IntegerField(min_value=1, max_value=MAX_NUMBER, widget=forms.HiddenInput)
 
 
 class CheckoutForm(PayingForm):
