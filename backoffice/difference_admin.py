@@ -6,7 +6,6 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.functional import Promise
 from django.utils.translation import gettext
@@ -16,7 +15,7 @@ from accounts.models import User
 from audit.models import Difference
 from audit.remedies import DifferenceIsResolved, NotRemedied
 from backoffice.difference_actions import REMEDIES, Remedy
-from backoffice.order_action_admin import NoteForm
+from backoffice.note_forms import NoteForm
 from backoffice.read_only import ReadOnlyAdmin
 from money import format_money
 from orders.models import Order
@@ -100,18 +99,14 @@ class DifferenceAdmin(ReadOnlyAdmin):
 
     def _ask(self, request: HttpRequest, difference: Difference, remedy: Remedy, form: NoteForm) -> HttpResponse:
         context = {
-            **self.admin_site.each_context(request),
-            "title": remedy.title,
             "original": difference,
-            "opts": self.opts,
-            "media": self.media,
             "has_view_permission": True,
             "remedy": remedy,
             "form": form,
             "there": self.there(difference),
             "here": self.here(difference),
         }
-        return TemplateResponse(request, "admin/audit/difference/confirmation.html", context)
+        return self.render_page(request, "admin/audit/difference/confirmation.html", title=remedy.title, **context)
 
     def _act(self, request: HttpRequest, difference: Difference, remedy: Remedy, *, note: str) -> None:
         try:

@@ -2,40 +2,23 @@
 
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import cast
 
-from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.template.response import TemplateResponse
 from django.utils.translation import gettext, ngettext
-from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
+from backoffice.note_forms import NoteForm
 from backoffice.order_actions import CANCEL, MARK_REVIEWED, ORDER_ACTIONS, PROCESS_NOW, OrderAction, Outcome
 from backoffice.order_status import color_status
 from backoffice.read_only import ReadOnlyAdmin
-from catalog.texts import NormalizedField
 from money import format_money
 from orders.models import Order
 
 MAX_ORDERS = 500  # in one action: a request has to be answered within seconds
-
-
-class NoteForm(forms.Form):
-    note = NormalizedField(
-        label=_("Note"),
-        max_length=500,
-        widget=forms.Textarea(attrs={"rows": 3, "class": "vLargeTextField"}),
-        help_text=_("Why you do this. Kept in the order's timeline, with your name; the customer does not see it."),
-        error_messages={"required": _("Write a note: it is kept in the order's timeline.")},
-    )
-
-    def __init__(self, *args: Any, required: bool, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["note"].required = required
 
 
 class OrderActionAdmin(ReadOnlyAdmin):
@@ -83,18 +66,13 @@ class OrderActionAdmin(ReadOnlyAdmin):
 
     def _ask(self, request: HttpRequest, orders: list[Order], action: OrderAction, form: NoteForm) -> HttpResponse:
         context = {
-            **self.admin_site.each_context(request),
-            "title": action.title,
             "subtitle": ngettext("%(count)s order", "%(count)s orders", len(orders)) % {"count": len(orders)},
-            "original": action.title,  # the last of the admin's breadcrumbs
-            "opts": self.opts,
-            "media": self.media,
             "has_view_permission": True,
             "action": action,
             "form": form,
             "orders": [(order, format_money(order.total, order.currency), color_status(order)) for order in orders],
         }
-        return TemplateResponse(request, "admin/orders/order/confirmation.html", context)
+        return self.render_page(request, "admin/orders/order/confirmation.html", title=action.title, **context)
 
     def _act(self, request: HttpRequest, orders: list[Order], action: OrderAction, *, note: str) -> None:
         actor = cast(User, request.user)

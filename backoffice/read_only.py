@@ -4,7 +4,8 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 
 from catalog.texts import normalize
 
@@ -14,6 +15,18 @@ class SearchAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's own i
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], search_term: str) -> Any:
         return super().get_search_results(request, queryset, normalize(search_term))
+
+    def render_page(self, request: HttpRequest, template: str, *, title: object, **context: Any) -> HttpResponse:
+        """A page of our own in the admin's frame, such as a form that asks before anything is done."""
+        frame = {
+            **self.admin_site.each_context(request),
+            "title": title,
+            "original": title,  # the last of the admin's breadcrumbs
+            "opts": self.opts,
+            "media": self.media,
+            "has_view_permission": self.has_view_permission(request),
+        }
+        return TemplateResponse(request, template, frame | context)
 
 
 class ReadOnlyAdmin(SearchAdmin):

@@ -1,12 +1,11 @@
 """The admin's page that refunds an order: it shows what is left, asks, and makes one refund for each form."""
 
-from typing import Any, cast
+from typing import cast
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.translation import gettext
 
@@ -47,16 +46,5 @@ class RefundAdmin(OrderActionAdmin):
         return self._show_form(request, order, form)
 
     def _show_form(self, request: HttpRequest, order: Order, form: RefundForm) -> HttpResponse:
-        context: dict[str, Any] = {
-            **self.admin_site.each_context(request),
-            "title": gettext("Refund"),
-            "subtitle": order.code,
-            "original": gettext("Refund"),  # the last of the admin's breadcrumbs
-            "opts": self.opts,
-            "media": self.media,
-            "has_view_permission": self.has_view_permission(request),
-            "order": order,
-            "form": form,
-            "money": describe_money(order.payment),
-        }
-        return TemplateResponse(request, "admin/orders/order/refund_form.html", context)
+        context = {"subtitle": order.code, "order": order, "form": form, "money": describe_money(order.payment)}
+        return self.render_page(request, "admin/orders/order/refund_form.html", title=gettext("Refund"), **context)

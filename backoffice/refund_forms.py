@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from backoffice.money_field import MoneyField, read_amount
-from catalog.texts import NormalizedField
+from backoffice.note_forms import NoteField
 from money import format_money, format_number
 from money.currencies import get_step
 from orders.models import Order, OrderLine
@@ -25,10 +25,9 @@ from orders.refunds import (
     count_returnable,
     refund_order,
 )
-from payments.refund_models import Refund
+from payments.refund_models import MAX_NUMBER, Refund
 from payments.refunds import NotRefundable, RefundTooLarge, count_left, find_next_number
 
-MAX_NUMBER = 32_767
 REFUSALS = {  # why nothing was refunded, by the code of the refusal
     OrderIsNotRefundable.code: gettext_noop("The order is not confirmed: there is no money of it to give back."),
     RefundTooLarge.code: gettext_noop("This is more than what is left: %(left)s."),
@@ -68,20 +67,17 @@ class RefundForm(forms.Form):
         required=False,
         help_text=_("In units of the currency. Empty: what the units above cost."),
     )
-    note = NormalizedField(
-        label=_("Note"),
-        max_length=500,
-        widget=forms.Textarea(attrs={"rows": 3, "class": "vLargeTextField"}),
+    note = NoteField(
         help_text=_(
             "Why the money goes back. Kept in the order's timeline, with your name; the customer does not see it."
-        ),
-        error_messages={"required": _("Write a note: it is kept in the order's timeline.")},
+        )
     )
 
     def __init__(self, *args: Any, order: Order, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.order, self.lines = order, order.cached_lines
         self.initial.setdefault("number", find_next_number(order.payment))
+        self.fields["amount"].label = f"{self.fields['amount'].label} ({order.currency})"
         for line in self.lines:
             self.fields[f"quantity_{line.pk}"] = _make_quantity_field(line)
             self.fields[f"restock_{line.pk}"] = _make_restock_field(line)

@@ -8,7 +8,6 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import F
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
@@ -18,6 +17,7 @@ from backoffice.read_only import ReadOnlyAdmin
 from backoffice.stock_forms import AdjustForm, MovementForm, ReceiveForm, StockFileForm
 from catalog.models import Stock, StockMovement
 
+MOVE_FORM = "admin/catalog/stock/move_form.html"
 MAX_MOVEMENTS = 50  # on the page of a stock; the ledger has them all
 
 
@@ -83,8 +83,9 @@ class StockAdmin(ReadOnlyAdmin):
             text = gettext("Moved %(quantity)s. On hand now: %(on_hand)s.")
             messages.success(request, text % {"quantity": f"{movement.quantity:+}", "on_hand": stock.on_hand})
             return redirect("admin:catalog_stock_change", stock.pk)
-        context = {"title": form.title, "subtitle": stock.product, "stock": stock, "form": form}
-        return self._show_form(request, {**context, "back": reverse("admin:catalog_stock_change", args=[stock.pk])})
+        back = reverse("admin:catalog_stock_change", args=[stock.pk])
+        context = {"subtitle": stock.product, "stock": stock, "form": form, "back": back}
+        return self.render_page(request, MOVE_FORM, title=form.title, **context)
 
     def move_by_file(self, request: HttpRequest) -> HttpResponse:
         if not self.has_move_permission(request):
@@ -94,19 +95,8 @@ class StockAdmin(ReadOnlyAdmin):
             text = ngettext("Moved the stock of %(rows)s product.", "Moved the stock of %(rows)s products.", rows)
             messages.success(request, text % {"rows": rows})
             return redirect("admin:catalog_stock_changelist")
-        return self._show_form(request, {"title": gettext("Move stock by file"), "form": form})
-
-    def _show_form(self, request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
-        context = {
-            **self.admin_site.each_context(request),
-            "original": context["title"],  # the last of the admin's breadcrumbs
-            "back": reverse("admin:catalog_stock_changelist"),
-            "opts": self.opts,
-            "media": self.media,
-            "has_view_permission": self.has_view_permission(request),
-            **context,
-        }
-        return TemplateResponse(request, "admin/catalog/stock/move_form.html", context)
+        back = reverse("admin:catalog_stock_changelist")
+        return self.render_page(request, MOVE_FORM, title=gettext("Move stock by file"), form=form, back=back)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         can_move = {"can_move": self.has_move_permission(request)}

@@ -7,7 +7,6 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -25,18 +24,8 @@ class BankAdmin(ReadOnlyAdmin):
     """Rows that staff write by a form of their own, one each time."""
 
     def show_form(self, request: HttpRequest, form: BankForm, *, about: str = "") -> HttpResponse:
-        context = {
-            **self.admin_site.each_context(request),
-            "title": form.title,
-            "original": form.title,  # the last of the admin's breadcrumbs
-            "about": about,
-            "back": reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"),
-            "opts": self.opts,
-            "media": self.media,
-            "has_view_permission": self.has_view_permission(request),
-            "form": form,
-        }
-        return TemplateResponse(request, "admin/form.html", context)
+        back = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
+        return self.render_page(request, "admin/form.html", title=form.title, about=about, back=back, form=form)
 
 
 @admin.register(Transfer)
