@@ -1,4 +1,4 @@
-"""The probes of load balancers and orchestrators: /healthz says that a web process answers, /readyz that it can sell."""
+"""The probes of load balancers: /healthz says that a web process answers, /readyz that it can take orders."""
 
 import logging
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from audit.liveness import check_liveness
 
 logger = logging.getLogger(__name__)
 
-BROKER_PATIENCE = 1.0  # seconds
+BROKER_PATIENCE = 1  # second
 
 
 class UnappliedMigrations(Exception):
@@ -25,7 +25,7 @@ class NobodyAtWork(Exception):
 
 
 def answer_probes(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
-    """Answer probes before anything else sees them: they come by an IP address and without TLS. This is a middleware."""
+    """Answer probes before anything else sees them: they come by IP address and without TLS. A middleware."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
         probe = PROBES.get(request.path_info)
