@@ -92,6 +92,10 @@ class Shop:
         """
         return self._insist(partial(self._try_to_place, checkout))
 
+    def pay_again(self, code: str, body: dict[str, Any]) -> Answer:
+        """Give a held order its next payment, as `place` places an order. The body's number makes a repeat the same."""
+        return self._insist(partial(self._post, f"/{code}/payments", body, {}))
+
     def refund(self, code: str, returned: Return) -> Answer:
         """Refund the units that come back, as `place` places an order: the number makes a repeat the same refund."""
         lines = [{"sku": sku, "quantity": quantity} for sku, quantity in returned.quantities.items()]

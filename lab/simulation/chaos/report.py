@@ -1,5 +1,6 @@
 """What came of a chaos run: what was done to the stack, how the orders ended and how late, and what is wrong."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from django.db.models import Count, Q, QuerySet
 from audit.services import Report, audit_orders
 from catalog.models import StockMovement
 from lab.simulation.chaos.crowd import Crowd
+from lab.simulation.chaos.disputes import DisputeDesk
 from lab.simulation.chaos.lateness import describe_bound, find_late, measure_lateness, measure_waits
 from lab.simulation.chaos.mails import count_mails, find_lost_mails
 from lab.simulation.chaos.orders import find_orders
@@ -35,7 +37,8 @@ def describe_run(
     run: str,
     folder: Path,
     crowd: Crowd,
-    desk: RefundDesk,
+    refund_desk: RefundDesk,
+    dispute_desk: DisputeDesk,
     striker: Striker,
     audits: Sequence[Report],
     crashes: Sequence[str],
@@ -43,7 +46,8 @@ def describe_run(
     """The report, after one more audit. `ok` is whether there is no problem; `audits` were made meanwhile."""
     placed, audit, lateness = find_orders(run), audit_orders(), measure_lateness(run, striker.well_at)
     violations = [violation for report in [*audits, audit] for violation in report["violations"]]
-    problems = [*find_problems(run, crowd, desk), *find_late(lateness), *find_lost_mails(run, folder)]
+    problems = [*find_problems(run, crowd, refund_desk), *crowd.payers.find_problems(), *dispute_desk.find_problems()]
+    problems += [*find_late(lateness), *find_lost_mails(run, folder)]
     problems += [*map(describe_violation, violations), *crashes]
     return {
         "ok": not problems,
@@ -54,7 +58,10 @@ def describe_run(
         "refused": dict(crowd.refused),
         **{name: crowd.counts[name] for name in COUNTS},
         "mismatched_replays": len(crowd.mismatches),
-        "refunds": len(desk.refunded),
+        "payments_again": len(crowd.payers.told),
+        "payments_again_refused": dict(crowd.payers.refused),
+        "refunds": len(refund_desk.refunded),
+        "disputes": dict(Counter(claim.status for claim in dispute_desk.claims)),
         "repairs": placed.filter(events__kind=OrderEvent.Kind.SWEPT).distinct().count(),
         "needs_review": placed.filter(needs_review=True).count(),
         **measure_waits(run),
@@ -117,6 +124,9 @@ def name_rows(report: dict[str, Any]) -> dict[str, object]:
         "Changes": f"{report['cancels']} cancels, {report['cancels_too_late']} too late;"
         f" {report['adjustments']} adjustments of stock, {report['refunds']} refunds;"
         f" {report['bank_answers']} customers answered their bank",
+        "Again": f"{report['payments_again']} payments after a decline;"
+        f" refused: {list_counts(report['payments_again_refused'])}",
+        "Disputes": list_counts(report["disputes"]),
         "Repairs": f"{report['repairs']} orders swept; {report['needs_review']} need review",
         "Waits": f"{report['p50_seconds']} s p50, {report['p95_seconds']} s p95,"
         f" {report['longest_wait_seconds']} s longest, from POST to final",
