@@ -1,14 +1,14 @@
 """The customers' banks in a chaos run: they take money of confirmed orders back, and decide later whose it is."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
 from threading import Event
 from typing import Any, Literal
 
-import requests
+import stripe
 from django.conf import settings
 
 from audit.services import Violation
@@ -20,6 +20,7 @@ from payments.dispute_models import Dispute
 from payments.disputes import STATUSES
 from payments.gateway import get_gateway
 from payments.models import Payment
+from payments.stripe_api import StripeApi
 
 GATEWAY = "stripe"
 PAUSE = (0.3, 1.2)  # seconds between two looks at the customers' letters
@@ -28,7 +29,7 @@ DECIDED = 0.3  # of the open disputes at each look
 ENDS = {"win": 40, "lose": 40, "win lose": 20}  # out of 100: some banks change their mind
 DECISIONS = {"win": Dispute.Status.WON, "lose": Dispute.Status.LOST}
 AGAIN = 0.1  # seconds until a request is repeated
-TIMEOUT = 10.0  # seconds
+TIMEOUT = 5.0  # seconds, also of an answer that trickles
 
 
 @dataclass
@@ -47,6 +48,7 @@ class DisputeDesk:
     def __init__(self, *, run: str, crowd: Crowd, stopping: Event, closing: Event) -> None:
         self.claims: list[Claim] = []
         self._changed_at: dict[str, float] = {}  # by the order's code
+        self._provider = StripeApi()
         self._run, self._crowd, self._stopping, self._closing = run, crowd, stopping, closing
 
     def work(self) -> None:
@@ -105,28 +107,24 @@ class DisputeDesk:
         about = {"payment_intent": str(payment.provider_id)}
         while not claim.dispute and not self._closing.wait(AGAIN):
             self._note_change(claim)
-            if found := ask_provider("GET", "disputes", about).get("data"):
+            if found := self._ask("get", "disputes", **about).get("data"):
                 claim.dispute = found[0]["id"]
             else:
-                ask_provider("POST", "test_helpers/disputes", {**about, "amount": str(amount)})
+                self._ask("post", "test_helpers/disputes", **about, amount=amount)
 
     def _decide(self, claim: Claim) -> None:
         end, path = claim.ends[0], f"disputes/{claim.dispute}"
         while claim.status != DECISIONS[end] and not self._closing.wait(AGAIN):
             self._note_change(claim)
-            ask_provider("POST", f"test_helpers/{path}/{end}")
-            claim.status = ask_provider("GET", path).get("status", claim.status).upper()
+            self._ask("post", f"test_helpers/{path}/{end}")
+            claim.status = self._ask("get", path).get("status", claim.status).upper()
         claim.ends.pop(0)
 
     def _note_change(self, claim: Claim) -> None:
         self._changed_at[claim.code] = time.monotonic()
 
-
-def ask_provider(method: Literal["GET", "POST"], path: str, params: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """The provider's answer; empty where there is none, or a refusal."""
-    url, key = f"{settings.STRIPE_API_BASE}/v1/{path}", (settings.STRIPE_API_KEY, "")
-    query, body = (params, None) if method == "GET" else (None, params)
-    with suppress(requests.RequestException, ValueError):
-        answer = requests.request(method, url, params=query, data=body, auth=key, timeout=TIMEOUT)
-        return dict(answer.json()) if answer.ok else {}
-    return {}
+    def _ask(self, method: Literal["get", "post"], path: str, **params: object) -> dict[str, Any]:
+        """The provider's answer; empty where there is none, or a refusal."""
+        with suppress(stripe.StripeError, TypeError), self._provider.deadline(TIMEOUT):
+            return self._provider.ask(method, f"/v1/{path}", **params)
+        return {}
