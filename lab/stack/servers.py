@@ -40,14 +40,7 @@ def open_databases(
             check_database_url(name, caller[name])
     with ExitStack() as exits:
         if not given:
-            process, server = postgres(folder / "postgres", log=folder / "log" / "postgres.log", fsync=fsync)
-            supervisor.start(process)
-            url, sandbox_url = create_database(server, "orderly"), create_database(server, "sandbox")
-            if "standby" in profile:
-                process, copy = standby(folder / "standby", server, log=folder / "log" / "standby.log", fsync=fsync)
-                supervisor.start(process)
-                wait_for_standby(server)
-                url, sandbox_url = name_both(url, copy), name_both(sandbox_url, copy)
+            url, sandbox_url = start_postgres(supervisor, folder, has_standby="standby" in profile, fsync=fsync)
         elif throwaway:
             name = f"{database_name(given)}_demo_{secrets.token_hex(4)}"
             url = exits.enter_context(throwaway_database(given, name))
@@ -64,6 +57,19 @@ def open_databases(
             supervisor.start(process)
             environment |= {"DATABASE_URL": pooled, "DATABASE_POOLER": "transaction"}
         yield environment
+
+
+def start_postgres(supervisor: Supervisor, folder: Path, *, has_standby: bool, fsync: bool) -> tuple[str, str]:
+    """Start it, with its standby; return the URLs of the shop's database and the provider's."""
+    process, server = postgres(folder / "postgres", log=folder / "log" / "postgres.log", fsync=fsync)
+    supervisor.start(process)
+    url, sandbox_url = create_database(server, "orderly"), create_database(server, "sandbox")
+    if has_standby:
+        process, copy = standby(folder / "standby", server, log=folder / "log" / "standby.log", fsync=fsync)
+        supervisor.start(process)
+        wait_for_standby(server)
+        url, sandbox_url = name_both(url, copy), name_both(sandbox_url, copy)
+    return url, sandbox_url
 
 
 @contextmanager
