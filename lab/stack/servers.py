@@ -46,10 +46,8 @@ def open_databases(
             url = exits.enter_context(throwaway_database(given, name))
             sandbox_url = exits.enter_context(throwaway_database(given, f"{name}_sandbox"))
         else:
-            url = given
-            sandbox_url = caller.get("SANDBOX_DATABASE_URL") or create_database(
-                given, f"{database_name(given)}_sandbox"
-            )
+            url, beside = given, f"{database_name(given)}_sandbox"
+            sandbox_url = caller.get("SANDBOX_DATABASE_URL") or create_database(given, beside)
         direct = url if throwaway else caller.get("DATABASE_DIRECT_URL") or url
         environment = {"DATABASE_URL": url, "DATABASE_DIRECT_URL": direct, "SANDBOX_DATABASE_URL": sandbox_url}
         if "pgbouncer" in profile:

@@ -31,7 +31,7 @@ class Payers:
     def __init__(self, *, run: str, shop: Shop, shop_url: str) -> None:
         self.told: set[Wish] = set()  # those that were answered with their order
         self.refused: Counter[str] = Counter()
-        self._methods: dict[Wish, str] = {}
+        self.methods: dict[Wish, str] = {}  # as it was asked for
         self._new: Counter[Wish] = Counter()  # how often each was called new
         self._run, self._shop, self._shop_url = run, shop, shop_url
         self._lock = Lock()
@@ -46,7 +46,7 @@ class Payers:
 
     def ask(self, wish: Wish) -> None:
         """Ask for the payment until that is answered. It may have been asked for before."""
-        body = {"number": wish.number, **describe_method(self._methods[wish])}
+        body = {"number": wish.number, **describe_method(self.methods[wish])}
         answer = self._shop.pay_again(wish.code, body)
         with self._lock:
             if answer.code:
@@ -60,8 +60,8 @@ class Payers:
         payments = Payment.objects.filter(reference__in=find_orders(self._run).values("code"), number__gt=1)
         known = {Wish(payment.reference, payment.number): payment.payment_method for payment in payments}
         for wish in known.keys() | self.told:
-            if known.get(wish) != self._methods.get(wish):
-                yield f"{wish}: {self._methods.get(wish)} was asked for, the shop has {known.get(wish)}"
+            if known.get(wish) != self.methods.get(wish):
+                yield f"{wish}: {self.methods.get(wish)} was asked for, the shop has {known.get(wish)}"
             if self._new[wish] > 1:
                 yield f"{wish} was called new {self._new[wish]} times"
         if unfair := {code: number for code, number in self.refused.items() if code not in FAIR_REFUSALS}:
@@ -70,9 +70,9 @@ class Payers:
     def _pay(self, wish: Wish, random: Random) -> bool:
         """Whether the customer stays."""
         habit = pick(HABITS, random)
-        if wish in self._methods or habit == "leave":
+        if wish in self.methods or habit == "leave":
             return habit != "leave"
-        self._methods[wish] = pick(METHODS_AGAIN, random)
+        self.methods[wish] = pick(METHODS_AGAIN, random)
         twins = [Thread(target=self.ask, args=[wish], daemon=True) for _ in range(2 if habit == "twice_at_once" else 1)]
         for twin in twins:
             twin.start()

@@ -10,12 +10,11 @@ from django.db.models import Count, Q, QuerySet
 from audit.services import Report, audit_orders
 from catalog.models import StockMovement
 from lab.simulation.chaos.crowd import Crowd
-from lab.simulation.chaos.disputes import DisputeDesk
+from lab.simulation.chaos.desks import Desks
 from lab.simulation.chaos.lateness import describe_bound, find_late, measure_lateness, measure_waits
 from lab.simulation.chaos.mails import count_mails, find_lost_mails
 from lab.simulation.chaos.orders import find_orders
 from lab.simulation.chaos.problems import describe_violation, find_problems
-from lab.simulation.chaos.refunds import RefundDesk
 from lab.simulation.strikes.striker import Striker
 from orders.models import Order, OrderEvent
 
@@ -37,8 +36,7 @@ def describe_run(
     run: str,
     folder: Path,
     crowd: Crowd,
-    refund_desk: RefundDesk,
-    dispute_desk: DisputeDesk,
+    desks: Desks,
     striker: Striker,
     audits: Sequence[Report],
     crashes: Sequence[str],
@@ -46,8 +44,7 @@ def describe_run(
     """The report, after one more audit. `ok` is whether there is no problem; `audits` were made meanwhile."""
     placed, audit, lateness = find_orders(run), audit_orders(), measure_lateness(run, striker.well_at)
     violations = [violation for report in [*audits, audit] for violation in report["violations"]]
-    problems = [*find_problems(run, crowd, refund_desk), *crowd.payers.find_problems(), *dispute_desk.find_problems()]
-    problems += [*find_late(lateness), *find_lost_mails(run, folder)]
+    problems = [*find_problems(run, crowd, desks), *find_late(lateness), *find_lost_mails(run, folder)]
     problems += [*map(describe_violation, violations), *crashes]
     return {
         "ok": not problems,
@@ -55,13 +52,7 @@ def describe_run(
         "strikes": describe_strikes(striker),
         "missed_strikes": dict(striker.missed),
         "orders": count_ends(placed),
-        "refused": dict(crowd.refused),
-        **{name: crowd.counts[name] for name in COUNTS},
-        "mismatched_replays": len(crowd.mismatches),
-        "payments_again": len(crowd.payers.told),
-        "payments_again_refused": dict(crowd.payers.refused),
-        "refunds": len(refund_desk.refunded),
-        "disputes": dict(Counter(claim.status for claim in dispute_desk.claims)),
+        **describe_people(crowd, desks),
         "repairs": placed.filter(events__kind=OrderEvent.Kind.SWEPT).distinct().count(),
         "needs_review": placed.filter(needs_review=True).count(),
         **measure_waits(run),
@@ -71,6 +62,19 @@ def describe_run(
         "audit": audit,
         "problems": problems,
         "problem_orders": describe_orders(run, {code for violation in violations for code in violation["codes"]}),
+    }
+
+
+def describe_people(crowd: Crowd, desks: Desks) -> dict[str, Any]:
+    """What customers, staff and banks did, and what they were answered."""
+    return {
+        "refused": dict(crowd.refused),
+        **{name: crowd.counts[name] for name in COUNTS},
+        "mismatched_replays": len(crowd.mismatches),
+        "payments_again": len(crowd.payers.told),
+        "payments_again_refused": dict(crowd.payers.refused),
+        "refunds": len(desks.refunds.refunded),
+        "disputes": dict(Counter(claim.status for claim in desks.disputes.claims)),
     }
 
 

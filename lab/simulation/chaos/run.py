@@ -15,11 +15,9 @@ from tqdm import tqdm
 
 from audit.services import Report, Violation, audit_orders
 from lab.simulation.chaos.crowd import Crowd
-from lab.simulation.chaos.disputes import DisputeDesk
+from lab.simulation.chaos.desks import Desks, make_desks
 from lab.simulation.chaos.orders import OrderCounts, count_orders
-from lab.simulation.chaos.refunds import RefundDesk
 from lab.simulation.chaos.report import describe_run
-from lab.simulation.chaos.transfers import TransferDesk
 from lab.simulation.strikes.deck import make_schedule
 from lab.simulation.strikes.striker import Striker
 from payments.gateway import GatewayUnavailable
@@ -60,19 +58,15 @@ def run_chaos(
 
     `ok` is whether all of it came out as promised. The shop may have other products and orders: they are left alone.
     """
-    run, stopping, crashes = f"chaos-{uuid4().hex[:8]}", Event(), watch_threads()
+    run, stopping, closing, crashes = f"chaos-{uuid4().hex[:8]}", Event(), Event(), watch_threads()
     crowd = Crowd(run=run, shop_url=shop_url, wanted=orders, seconds=seconds, stopping=stopping)
-    closing = Event()  # of the desks whose work goes on after the last strike: orders and disputes wait for them
-    refund_desk = RefundDesk(run=run, crowd=crowd, stopping=stopping)
-    transfer_desk = TransferDesk(run=run, crowd=crowd, closing=closing)
-    dispute_desk = DisputeDesk(run=run, crowd=crowd, stopping=stopping, closing=closing)
+    desks = make_desks(run=run, crowd=crowd, stopping=stopping, closing=closing)
     striker = Striker(stack_file, run=run, stopping=stopping)
-    auditor = Auditor(stopping=stopping, explains=dispute_desk.explains)
+    auditor = Auditor(stopping=stopping, explains=desks.disputes.explains)
     crowd.stock_the_shop()
     with tqdm(desc="Final", unit=" orders", disable=None) as bar:
         try:
-            desks = [refund_desk.work, transfer_desk.work, dispute_desk.work]
-            staff = [start(work) for work in [crowd.adjust_stock, auditor.run, *desks]]
+            staff = [start(work) for work in [crowd.adjust_stock, auditor.run, *(desk.work for desk in desks)]]
             schedule = make_schedule(seed=seed, seconds=seconds, kinds=kinds)
             busy = [start(striker.carry_out, schedule), *crowd.start_buying()]
             while any(thread.is_alive() for thread in busy):
@@ -80,21 +74,15 @@ def run_chaos(
         finally:
             stopping.set()
         deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline and is_unfinished(counts := count_after_a_moment(run), dispute_desk):
+        while time.monotonic() < deadline and is_unfinished(counts := count_after_a_moment(run), desks):
             draw(bar, counts, crowd, striker)
     closing.set()
     crashes += find_hanging(staff)
     ask_everybody_again(crowd)
     connection.close()  # a session that began while the database was read-only can't write, and an audit writes
+    folder, audits = stack_file.parent, auditor.audits
     report = describe_run(
-        run=run,
-        folder=stack_file.parent,
-        crowd=crowd,
-        refund_desk=refund_desk,
-        dispute_desk=dispute_desk,
-        striker=striker,
-        audits=auditor.audits,
-        crashes=crashes,
+        run=run, folder=folder, crowd=crowd, desks=desks, striker=striker, audits=audits, crashes=crashes
     )
     return {"seed": seed, **report}
 
@@ -120,9 +108,9 @@ def find_hanging(threads: Sequence[Thread]) -> list[str]:
     return [f"{thread.name} does not end" for thread in threads if thread.is_alive()]
 
 
-def is_unfinished(counts: OrderCounts | None, dispute_desk: DisputeDesk) -> bool:
+def is_unfinished(counts: OrderCounts | None, desks: Desks) -> bool:
     """Whether orders, refunds or disputes are not over, or nobody can tell."""
-    return counts is None or counts.pending > 0 or counts.refunding > 0 or not dispute_desk.is_settled()
+    return counts is None or counts.pending > 0 or counts.refunding > 0 or not desks.disputes.is_settled()
 
 
 def count_after_a_moment(run: str) -> OrderCounts | None:
