@@ -5,13 +5,16 @@ from audit.models import Difference
 Kind = Difference.Kind
 
 # The columns of every query, beside its kind.
-COLUMNS = "gateway, provider_id, reference, amount_there, currency_there, amount_here, currency_here, occurred_at"
+COLUMNS = """
+gateway, provider_id, reference, amount_there, currency_there, status_there, amount_here, currency_here, status_here,
+occurred_at
+"""
 
 # A payment that is SENT may be the charge's own: the provider is being asked, and the answer will say so. One that was
 # never sent has no charge of ours: SENT is committed before the provider hears of it, and the ledger was read before.
 MISSING_HERE = """
 SELECT charge.gateway, charge.provider_id, charge.reference,
-    charge.amount - charge.refunded, charge.currency, 0, '', charge.created_at
+    charge.amount - charge.refunded, charge.currency, '', 0, '', '', charge.created_at
 FROM audit_charge charge
 WHERE charge.amount > charge.refunded + charge.owed AND NOT EXISTS (
     SELECT FROM payments_payment payment WHERE payment.gateway = charge.gateway
@@ -22,7 +25,7 @@ WHERE charge.amount > charge.refunded + charge.owed AND NOT EXISTS (
 # Only what was answered before the ledger was read has to be in it. What pays may have been taken for an earlier
 # payment of the same reference, so the list has to begin before that one.
 MISSING_THERE = """
-SELECT payment.gateway, payment.provider_id, payment.reference, 0, '', payment.amount, payment.currency,
+SELECT payment.gateway, payment.provider_id, payment.reference, 0, '', '', payment.amount, payment.currency, '',
     payment.created_at
 FROM payments_payment payment
 WHERE payment.status = 'SUCCEEDED' AND payment.answered_at < %(started)s AND payment.created_at >= %(since)s
@@ -37,8 +40,8 @@ WHERE payment.status = 'SUCCEEDED' AND payment.answered_at < %(started)s AND pay
 """
 # A payment that was asked for and whose charge is of another amount never gets an answer: that is not confirmed.
 AMOUNT_DIFFERS = """
-SELECT charge.gateway, charge.provider_id, charge.reference, charge.amount, charge.currency,
-    payment.amount, payment.currency, charge.created_at
+SELECT charge.gateway, charge.provider_id, charge.reference, charge.amount, charge.currency, '',
+    payment.amount, payment.currency, '', charge.created_at
 FROM audit_charge charge
 JOIN payments_payment payment ON payment.gateway = charge.gateway AND payment.reference = charge.reference
     AND (payment.provider_id = charge.provider_id
@@ -47,8 +50,8 @@ WHERE (charge.amount, charge.currency) <> (payment.amount, payment.currency)
 """
 # The ledger was read before the rows: what was answered after that may or may not be in it.
 REFUND_DIFFERS = """
-SELECT charge.gateway, charge.provider_id, charge.reference, charge.refunded, charge.currency,
-    COALESCE(refund.given, 0), payment.currency, charge.created_at
+SELECT charge.gateway, charge.provider_id, charge.reference, charge.refunded, charge.currency, '',
+    COALESCE(refund.given, 0), payment.currency, '', charge.created_at
 FROM audit_charge charge
 JOIN payments_payment payment ON (payment.gateway, payment.provider_id) = (charge.gateway, charge.provider_id)
 LEFT JOIN (
@@ -60,8 +63,8 @@ WHERE charge.refunded NOT BETWEEN COALESCE(refund.given, 0) AND COALESCE(refund.
 """
 # One that was asked about after the ledger was read is not compared with it.
 DISPUTE_DIFFERS = """
-SELECT made.gateway, made.provider_id, COALESCE(payment.reference, ''), made.amount, made.currency,
-    COALESCE(dispute.amount, 0), COALESCE(dispute.currency, ''), made.created_at
+SELECT made.gateway, made.provider_id, COALESCE(payment.reference, ''), made.amount, made.currency, made.status,
+    COALESCE(dispute.amount, 0), COALESCE(dispute.currency, ''), COALESCE(dispute.status, ''), made.created_at
 FROM audit_dispute made
 LEFT JOIN payments_payment payment ON (payment.gateway, payment.provider_id) = (made.gateway, made.charge_id)
 LEFT JOIN payments_dispute dispute ON (dispute.gateway, dispute.provider_id) = (made.gateway, made.provider_id)
@@ -116,5 +119,6 @@ WHERE known.kind = 'refund_differs' AND known.resolution = 'reviewed'
 
 DELETE FROM audit_dispute made USING audit_difference known
 WHERE known.kind = 'dispute_differs' AND known.resolution = 'reviewed'
-    AND (known.gateway, known.provider_id, known.amount_there) = (made.gateway, made.provider_id, made.amount);
+    AND (known.gateway, known.provider_id) = (made.gateway, made.provider_id)
+    AND (known.amount_there, known.status_there) = (made.amount, made.status);
 """

@@ -26,11 +26,12 @@ DISPUTE_CHECKS = [
         JOIN orders_order o ON o.code = payment.reference
         WHERE (
             SELECT COUNT(*) FILTER (WHERE kind = 'dispute_opened') <> 1
-                OR dispute.status <> 'OPEN' AND COUNT(*) FILTER (WHERE kind = 'dispute_closed') = 0
+                OR dispute.status <> 'OPEN'
+                    AND COUNT(*) FILTER (WHERE kind = 'dispute_closed' AND data ->> 'outcome' = dispute.status) = 0
             FROM orders_orderevent WHERE order_id = o.id AND data ->> 'dispute' = dispute.provider_id
         ) OR NOT EXISTS (
             SELECT FROM orders_disputemail WHERE dispute_id = dispute.id
-                AND kind = CASE dispute.status WHEN 'OPEN' THEN 'opened' ELSE 'closed' END
+                AND kind = CASE dispute.status WHEN 'OPEN' THEN 'opened' ELSE lower(dispute.status) END
         )
         """,
     ),

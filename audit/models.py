@@ -9,6 +9,9 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from money import format_money
+from payments.dispute_models import Dispute
+
 
 class AuditRun(models.Model):
     """What one audit found."""
@@ -59,7 +62,7 @@ class Difference(models.Model):
     """Something that a provider's ledger and our rows say differently. What differs never changes: see the constraint.
 
     Amounts are minor units, and 0 where there is nothing. Of a charge that is missing here, `amount_there` is what the
-    provider keeps of it; of refunds, both are what was given back.
+    provider keeps of it; of refunds, both are what was given back. Only disputes have a status.
     """
 
     class Kind(models.TextChoices):
@@ -88,6 +91,10 @@ class Difference(models.Model):
     currency_there = models.CharField(_("currency at the provider"), max_length=3, blank=True, db_default="")
     amount_here = models.PositiveBigIntegerField(_("amount here"), db_default=0)
     currency_here = models.CharField(_("currency here"), max_length=3, blank=True, db_default="")
+    status_there = models.CharField(
+        _("status at the provider"), max_length=4, choices=Dispute.Status, blank=True, db_default=""
+    )
+    status_here = models.CharField(_("status here"), max_length=4, choices=Dispute.Status, blank=True, db_default="")
     occurred_at = models.DateTimeField(_("occurred at"), help_text=_("When it was charged, paid or disputed."))
     first_seen_at = models.DateTimeField(_("first seen at"), db_default=Now())
     last_seen_at = models.DateTimeField(_("last seen at"), db_default=Now())
@@ -122,6 +129,8 @@ class Difference(models.Model):
                     "currency_there",
                     "amount_here",
                     "currency_here",
+                    "status_there",
+                    "status_here",
                 ],
                 condition=Q(resolution__in=["", "reviewed"]),
                 name="difference_once",
@@ -136,6 +145,22 @@ class Difference(models.Model):
         return f"{self.kind} {self.provider_id} of {self.reference or 'nothing of ours'}"
 
     @property
+    def there(self) -> str:
+        """What the provider says, in words."""
+        return _describe_side(self.amount_there, self.currency_there, self.get_status_there_display())
+
+    @property
+    def here(self) -> str:
+        """What our rows say, in words."""
+        return _describe_side(self.amount_here, self.currency_here, self.get_status_here_display())
+
+    @property
     def refund_key(self) -> str:
         """The idempotency key of all requests to give its money back."""
         return f"refund-difference-{self.pk}"
+
+
+def _describe_side(amount: int, currency: str, status: str) -> str:
+    if not currency:
+        return gettext("nothing")
+    return ", ".join(filter(None, [format_money(amount, currency), status]))

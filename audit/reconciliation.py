@@ -24,8 +24,9 @@ WHERE NOT EXISTS (
 """
 OPEN = f"""
 INSERT INTO audit_difference (kind, {COLUMNS}) SELECT kind, {COLUMNS} FROM audit_found
-ON CONFLICT (kind, gateway, provider_id, amount_there, currency_there, amount_here, currency_here)
-    WHERE resolution IN ('', 'reviewed')
+ON CONFLICT (
+    kind, gateway, provider_id, amount_there, currency_there, amount_here, currency_here, status_there, status_here
+) WHERE resolution IN ('', 'reviewed')
 DO UPDATE SET last_seen_at = now()
 RETURNING xmax = 0
 """

@@ -17,7 +17,6 @@ from audit.remedies import DifferenceIsResolved, NotRemedied
 from backoffice.difference_actions import REMEDIES, Remedy
 from backoffice.note_forms import NoteForm
 from backoffice.read_only import ReadOnlyAdmin
-from money import format_money
 from orders.models import Order
 from payments.gateway import GatewayUnavailable
 
@@ -56,11 +55,11 @@ class DifferenceAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("at the provider"))
     def there(self, difference: Difference) -> str:
-        return _format(difference.amount_there, difference.currency_there)
+        return difference.there
 
     @admin.display(description=_("here"))
     def here(self, difference: Difference) -> str:
-        return _format(difference.amount_here, difference.currency_here)
+        return difference.here
 
     @admin.display(description=_("state"))
     def state(self, difference: Difference) -> str | Promise:
@@ -121,7 +120,3 @@ class DifferenceAdmin(ReadOnlyAdmin):
             self.message_user(request, text, messages.ERROR)
         else:
             self.message_user(request, str(remedy.done))
-
-
-def _format(amount: int, currency: str) -> str:
-    return format_money(amount, currency) if currency else gettext("nothing")

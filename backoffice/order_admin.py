@@ -8,6 +8,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
+from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -16,6 +17,7 @@ from backoffice.dashboard import read_dashboard
 from backoffice.export import export_orders
 from backoffice.order_status import color_status
 from backoffice.plans import describe_plans
+from backoffice.provider_links import link_to_provider
 from backoffice.refund_admin import RefundAdmin
 from backoffice.refund_summary import describe_open_refunds, describe_refunds
 from backoffice.timeline import PAYMENT_STATES, describe_payment, read_timeline
@@ -113,7 +115,7 @@ class OrderAdmin(RefundAdmin):
         payment = order.payment
         if payment.status != Payment.Status.SUCCEEDED:
             return str(PAYMENT_STATES[Payment.Status(payment.status)])
-        return f"{format_money(payment.amount, payment.currency)}, {payment.provider_id}"
+        return format_html("{}, {}", format_money(payment.amount, payment.currency), link_to_provider(payment))
 
     @admin.display(description=_("refunded"))
     def given_back(self, order: Order) -> str:
@@ -185,7 +187,9 @@ def _describe_life(order: Order) -> dict[str, Any]:
     refunds = list(Refund.objects.of_reference(order.code).order_by("pk").prefetch_related("lines__line"))
     events = list(order.events.select_related("actor", "order"))
     return {
-        "payments": [(payment, format_money(payment.amount, payment.currency)) for payment in payments],
+        "payments": [
+            (payment, format_money(payment.amount, payment.currency), link_to_provider(payment)) for payment in payments
+        ],
         "payment_state": describe_payment(order.payment),
         "is_unknown": order.payment.status in Payment.ASKED,
         "refunds": describe_refunds(order, refunds, events),

@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
+from backoffice.provider_links import link_to_provider
 from backoffice.read_only import ReadOnlyAdmin
 from money import format_money
 from payments.models import Payment
@@ -17,7 +18,7 @@ ANSWER = [
     "answered_at",
     "closed_at",
     "only_refused",
-    "provider_id",
+    "at_provider",
     "decline_code",
     "last_error",
 ]
@@ -25,9 +26,9 @@ ANSWER = [
 
 @admin.register(Payment)
 class PaymentAdmin(ReadOnlyAdmin):
-    list_display = ["reference", "number", "money", "status", "requests", "provider_id", "sent_at", "last_error"]
+    list_display = ["reference", "number", "money", "status", "requests", "at_provider", "sent_at", "last_error"]
     list_filter = ["status", "created_at"]
-    sortable_by = ["reference", "provider_id"]  # these have an index
+    sortable_by = ["reference", "at_provider"]  # these have an index
     search_fields = ["reference__startswith", "provider_id__exact"]
     search_help_text = _("The reference, from its beginning, or the whole id at the provider.")
     ordering = ["-created_at"]
@@ -39,3 +40,7 @@ class PaymentAdmin(ReadOnlyAdmin):
     @admin.display(description=_("amount"))
     def money(self, payment: Payment) -> str:
         return format_money(payment.amount, payment.currency)
+
+    @admin.display(description=_("id at the provider"), ordering="provider_id")
+    def at_provider(self, payment: Payment) -> str:
+        return link_to_provider(payment)

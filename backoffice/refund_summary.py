@@ -42,12 +42,13 @@ def describe_open_refunds(order: Order, refunds: Iterable[Refund]) -> list[str]:
 
 
 def describe_money(payment: Payment) -> list[tuple[str, str]]:
-    """What was charged, what of it went back or is going back, and what is left."""
+    """What was charged, what of it went back, is going back or is disputed, and what is left."""
     charged = payment.amount if payment.status == Payment.Status.SUCCEEDED else 0
     amounts = [
         (_("Charged"), charged),
         (_("Given back"), payment.refunds.succeeded().sum_amount()),
         (_("Being given back"), payment.refunds.open().sum_amount()),
+        (_("Taken back by the customer's bank"), payment.disputes.not_won().sum_amount()),
         (_("Left"), count_left(payment)),
     ]
     return [(title, format_money(amount, payment.currency)) for title, amount in amounts]

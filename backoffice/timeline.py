@@ -54,7 +54,8 @@ DETAILS = {
 }
 DISPUTE_MAILS = {
     DisputeMail.Kind.OPENED: gettext_lazy("Staff were told that dispute %(dispute)s is open."),
-    DisputeMail.Kind.CLOSED: gettext_lazy("Staff were told that dispute %(dispute)s is closed."),
+    DisputeMail.Kind.WON: gettext_lazy("Staff were told that dispute %(dispute)s is won."),
+    DisputeMail.Kind.LOST: gettext_lazy("Staff were told that dispute %(dispute)s is lost."),
 }
 REFUNDS = {
     OrderEvent.Kind.REFUND_REQUESTED: gettext_lazy("Refund %(number)s: %(amount)s is to go back."),

@@ -52,29 +52,11 @@ def read_stock_file(file: BinaryIO) -> list[Move]:
     Raises StockFileRefused with every bad row.
     """
     bad_rows: list[BadRow] = []
-    moves: dict[str, Move] = {}
     try:
         delimiter, lines = find_delimiter(read_text(file))
         rows = read_rows(lines, bad_rows, delimiter=delimiter)
         _check_header(next(rows, (1, [])))
-        for line, cells in rows:
-            if len(moves) + len(bad_rows) >= MAX_ROWS:
-                bad_rows.append(
-                    BadRow(
-                        line,
-                        _("more than %(most)s rows: split it into two files")
-                        % {"most": number_format(MAX_ROWS, force_grouping=True)},
-                    )
-                )
-                break
-            wrong, move = _read_move(line, cells)
-            if not wrong and move.sku in moves:
-                names = {"sku": move.sku, "line": moves[move.sku].line}
-                wrong = _("SKU %(sku)s is on line %(line)s already") % names
-            if wrong:
-                bad_rows.append(BadRow(line, wrong))
-            else:
-                moves[move.sku] = move
+        moves = _read_moves(rows, bad_rows)
     except TextUnreadable as error:
         raise StockFileRefused([BadRow(error.line, _("not UTF-8 text"))]) from error
     ids = _find_product_ids(moves)
@@ -107,6 +89,25 @@ def _check_header(header: tuple[int, list[str]]) -> None:
     line, cells = header
     if [cell.strip().lower() for cell in trim_row(cells, columns=0)] != HEADER:
         raise StockFileRefused([BadRow(line, _("the first line is not %(header)s") % {"header": ",".join(HEADER)})])
+
+
+def _read_moves(rows: Iterator[tuple[int, list[str]]], bad_rows: list[BadRow]) -> dict[str, Move]:
+    """The moves by SKU, until there are too many rows; what is wrong goes into `bad_rows`."""
+    moves: dict[str, Move] = {}
+    for line, cells in rows:
+        if len(moves) + len(bad_rows) >= MAX_ROWS:
+            too_many = _("more than %(most)s rows: split it into two files")
+            bad_rows.append(BadRow(line, too_many % {"most": number_format(MAX_ROWS, force_grouping=True)}))
+            break
+        wrong, move = _read_move(line, cells)
+        if not wrong and move.sku in moves:
+            names = {"sku": move.sku, "line": moves[move.sku].line}
+            wrong = _("SKU %(sku)s is on line %(line)s already") % names
+        if wrong:
+            bad_rows.append(BadRow(line, wrong))
+        else:
+            moves[move.sku] = move
+    return moves
 
 
 def _read_move(line: int, cells: list[str]) -> tuple[str, Move]:

@@ -1,10 +1,10 @@
-"""Every setting, from the environment. What is needed and missing, or wrong, is an error at start."""
+"""Every setting, from the environment. What is needed and missing, or wrong, is an error at start.
+
+Those of payments, of mails and of the log have modules of their own.
+"""
 
 from math import ceil
-from pathlib import Path
 
-import django
-import environ
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
@@ -13,27 +13,19 @@ from config.addresses import (
     read_database,
     read_direct_database,
     read_hosts,
-    read_mailer,
     read_origins,
-    read_recipients,
     read_redis_url,
-    read_sender,
     read_site_url,
 )
 from config.cache import configure_cache
+from config.dotenv import BASE_DIR
 from config.environment import (
-    read_account,
-    read_api_key,
     read_bool,
     read_choice,
-    read_choices,
-    read_classes,
     read_currency,
-    read_label,
     read_limits,
     read_networks,
     read_number,
-    read_publishable_key,
     read_seconds,
     read_secret_key,
     read_text,
@@ -41,10 +33,12 @@ from config.environment import (
     read_word,
     read_words,
 )
+from config.log_settings import *  # noqa: F403
+from config.mail_settings import *  # noqa: F403
+from config.mail_settings import MAIL_EVERY, MAIL_TIMEOUT
+from config.payment_settings import *  # noqa: F403
+from config.payment_settings import STRIPE_TIMEOUT, TAKES_TRANSFERS, TRANSFER_DAYS
 from config.postgresql import POOLERS, configure_databases
-
-BASE_DIR = Path(__file__).resolve().parent.parent
-environ.Env.read_env(BASE_DIR / ".env")
 
 # A shop on this machine, as lab/stack serves it: plain HTTP, on loopback. Every other shop is served over HTTPS.
 LOCAL = read_bool("ORDERLY_LOCAL")
@@ -145,26 +139,6 @@ BROKER_URL = read_broker_url("BROKER_URL", default=REDIS_URL)
 CACHES = {"default": configure_cache(REDIS_URL, prefix=REDIS_PREFIX)}
 SESSION_ENGINE = "django.contrib.sessions.backends.db"  # a cached copy could be older: see docs/adr/0010
 
-PAYMENT_GATEWAYS = read_classes("PAYMENT_GATEWAYS", "stripe=payments.stripe.StripeGateway")  # by name
-CHECKOUT_GATEWAYS = read_choices("CHECKOUT_GATEWAYS", PAYMENT_GATEWAYS)  # the names of those that customers choose from
-PAYMENT_GATEWAY = CHECKOUT_GATEWAYS[0]  # of a payment that names none
-STRIPE_API_KEY = read_api_key("STRIPE_API_KEY", needed="payments.stripe.StripeGateway" in PAYMENT_GATEWAYS.values())
-STRIPE_API_BASE = read_site_url("STRIPE_API_BASE")  # empty: Stripe itself
-STRIPE_PUBLISHABLE_KEY = read_publishable_key("STRIPE_PUBLISHABLE_KEY")  # empty: the checkout has no card form
-STRIPE_JS_URL = read_site_url("STRIPE_JS_URL")  # empty: Stripe itself
-STRIPE_TIMEOUT = read_seconds("STRIPE_TIMEOUT", 10, most=60)
-# What a customer is told who pays by bank transfer, and the days that such an order waits for the money.
-TAKES_TRANSFERS = "payments.manual.ManualGateway" in PAYMENT_GATEWAYS.values()
-TRANSFER_ACCOUNT_HOLDER = read_label("TRANSFER_ACCOUNT_HOLDER", needed=TAKES_TRANSFERS)
-TRANSFER_ACCOUNT = read_account("TRANSFER_ACCOUNT", needed=TAKES_TRANSFERS)  # an IBAN, or another account number
-TRANSFER_BANK = read_label("TRANSFER_BANK")  # its name or BIC
-TRANSFER_DAYS = read_number("TRANSFER_DAYS", 7, least=1, most=90)
-TRANSFER_REFUND_DAYS = read_number("TRANSFER_REFUND_DAYS", 14, least=1, most=366)  # then the audit is red
-STRIPE_WEBHOOK_SECRETS = read_words("STRIPE_WEBHOOK_SECRETS")  # any of them may sign; none: the address answers 404
-WEBHOOK_DAYS = read_number("WEBHOOK_DAYS", 30, least=1, most=36_500)
-PAYMENT_NEWS_HOOK = "orders.tasks.take_up_order"  # called with the reference: payments know no orders
-DISPUTE_NEWS_HOOK = "orders.disputes.record_dispute"  # called with what the provider says of a dispute
-
 # Seconds. Celery's own settings are in config/celery_settings.py, which reads these.
 BROKER_TIMEOUT = read_seconds("BROKER_TIMEOUT", 5)  # shorter in a web process: see config/wsgi.py
 WORKER_TIMEOUT = read_number("WORKER_TIMEOUT", 20, least=5)  # the watchdog ends an idle worker that reads no queue
@@ -192,11 +166,6 @@ AUDIT_DAYS = read_number("AUDIT_DAYS", 2 + TRANSFER_DAYS if TAKES_TRANSFERS else
 RECONCILE_EVERY = read_seconds("RECONCILE_EVERY", 6 * 3600)
 RECONCILE_DAYS = read_number("RECONCILE_DAYS", 60, least=1, most=36_500)  # the same for beat's reconciliation
 
-MAIL_EVERY = read_seconds("MAIL_EVERY", 5)
-MAIL_AFTER = 60  # seconds to the second try of a mail; each further pause is twice as long, up to MAIL_AFTER_MAX
-MAIL_AFTER_MAX = 6 * 3600
-# Seconds for the whole sending of one mail. It must be over before anybody else tries to send it.
-MAIL_TIMEOUT = read_seconds("MAIL_TIMEOUT", 20, most=MAIL_AFTER / 2)
 # Seconds for the task that sends all mails that are due. Account mails, order mails and those to staff each stop after
 # MAIL_EVERY, and the mail that is in hand at that moment may take its own time.
 MAILS_TIME_LIMIT = TASK_TIME_LIMIT + ceil(3 * (MAIL_EVERY + MAIL_TIMEOUT))
@@ -238,22 +207,6 @@ if "*" in ALLOWED_HOSTS and not SHOP_URL:  # or a mail's links would follow the 
     raise ImproperlyConfigured("ALLOWED_HOSTS may be * only where SHOP_URL is set.")
 # Where customers come back to from their bank: payments know no pages. Empty: nobody is sent there.
 PAYMENT_RETURN_URL = f"{SHOP_URL}/orders/{{reference}}/return/" if SHOP_URL else ""
-MAILER = read_mailer("EMAIL_URL", "consolemail://", timeout=min(10, MAIL_TIMEOUT))
-if django.VERSION >= (6, 1):
-    MAILERS = {"default": MAILER}
-else:  # the same by its older names
-    EMAIL_BACKEND = MAILER["BACKEND"]
-    EMAIL_HOST = MAILER["OPTIONS"].get("host", "localhost")
-    EMAIL_PORT = MAILER["OPTIONS"].get("port", 25)
-    EMAIL_HOST_USER = MAILER["OPTIONS"].get("username", "")
-    EMAIL_HOST_PASSWORD = MAILER["OPTIONS"].get("password", "")
-    EMAIL_USE_TLS = MAILER["OPTIONS"].get("use_tls", False)
-    EMAIL_USE_SSL = MAILER["OPTIONS"].get("use_ssl", False)
-    EMAIL_FILE_PATH = MAILER["OPTIONS"].get("file_path")
-    EMAIL_TIMEOUT = MAILER["OPTIONS"].get("timeout")
-STAFF_EMAILS = read_recipients("STAFF_EMAILS")  # who is told of disputes; empty: nobody
-DEFAULT_FROM_EMAIL, MAIL_DOMAIN = read_sender("DEFAULT_FROM_EMAIL", "shop@localhost")
-
 METRICS_TOKEN = read_word("METRICS_TOKEN")  # where it is empty, /metrics answers in a LOCAL shop only
 
 LANGUAGE_CODE = "en"
@@ -271,16 +224,4 @@ STATIC_ROOT = read_text("STATIC_ROOT", str(BASE_DIR / "var" / "static"))
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
-}
-
-LOG_LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
-# They write some lines for each call, task or use of a connection. Failures are logged all the same.
-QUIET_LOGGERS = ["stripe", "psycopg.pool", "celery.app.trace", "celery.worker.strategy"]
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "loggers": {name: {"level": "WARNING"} for name in QUIET_LOGGERS},
-    "root": {"handlers": ["console"], "level": read_choice("LOG_LEVEL", "INFO", LOG_LEVELS)},
 }

@@ -13,7 +13,8 @@ from orders.models import Order
 
 SUBJECTS = {
     DisputeMail.Kind.OPENED: _("Order %(code)s: a customer's bank takes %(amount)s back"),
-    DisputeMail.Kind.CLOSED: _("Order %(code)s: the dispute about %(amount)s is closed"),
+    DisputeMail.Kind.WON: _("Order %(code)s: the dispute about %(amount)s is won"),
+    DisputeMail.Kind.LOST: _("Order %(code)s: the dispute about %(amount)s is lost"),
 }
 
 

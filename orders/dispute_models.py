@@ -9,11 +9,15 @@ from payments.dispute_models import Dispute
 
 
 class DisputeMail(QueuedMail):
-    """A mail to staff: written with what it tells of, sent afterwards to the addresses in STAFF_EMAILS."""
+    """A mail to staff: written with what it tells of, sent afterwards to the addresses in STAFF_EMAILS.
+
+    One for each status that a dispute has had. A bank may change its mind.
+    """
 
     class Kind(models.TextChoices):
         OPENED = "opened", _("Opened")
-        CLOSED = "closed", _("Closed")
+        WON = "won", _("Won")
+        LOST = "lost", _("Lost")
 
     dispute = models.ForeignKey(
         Dispute,

@@ -16,6 +16,12 @@ from payments.gateway import ProviderDispute
 Kind = OrderEvent.Kind
 Status = Dispute.Status
 
+MAILS = {
+    Status.OPEN: DisputeMail.Kind.OPENED,
+    Status.WON: DisputeMail.Kind.WON,
+    Status.LOST: DisputeMail.Kind.LOST,
+}
+
 
 def record_dispute(*, gateway: str, made: ProviderDispute, asked_at: datetime) -> Dispute:
     """Write down what the provider said of a dispute at `asked_at`, and tell staff of what is new, in one transaction.
@@ -43,5 +49,4 @@ def _tell(order: Order, dispute: Dispute) -> None:
     if dispute.status != Status.WON:
         words = "is lost" if dispute.status == Status.LOST else "is open"
         need_review(order, f"dispute {dispute.provider_id} {words}: {dispute.reason}")
-    kind = DisputeMail.Kind.OPENED if dispute.status == Status.OPEN else DisputeMail.Kind.CLOSED
-    DisputeMail.objects.get_or_create(dispute=dispute, kind=kind)
+    DisputeMail.objects.get_or_create(dispute=dispute, kind=MAILS[Status(dispute.status)])

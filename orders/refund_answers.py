@@ -40,14 +40,19 @@ def record_refund(*, key: str) -> None:
 
 
 def tell_staff(*, key: str) -> None:
-    """Let the order need review, because its refund has had no answer for long. It is asked for on."""
+    """Let the order need review, because its refund has had no answer for long. It is asked for on.
+
+    Once for each reason: a person who has looked at it is not asked again until something else is wrong.
+    """
     refund = Refund.objects.open().select_related("payment").filter(key=key).first()
     if refund is None:
         return
     with transaction.atomic():
         order = lock_order(refund.payment.reference)
-        need_review(order, f"refund {refund.number} has no answer: {refund.last_error or 'no request went out'}")
-        order.add_event(Kind.REVIEW_NEEDED, reason=f"refund {refund.number} has no answer")
+        reason = f"refund {refund.number} has no answer: {refund.last_error or 'no request went out'}"
+        if not order.events.filter(kind=Kind.REVIEW_NEEDED, data__reason=reason).exists():
+            need_review(order, reason)
+            order.add_event(Kind.REVIEW_NEEDED, reason=reason)
 
 
 def _record_success(order: Order, refund: Refund) -> None:

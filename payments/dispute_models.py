@@ -7,8 +7,10 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
+from payments.amounts import AmountQuerySet
 
-class DisputeQuerySet(models.QuerySet["Dispute"]):
+
+class DisputeQuerySet(AmountQuerySet["Dispute"]):
     """The questions that are asked of disputes in more than one place."""
 
     def of_reference(self, reference: str) -> Self:
@@ -21,10 +23,6 @@ class DisputeQuerySet(models.QuerySet["Dispute"]):
     def not_won(self) -> Self:
         """The money is gone, for now or for good."""
         return self.exclude(status=Dispute.Status.WON)
-
-    def sum_amount(self) -> int:
-        """The minor units of them all."""
-        return int(self.aggregate(total=models.Sum("amount"))["total"] or 0)
 
 
 class Dispute(models.Model):

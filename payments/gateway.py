@@ -1,6 +1,6 @@
 """The protocol that every payment provider's adapter speaks, and its bad news: no, unknown, and refused."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
@@ -10,6 +10,8 @@ from typing import Literal, Protocol
 from django.conf import settings
 from django.utils.functional import Promise
 from django.utils.module_loading import import_string
+
+from payments.payment_form import PaymentForm
 
 MAX_CLOCK_DIFFERENCE = timedelta(hours=1)  # between a provider's clock and ours
 
@@ -108,23 +110,6 @@ class ProviderDispute:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PaymentForm:
-    """A provider's own form in our page: what the customer types there goes to the provider alone, which makes a token.
-
-    The token is charged as the `payment_method` of a ChargeRequest. The template is given the form as `payment_form`,
-    the `amount` in minor units and the `currency`, the `field` that takes the token, whose `field.field.nothing_done`
-    is to be said of whatever fails before the token is sent, and `kept`: what is not lost if nobody pays now.
-    """
-
-    template: str  # where a payment method is chosen; templates/shop/_payment_methods.html says what it is given
-    script: str  # the URL of the provider's script
-    publishable_key: str  # tells the provider whose shop it is; everybody may know it
-    sources: Mapping[str, Sequence[str]]  # by directive: what the page's Content-Security-Policy allows beside our own
-    pattern: str  # a regular expression for the tokens, at most 64 characters
-    test_cards: Mapping[str, Promise] = field(default_factory=dict)  # shown in the form: numbers, and what each does
-
-
-@dataclass(frozen=True, kw_only=True)
 class NextAction:
     """What the customer has to do before the money can be taken: open a page of the bank's, or let a script ask.
 
@@ -213,6 +198,10 @@ class Gateway(Protocol):
 
     def list_disputes(self, *, since: datetime | None = None, within: float = inf) -> Iterator[ProviderDispute]:
         """Yield every dispute, newest first, opened at `since` or later. Raises GatewayUnavailable, as list_charges."""
+        ...
+
+    def payment_url(self, provider_id: str) -> str | None:
+        """The address of the charge's page at the provider, for staff; None if there is none. Asks nobody."""
         ...
 
     def payment_form(self) -> PaymentForm | None:

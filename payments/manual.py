@@ -4,12 +4,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from math import inf
-from time import monotonic
 from typing import Any
 
 from django.conf import settings
 from django.db import Error, IntegrityError, transaction
-from django.db.models import Sum
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -22,14 +20,15 @@ from payments.gateway import (
     ChargeRequest,
     GatewayUnavailable,
     NextAction,
-    PaymentForm,
     ProviderDispute,
     ProviderRefund,
     RefundRefused,
     get_gateway,
 )
+from payments.payment_form import PaymentForm
 from payments.refund_models import Refund
 from payments.refunds import hasten_refunds
+from payments.time_limits import limit_time
 from payments.transfers import Transfer, TransferAnswer, TransferRefund
 
 
@@ -106,19 +105,19 @@ class ManualGateway:
 
         Raises GatewayUnavailable, also once it has taken more than `within` seconds.
         """
-        end = monotonic() + within
-        transfers = Transfer.objects.with_sums().order_by("-recorded_at", "-pk")
+        recorded = Transfer.objects.with_sums().order_by("-recorded_at", "-pk")
+        transfers = recorded.filter(recorded_at__gte=since) if since else recorded
         with errors_are_unknown():
-            for transfer in (transfers.filter(recorded_at__gte=since) if since else transfers).iterator(1000):
-                if monotonic() > end:
-                    raise GatewayUnavailable(f"the list of transfers takes longer than {within:.0f} seconds")
-                yield as_charge(transfer)
+            yield from map(as_charge, limit_time(transfers.iterator(1000), within))
 
     def retrieve_dispute(self, provider_id: str) -> ProviderDispute:
         raise GatewayUnavailable("nobody takes a transfer back")
 
     def list_disputes(self, *, since: datetime | None = None, within: float = inf) -> Iterator[ProviderDispute]:
         return iter(())
+
+    def payment_url(self, provider_id: str) -> str | None:
+        return None
 
     def payment_form(self) -> PaymentForm | None:
         return None
@@ -166,8 +165,7 @@ def record_arrival(
 
 def ask_for_refund(transfer: Transfer, *, key: str, amount: int) -> TransferRefund:
     """Have staff send back `amount` minor units. The transfer is locked, or new. Raises RefundRefused."""
-    asked = transfer.refunds.aggregate(total=Sum("amount", default=0))["total"]
-    if amount > (left := transfer.amount - asked):
+    if amount > (left := transfer.amount - transfer.refunds.sum_amount()):
         code = "amount_too_large" if left else "charge_already_refunded"
         raise RefundRefused(code, f"only {left} is left of {transfer.provider_id}")
     return TransferRefund.objects.create(transfer=transfer, key=key, amount=amount)

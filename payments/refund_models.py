@@ -8,10 +8,12 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
+from payments.amounts import AmountQuerySet
+
 MAX_NUMBER = 32_767  # of a payment's refunds: what the column holds
 
 
-class RefundQuerySet(models.QuerySet["Refund"]):
+class RefundQuerySet(AmountQuerySet["Refund"]):
     """The questions that are asked of refunds in more than one place."""
 
     def of_reference(self, reference: str) -> Self:
@@ -29,10 +31,6 @@ class RefundQuerySet(models.QuerySet["Refund"]):
     def not_failed(self) -> Self:
         """Given back, or perhaps."""
         return self.exclude(status=Refund.Status.FAILED)
-
-    def sum_amount(self) -> int:
-        """The minor units of them all."""
-        return int(self.aggregate(total=models.Sum("amount"))["total"] or 0)
 
     def in_doubt(self, event_at: datetime | Now) -> Self:
         """Those of which an event from that time may be news: without an answer, or not asked after since."""

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from math import inf
-from time import monotonic
 from urllib.parse import quote
 
 import stripe
@@ -16,12 +15,12 @@ from payments.gateway import (
     ChargeRequest,
     GatewayUnavailable,
     NextAction,
-    PaymentForm,
     PaymentProcessing,
     ProviderDispute,
     ProviderRefund,
     RequestRefused,
 )
+from payments.payment_form import PaymentForm
 from payments.stripe_answers import (
     as_charge,
     check_reference,
@@ -38,11 +37,13 @@ from payments.stripe_answers import (
     refusal_code,
 )
 from payments.stripe_api import Answer, StripeApi
+from payments.stripe_dashboard import make_payment_url
 from payments.stripe_disputes import as_dispute, find_disputes, retrieve_dispute
 from payments.stripe_form import make_payment_form
 from payments.stripe_intents import INTENTS, StripeIntents
 from payments.stripe_params import confirmed_params, is_key_forgotten, unconfirmed_params
 from payments.stripe_refunds import as_refund, find_refunds, make_refund
+from payments.time_limits import limit_time
 
 BEGINNING = datetime.fromtimestamp(0, UTC)
 NEXT_ACTION_TIMEOUT = 5.0  # seconds; a customer waits
@@ -160,6 +161,9 @@ class StripeGateway:
             for dispute in limit_time(find_disputes(self._api, since or BEGINNING), within):
                 yield as_dispute(dispute)
 
+    def payment_url(self, provider_id: str) -> str | None:
+        return make_payment_url(provider_id)
+
     def payment_form(self) -> PaymentForm | None:
         """Stripe's Payment Element, for cards; None without STRIPE_PUBLISHABLE_KEY."""
         return make_payment_form()
@@ -237,12 +241,3 @@ class StripeGateway:
                 raise PaymentProcessing(f"payment intent {intent_id} can't be cancelled: the bank is processing it")
             case status:
                 raise GatewayUnavailable(f"payment intent {intent_id} can't be cancelled yet: {status}")
-
-
-def limit_time(answers: Iterator[Answer], seconds: float) -> Iterator[Answer]:
-    """Yield the answers. Raises GatewayUnavailable once they have taken longer."""
-    end = monotonic() + seconds
-    for answer in answers:
-        if monotonic() > end:
-            raise GatewayUnavailable(f"the provider's list takes longer than {seconds:.0f} seconds")
-        yield answer

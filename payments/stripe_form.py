@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
-from payments.gateway import PaymentForm
+from payments.payment_form import PaymentForm
 
 # The release of Stripe.js that belongs to the API version of the SDK. It has to come from Stripe itself.
 # https://docs.stripe.com/sdks/stripejs-versioning

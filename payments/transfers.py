@@ -8,6 +8,8 @@ from django.db.models import Exists, OuterRef, Q, Sum
 from django.db.models.functions import Coalesce, Now
 from django.utils.translation import gettext_lazy as _
 
+from payments.amounts import AmountQuerySet
+
 MAX_NOTE = 500
 
 
@@ -62,7 +64,7 @@ class TransferAnswer(models.Model):
         return self.key
 
 
-class TransferRefundQuerySet(models.QuerySet["TransferRefund"]):
+class TransferRefundQuerySet(AmountQuerySet["TransferRefund"]):
     def unsent(self) -> Self:
         return self.filter(sent_on=None)
 

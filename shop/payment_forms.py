@@ -12,7 +12,8 @@ from django.utils.functional import Promise
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
-from payments.gateway import PaymentForm, get_gateway
+from payments.gateway import get_gateway
+from payments.payment_form import PaymentForm
 
 FORM = ""  # what the field has before the provider's script puts a token into it
 

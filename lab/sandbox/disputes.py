@@ -1,7 +1,7 @@
 """Disputes: a customer's bank takes money back, until the dispute is won. Banks decide; here a test does."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from lab.sandbox.database import Connection, Row
@@ -52,11 +52,11 @@ def create_dispute(connection: Connection, request: Request, _: Behaviour) -> An
     return reply(200, dispute)
 
 
-def end_dispute(status: str) -> Callable[[Connection, Request, Behaviour], Answer]:
+def end_dispute(status: str, *, after: Sequence[str]) -> Callable[[Connection, Request, Behaviour], Answer]:
     def end(connection: Connection, request: Request, _: Behaviour) -> Answer:
         ended = connection.execute(
-            "UPDATE dispute SET status = %s WHERE id = %s AND status = 'needs_response' RETURNING id",
-            [status, request.object_id],
+            "UPDATE dispute SET status = %s WHERE id = %s AND status = ANY(%s) RETURNING id",
+            [status, request.object_id, list(after)],
         ).fetchone()
         dispute = shape(find_dispute(connection, request))
         if ended is None:
@@ -67,7 +67,11 @@ def end_dispute(status: str) -> Callable[[Connection, Request, Behaviour], Answe
     return end
 
 
-ENDS = {"/win": end_dispute("won"), "/lose": end_dispute("lost")}
+# A bank may change its mind: what was won is lost after all.
+ENDS = {
+    "/win": end_dispute("won", after=["needs_response"]),
+    "/lose": end_dispute("lost", after=["needs_response", "won"]),
+}
 
 
 def retrieve_dispute(connection: Connection, request: Request) -> Answer:

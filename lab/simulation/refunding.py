@@ -1,17 +1,15 @@
 """Refunds over HTTP what cancellations bring back, once its orders are final, and waits for how each refund ends."""
 
-import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from django.db import Error, close_old_connections
 from django.db.models import Q, Sum
 
-from database_errors import is_passing
-from lab.simulation.replay import POLL_EVERY, Answer, Report, Shop
+from lab.simulation.replay import Answer, Report, Shop
 from lab.simulation.returns import Return
+from lab.simulation.waiting import wait_for_none
 from orders.models import Order
 from orders.refund_models import RefundLine
 from payments.refund_models import Refund, RefundQuerySet
@@ -51,18 +49,9 @@ def wait_until_recorded(codes: Collection[str], *, report: Report, timeout: floa
 
     Those that succeeded are counted in the report. Goes on when the database restarts meanwhile.
     """
-    deadline = time.monotonic() + timeout
-    while True:
-        try:
-            open_refunds = _find(codes).filter(recorded_at=None).count()
-            if not open_refunds or time.monotonic() >= deadline:
-                _count(codes, report)
-                return open_refunds
-        except Error as error:
-            if not is_passing(error) or time.monotonic() >= deadline:
-                raise
-            close_old_connections()
-        time.sleep(POLL_EVERY)
+    open_refunds = wait_for_none(_find(codes).filter(recorded_at=None).count, timeout=timeout)
+    _count(codes, report)
+    return open_refunds
 
 
 def _refund_parts(shop: Shop, order: tuple[str, list[Return]]) -> list[tuple[Return, Answer]]:

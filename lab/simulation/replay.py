@@ -12,22 +12,20 @@ from typing import Any, Self
 
 import requests
 from django.conf import settings
-from django.db import Error, close_old_connections
 from django.db.models import Sum
 from requests.adapters import HTTPAdapter
 from tqdm import tqdm
 
 from catalog.models import Product
-from database_errors import is_passing
 from lab.simulation.invoice_file import Checkout, InvoiceReader, Offer, read_lines
 from lab.simulation.returns import Return
+from lab.simulation.waiting import wait_for_none
 from orders.models import Order, OrderLine
 
 UNREACHABLE_AFTER = 30.0  # seconds without any answer: a web process that restarts is back by then
 REQUEST_TIMEOUT = (5, 30)  # seconds: to connect, to be answered
 PLACE_WITHIN = 120.0  # seconds for one sale, also where the others are answered
 TRY_AGAIN = {500, 502, 503, 504}  # by the shop, or by a proxy before it
-POLL_EVERY = 0.5  # seconds
 BATCH = 1_000  # orders asked for at once
 
 
@@ -91,6 +89,10 @@ class Shop:
         After 30 s in which nobody got an answer, or 120 s of its own, it is `unreachable`.
         """
         return self._insist(partial(self._try_to_place, checkout))
+
+    def pay_again(self, code: str, body: dict[str, Any]) -> Answer:
+        """Give a held order its next payment, as `place` places an order. The body's number makes a repeat the same."""
+        return self._insist(partial(self._post, f"/{code}/payments", body, {}))
 
     def refund(self, code: str, returned: Return) -> Answer:
         """Refund the units that come back, as `place` places an order: the number makes a repeat the same refund."""
@@ -209,23 +211,18 @@ def wait_until_final(codes: Iterable[str], *, report: Report, timeout: float) ->
     The final ones are counted in the report. Goes on when the database restarts meanwhile.
     """
     waiting = set(codes)
-    deadline = time.monotonic() + timeout
     with tqdm(total=len(waiting), desc="Waiting", unit=" orders", disable=None) as bar:
-        while True:
+
+        def count() -> int:
             for batch in _batches(waiting):
-                try:
-                    final = _count_final(batch, report)
-                except Error as error:
-                    if not is_passing(error):
-                        raise
-                    close_old_connections()
-                    break
-                waiting -= final
+                final = _count_final(batch, report)
+                waiting.difference_update(final)
                 bar.update(len(final))
-            if not waiting or time.monotonic() >= deadline:
-                return len(waiting)
             bar.set_postfix(confirmed=report.confirmed, cancelled=report.cancelled)
-            time.sleep(POLL_EVERY)
+            return len(waiting)
+
+        wait_for_none(count, timeout=timeout)
+    return len(waiting)
 
 
 def _batches(codes: set[str]) -> Iterator[list[str]]:

@@ -79,7 +79,7 @@ def chaos(arguments: Sequence[str]) -> int:
     """Strike a throwaway stack in every way while people buy; return the exit code. Its mails go nowhere else."""
     print(STARTING, file=sys.stderr, flush=True)
     port = free_port()
-    mails = {"EMAIL_URL": f"smtp://127.0.0.1:{port}"}
+    mails = {"EMAIL_URL": f"smtp://127.0.0.1:{port}", "STAFF_EMAILS": "staff@example.com"}
     with run_stack(caller={**CHAOS_CLOCKS, **TRANSFERS, **os.environ, **mails}) as stack:
         stack.environment |= mails
         module = f"lab.simulation.strikes.mail_server --port {port}"

@@ -22,34 +22,8 @@ def rabbitmq(folder: Path, *, log: Path) -> tuple[list[Process], str]:
         raise ServersMissing("RabbitMQ is not installed: apt-get install --no-install-recommends rabbitmq-server")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     password, port, register = keep_secret(folder / "password"), free_port(), free_port()
-    config = folder / "rabbitmq.conf"
-    settings = {
-        "listeners.tcp.1": f"127.0.0.1:{port}",
-        "default_user": "orderly",  # of a new data folder; the folder keeps them, and so does the file
-        "default_pass": password,
-        "log.console": "true",
-        "log.console.level": "warning",
-        "log.file": "false",
-        "disk_free_limit.absolute": "50MB",
-    }
-    write_private(config, "".join(f"{name} = {value}\n" for name, value in settings.items()))
-    give_away(folder, config)
-    environment = {
-        "PATH": os.environ.get("PATH", os.defpath),
-        "HOME": str(folder),  # it keeps the secret there that nodes share
-        "ERL_EPMD_ADDRESS": "127.0.0.1",
-        "ERL_EPMD_PORT": str(register),
-        "ERL_CRASH_DUMP": os.devnull,
-        "RABBITMQ_CONF_ENV_FILE": os.devnull,  # the machine's own
-        "RABBITMQ_CONFIG_FILE": str(config),
-        "RABBITMQ_DIST_PORT": str(free_port()),
-        "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
-        "RABBITMQ_LOG_BASE": str(folder),
-        "RABBITMQ_MNESIA_BASE": str(folder / "data"),
-        "RABBITMQ_NODENAME": "orderly@localhost",
-        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"{QUIET} -kernel inet_dist_use_interface {{127,0,0,1}}",
-        "RUNNING_UNDER_SYSTEMD": "1",  # its script becomes the server, instead of starting it
-    }
+    config = write_config(folder, port=port, password=password)
+    environment = make_environment(folder, config, register=register)
     url = f"amqp://orderly:{password}@127.0.0.1:{port}//"
     nodes = Process(
         name="epmd",
@@ -69,6 +43,42 @@ def rabbitmq(folder: Path, *, log: Path) -> tuple[list[Process], str]:
         user=UNPRIVILEGED,
     )
     return [nodes, server], url
+
+
+def write_config(folder: Path, *, port: int, password: str) -> Path:
+    config = folder / "rabbitmq.conf"
+    settings = {
+        "listeners.tcp.1": f"127.0.0.1:{port}",
+        "default_user": "orderly",  # of a new data folder; the folder keeps them, and so does the file
+        "default_pass": password,
+        "log.console": "true",
+        "log.console.level": "warning",
+        "log.file": "false",
+        "disk_free_limit.absolute": "50MB",
+    }
+    write_private(config, "".join(f"{name} = {value}\n" for name, value in settings.items()))
+    give_away(folder, config)
+    return config
+
+
+def make_environment(folder: Path, config: Path, *, register: int) -> dict[str, str]:
+    """What both processes are told: nothing of the machine's own RabbitMQ. `register` is the port of epmd."""
+    return {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "HOME": str(folder),  # it keeps the secret there that nodes share
+        "ERL_EPMD_ADDRESS": "127.0.0.1",
+        "ERL_EPMD_PORT": str(register),
+        "ERL_CRASH_DUMP": os.devnull,
+        "RABBITMQ_CONF_ENV_FILE": os.devnull,  # the machine's own
+        "RABBITMQ_CONFIG_FILE": str(config),
+        "RABBITMQ_DIST_PORT": str(free_port()),
+        "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
+        "RABBITMQ_LOG_BASE": str(folder),
+        "RABBITMQ_MNESIA_BASE": str(folder / "data"),
+        "RABBITMQ_NODENAME": "orderly@localhost",
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"{QUIET} -kernel inet_dist_use_interface {{127,0,0,1}}",
+        "RUNNING_UNDER_SYSTEMD": "1",  # its script becomes the server, instead of starting it
+    }
 
 
 def answers_amqp(url: str) -> bool:

@@ -40,23 +40,14 @@ def open_databases(
             check_database_url(name, caller[name])
     with ExitStack() as exits:
         if not given:
-            process, server = postgres(folder / "postgres", log=folder / "log" / "postgres.log", fsync=fsync)
-            supervisor.start(process)
-            url, sandbox_url = create_database(server, "orderly"), create_database(server, "sandbox")
-            if "standby" in profile:
-                process, copy = standby(folder / "standby", server, log=folder / "log" / "standby.log", fsync=fsync)
-                supervisor.start(process)
-                wait_for_standby(server)
-                url, sandbox_url = name_both(url, copy), name_both(sandbox_url, copy)
+            url, sandbox_url = start_postgres(supervisor, folder, has_standby="standby" in profile, fsync=fsync)
         elif throwaway:
             name = f"{database_name(given)}_demo_{secrets.token_hex(4)}"
             url = exits.enter_context(throwaway_database(given, name))
             sandbox_url = exits.enter_context(throwaway_database(given, f"{name}_sandbox"))
         else:
-            url = given
-            sandbox_url = caller.get("SANDBOX_DATABASE_URL") or create_database(
-                given, f"{database_name(given)}_sandbox"
-            )
+            url, beside = given, f"{database_name(given)}_sandbox"
+            sandbox_url = caller.get("SANDBOX_DATABASE_URL") or create_database(given, beside)
         direct = url if throwaway else caller.get("DATABASE_DIRECT_URL") or url
         environment = {"DATABASE_URL": url, "DATABASE_DIRECT_URL": direct, "SANDBOX_DATABASE_URL": sandbox_url}
         if "pgbouncer" in profile:
@@ -64,6 +55,19 @@ def open_databases(
             supervisor.start(process)
             environment |= {"DATABASE_URL": pooled, "DATABASE_POOLER": "transaction"}
         yield environment
+
+
+def start_postgres(supervisor: Supervisor, folder: Path, *, has_standby: bool, fsync: bool) -> tuple[str, str]:
+    """Start it, with its standby; return the URLs of the shop's database and the provider's."""
+    process, server = postgres(folder / "postgres", log=folder / "log" / "postgres.log", fsync=fsync)
+    supervisor.start(process)
+    url, sandbox_url = create_database(server, "orderly"), create_database(server, "sandbox")
+    if has_standby:
+        process, copy = standby(folder / "standby", server, log=folder / "log" / "standby.log", fsync=fsync)
+        supervisor.start(process)
+        wait_for_standby(server)
+        url, sandbox_url = name_both(url, copy), name_both(sandbox_url, copy)
+    return url, sandbox_url
 
 
 @contextmanager

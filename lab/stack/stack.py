@@ -109,28 +109,10 @@ def run_servers(
     with ExitStack() as exits:
         throwaway = folder is None
         folder = folder or exits.enter_context(throwaway_folder())
-        for private in (folder, folder / "log"):
-            make_private(private)
-        for log in (folder / "log").iterdir():
-            log.chmod(0o600)  # those of before, also of processes that there are no more
+        close_to_others(folder)
         exits.enter_context(locked(folder))
         supervisor = exits.enter_context(Supervisor())
-        environment = {
-            "DJANGO_SETTINGS_MODULE": caller.get("DJANGO_SETTINGS_MODULE", "config.settings"),
-            "EXTRA_APPS": ",".join(filter(None, [caller.get("EXTRA_APPS", ""), *APPS])),
-            "ORDERLY_LOCAL": "1",
-            "PYTHONUNBUFFERED": "1",
-            "STATIC_ROOT": str(folder / "static"),
-            "SECRET_KEY": keep_secret(folder / "secret_key"),
-            "API_TOKENS": keep_secret(folder / "api_token"),
-            "API_REFUND_TOKENS": keep_secret(folder / "refund_token"),
-            "STRIPE_API_KEY": "sk_test_sandbox",
-            "STRIPE_API_BASE": NOWHERE,
-            "STRIPE_PUBLISHABLE_KEY": "pk_test_sandbox",
-            "STRIPE_JS_URL": f"{NOWHERE}/stripe.js",
-            "SHOP_PAYMENT_METHODS": ";".join(f"{token}={title}" for token, title in TEST_CARDS.items()),
-        }
-        profile = read_profile(caller)
+        environment, profile = make_environment(folder, caller), read_profile(caller)
         environment |= exits.enter_context(
             open_brokers(supervisor, folder, caller, profile=profile, throwaway=throwaway)
         )
@@ -138,6 +120,32 @@ def run_servers(
             open_databases(supervisor, folder, caller, profile=profile, throwaway=throwaway, fsync=fsync)
         )
         yield Stack(folder=folder, supervisor=supervisor, caller_environment=caller, environment=environment)
+
+
+def close_to_others(folder: Path) -> None:
+    for private in (folder, folder / "log"):
+        make_private(private)
+    for log in (folder / "log").iterdir():
+        log.chmod(0o600)  # those of before, also of processes that there are no more
+
+
+def make_environment(folder: Path, caller: Mapping[str, str]) -> dict[str, str]:
+    """The shop's settings, but for the addresses of its servers. The folder keeps the secrets."""
+    return {
+        "DJANGO_SETTINGS_MODULE": caller.get("DJANGO_SETTINGS_MODULE", "config.settings"),
+        "EXTRA_APPS": ",".join(filter(None, [caller.get("EXTRA_APPS", ""), *APPS])),
+        "ORDERLY_LOCAL": "1",
+        "PYTHONUNBUFFERED": "1",
+        "STATIC_ROOT": str(folder / "static"),
+        "SECRET_KEY": keep_secret(folder / "secret_key"),
+        "API_TOKENS": keep_secret(folder / "api_token"),
+        "API_REFUND_TOKENS": keep_secret(folder / "refund_token"),
+        "STRIPE_API_KEY": "sk_test_sandbox",
+        "STRIPE_API_BASE": NOWHERE,
+        "STRIPE_PUBLISHABLE_KEY": "pk_test_sandbox",
+        "STRIPE_JS_URL": f"{NOWHERE}/stripe.js",
+        "SHOP_PAYMENT_METHODS": ";".join(f"{token}={title}" for token, title in TEST_CARDS.items()),
+    }
 
 
 @contextmanager

@@ -556,6 +556,21 @@ def test_what_was_reviewed_is_reported_again_once_more_differs(provider: Provide
     assert find_difference().amount_there == 600
 
 
+def test_a_dispute_that_was_reviewed_is_reported_again_once_its_status_changes(provider: Provider, staff: User) -> None:
+    dispute_nobodys_charge(provider)
+    provider.end_dispute("dp_1", "win")
+    reconcile()
+    for difference in Difference.objects.unresolved():
+        review_difference(pk=difference.pk, actor=staff, note=WHY)
+    assert audit_orders()["ok"]
+
+    provider.end_dispute("dp_1", "lose")
+
+    assert [found["invariant"] for found in audit_orders()["violations"]] == ["A10"]
+    again = find_difference()
+    assert (again.kind, again.amount_there, again.there) == ("dispute_differs", 700, "£7.00, Lost")
+
+
 @pytest.mark.parametrize("remedy", [review_difference, adopt_difference, refund_difference])
 def test_a_repeat_of_a_remedy_changes_nothing(provider: Provider, staff: User, remedy: Callable[..., None]) -> None:
     order = make_order()

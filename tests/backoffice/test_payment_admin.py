@@ -1,7 +1,9 @@
 import pytest
+from django.conf import LazySettings
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
+from payments.gateway import get_gateway
 from payments.models import Payment
 from payments.services import create_payment
 from tests.builders import answer_payment, everything, make_order
@@ -32,6 +34,24 @@ def test_a_payment_is_shown_and_nothing_of_it_can_be_changed(admin_client: Clien
     assert admin_client.post(f"{page}delete/", {"post": "yes"}).status_code == 403
     assert admin_client.get(f"{LIST}add/").status_code == 403
     assert everything() == before
+
+
+def test_a_payment_leads_to_its_page_at_the_provider_where_its_gateway_has_one(
+    admin_client: Client, settings: LazySettings
+) -> None:
+    order = make_order()
+    answer_payment(order, Payment.Status.SUCCEEDED)
+    pages = [LIST, f"{LIST}{order.payment_id}/change/", f"/admin/orders/order/{order.pk}/change/"]
+    link = f'href="https://dashboard.stripe.com/test/payments/pi_{order.code}"'
+    assert link not in admin_client.get(pages[0]).text  # the sandbox has no such pages
+
+    settings.STRIPE_API_BASE = ""
+
+    for page in pages:
+        assert link in admin_client.get(page).text
+    settings.PAYMENT_GATEWAYS = {"manual": "payments.manual.ManualGateway"}  # the shop has no Stripe any more
+    get_gateway.cache_clear()
+    assert link not in admin_client.get(pages[1]).text
 
 
 @pytest.mark.parametrize("payments", [5, 50])

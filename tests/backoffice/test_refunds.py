@@ -6,13 +6,16 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Permission
 from django.test import Client
+from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import User
 from backoffice.dashboard import read_dashboard
+from orders.disputes import record_dispute
 from orders.models import Order
 from orders.refund_answers import record_refund
 from orders.services import finalize_order
+from payments.gateway import ProviderDispute
 from payments.models import Payment
 from payments.refund_models import Refund
 from payments.refund_requests import record_answer
@@ -77,10 +80,33 @@ def test_the_form_shows_what_was_charged_given_back_being_given_back_and_left(
         ("Charged", "£15.00"),
         ("Given back", "£5.00"),
         ("Being given back", "£3.00"),
+        ("Taken back by the customer's bank", "£0.00"),
         ("Left", "£7.00"),
     ]
     assert [row.returnable for row in page.context["form"].rows] == [2]
     assert 'name="number" value="3"' in page.text
+
+
+@pytest.mark.parametrize(("status", "taken", "left"), [("open", "£4.00", "£11.00"), ("won", "£0.00", "£15.00")])
+def test_the_form_shows_what_the_bank_has_taken_back_unless_it_came_back(
+    admin_client: Client, order: Order, status: Any, taken: str, left: str
+) -> None:
+    now = timezone.now()
+    made = ProviderDispute(
+        provider_id="dp_1",
+        charge_id=str(order.payment.provider_id),
+        amount=400,
+        currency="GBP",
+        reason="fraudulent",
+        status=status,
+        respond_by=None,
+        created_at=now,
+    )
+    record_dispute(gateway="stripe", made=made, asked_at=now)
+
+    sums = dict(admin_client.get(form_of(order)).context["money"])
+
+    assert (sums["Charged"], sums["Taken back by the customer's bank"], sums["Left"]) == ("£15.00", taken, left)
 
 
 def test_units_are_refunded_and_restocked(admin_client: Client, admin_user: User, order: Order) -> None:

@@ -481,6 +481,30 @@ def test_staff_are_told_of_a_refund_that_has_no_answer_for_long(
     assert audit_orders()["ok"]
 
 
+def test_staff_who_have_looked_at_it_are_asked_again_once_something_else_is_wrong(
+    order: Order, settings: LazySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.ORDER_MAX_SWEEPS = 1
+    monkeypatch.setattr("orders.tasks.process_refund", lambda refund: None)
+    staff = User.objects.create_user("staff@example.com", is_staff=True)
+    request_refund(order, units=2)
+
+    def sweep() -> bool:
+        make_due()
+        sweep_refunds.run()
+        order.refresh_from_db()
+        return order.needs_review
+
+    assert sweep()
+    mark_reviewed(code=order.code, actor=staff, note="The bank is asked.")
+    assert [sweep(), sweep()] == [False, False]
+    assert kinds(order)[-1] == "reviewed"
+
+    Refund.objects.update(last_error="the account is closed")
+    assert sweep()
+    assert order.review_reason.endswith("the account is closed")
+
+
 def test_the_broker_down_leaves_the_refund_to_the_sweep(order: Order, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_: Refund) -> None:
         raise BrokerDown("no")

@@ -12,6 +12,7 @@ from pytest_django import Settings
 
 from payments.gateway import ActionRequired, CardDeclined, Charge, ChargeRequest, GatewayUnavailable, RequestRefused
 from payments.stripe import StripeGateway
+from payments.stripe_dashboard import make_payment_url
 from payments.stripe_intents import LOOK_UP_TIMEOUT, LOOK_UPS
 from payments.stripe_params import KEY_LIFETIME
 from tests.provider import Provider, fake_provider, make_request, nonsense_provider
@@ -399,3 +400,20 @@ def test_an_intent_of_another_number_is_never_ours(settings: Settings, number: o
         for ask in (StripeGateway().charge, StripeGateway().cancel):
             with pytest.raises(GatewayUnavailable, match="somebody else's"):
                 ask(make_request(reference="T-1", number=2))
+
+
+@pytest.mark.parametrize(
+    ("key", "url"),
+    [
+        ("sk_test_1", "https://dashboard.stripe.com/test/payments/pi_1"),
+        ("rk_live_1", "https://dashboard.stripe.com/payments/pi_1"),
+    ],
+)
+def test_a_payment_has_its_page_in_the_dashboard_in_the_mode_of_the_key(settings: Settings, key: str, url: str) -> None:
+    settings.STRIPE_API_KEY, settings.STRIPE_API_BASE = key, ""
+
+    assert make_payment_url("pi_1") == url
+
+
+def test_the_sandbox_has_no_page_for_staff(gateway: StripeGateway) -> None:
+    assert gateway.payment_url("pi_1") is None

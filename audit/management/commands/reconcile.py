@@ -13,7 +13,6 @@ from audit.ledger import BEGINNING, AuditIsRunning
 from audit.models import Difference
 from audit.reconciliation import Reconciliation, reconcile
 from database_errors import describe, is_passing
-from money import format_money
 from payments.gateway import GatewayUnavailable
 
 MAX_DIFFERENCES = 1000  # in one report: it stays readable
@@ -58,8 +57,9 @@ def read_date(text: str) -> datetime:
 
 def write_json(done: Reconciliation, count: int, shown: list[Difference]) -> str:
     names = ("kind", "gateway", "provider_id", "reference")
-    amounts = ("amount_there", "currency_there", "amount_here", "currency_here")
-    differences = [{name: getattr(found, name) for name in names + amounts} for found in shown]
+    there = ("amount_there", "currency_there", "status_there")
+    here = ("amount_here", "currency_here", "status_here")
+    differences = [{name: getattr(found, name) for name in names + there + here} for found in shown]
     counts = {"charges": done.charges, "matched": done.matched, "opened": done.opened, "closed": done.closed}
     return json.dumps({"ok": not count, **counts, "open": count, "differences": differences})
 
@@ -72,6 +72,4 @@ def write_text(done: Reconciliation, count: int, shown: list[Difference]) -> str
 
 
 def describe_difference(found: Difference) -> str:
-    there = format_money(found.amount_there, found.currency_there) if found.currency_there else "nothing"
-    here = format_money(found.amount_here, found.currency_here) if found.currency_here else "nothing"
-    return f"{found}: {there} at the provider ({found.gateway}), {here} here."
+    return f"{found}: {found.there} at the provider ({found.gateway}), {found.here} here."

@@ -1,20 +1,13 @@
 """Customers in a chaos run whose bank asks them to confirm the payment: they approve, fail, or leave."""
 
-import time
 from contextlib import suppress
 
 import requests
 
-from lab.simulation.replay import authorize
+from lab.simulation.chaos.watching import TIMEOUT, watch_order
 
 # Of 100 customers.
 ANSWERS = {"approve": 60, "fail": 15, "leave": 25}
-ASKING = {
-    "pm_card_authenticationRequired",
-    "pm_card_authenticationRequiredChargeDeclinedInsufficientFunds",
-    "pm_sandbox_action_processing",
-}
-TIMEOUT = 5.0  # seconds
 
 
 def answer_bank(shop_url: str, code: str, answer: str, *, patience: float) -> bool:
@@ -22,16 +15,10 @@ def answer_bank(shop_url: str, code: str, answer: str, *, patience: float) -> bo
 
     Whoever can't come back to the shop afterwards stays away.
     """
-    deadline = time.monotonic() + patience
-    while time.monotonic() < deadline:
-        with suppress(requests.RequestException, ValueError):
-            headers = authorize()
-            order = requests.get(f"{shop_url}/api/orders/{code}", headers=headers, timeout=TIMEOUT).json()
-            if order.get("status") in ("CONFIRMED", "CANCELLED"):
-                return False
+    for order in watch_order(shop_url, code, patience=patience):
+        with suppress(requests.RequestException):
             if "next_action" in order and _answer(order["next_action"]["url"], answer):
                 return True
-        time.sleep(0.5)
     return False
 
 

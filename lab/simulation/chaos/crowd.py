@@ -4,18 +4,22 @@ import http.client
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from itertools import count
 from random import Random
 from threading import Event, Lock, Thread
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.db import InterfaceError, InternalError, OperationalError, connection
 
 from catalog.models import Product, Stock
 from catalog.services import AdjustmentRefused, adjust_stock
-from lab.simulation.chaos.bank import ANSWERS, ASKING, answer_bank
+from lab.simulation.chaos.bank import ANSWERS, answer_bank
+from lab.simulation.chaos.methods import ASKING, METHODS, describe_method, pick
+from lab.simulation.chaos.payers import HOLD, Payers
 from lab.simulation.invoice_file import Checkout
 from lab.simulation.replay import Answer, Shop, authorize
 from orders.models import Order
@@ -27,24 +31,6 @@ LATER = (0.0, 3.0)  # seconds to a customer's next step
 PLENTY = 100_000  # units
 PATIENCE = 60.0  # seconds that a request or a change is repeated for, while nothing answers
 
-TRANSFER = "transfer"  # to the gateway `manual`
-# How often, out of 106.
-METHODS = {
-    "pm_card_visa": 50,
-    "pm_card_visa_chargeDeclined": 8,
-    "pm_card_chargeDeclinedExpiredCard": 2,
-    "pm_sandbox_slow": 6,
-    "pm_sandbox_drop": 6,
-    "pm_sandbox_hang": 2,
-    "pm_sandbox_500_before": 2,
-    "pm_sandbox_500_after": 5,
-    "pm_sandbox_processing": 6,
-    "pm_sandbox_processing_declined": 3,
-    "pm_card_authenticationRequired": 6,
-    "pm_card_authenticationRequiredChargeDeclinedInsufficientFunds": 2,
-    "pm_sandbox_action_processing": 2,
-    TRANSFER: 6,
-}
 HABITS = {"once": 55, "twice_at_once": 15, "again_later": 12, "abandon": 12, "cancel": 6}
 
 
@@ -79,6 +65,7 @@ class Crowd:
         self._every = seconds / (REFUSED * wanted)
         self._ends_at = time.monotonic() + 2 * seconds + PATIENCE
         self._shop, self._address = CountingShop(shop_url, self.counts), urlsplit(shop_url).netloc
+        self.payers = Payers(run=run, shop=self._shop, shop_url=shop_url)
         self._shop_url = shop_url
         self._placed: Counter[str] = Counter()  # how often an order was called new, by checkout key
         self._numbers, self._lock = count(), Lock()
@@ -157,9 +144,17 @@ class Crowd:
                 self._cancel(code)
             case _:
                 self.place(key)
+        if key in self.codes:
+            self._follow(self.codes[key], self.checkouts[key].body, random)
+
+    def _follow(self, code: str, asked: dict[str, Any], random: Random) -> None:
+        """Go on with the order beside the next one, where its bank may ask or its card may be declined."""
         answer = pick(ANSWERS, random)
-        if self.checkouts[key].body["payment_method"] in ASKING and key in self.codes and answer != "leave":
-            Thread(target=self._answer_bank, args=[self.codes[key], answer], daemon=True).start()
+        if asked["payment_method"] in ASKING and answer != "leave":
+            Thread(target=self._answer_bank, args=[code, answer], daemon=True).start()
+        if asked["hold_on_decline"]:
+            pay = partial(self.payers.pay_until_taken, patience=PATIENCE)
+            Thread(target=pay, args=[code, Random(code)], daemon=True).start()  # noqa: S311
 
     def _answer_bank(self, code: str, answer: str) -> None:
         if answer_bank(self._shop_url, code, answer, patience=PATIENCE):
@@ -170,9 +165,8 @@ class Crowd:
         if random.random() < 0.25:
             skus.append(random.choice(self._hot))
         lines = [{"sku": sku, "quantity": random.randint(1, 3)} for sku in skus]
-        method = pick(METHODS, random)
-        body = {"email": f"{key}@example.com", "lines": lines, "payment_method": method}
-        return Checkout(key=key, body=body | ({"gateway": "manual"} if method == TRANSFER else {}))
+        body = {"email": f"{key}@example.com", "lines": lines, **describe_method(pick(METHODS, random))}
+        return Checkout(key=key, body=body | {"hold_on_decline": random.choice([0, HOLD, HOLD])})
 
     def _abandon(self, checkout: Checkout) -> None:
         """Send the request, and hang up."""
@@ -218,7 +212,3 @@ class Crowd:
     def _count(self, what: str) -> None:
         with self._lock:
             self.counts[what] += 1
-
-
-def pick(weights: Mapping[str, int], random: Random) -> str:
-    return random.choices(list(weights), list(weights.values()))[0]

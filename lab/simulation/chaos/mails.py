@@ -7,6 +7,7 @@ from django.db.models import QuerySet
 
 from lab.simulation.chaos.orders import find_orders
 from lab.simulation.strikes.mail_server import read_taken
+from orders.dispute_models import DisputeMail
 from orders.models import OrderMail
 
 
@@ -25,9 +26,17 @@ def count_mails(run: str, folder: Path) -> dict[str, int | None]:
 def find_lost_mails(run: str, folder: Path) -> Iterator[str]:
     """Those that are noted as sent, and that the stack's mail server never took."""
     # In this order: mails still go out, and one that is noted as sent was taken before.
-    sent = list(find_mails(run).filter(sent_at__isnull=False).select_related("order", "refund"))
+    sent = dict(_find_sent(run))
     if (taken := read_taken(folder)) is None:
         return
-    for mail in sent:
-        if f"{mail.order.code}.{mail.name}" not in taken:
-            yield f"the mail that says {mail.name} of {mail.order.code} is noted as sent, and was not taken"
+    for message_id, what in sent.items():
+        if message_id not in taken:
+            yield f"the mail that says {what} is noted as sent, and was not taken"
+
+
+def _find_sent(run: str) -> Iterator[tuple[str, str]]:
+    for mail in find_mails(run).filter(sent_at__isnull=False).select_related("order", "refund"):
+        yield f"{mail.order.code}.{mail.name}", f"{mail.name} of {mail.order.code}"
+    to_staff = DisputeMail.objects.filter(dispute__payment__order__in=find_orders(run), sent_at__isnull=False)
+    for tells in to_staff.select_related("dispute"):
+        yield f"{tells.dispute_id}.{tells.kind}", str(tells)

@@ -10,16 +10,16 @@ from django.db.models import QuerySet, Sum
 from audit.services import Violation
 from catalog.models import Stock
 from lab.simulation.chaos.crowd import Crowd
+from lab.simulation.chaos.desks import Desks
 from lab.simulation.chaos.orders import find_orders
-from lab.simulation.chaos.refunds import RefundDesk
 from orders.models import Order, OrderLine
 from payments.gateway import Charge, get_gateway
 
 FAIR_REFUSALS = {"insufficient_stock"}
 
 
-def find_problems(run: str, crowd: Crowd, desk: RefundDesk) -> Iterator[str]:
-    """Say in words what the customers and the staff know to be wrong."""
+def find_problems(run: str, crowd: Crowd, desks: Desks) -> Iterator[str]:
+    """Say in words what the customers, the staff and the banks know to be wrong."""
     placed = find_orders(run)
     if pending := placed.filter(status=Order.Status.PENDING).values_list("code", flat=True):
         yield f"not final: {list_codes(pending)}"
@@ -32,15 +32,17 @@ def find_problems(run: str, crowd: Crowd, desk: RefundDesk) -> Iterator[str]:
         for key, code in (known | crowd.codes).items()
         if known.get(key) != crowd.codes.get(key)
     )
-    yield from desk.find_problems()
+    yield from crowd.payers.find_problems()
+    yield from desks.refunds.find_problems()
+    yield from desks.disputes.find_problems()
     kept = sum(charge.amount - charge.refunded - charge.owed for charge in find_charges(set(known.values())))
     confirmed = placed.filter(status=Order.Status.CONFIRMED)
-    owed = confirmed.aggregate(total=Sum("total", default=0))["total"] - sum(desk.refunded.values())
+    owed = confirmed.aggregate(total=Sum("total", default=0))["total"] - sum(desks.refunds.refunded.values())
     if kept != owed:
         yield f"the provider keeps {kept}, the confirmed orders less their refunds are {owed}"
     sold = count_units(confirmed)
     for sku, on_hand in Stock.objects.filter(product__sku__in=crowd.added).values_list("product__sku", "on_hand"):
-        if on_hand != (counted := crowd.added[sku] - sold[sku] + desk.returned[sku]):
+        if on_hand != (counted := crowd.added[sku] - sold[sku] + desks.refunds.returned[sku]):
             yield f"{sku}: {on_hand} on hand, counted {counted}"
     if crowd.counts["changes_given_up"]:
         yield f"{crowd.counts['changes_given_up']} cancels or adjustments were never answered"

@@ -1,5 +1,6 @@
 """What came of a chaos run: what was done to the stack, how the orders ended and how late, and what is wrong."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,11 @@ from django.db.models import Count, Q, QuerySet
 from audit.services import Report, audit_orders
 from catalog.models import StockMovement
 from lab.simulation.chaos.crowd import Crowd
+from lab.simulation.chaos.desks import Desks
 from lab.simulation.chaos.lateness import describe_bound, find_late, measure_lateness, measure_waits
 from lab.simulation.chaos.mails import count_mails, find_lost_mails
 from lab.simulation.chaos.orders import find_orders
 from lab.simulation.chaos.problems import describe_violation, find_problems
-from lab.simulation.chaos.refunds import RefundDesk
 from lab.simulation.strikes.striker import Striker
 from orders.models import Order, OrderEvent
 
@@ -35,7 +36,7 @@ def describe_run(
     run: str,
     folder: Path,
     crowd: Crowd,
-    desk: RefundDesk,
+    desks: Desks,
     striker: Striker,
     audits: Sequence[Report],
     crashes: Sequence[str],
@@ -43,7 +44,7 @@ def describe_run(
     """The report, after one more audit. `ok` is whether there is no problem; `audits` were made meanwhile."""
     placed, audit, lateness = find_orders(run), audit_orders(), measure_lateness(run, striker.well_at)
     violations = [violation for report in [*audits, audit] for violation in report["violations"]]
-    problems = [*find_problems(run, crowd, desk), *find_late(lateness), *find_lost_mails(run, folder)]
+    problems = [*find_problems(run, crowd, desks), *find_late(lateness), *find_lost_mails(run, folder)]
     problems += [*map(describe_violation, violations), *crashes]
     return {
         "ok": not problems,
@@ -51,10 +52,7 @@ def describe_run(
         "strikes": describe_strikes(striker),
         "missed_strikes": dict(striker.missed),
         "orders": count_ends(placed),
-        "refused": dict(crowd.refused),
-        **{name: crowd.counts[name] for name in COUNTS},
-        "mismatched_replays": len(crowd.mismatches),
-        "refunds": len(desk.refunded),
+        **describe_people(crowd, desks),
         "repairs": placed.filter(events__kind=OrderEvent.Kind.SWEPT).distinct().count(),
         "needs_review": placed.filter(needs_review=True).count(),
         **measure_waits(run),
@@ -64,6 +62,19 @@ def describe_run(
         "audit": audit,
         "problems": problems,
         "problem_orders": describe_orders(run, {code for violation in violations for code in violation["codes"]}),
+    }
+
+
+def describe_people(crowd: Crowd, desks: Desks) -> dict[str, Any]:
+    """What customers, staff and banks did, and what they were answered."""
+    return {
+        "refused": dict(crowd.refused),
+        **{name: crowd.counts[name] for name in COUNTS},
+        "mismatched_replays": len(crowd.mismatches),
+        "payments_again": len(crowd.payers.told),
+        "payments_again_refused": dict(crowd.payers.refused),
+        "refunds": len(desks.refunds.refunded),
+        "disputes": dict(Counter(claim.status for claim in desks.disputes.claims)),
     }
 
 
@@ -117,6 +128,9 @@ def name_rows(report: dict[str, Any]) -> dict[str, object]:
         "Changes": f"{report['cancels']} cancels, {report['cancels_too_late']} too late;"
         f" {report['adjustments']} adjustments of stock, {report['refunds']} refunds;"
         f" {report['bank_answers']} customers answered their bank",
+        "Again": f"{report['payments_again']} payments after a decline;"
+        f" refused: {list_counts(report['payments_again_refused'])}",
+        "Disputes": list_counts(report["disputes"]),
         "Repairs": f"{report['repairs']} orders swept; {report['needs_review']} need review",
         "Waits": f"{report['p50_seconds']} s p50, {report['p95_seconds']} s p95,"
         f" {report['longest_wait_seconds']} s longest, from POST to final",

@@ -6,7 +6,8 @@ from functools import partial
 from random import Random
 from threading import Event, Thread
 
-from lab.simulation.chaos.crowd import Crowd, pick
+from lab.simulation.chaos.crowd import Crowd
+from lab.simulation.chaos.methods import pick
 from lab.simulation.chaos.orders import find_orders
 from orders.models import Order
 from orders.transfers import record_transfer

@@ -110,6 +110,7 @@ def test_a_short_run_on_the_real_stack_loses_nothing() -> None:
     report = json.loads(done.stdout)
     assert report["problems"] == []
     assert (done.returncode, report["ok"], report["audit"]["violations"]) == (0, True, [])
+    assert report.keys() >= {"payments_again", "disputes"}
     assert sum(report["orders"].values()) >= 50
     assert report["strikes"].keys() >= {"payments", "orders", "provider", "web"}
     assert {kind for kinds in report["strikes"].values() for kind in kinds} == {"kills"}

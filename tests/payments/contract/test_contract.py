@@ -407,6 +407,12 @@ def test_the_list_takes_no_longer_than_it_may_and_without_an_answer_is_unknown(s
         list(subject.gateway.list_charges())
 
 
+def test_a_charge_has_a_page_for_staff_or_none(subject: Subject) -> None:
+    url = subject.gateway.payment_url("id at the provider")
+
+    assert url is None or (url.startswith("https://") and url.isascii() and " " not in url)
+
+
 @pytest.mark.parametrize("key", ["sk_live_1", "rk_live_1", "pk_test_1", "nonsense"])
 def test_only_a_key_to_the_test_mode_is_ever_used(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
     monkeypatch.setenv("STRIPE_TEST_KEY", key)
