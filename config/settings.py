@@ -42,9 +42,12 @@ from config.environment import (
     read_words,
 )
 from config.postgresql import POOLERS, configure_databases
+from config.version import read_version
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 environ.Env.read_env(BASE_DIR / ".env")
+
+VERSION = read_version(BASE_DIR)  # the code that this process runs
 
 # A shop on this machine, as lab/stack serves it: plain HTTP, on loopback. Every other shop is served over HTTPS.
 LOCAL = read_bool("ORDERLY_LOCAL")
@@ -133,6 +136,7 @@ DATABASES = configure_databases(
     read_direct_database("DATABASE_DIRECT_URL", needed=DATABASE_POOLER != "none"),
     pool=DATABASE_POOL,
     pooler=DATABASE_POOLER,
+    name=f"orderly {VERSION}",
 )
 SESSION_DATABASE = "direct" if "direct" in DATABASES else "default"  # for what needs a session of its own
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
