@@ -20,7 +20,7 @@ from config.addresses import (
     read_sender,
     read_site_url,
 )
-from config.cache import configure_cache
+from config.cache import configure_caches
 from config.environment import (
     read_account,
     read_api_key,
@@ -145,7 +145,7 @@ REDIS_URL = read_redis_url("REDIS_URL", broker="BROKER_URL")  # empty: a shop wi
 REDIS_PREFIX = read_word("REDIS_PREFIX")  # several shops on one Redis
 BROKER_URL = read_broker_url("BROKER_URL", default=REDIS_URL)
 
-CACHES = {"default": configure_cache(REDIS_URL, prefix=REDIS_PREFIX)}
+CACHES = configure_caches(REDIS_URL, prefix=REDIS_PREFIX)
 SESSION_ENGINE = "django.contrib.sessions.backends.db"  # a cached copy could be older: see docs/adr/0010
 
 PAYMENT_GATEWAYS = read_classes("PAYMENT_GATEWAYS", "stripe=payments.stripe.StripeGateway")  # by name
@@ -212,6 +212,8 @@ CLOCK_SKEW = 60
 LIVENESS_PATIENCE = max(30, 1.5 * SWEEP_AFTER)
 
 SHOP_CURRENCY = read_currency("SHOP_CURRENCY", "GBP")
+# Seconds for which a page of the product list may be shown again as it was; 0: each is made anew.
+PRODUCT_LIST_AGE = read_number("PRODUCT_LIST_AGE", 5, least=0, most=3600)
 SHOP_MAX_QUANTITY = read_number("SHOP_MAX_QUANTITY", 100, least=1)  # units of one product in a cart
 SHOP_MAX_LINES = read_number("SHOP_MAX_LINES", 100, least=1)  # products in a cart
 SHOP_MAX_UNPAID = read_number("SHOP_MAX_UNPAID", 3, least=0)  # live unpaid orders of one customer; 0: any number
