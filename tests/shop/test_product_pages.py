@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -30,7 +31,12 @@ def _pages_are_kept(settings: LazySettings) -> Iterator[None]:
     settings.VERSION = f"test {id(settings)}"  # under keys of our own: the server is not ours to empty
     with patch.object(product_pages, "shelf", Shelf("pages")):
         yield
-    caches["pages"].delete_pattern("*")
+    open_pages().delete_pattern("*")
+
+
+def open_pages() -> Any:
+    """With the methods that django-redis adds."""
+    return caches["pages"]
 
 
 def count_queries(client: Client, path: str) -> int:
@@ -80,8 +86,8 @@ def test_a_page_is_kept_no_longer_than_it_may_be_old(client: Client) -> None:
     make_product("MUG")
     client.get("/")
 
-    (key,) = caches["pages"].keys("*")
-    assert 0 < caches["pages"].ttl(key) <= 60
+    (key,) = open_pages().keys("*")
+    assert 0 < open_pages().ttl(key) <= 60
 
 
 def test_a_shop_that_keeps_no_pages_or_has_no_redis_reads_each(settings: LazySettings) -> None:
@@ -97,9 +103,12 @@ def test_a_shop_that_keeps_no_pages_or_has_no_redis_reads_each(settings: LazySet
 
 def test_pages_are_kept_behind_sentinels(tmp_path: Path) -> None:
     processes, url = watched_valkey(tmp_path / "valkey", log=tmp_path / "log")
-    with Supervisor() as supervisor, patch.dict(caches.settings, {"own": configure_caches(url, prefix="")["pages"]}):
+    with (
+        Supervisor() as supervisor,
+        patch.dict(caches.settings, {"watched": configure_caches(url, prefix="")["pages"]}),
+    ):
         supervisor.start(*processes)
-        assert read_twice(Shelf("own"), "key") == ["first", "first"]
+        assert read_twice(Shelf("watched"), "key") == ["first", "first"]
 
 
 def test_a_redis_that_fails_is_asked_once_and_left_alone_for_a_while(
