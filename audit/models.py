@@ -38,6 +38,9 @@ class Tick(models.Model):
     clock_skew = models.FloatField(
         _("clock skew"), default=0, help_text=_("Seconds that its worker's clock was ahead of the database's.")
     )
+    version = models.CharField(
+        _("version"), max_length=12, blank=True, default="", db_default="", help_text=_("The code of its beat.")
+    )
 
     class Meta:
         verbose_name = _("tick")

@@ -23,11 +23,11 @@ def read_schedule() -> dict[str, float]:
     return {entry["task"]: entry["schedule"] for entry in schedule.values()}
 
 
-def record_tick(*, task: str) -> None:
-    """Record that the task ended just now, and how far this machine's clock is from the database's."""
-    tick = Tick(task=task, ended_at=Now(), clock_skew=measure_clock_skew())
+def record_tick(*, task: str, version: str = "") -> None:
+    """Record that the task ended just now, how far this machine's clock is from the database's, and beat's version."""
+    tick = Tick(task=task, ended_at=Now(), clock_skew=measure_clock_skew(), version=version)
     Tick.objects.bulk_create(
-        [tick], update_conflicts=True, unique_fields=["task"], update_fields=["ended_at", "clock_skew"]
+        [tick], update_conflicts=True, unique_fields=["task"], update_fields=["ended_at", "clock_skew", "version"]
     )
 
 
@@ -45,7 +45,7 @@ def measure_clock_skew() -> float:
 def record_end(sender: "Task[..., object]", **_: object) -> None:
     if sender.name in read_schedule():
         try:
-            record_tick(task=sender.name)
+            record_tick(task=sender.name, version=sender.request.get("version") or "")
         except Error as error:  # the task did its work; its next end will be recorded
             logger.warning("the end of %s was not recorded: %s", sender.name, error)
 

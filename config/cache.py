@@ -6,6 +6,17 @@ from config.sentinel import parse_service
 
 # A customer does not wait for a Redis that hangs: the shop sells without it.
 PATIENCE = {"SOCKET_CONNECT_TIMEOUT": 0.5, "SOCKET_TIMEOUT": 0.5, "IGNORE_EXCEPTIONS": True}
+# Pages are text. Who can write to Redis could make us run a pickle. Failures are told, so that it is left alone.
+PAGES = {"SERIALIZER": "django_redis.serializers.json.JSONSerializer", "IGNORE_EXCEPTIONS": False}
+
+
+def configure_caches(url: str, *, prefix: str) -> dict[str, Any]:
+    """Django's CACHES: `default`, and `pages` for what is shown again as it was."""
+    cache = configure_cache(url, prefix=prefix)
+    pages = (
+        {**cache, "KEY_PREFIX": f"{prefix}pages", "OPTIONS": {**cache.get("OPTIONS", {}), **PAGES}} if url else cache
+    )
+    return {"default": cache, "pages": pages}
 
 
 def configure_cache(url: str, *, prefix: str) -> dict[str, Any]:

@@ -60,7 +60,8 @@ beat_scheduler = "config.beat.Scheduler"
 
 def schedule_task(task: str, every: float, *, expires: float) -> dict[str, Any]:
     """An entry of beat's schedule; in seconds. Ticks expire, or they would pile up while no worker runs."""
-    return {"task": task, "schedule": every, "options": {"expires": max(expires, settings.CLOCK_SKEW)}}
+    options = {"expires": max(expires, settings.CLOCK_SKEW), "headers": {"version": settings.VERSION}}
+    return {"task": task, "schedule": every, "options": options}
 
 
 beat_schedule = {

@@ -6,14 +6,19 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import redis
-from amqp.exceptions import PreconditionFailed
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import connections
-from django.utils.module_loading import autodiscover_modules
 from kombu import Connection
 from kombu.exceptions import OperationalError
 
+from audit.doctor.broker import (
+    evicts_queues,
+    find_longest_task,
+    find_other_kind,
+    read_eviction_policy,
+    read_visibility_timeout,
+)
 from config.celery import app
 from config.postgresql import PATIENCE
 from money.currencies import is_currency
@@ -32,13 +37,8 @@ def check_sweep_is_scheduled(**_: Any) -> list[CheckMessage]:
 
 @register
 def check_visibility_timeout(**_: Any) -> list[CheckMessage]:
-    options = app.conf.broker_transport_options
-    if settings.BROKER_URL.startswith("amqp") or not options.get("ack_emulation", True):
-        return []  # it has no such timeout, or nothing to deliver a second time
-    timeout = options.get("visibility_timeout", 3600)  # kombu's own
-    autodiscover_modules("tasks")  # a worker has done so; `manage.py check` has not
-    limit, name = max((task.time_limit or 0, name) for name, task in app.tasks.items())
-    if timeout > limit:
+    timeout, (limit, name) = read_visibility_timeout(), find_longest_task()
+    if timeout is None or timeout > limit:
         return []
     return [
         Error(
@@ -161,26 +161,20 @@ def check_broker(**_: Any) -> list[CheckMessage]:
 
 
 def check_redis(client: "redis.Redis") -> list[CheckMessage]:
-    """INFO is allowed where a hosted Redis forbids CONFIG."""
     if str(client.info("cluster").get("cluster_enabled", 0)) == "1":
         hint = "Use one Redis, Redis with Sentinel, or RabbitMQ: Celery's commands need all keys on one server."
         return [Error("The broker is a Redis Cluster.", hint=hint, id="orderly.E022")]
-    policy = str(client.info("memory").get("maxmemory_policy", ""))
-    if not policy.startswith("allkeys"):  # volatile policies evict only keys that expire, and a queue never does
+    policy = read_eviction_policy(client)
+    if not evicts_queues(policy):
         return []
     hint = "Set maxmemory-policy to noeviction: a queue that is evicted is swept up later, and customers wait for it."
     return [Warning(f"The broker evicts queues when its memory is full ({policy}).", hint=hint, id="orderly.W002")]
 
 
 def check_queues(connection: Connection) -> list[CheckMessage]:
-    """Declare each queue as a worker does. RabbitMQ refuses if it has one of that name and another kind."""
-    for queue in app.conf.task_queues:
-        try:
-            queue(connection.channel()).declare()
-        except PreconditionFailed as error:
-            hint = (
-                f"Delete the queue {queue.name} at RabbitMQ while no worker runs. The sweep publishes its orders again."
-            )
-            message = f"RabbitMQ has the queue {queue.name} as another kind of queue: {error.reply_text}"
-            return [Error(message, hint=hint, id="orderly.E023")]
-    return []
+    if not (refused := find_other_kind(connection)):
+        return []
+    queue, words = refused
+    hint = f"Delete the queue {queue.name} at RabbitMQ while no worker runs. The sweep publishes its orders again."
+    message = f"RabbitMQ has the queue {queue.name} as another kind of queue: {words}"
+    return [Error(message, hint=hint, id="orderly.E023")]

@@ -17,7 +17,7 @@ from config.addresses import (
     read_redis_url,
     read_site_url,
 )
-from config.cache import configure_cache
+from config.cache import configure_caches
 from config.dotenv import BASE_DIR
 from config.environment import (
     read_bool,
@@ -39,6 +39,9 @@ from config.mail_settings import MAIL_EVERY, MAIL_TIMEOUT
 from config.payment_settings import *  # noqa: F403
 from config.payment_settings import STRIPE_TIMEOUT, TAKES_TRANSFERS, TRANSFER_DAYS
 from config.postgresql import POOLERS, configure_databases
+from config.version import read_version
+
+VERSION = read_version(BASE_DIR)  # the code that this process runs
 
 # A shop on this machine, as lab/stack serves it: plain HTTP, on loopback. Every other shop is served over HTTPS.
 LOCAL = read_bool("ORDERLY_LOCAL")
@@ -128,6 +131,7 @@ DATABASES = configure_databases(
     read_direct_database("DATABASE_DIRECT_URL", needed=DATABASE_POOLER != "none"),
     pool=DATABASE_POOL,
     pooler=DATABASE_POOLER,
+    name=f"orderly {VERSION}",
 )
 SESSION_DATABASE = "direct" if "direct" in DATABASES else "default"  # for what needs a session of its own
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -136,7 +140,7 @@ REDIS_URL = read_redis_url("REDIS_URL", broker="BROKER_URL")  # empty: a shop wi
 REDIS_PREFIX = read_word("REDIS_PREFIX")  # several shops on one Redis
 BROKER_URL = read_broker_url("BROKER_URL", default=REDIS_URL)
 
-CACHES = {"default": configure_cache(REDIS_URL, prefix=REDIS_PREFIX)}
+CACHES = configure_caches(REDIS_URL, prefix=REDIS_PREFIX)
 SESSION_ENGINE = "django.contrib.sessions.backends.db"  # a cached copy could be older: see docs/adr/0010
 
 # Seconds. Celery's own settings are in config/celery_settings.py, which reads these.
@@ -178,6 +182,8 @@ CLOCK_SKEW = 60
 LIVENESS_PATIENCE = max(30, 1.5 * SWEEP_AFTER)
 
 SHOP_CURRENCY = read_currency("SHOP_CURRENCY", "GBP")
+# Seconds for which a page of the product list may be shown again as it was; 0: each is made anew.
+PRODUCT_LIST_AGE = read_number("PRODUCT_LIST_AGE", 5, least=0, most=3600)
 SHOP_MAX_QUANTITY = read_number("SHOP_MAX_QUANTITY", 100, least=1)  # units of one product in a cart
 SHOP_MAX_LINES = read_number("SHOP_MAX_LINES", 100, least=1)  # products in a cart
 SHOP_MAX_UNPAID = read_number("SHOP_MAX_UNPAID", 3, least=0)  # live unpaid orders of one customer; 0: any number

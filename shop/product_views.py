@@ -6,19 +6,16 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 
 from catalog.models import Product
-from catalog.search import MAX_COUNT, MAX_QUERY, count_products, find_products, read_page
+from catalog.search import MAX_QUERY
 from catalog.texts import normalize, read_sku
+from shop.product_pages import show_products
 
 
 @require_safe
 def list_products(request: HttpRequest) -> HttpResponse:
     query = normalize(request.GET.get("q", ""))[:MAX_QUERY].strip()
-    products = find_products(query)
-    page = read_page(products, before=_read_id(request, "before"), after=_read_id(request, "after"))
-    context = {"query": query, "page": page, "max_count": MAX_COUNT}
-    if query:
-        context["count"] = count_products(products)
-    return render(request, "shop/product_list.html", context)
+    products = show_products(query, before=_read_id(request, "before"), after=_read_id(request, "after"))
+    return render(request, "shop/product_list.html", {"query": query, "products": products})
 
 
 @require_safe

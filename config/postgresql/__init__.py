@@ -29,9 +29,14 @@ POOL_OPTIONS = {
 POOLERS = ["none", "transaction", "transaction+prepared"]
 
 
-def configure_database(database: dict[str, Any], *, pool: int, pooler: str = "none") -> dict[str, Any]:
-    """Add to what the URL says how connections are kept. `pool` is how many the threads of a process share, or 0."""
-    options = {**database.get("OPTIONS", {}), **CONNECTION_OPTIONS}
+def configure_database(
+    database: dict[str, Any], *, pool: int, pooler: str = "none", name: str = "orderly"
+) -> dict[str, Any]:
+    """Add to what the URL says how connections are kept. `pool` is how many the threads of a process share, or 0.
+
+    `name` is how PostgreSQL lists the sessions.
+    """
+    options = {**database.get("OPTIONS", {}), **CONNECTION_OPTIONS, "application_name": name}
     if pooler == "none":
         options["options"] = " ".join(f"-c {name}={value}" for name, value in PATIENCE.items())
     elif pooler == "transaction":
@@ -45,10 +50,14 @@ def configure_database(database: dict[str, Any], *, pool: int, pooler: str = "no
 
 
 def configure_databases(
-    database: dict[str, Any], direct: dict[str, Any] | None, *, pool: int, pooler: str
+    database: dict[str, Any], direct: dict[str, Any] | None, *, pool: int, pooler: str, name: str = "orderly"
 ) -> dict[str, dict[str, Any]]:
     """Django's DATABASES: `default`, and `direct` for what needs a session of its own, where there is a pooler."""
-    databases = {"default": configure_database(database, pool=pool, pooler=pooler)}
+    databases = {"default": configure_database(database, pool=pool, pooler=pooler, name=name)}
     if direct:
-        databases["direct"] = {**configure_database(direct, pool=0), "CONN_MAX_AGE": 0, "TEST": {"MIRROR": "default"}}
+        databases["direct"] = {
+            **configure_database(direct, pool=0, name=name),
+            "CONN_MAX_AGE": 0,
+            "TEST": {"MIRROR": "default"},
+        }
     return databases

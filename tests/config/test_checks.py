@@ -13,6 +13,8 @@ from django.core.checks import CheckMessage, run_checks
 from django.utils.module_loading import autodiscover_modules
 from kombu import Connection, Queue
 
+from audit.doctor.broker import examine_queues
+from audit.doctor.findings import Verdict
 from audit.tasks import record_audit
 from config.broker import configure_broker
 from config.celery import app
@@ -189,12 +191,15 @@ def test_a_queue_of_another_kind_is_found(tmp_path: Path) -> None:
     processes, url = rabbitmq(tmp_path / "rabbitmq", log=tmp_path / "log")
     with Supervisor() as supervisor, use_broker(url):
         supervisor.start(*processes)
+        assert examine_queues() == (Verdict.WARNING, "not there yet: orders, payments")
         assert find(deploy=True) == []
+        assert examine_queues() == (Verdict.OK, "x-queue-type quorum, x-delivery-limit 5")
         with Connection(url) as connection:
             classic = Queue("orders", channel=connection.default_channel)
             classic.delete()
             classic.declare()
             assert find(deploy=True) == ["orderly.E023"]
+            assert examine_queues().verdict == Verdict.ERROR
 
 
 @pytest.mark.parametrize(

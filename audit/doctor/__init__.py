@@ -1,0 +1,1 @@
+"""Examines a running deployment and says what to mend. Nothing here writes."""

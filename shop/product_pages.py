@@ -1,0 +1,72 @@
+"""A page of products as everybody sees it, kept in Redis for some seconds. See docs/adr/0029."""
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from hashlib import sha256
+from typing import Any
+
+from django.conf import settings
+from django.core.cache import caches
+from django.template.loader import render_to_string
+from django.utils.translation import get_language
+from redis import RedisError
+
+from catalog.search import MAX_COUNT, count_products, find_products, read_page
+
+logger = logging.getLogger(__name__)
+
+PAUSE = 5.0  # seconds
+
+
+class Shelf:
+    """A cache of Django's that is left alone for PAUSE seconds once it has failed: only few visitors wait for it."""
+
+    def __init__(self, alias: str) -> None:
+        self._alias = alias
+        self.resume_at = 0.0  # by the monotonic clock
+
+    def read_or_make(self, key: str, make: Callable[[], str], *, seconds: int) -> str:
+        """Return what was kept under the key within so many seconds, or make it. 0: always make it."""
+        if not seconds:
+            return make()
+        kept: str | None = self._try("get", key)
+        if kept is None:
+            kept = make()
+            self._try("set", key, kept, seconds)
+        return kept
+
+    def _try(self, command: str, *arguments: object) -> Any:
+        if time.monotonic() < self.resume_at:
+            return None
+        try:
+            return getattr(caches[self._alias], command)(*arguments)
+        except (RedisError, OSError) as error:
+            self.resume_at = time.monotonic() + PAUSE
+            logger.warning("pages of products are not kept for %s seconds: %s", PAUSE, error)
+            return None
+
+
+shelf = Shelf("pages")
+
+
+def show_products(query: str, *, before: int | None, after: int | None) -> str:
+    """The HTML of one page of the products that match, at most PRODUCT_LIST_AGE seconds old.
+
+    It is for everybody who reads this language. Prices and stock may have changed meanwhile: only look, never sell.
+    """
+    shown = json.dumps([settings.VERSION, get_language(), query, before, after])
+    return shelf.read_or_make(
+        sha256(shown.encode()).hexdigest(),
+        lambda: render_products(query, before=before, after=after),
+        seconds=settings.PRODUCT_LIST_AGE,
+    )
+
+
+def render_products(query: str, *, before: int | None, after: int | None) -> str:
+    products = find_products(query)
+    context = {"query": query, "page": read_page(products, before=before, after=after), "max_count": MAX_COUNT}
+    if query:
+        context["count"] = count_products(products)
+    return render_to_string("shop/_products.html", context)
