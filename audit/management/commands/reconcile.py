@@ -12,6 +12,7 @@ from django.db import Error
 from audit.ledger import BEGINNING, AuditIsRunning
 from audit.models import Difference
 from audit.reconciliation import Reconciliation, reconcile
+from audit.remedies import propose_remedy
 from database_errors import describe, is_passing
 from money import format_money
 from payments.gateway import GatewayUnavailable
@@ -59,7 +60,11 @@ def read_date(text: str) -> datetime:
 def write_json(done: Reconciliation, count: int, shown: list[Difference]) -> str:
     names = ("kind", "gateway", "provider_id", "reference")
     amounts = ("amount_there", "currency_there", "amount_here", "currency_here")
-    differences = [{name: getattr(found, name) for name in names + amounts} for found in shown]
+    differences = [
+        {name: getattr(found, name) for name in names + amounts}
+        | {"occurred_at": found.occurred_at.isoformat(), "remedy": propose_remedy(found)}
+        for found in shown
+    ]
     counts = {"charges": done.charges, "matched": done.matched, "opened": done.opened, "closed": done.closed}
     return json.dumps({"ok": not count, **counts, "open": count, "differences": differences})
 
@@ -74,4 +79,5 @@ def write_text(done: Reconciliation, count: int, shown: list[Difference]) -> str
 def describe_difference(found: Difference) -> str:
     there = format_money(found.amount_there, found.currency_there) if found.currency_there else "nothing"
     here = format_money(found.amount_here, found.currency_here) if found.currency_here else "nothing"
-    return f"{found}: {there} at the provider ({found.gateway}), {here} here."
+    remedy = propose_remedy(found)
+    return f"{found}: {there} at the provider ({found.gateway}), {here} here. To do: {remedy}."
