@@ -32,6 +32,8 @@ def open_databases(
 ) -> Iterator[dict[str, str]]:
     """DATABASE_URL, and SANDBOX_DATABASE_URL for the payment provider's own. Raises ImproperlyConfigured.
 
+    The provider may have a server that the caller names, which does not die with the shop's.
+
     DATABASE_DIRECT_URL is the shop's database, too: past the pooler, where the profile has one.
     The embedded server's own programs come first on the PATH.
     On a server that the caller names, `throwaway` makes two databases beside the named one, and drops them.
@@ -52,6 +54,7 @@ def open_databases(
                 supervisor.start(process)
                 wait_for_standby(server)
                 url, sandbox_url = name_both(url, copy), name_both(sandbox_url, copy)
+            sandbox_url = caller.get("SANDBOX_DATABASE_URL") or sandbox_url
         elif throwaway:
             name = f"{database_name(given)}_demo_{secrets.token_hex(4)}"
             url = exits.enter_context(throwaway_database(given, name))

@@ -29,9 +29,9 @@ from audit.services import audit_orders
 from audit.surplus import refund_all_surplus
 from orders.models import Order
 from orders.services import finalize_order
-from payments.gateway import GatewayUnavailable
-from payments.services import charge_payment
 from tests.audit.backups import copy_server, dump, go_back_to, list_databases
+from tests.audit.hole import begin_day, dig_hole, end
+from tests.audit.tampering import GHOST
 from tests.builders import everything, make_confirmed, make_order
 from tests.provider import Provider
 
@@ -53,27 +53,6 @@ BACKUPS: dict[str, Callable[[Path], Path]] = {
     "base backup": lambda folder: copy_server(folder / "base"),
     "base backup in tar": lambda folder: copy_server(folder / "base", "--format=tar", "--gzip"),
 }
-
-
-@pytest.fixture
-def shop(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the environment of a shop's processes says, for those that the drill starts."""
-    url = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{connection.settings_dict['NAME']}").geturl()
-    monkeypatch.setenv("DATABASE_URL", url)
-    monkeypatch.setenv("STRIPE_API_BASE", provider.url)
-
-
-def lose_answer() -> Order:
-    """An order whose money was taken, which the shop does not know yet."""
-    order = make_order(payment_method="pm_sandbox_drop")
-    with pytest.raises(GatewayUnavailable):
-        charge_payment(reference=order.code)
-    return order
-
-
-def end(order: Order) -> None:
-    charge_payment(reference=order.code)
-    finalize_order(code=order.code)
 
 
 def drill(path: Path, capsys: pytest.CaptureFixture[str], *options: str) -> tuple[int, str, str]:
@@ -98,19 +77,17 @@ def by_remedy(findings: dict[str, Any]) -> dict[str, set[str]]:
 def test_a_drill_names_what_happened_after_the_dump_and_the_remedies_put_it_right(
     provider: Provider, tmp_path: Path, capsys: pytest.CaptureFixture[str], admin_user: User
 ) -> None:
-    paid, waiting, unknown = make_confirmed(1), make_order(), lose_answer()
+    day = begin_day()
     path = dump(tmp_path / "shop.dump")
-    lost = {make_confirmed(1).code for _ in range(3)}
-    end(waiting)
-    end(make_order(payment_method="pm_card_visa_chargeDeclined"))
-    provider.refund(str(paid.payment.provider_id), amount=200)
+    lost = dig_hole(day)
+    give_back_by_mistake(provider, admin_user)
     before, databases = everything(), list_databases()
 
     code, result, progress = drill(path, capsys, "--json")
 
     findings = json.loads(result)
     assert (code, findings["ok"]) == (1, False)
-    assert by_remedy(findings) == {"refund": lost, "adopt": {waiting.code, paid.code}}
+    assert by_remedy(findings) == {"refund": lost, "adopt": {day.waiting.code, day.paid.code}}
     assert {code for found in findings["violations"] if found["invariant"] == "A6" for code in found["codes"]} == lost
     assert (findings["restored"]["orders"], findings["restored"]["pending"]) == (3, 2)
     assert re.search(r"Restoring into the new database .*_drill_\w+ \.\.\.\n  public\.\w+\n", progress)
@@ -118,12 +95,12 @@ def test_a_drill_names_what_happened_after_the_dump_and_the_remedies_put_it_righ
     assert list_databases() == databases
 
     go_back_to(path)
-    assert put_right(admin_user) == {"refund": lost, "adopt": {waiting.code, paid.code}}
-    finalize_order(code=waiting.code)
-    end(unknown)
+    assert put_right(admin_user) == {"refund": lost, "adopt": {day.waiting.code, day.paid.code}}
+    finalize_order(code=day.waiting.code)
+    end(day.unknown)
     assert audit_orders()["violations"] == []
     assert Order.objects.filter(status=Order.Status.CONFIRMED).count() == 3
-    assert [refund.amount for refund in paid.payment.refunds.all()] == [200]
+    assert [refund.amount for refund in day.paid.payment.refunds.all()] == [200]
 
 
 @pytest.mark.parametrize("kind", BACKUPS)
@@ -291,6 +268,12 @@ def test_a_password_is_on_no_command_line() -> None:
 
     assert "s@crets" not in options
     assert environment == {"PGPASSWORD": "s@crets"}
+
+
+def give_back_by_mistake(provider: Provider, actor: User) -> None:
+    """Give money of no order back: a difference like those after the restore, whose ids begin anew then."""
+    provider.charge_again(GHOST, amount=700)
+    assert put_right(actor) == {"refund": {GHOST}}
 
 
 def put_right(actor: User) -> dict[str, set[str]]:
