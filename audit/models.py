@@ -9,6 +9,8 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+MAX_KEY = 255  # characters that every gateway takes
+
 
 class AuditRun(models.Model):
     """What one audit found."""
@@ -137,5 +139,8 @@ class Difference(models.Model):
 
     @property
     def refund_key(self) -> str:
-        """The idempotency key of all requests to give its money back."""
-        return f"refund-difference-{self.pk}"
+        """The idempotency key of all requests to give its money back.
+
+        Ids alone come again in a database that was restored, and the provider remembers their keys.
+        """
+        return f"refund-difference-{self.pk}-{self.provider_id}"[:MAX_KEY]
