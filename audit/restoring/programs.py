@@ -61,15 +61,25 @@ def run_program(
         errors="replace",
         **_become(user),
     )
-    said: deque[str] = deque(maxlen=KEPT_LINES)
     with process:
-        for line in process.stdout or ():
-            if progress := PROGRESS.search(line):
-                tell(f"  {progress[1] or progress[2]}")
-            elif TROUBLE.search(line):
-                said.append(line.strip())
+        try:
+            said = listen(process, tell)
+        except BaseException:  # we are to end, and would wait for it
+            process.kill()
+            raise
     if process.returncode:
         raise RestoreFailed("\n".join([f"{name} failed.", *said, *find_advice("\n".join(said))]))
+
+
+def listen(process: "subprocess.Popen[str]", tell: Tell) -> Sequence[str]:
+    """Tell how far it is, until it ends. Return the last of what it said that went wrong."""
+    said: deque[str] = deque(maxlen=KEPT_LINES)
+    for line in process.stdout or ():
+        if progress := PROGRESS.search(line):
+            tell(f"  {progress[1] or progress[2]}")
+        elif TROUBLE.search(line):
+            said.append(line.strip())
+    return said
 
 
 def _become(user: str) -> dict[str, Any]:

@@ -3,6 +3,9 @@
 import json
 import os
 import re
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +15,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
@@ -211,14 +215,16 @@ def test_what_can_not_be_restored_is_refused_with_the_reason_and_leaves_nothing(
     assert list_databases() == databases
 
 
+def write_program(path: Path, does: str) -> None:
+    """A pg_restore that lists what Orderly's dumps have, and then does something else."""
+    path.write_text(f'#!/bin/sh\n[ "$1" = --list ] && echo "0; TABLE orders_order x" && exit\n{does}\n')
+    path.chmod(0o755)
+
+
 def test_a_full_disk_is_named_and_what_was_made_is_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, databases = dump(tmp_path / "shop.dump"), list_databases()
     says = "pg_restore: error: could not extend file: No space left on device"
-    program = write(
-        tmp_path / "pg_restore",
-        f'#!/bin/sh\n[ "$1" = --list ] && echo "0; TABLE orders_order x" || {{\necho "{says}" >&2; exit 1; }}\n',
-    )
-    program.chmod(0o755)
+    write_program(tmp_path / "pg_restore", f'echo "{says}" >&2; exit 1')
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
 
     with pytest.raises(CommandError, match=r"No space left on device\nThe disk is full\. Free some of it"):
@@ -238,6 +244,21 @@ def test_a_role_that_may_make_no_database_is_told_how_it_may(tmp_path: Path, mon
                 call_command("drill", "--from", str(path))
         finally:
             server.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(name)))
+
+
+def test_a_drill_that_is_stopped_drops_what_it_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, databases = dump(tmp_path / "shop.dump"), list_databases()
+    write_program(tmp_path / "pg_restore", "exec sleep 600")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    command = [sys.executable, "manage.py", "drill", "--from", str(path)]
+    with subprocess.Popen(command, cwd=settings.BASE_DIR, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stderr
+        assert running.stderr.readline().startswith("Restoring into the new database")
+        assert list_databases() != databases
+        running.terminate()
+        assert "is dropped" in running.stderr.read()
+    assert running.returncode == 128 + signal.SIGTERM
+    assert list_databases() == databases
 
 
 def test_without_postgresqls_programs_the_drill_says_where_they_are(
