@@ -27,6 +27,11 @@ ONCE_WORKERS_RUN = "A5"  # what waits is overdue in every backup
 class Command(BaseCommand):
     help = "Restore a backup beside the shop, compare it with the provider's ledger, and drop it again."
 
+    def run_from_argv(self, argv: list[str]) -> None:
+        """As a process of its own: what was made is dropped before it ends."""
+        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+        super().run_from_argv(argv)
+
     def add_arguments(self, parser: ArgumentParser) -> None:
         what = "What pg_dump (custom, directory, tar or plain SQL) or pg_basebackup (plain or tar) wrote."
         parser.add_argument("--from", type=Path, required=True, dest="path", metavar="BACKUP", help=what)
@@ -35,7 +40,6 @@ class Command(BaseCommand):
         parser.add_argument("--days", type=read_days, metavar="N", help=days)
 
     def handle(self, **options: Any) -> None:
-        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # what was made is dropped first
         try:
             findings = run_drill(options["path"].absolute(), days=options["days"], tell=self.tell)
         except RestoreFailed as error:
