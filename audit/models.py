@@ -12,6 +12,8 @@ from django.utils.translation import gettext_lazy as _
 from money import format_money
 from payments.dispute_models import Dispute
 
+MAX_KEY = 255  # characters that every gateway takes
+
 
 class AuditRun(models.Model):
     """What one audit found."""
@@ -159,8 +161,11 @@ class Difference(models.Model):
 
     @property
     def refund_key(self) -> str:
-        """The idempotency key of all requests to give its money back."""
-        return f"refund-difference-{self.pk}"
+        """The idempotency key of all requests to give its money back.
+
+        Ids alone come again in a database that was restored, and the provider remembers their keys.
+        """
+        return f"refund-difference-{self.pk}-{self.provider_id}"[:MAX_KEY]
 
 
 def _describe_side(amount: int, currency: str, status: str) -> str:

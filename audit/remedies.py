@@ -1,6 +1,6 @@
 """What staff do about a difference. Each remedy is done once, and is kept with its actor and note."""
 
-from typing import Any
+from typing import Any, Literal
 
 from django.db import transaction
 from django.db.models.functions import Now
@@ -8,7 +8,7 @@ from django.db.models.functions import Now
 from accounts.models import User
 from audit.models import Difference
 from audit.tasks import refund_surplus
-from orders.adopting import NotAdoptable, adopt_charge
+from orders.adopting import NotAdoptable, adopt_charge, waits_for_charge
 from orders.disputes import record_dispute
 from orders.models import Order, OrderEvent
 from orders.tasks import publish_on_commit
@@ -19,6 +19,7 @@ from payments.requests import reach_gateway
 
 Kind = Difference.Kind
 Resolution = Difference.Resolution
+Proposal = Literal["adopt", "refund", "review"]
 
 
 class NotRemedied(Exception):
@@ -73,6 +74,31 @@ def refund_difference(*, pk: int, actor: User, note: str) -> None:
         Difference.objects.filter(pk=pk).update(**asked)
         _add_event(difference, actor=actor, note=note, remedy="refunded")
         publish_on_commit(lambda: refund_surplus.delay(pk), difference)
+
+
+def propose_remedy(difference: Difference) -> Proposal:
+    """Which remedy would be taken now. Changes nothing, and does not ask the provider, which may know better."""
+    match difference.kind:
+        case Kind.MISSING_HERE:
+            return _propose_for_charge(difference)
+        case Kind.REFUND_DIFFERS if difference.amount_there > difference.amount_here:
+            return "adopt"
+        case Kind.DISPUTE_DIFFERS if difference.reference:
+            return "adopt"
+    return "review"
+
+
+def _propose_for_charge(difference: Difference) -> Proposal:
+    order = Order.objects.filter(code=difference.reference).select_related("payment").first()
+    money = difference.amount_there, difference.currency_there
+    if order and waits_for_charge(order, gateway=difference.gateway, money=money):
+        return "adopt"
+    try:
+        with transaction.atomic():
+            _check_surplus(difference)
+    except NotRemedied:
+        return "review"
+    return "refund"
 
 
 def _adopt_charge(difference: Difference, actor: User, note: str) -> None:

@@ -42,6 +42,13 @@ def adopt_charge(*, gateway: str, charge: Charge) -> Order:
         return order
 
 
+def waits_for_charge(order: Order, *, gateway: str, money: tuple[int, str]) -> bool:
+    """Whether adopt_charge would take a charge of exactly that amount and currency, none of which was given back."""
+    status, at = order.payment.status, order.payment.gateway
+    is_free = status == Payment.Status.DECLINED or (status, at) == (Payment.Status.PENDING, gateway)
+    return order.status == Order.Status.PENDING and money == (order.total, order.currency) and is_free
+
+
 def _lock_order(charge: Charge) -> Order:
     try:
         return lock_order(charge.reference)

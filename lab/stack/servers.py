@@ -1,5 +1,6 @@
 """The databases and the brokers that the shop uses: embedded, or those that the caller's environment names."""
 
+import os
 import secrets
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -11,7 +12,7 @@ import redis
 from psycopg import sql
 
 from config.addresses import check_broker_url, check_database_url, check_redis_url
-from lab.stack.embedded import ServersMissing, postgres, valkey
+from lab.stack.embedded import ServersMissing, find_programs, postgres, valkey
 from lab.stack.pgbouncer import pgbouncer
 from lab.stack.processes import Supervisor
 from lab.stack.rabbitmq import rabbitmq
@@ -31,16 +32,22 @@ def open_databases(
 ) -> Iterator[dict[str, str]]:
     """DATABASE_URL, and SANDBOX_DATABASE_URL for the payment provider's own. Raises ImproperlyConfigured.
 
+    The provider may have a server that the caller names, which does not die with the shop's.
+
     DATABASE_DIRECT_URL is the shop's database, too: past the pooler, where the profile has one.
+    The embedded server's own programs come first on the PATH.
     On a server that the caller names, `throwaway` makes two databases beside the named one, and drops them.
     """
     given = caller.get("DATABASE_URL", "")
     for name in ("DATABASE_URL", "SANDBOX_DATABASE_URL"):
         if caller.get(name):
             check_database_url(name, caller[name])
+    environment: dict[str, str] = {}
     with ExitStack() as exits:
         if not given:
+            environment["PATH"] = f"{find_programs()}:{caller.get('PATH', os.defpath)}"
             url, sandbox_url = start_postgres(supervisor, folder, has_standby="standby" in profile, fsync=fsync)
+            sandbox_url = caller.get("SANDBOX_DATABASE_URL") or sandbox_url
         elif throwaway:
             name = f"{database_name(given)}_demo_{secrets.token_hex(4)}"
             url = exits.enter_context(throwaway_database(given, name))
@@ -49,7 +56,7 @@ def open_databases(
             url, beside = given, f"{database_name(given)}_sandbox"
             sandbox_url = caller.get("SANDBOX_DATABASE_URL") or create_database(given, beside)
         direct = url if throwaway else caller.get("DATABASE_DIRECT_URL") or url
-        environment = {"DATABASE_URL": url, "DATABASE_DIRECT_URL": direct, "SANDBOX_DATABASE_URL": sandbox_url}
+        environment |= {"DATABASE_URL": url, "DATABASE_DIRECT_URL": direct, "SANDBOX_DATABASE_URL": sandbox_url}
         if "pgbouncer" in profile:
             process, pooled = pgbouncer(folder / "pgbouncer", url, log=folder / "log" / "pgbouncer.log")
             supervisor.start(process)

@@ -60,6 +60,22 @@ def wait_for_standby(primary_url: str) -> None:
             time.sleep(0.05)
 
 
+def let_it_lag(primary_url: str) -> None:
+    """From now on the primary answers every commit at once, whether or not the standby has it."""
+    with psycopg.connect(primary_url, autocommit=True) as connection:
+        connection.execute("ALTER SYSTEM SET synchronous_standby_names = ''")
+        connection.execute("SELECT pg_reload_conf()")
+
+
+def find_receiver(standby_url: str) -> int:
+    """The process of the standby that receives what the primary commits. Raises ProcessFailed."""
+    with psycopg.connect(standby_url) as connection:
+        row = connection.execute("SELECT pid FROM pg_stat_wal_receiver").fetchone()
+    if row is None:
+        raise ProcessFailed("the standby follows nobody")
+    return int(row[0])
+
+
 def promote(standby_url: str) -> None:
     """Make the standby the primary; return when it takes writes."""
     with psycopg.connect(standby_url, autocommit=True) as connection:

@@ -18,6 +18,7 @@ from audit.remedies import (
     DifferenceIsResolved,
     NotRemedied,
     adopt_difference,
+    propose_remedy,
     refund_difference,
     review_difference,
 )
@@ -620,3 +621,34 @@ def test_without_the_lock_they_do_it_twice(provider: Provider, staff: User, monk
     assert act_at_once([review_difference] * 2, difference, staff) == ["", ""]
 
     assert len(told(order)) == 2
+
+
+PROPOSALS: dict[str, tuple[Callable[[], Order | None], int, str]] = {
+    "its order waits for it": (make_order, 500, "adopt"),
+    "its order waits for another card": (lambda: end_order(DECLINED, hold_on_decline=600), 500, "adopt"),
+    "its order waits for another amount": (make_order, 499, "refund"),
+    "its order was paid": (end_order, 500, "refund"),
+    "its order was cancelled": (lambda: end_order(DECLINED), 500, "refund"),
+    "it has no order": (lambda: None, 500, "refund"),
+}
+
+
+@pytest.mark.parametrize("charge", PROPOSALS)
+def test_the_remedy_that_is_proposed_for_a_charge_is_taken(provider: Provider, staff: User, charge: str) -> None:
+    make, amount, remedy = PROPOSALS[charge]
+    order = make()
+    provider.charge_again(order.code if order else GHOST, amount=amount)
+    difference = find_difference()
+    before = rows()
+
+    assert propose_remedy(difference) == remedy
+
+    assert rows() == before
+    {"adopt": adopt_difference, "refund": refund_difference}[remedy](pk=difference.pk, actor=staff, note=WHY)
+
+
+def test_a_payment_without_its_charge_is_proposed_for_review(provider: Provider) -> None:
+    end_order()
+    provider.forget_everything()
+
+    assert propose_remedy(find_difference()) == "review"

@@ -152,6 +152,11 @@ class Drill:
         }
         return self._post_as_staff("/admin/payments/transfer/record/", form) == HTTPStatus.FOUND
 
+    def remedy(self, difference: int, name: str) -> bool:
+        """Resolve the difference from the provider's ledger; return whether that was taken."""
+        path = f"/admin/audit/difference/{difference}/remedy/{name}/"
+        return self._post_as_staff(path, {"note": "Lost with the primary."}) == HTTPStatus.FOUND
+
     def _post_as_staff(self, path: str, form: dict[str, str]) -> int | None:
         with self._staff_lock:
             self._staff = self._staff or self._log_in()

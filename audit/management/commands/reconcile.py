@@ -12,6 +12,7 @@ from django.db import Error
 from audit.ledger import BEGINNING, AuditIsRunning
 from audit.models import Difference
 from audit.reconciliation import Reconciliation, reconcile
+from audit.remedies import propose_remedy
 from database_errors import describe, is_passing
 from payments.gateway import GatewayUnavailable
 
@@ -59,7 +60,11 @@ def write_json(done: Reconciliation, count: int, shown: list[Difference]) -> str
     names = ("kind", "gateway", "provider_id", "reference")
     there = ("amount_there", "currency_there", "status_there")
     here = ("amount_here", "currency_here", "status_here")
-    differences = [{name: getattr(found, name) for name in names + there + here} for found in shown]
+    differences = [
+        {name: getattr(found, name) for name in names + there + here}
+        | {"occurred_at": found.occurred_at.isoformat(), "remedy": propose_remedy(found)}
+        for found in shown
+    ]
     counts = {"charges": done.charges, "matched": done.matched, "opened": done.opened, "closed": done.closed}
     return json.dumps({"ok": not count, **counts, "open": count, "differences": differences})
 
@@ -72,4 +77,5 @@ def write_text(done: Reconciliation, count: int, shown: list[Difference]) -> str
 
 
 def describe_difference(found: Difference) -> str:
-    return f"{found}: {found.there} at the provider ({found.gateway}), {found.here} here."
+    remedy = propose_remedy(found)
+    return f"{found}: {found.there} at the provider ({found.gateway}), {found.here} here. To do: {remedy}."
