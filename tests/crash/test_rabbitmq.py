@@ -35,9 +35,7 @@ def test_rabbitmq_hands_out_again_what_a_killed_worker_had_in_hand(redelivering:
     redelivering.wait_until_final(purchase)
 
     assert_outcome(look_at(redelivering, purchase), PAID)
-    swept = """SELECT count(*) FROM orders_orderevent event JOIN orders_order o ON o.id = order_id
-               WHERE event.kind = 'swept' AND checkout_key = %s"""
-    assert redelivering.query(swept, purchase.key) == 0
+    assert redelivering.count_sweeps([purchase]) == 0
     assert redelivering.audit() == []
 
 
