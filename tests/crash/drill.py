@@ -382,7 +382,7 @@ refund_order(code=order.code, number=1, lines=[{returned}], amount={amount})
 
     @contextmanager
     def celery(self) -> Iterator[Celery]:
-        """A client of the shop's broker that knows none of the shop's tasks."""
+        """A client of the shop's broker."""
         environment = self.stack.environment
         url = environment["BROKER_URL"] or environment["REDIS_URL"]
         broker = configure_broker(url, prefix=environment["REDIS_PREFIX"], timeout=5)

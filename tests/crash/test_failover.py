@@ -1,54 +1,66 @@
-"""The primary PostgreSQL dies for good, and its synchronous standby goes on: nothing that was answered is lost."""
+"""A server dies amid orders, and another goes on, or the same one comes back: nothing that was answered is lost."""
 
 import signal
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
-from uuid import uuid4
 
 import pytest
 
+from lab.stack.pgbouncer import PROGRAM as PGBOUNCER
 from lab.stack.profiles import PROFILE
+from lab.stack.rabbitmq import PROGRAM as RABBITMQ
 from lab.stack.standby import promote
 from tests.crash.conftest import run_drill
-from tests.crash.drill import Drill, Purchase
-from tests.crash.stories import PAID, finish
-
-ORDERS = 200
+from tests.crash.drill import Drill
+from tests.crash.rush import buy_amid
 
 
-@pytest.fixture
-def doubled(tmp_path: Path) -> Iterator[Drill]:
-    """A shop whose database has a synchronous standby."""
-    with run_drill(tmp_path, **{PROFILE: "standby", "SWEEP_AFTER_MAX": "4"}) as running:
-        yield running
-
-
-def test_no_order_is_lost_when_the_standby_takes_over(doubled: Drill) -> None:
-    sku = uuid4().hex
-    doubled.stock([sku], units=ORDERS)
-    purchases = [Purchase(sku) for _ in range(ORDERS)]
-    before, after = purchases[: ORDERS // 2], purchases[ORDERS // 2 :]
-    with ThreadPoolExecutor(8) as customers:
-        answered = [str(answer["code"]) for _, answer in customers.map(doubled.insist, before)]
-        late = [customers.submit(doubled.insist, purchase) for purchase in after]
-        fail_over(doubled)
-        answered += [str(waiting.result()[1]["code"]) for waiting in late]
-
-    assert doubled.query("SELECT count(*) FROM orders_order WHERE code = ANY(%s)", answered) == ORDERS
-    with ThreadPoolExecutor(8) as customers:
-        outcomes = list(customers.map(lambda purchase: finish(doubled, purchase), purchases))
-    assert {outcome.end for outcome in outcomes} == {PAID}
-    assert doubled.stock_of(sku) == (0, 0)
-    assert doubled.audit() == []
-
-
-def fail_over(drill: Drill) -> None:
-    """Kill the primary, which nobody starts again, and let the standby go on."""
+def lose_the_primary(drill: Drill) -> None:
+    """Kill PostgreSQL, which nobody starts again, and let the standby go on."""
     url = urlsplit(drill.stack.environment["DATABASE_URL"])
     standby = url._replace(netloc=f"{url.username}:{url.password}@{url.netloc.rpartition(',')[2]}", query="").geturl()
-    primary = drill.stack.process("postgres")
-    primary.stop_signal = signal.SIGKILL
-    drill.stack.supervisor.stop(primary)
+    lose(drill, "postgres")
     promote(standby)
+
+
+def lose_valkey(drill: Drill) -> None:
+    """Kill the primary, which nobody starts again. The sentinels make its replica the primary."""
+    lose(drill, "valkey")
+
+
+def lose(drill: Drill, name: str) -> None:
+    process = drill.stack.process(name)
+    process.stop_signal = signal.SIGKILL
+    drill.stack.supervisor.stop(process)
+
+
+def restart_rabbitmq(drill: Drill) -> None:
+    drill.kill("rabbitmq")
+
+
+def restart_pgbouncer(drill: Drill) -> None:
+    drill.kill("pgbouncer")
+
+
+@pytest.mark.parametrize(
+    ("profile", "strike", "orders"),
+    [
+        ("standby", lose_the_primary, 200),
+        ("sentinel", lose_valkey, 60),
+        pytest.param(
+            *("rabbitmq", restart_rabbitmq, 60),
+            marks=pytest.mark.skipif(not RABBITMQ.exists(), reason="RabbitMQ is not installed"),
+        ),
+        pytest.param(
+            *("pgbouncer", restart_pgbouncer, 60),
+            marks=pytest.mark.skipif(not PGBOUNCER, reason="PgBouncer is not installed"),
+        ),
+    ],
+    ids=["standby", "sentinel", "rabbitmq", "pgbouncer"],
+)
+def test_no_order_is_lost_with_a_server(
+    profile: str, strike: Callable[[Drill], None], orders: int, tmp_path: Path
+) -> None:
+    with run_drill(tmp_path, **{PROFILE: profile, "LOST_AFTER": "1", "SWEEP_AFTER": "4"}) as drill:
+        buy_amid(lambda: strike(drill), [drill], orders=orders)
