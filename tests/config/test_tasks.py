@@ -44,15 +44,3 @@ def test_messages_of_every_form_are_taken(name: str, arguments: list[str]) -> No
     app.loader.import_default_modules()
 
     signature(app.tasks[name].run).bind(*arguments)  # raises TypeError
-
-
-def test_what_is_published_is_kept_by_no_code_but_by_rows() -> None:
-    """An argument is a code, a key or an id: nothing in a message can be older than its row."""
-    assert {word for task in CONTRACT.values() for form in task["arguments"] for word in form} <= {
-        "code",
-        "gateway",
-        "key",
-        "pk",
-        "provider_id",
-        "reference",
-    }
