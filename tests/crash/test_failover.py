@@ -20,6 +20,30 @@ from tests.crash.stories import PAID, REFUSED, finish
 CLOCKS = {"LOST_AFTER": "1", "SWEEP_AFTER": "4"}
 
 
+def test_no_order_is_lost_when_the_standby_takes_over(tmp_path: Path) -> None:
+    with run_drill(tmp_path, **CLOCKS, **{PROFILE: "standby"}) as drill:
+        url = urlsplit(drill.stack.environment["DATABASE_URL"])
+        server = f"{url.username}:{url.password}@{url.netloc.rpartition(',')[2]}"
+
+        def fail_over() -> None:
+            lose(drill, "postgres")
+            promote(url._replace(netloc=server, query="").geturl())
+
+        buy_amid(fail_over, [drill], orders=200)
+
+
+def test_no_order_is_lost_when_the_sentinels_choose_another_valkey(tmp_path: Path) -> None:
+    with run_drill(tmp_path, **CLOCKS, **{PROFILE: "sentinel"}) as drill:
+        buy_amid(lambda: lose(drill, "valkey"), [drill], orders=60)
+
+
+def lose(drill: Drill, name: str) -> None:
+    """Kill the process, which nobody starts again."""
+    process = drill.stack.process(name)
+    process.stop_signal = signal.SIGKILL
+    drill.stack.supervisor.stop(process)
+
+
 @pytest.fixture(scope="module")
 def on_all_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drill]:
     """Messages by RabbitMQ, transactions by PgBouncer, every commit on a standby, limits behind sentinels."""
@@ -49,27 +73,3 @@ def test_a_shop_on_all_servers_of_several_machines_ends_its_orders(on_all_server
 @pytest.mark.parametrize("server", ["pgbouncer", "rabbitmq"])
 def test_no_order_is_lost_when_a_server_is_killed_and_comes_back(on_all_servers: Drill, server: str) -> None:
     buy_amid(lambda: on_all_servers.kill(server), [on_all_servers], orders=60)
-
-
-def test_no_order_is_lost_when_the_standby_takes_over(tmp_path: Path) -> None:
-    with run_drill(tmp_path, **CLOCKS, **{PROFILE: "standby"}) as drill:
-        url = urlsplit(drill.stack.environment["DATABASE_URL"])
-        server = f"{url.username}:{url.password}@{url.netloc.rpartition(',')[2]}"
-
-        def fail_over() -> None:
-            lose(drill, "postgres")
-            promote(url._replace(netloc=server, query="").geturl())
-
-        buy_amid(fail_over, [drill], orders=200)
-
-
-def test_no_order_is_lost_when_the_sentinels_choose_another_valkey(tmp_path: Path) -> None:
-    with run_drill(tmp_path, **CLOCKS, **{PROFILE: "sentinel"}) as drill:
-        buy_amid(lambda: lose(drill, "valkey"), [drill], orders=60)
-
-
-def lose(drill: Drill, name: str) -> None:
-    """Kill the process, which nobody starts again."""
-    process = drill.stack.process(name)
-    process.stop_signal = signal.SIGKILL
-    drill.stack.supervisor.stop(process)
