@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 # A user such as nobody, or a service's, has no home to keep caches in. uv ends with an error there.
 WITHOUT_HOME := $(shell test -w "$$HOME" || echo UV_NO_CACHE=1 PIP_NO_CACHE_DIR=1)
 
-.PHONY: demo chaos bench run test unit check rules deployment fmt messages clean
+.PHONY: demo chaos bench run test unit profiles check rules deployment fmt messages clean
 
 demo: $(VENV)/ready
 	$(PY) -m lab.stack demo
@@ -28,6 +28,13 @@ test: $(VENV)/ready
 # The fast half: every test that needs no browser and starts no whole shop of its own.
 unit: $(VENV)/ready
 	$(PY) -m pytest --numprocesses 2 --dist loadfile --ignore tests/browser --ignore tests/crash --ignore tests/lab
+
+# On the servers of each profile (docs/operating.md): orders of every kind, whole processes that die, and some chaos.
+profiles: $(VENV)/ready
+	set -e; for profile in rabbitmq pgbouncer standby sentinel; do \
+		ORDERLY_PROFILE=$$profile $(PY) -m pytest --numprocesses 2 --dist loadfile tests/test_flow.py tests/crash/test_processes.py; \
+		$(PY) -m lab.stack chaos --profile $$profile --orders 60 --seconds 15; \
+	done
 
 check: rules test
 

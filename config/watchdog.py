@@ -1,4 +1,4 @@
-"""Ends a worker that takes no messages any more, or whose task does not end: whoever runs it starts it again."""
+"""Ends a worker that takes no messages any more, or whose task or stop does not end: its supervisor starts it again."""
 
 import logging
 import os
@@ -6,7 +6,7 @@ from threading import Event, Lock, Thread, Timer
 from typing import Any
 
 from celery import Task
-from celery.signals import task_postrun, task_prerun
+from celery.signals import task_postrun, task_prerun, worker_shutting_down
 from django.conf import settings
 
 logger = logging.getLogger(__name__)
@@ -24,6 +24,7 @@ class Pulse:
         self._lock = Lock()
         self._silence = -SLOW_START  # seconds since the last sign of life
         self._running: dict[str, tuple[str, float]] = {}  # by id: the task's name, and the seconds it has left
+        self._left: float | None = None  # seconds for what is in hand, once the worker was told to stop
 
     def beat(self) -> None:
         """Note that a queue was read, even if it was empty."""
@@ -38,12 +39,19 @@ class Pulse:
             self._running.pop(task_id, None)
             self._silence = 0.0
 
+    def stop(self) -> None:
+        """Note that the worker was told to stop: it reads no queue any more. A signal's handler may call this."""
+        self._left = float(settings.STOP_TIMEOUT)
+
     def tick(self) -> str:
         """Let TICK seconds pass; return why the worker has to end, or nothing.
 
         A worker that runs as many tasks as it can is silent because it is busy. One that could run more reads its
         queues meanwhile. Each task has a limit of its own.
         """
+        if self._left is not None:
+            self._left -= TICK
+            return "" if self._left > 0 else f"it was told to stop {settings.STOP_TIMEOUT} seconds ago"
         with self._lock:
             self._running = {key: (name, left - TICK) for key, (name, left) in self._running.items()}
             late = [name for name, left in self._running.values() if left <= 0]
@@ -67,6 +75,11 @@ def note_start(task_id: str, task: "Task[..., Any]", **_: Any) -> None:
 @task_postrun.connect
 def note_end(task_id: str, **_: Any) -> None:
     pulse.end_task(task_id)
+
+
+@worker_shutting_down.connect
+def note_stop(**_: Any) -> None:
+    pulse.stop()
 
 
 def start_watchdog(sender: Any, **_: Any) -> None:

@@ -6,12 +6,13 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
 from itertools import islice
-from threading import current_thread, main_thread
+from threading import Event, current_thread, main_thread
 from time import monotonic
 from types import FrameType
 from typing import NoReturn, TypeVar
 
 import django
+from celery.signals import worker_shutting_down
 from django.conf import settings
 from django.core import mail as django_mail
 from django.core.mail import EmailMessage
@@ -28,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 BATCH = 100  # mails that are read at a time
 CLOSE_WITHIN = 2.0  # seconds for the mail server to answer QUIT
+stopping = Event()  # set when this process is told to stop: the mail in hand is its last
 
 # One statement for both, as both are needed for each mail: a mail's sending costs the database one round trip and one
 # commit. Nobody waits for a mail that another sender has in hand.
@@ -101,16 +103,21 @@ def send_mails(
     Message-ID each time, so that a server can tell.
 
     The call ends at the first mail that is over after MAIL_EVERY. So other kinds of mails have their turn, and the next
-    call goes on.
+    call goes on. A process that is told to stop begins no other mail.
     """
     end = monotonic() + settings.MAIL_EVERY
     sent = 0
     with closing(MailServer()) as server, closing(_claim_mails(owed)) as mails:
-        for mail in islice(mails, limit):
+        for mail in islice(mails, 0 if stopping.is_set() else limit):
             sent += _send_mail(mail, make_message, server)
-            if monotonic() > end:
+            if monotonic() > end or stopping.is_set():
                 break
     return sent
+
+
+@worker_shutting_down.connect
+def stop_sending(**_: object) -> None:
+    stopping.set()
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 import time
 from collections.abc import Iterator
 from email.message import EmailMessage as Message
-from threading import Thread
+from threading import Event, Thread
 
 import django
 import pytest
@@ -215,3 +215,19 @@ def test_off_the_main_thread_a_warning_says_that_nothing_is_limited(caplog: pyte
     thread.join()
 
     assert "--pool solo" in caplog.text
+
+
+@pytest.mark.django_db
+def test_a_process_that_is_told_to_stop_begins_no_other_mail(
+    mail_server: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owe_mail()
+    stopping = Event()
+    monkeypatch.setattr("mail_queue.stopping", stopping)
+    stopping.set()
+
+    assert send_due_mails() == 0
+
+    assert (OrderMail.objects.get().tries, mail_server.mails) == (0, [])
+    stopping.clear()
+    assert send_due_mails() == 1

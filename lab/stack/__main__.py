@@ -29,16 +29,24 @@ def _exit(signal_number: int, _frame: FrameType | None) -> NoReturn:
     sys.exit(128 + signal_number)
 
 
+def make_profile_parser() -> argparse.ArgumentParser:
+    profile = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    profile_help = f"the servers that it runs on; for other commands set {PROFILE}"
+    profile.add_argument("--profile", choices=PROFILES, help=profile_help)
+    return profile
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m lab.stack", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
+    profile = make_profile_parser()
     run_help = "serve until Ctrl-C; the data stay in var/, or in DATABASE_URL and REDIS_URL"
     demo_help = "real orders while workers are killed, on a stack that is thrown away"
     for name, text in (("run", run_help), ("demo", demo_help)):
-        profile_help = f"the servers that it runs on; for other commands set {PROFILE}"
-        commands.add_parser(name, help=text).add_argument("--profile", choices=PROFILES, help=profile_help)
+        commands.add_parser(name, help=text, parents=[profile])
     chaos_help = "orders while processes die and neighbours are sick, on a stack that is thrown away"
-    add_chaos_options(commands.add_parser("chaos", help=chaos_help, description=f"Make {chaos_help}."))
+    chaos_parser = commands.add_parser("chaos", help=chaos_help, description=f"Make {chaos_help}.", parents=[profile])
+    add_chaos_options(chaos_parser)
     bench_help = "what an order costs here and in simpler designs, on a stack that is thrown away"
     add_bench_options(commands.add_parser("bench", help=bench_help, description=f"Measure {bench_help}."))
     execute_parser = commands.add_parser("exec", help="run a command with throwaway servers")
@@ -70,7 +78,7 @@ def start(options: argparse.Namespace) -> int:
         case "demo":
             return demo()
         case "chaos":
-            return chaos(sys.argv[2:])
+            return chaos(make_profile_parser().parse_known_args(sys.argv[2:])[1])
         case "bench":
             return bench(options)
     run()

@@ -87,6 +87,16 @@ def test_a_task_that_runs_longer_than_its_limit_ends_its_worker_whatever_else_ru
     assert ticks == [""] * 7 + ["audit ran longer than its time limit"]
 
 
+def test_a_worker_that_is_told_to_stop_has_time_for_what_is_in_hand_and_no_more(settings: LazySettings) -> None:
+    settings.WORKER_TIMEOUT, settings.STOP_TIMEOUT = 5, 8
+    pulse = Pulse()
+    pulse.start_task("1", "charge", 3)
+    pulse.beat()
+    pulse.stop()
+
+    assert [pulse.tick() for _ in range(8)] == [""] * 7 + ["it was told to stop 8 seconds ago"]
+
+
 def test_a_worker_that_starts_slowly_is_given_time(settings: LazySettings) -> None:
     settings.WORKER_TIMEOUT = 5
 

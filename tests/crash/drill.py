@@ -377,17 +377,23 @@ refund_order(code=order.code, number=1, lines=[{returned}], amount={amount})
 
     def wait_until_idle(self, worker: str) -> None:
         """Wait until the worker says that it has no task in hand."""
-        environment = self.stack.environment
-        url = environment["BROKER_URL"] or environment["REDIS_URL"]
-        broker = configure_broker(url, prefix=environment["REDIS_PREFIX"], timeout=5)
-        with Celery(broker=broker.url, set_as_current=False) as app:
-            app.conf.broker_transport_options = broker.options
+        with self.celery() as app:
 
             def is_idle() -> bool:
                 active = app.control.inspect(timeout=1).active() or {}
                 return any(name.startswith(f"{worker}@") and not tasks for name, tasks in active.items())
 
             wait_for(is_idle, f"{worker} to end its tasks")
+
+    @contextmanager
+    def celery(self) -> Iterator[Celery]:
+        """A client of the shop's broker."""
+        environment = self.stack.environment
+        url = environment["BROKER_URL"] or environment["REDIS_URL"]
+        broker = configure_broker(url, prefix=environment["REDIS_PREFIX"], timeout=5)
+        with Celery(broker=broker.url, set_as_current=False) as app:
+            app.conf.broker_transport_options = broker.options
+            yield app
 
     def is_somebody_waiting(self) -> bool:
         """Whether a transaction waits for another one's lock."""
@@ -406,6 +412,24 @@ refund_order(code=order.code, number=1, lines=[{returned}], amount={amount})
     def kill(self, name: str, sent: signal.Signals = signal.SIGKILL) -> None:
         self._start_again_at_once(name)
         self.stack.process(name).send(sent)
+
+    def stop(self, name: str) -> tuple[int, float]:
+        """Tell the process to stop, and wait for its end. Return its exit code, and how many seconds it took.
+
+        It is started again, as after every end.
+        """
+        self._start_again_at_once(name)
+        popen = self.stack.process(name).popen
+        assert popen
+        started = time.monotonic()
+        popen.terminate()
+        return popen.wait(PATIENCE), time.monotonic() - started
+
+    def count_sweeps(self, purchases: Iterable[Purchase]) -> int:
+        """How often a sweep, or a worker that started, has taken up one of the orders."""
+        swept = """SELECT count(*) FROM orders_orderevent event JOIN orders_order o ON o.id = order_id
+                   WHERE event.kind = 'swept' AND checkout_key = ANY(%s)"""
+        return int(self.query(swept, [purchase.key for purchase in purchases]))
 
     def _start_again_at_once(self, name: str) -> None:
         # The supervisor waits longer each time a process dies soon after its start. Here it dies on purpose.

@@ -225,9 +225,7 @@ def test_a_shop_that_is_told_waits_for_no_sweep_of_orders(told: Drill, faults: l
 
     for purchase in purchases:
         assert_outcome(look_at(told, purchase), TOLD[purchase.payment_method])
-    swept = """SELECT count(*) FROM orders_orderevent event JOIN orders_order o ON o.id = order_id
-               WHERE event.kind = 'swept' AND checkout_key = ANY(%s)"""
-    assert told.query(swept, [purchase.key for purchase in purchases]) == 0
+    assert told.count_sweeps(purchases) == 0
     assert told.audit() == []
 
 

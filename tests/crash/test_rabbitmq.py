@@ -2,8 +2,10 @@
 
 import time
 from collections.abc import Iterator
+from uuid import uuid4
 
 import pytest
+import requests
 
 from config.broker import DELIVERY_LIMIT
 from lab.stack.profiles import PROFILE
@@ -19,8 +21,9 @@ LONGER_THAN_A_RESTART = 12  # seconds
 @pytest.fixture(scope="module")
 def redelivering(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drill]:
     """A shop in which nobody but the broker takes up a lost order within the time of a test."""
-    clocks = {"LOST_AFTER": "3600", "SWEEP_AFTER": "600", "SWEEP_AFTER_MAX": "600", PROFILE: "rabbitmq"}
-    with run_drill(tmp_path_factory.mktemp("redelivering"), **clocks) as running:
+    clocks = {"LOST_AFTER": "3600", "SWEEP_AFTER": "600", "SWEEP_AFTER_MAX": "600"}
+    limits = {"CHECKOUT_LIMITS": "session=1,account=1,ip=1"}  # Redis would count for them, and there is none
+    with run_drill(tmp_path_factory.mktemp("redelivering"), **clocks, **limits, **{PROFILE: "rabbitmq"}) as running:
         yield running
 
 
@@ -35,9 +38,29 @@ def test_rabbitmq_hands_out_again_what_a_killed_worker_had_in_hand(redelivering:
     redelivering.wait_until_final(purchase)
 
     assert_outcome(look_at(redelivering, purchase), PAID)
-    swept = """SELECT count(*) FROM orders_orderevent event JOIN orders_order o ON o.id = order_id
-               WHERE event.kind = 'swept' AND checkout_key = %s"""
-    assert redelivering.query(swept, purchase.key) == 0
+    assert redelivering.count_sweeps([purchase]) == 0
+    assert redelivering.audit() == []
+
+
+def test_a_shop_without_redis_sells(redelivering: Drill) -> None:
+    """Its limits do not apply, and none of its pages misses the cache."""
+    sku = uuid4().hex
+    redelivering.stock([sku])
+    purchases = [Purchase(sku) for _ in range(3)]
+    web, environment = redelivering.stack.web_url, redelivering.stack.environment
+    for purchase in purchases:
+        assert (redelivering.ask(purchase) or [0])[0] == 201
+    with requests.Session() as visitor:
+        visitor.get(f"{web}/cart/", timeout=20)
+        form = {"sku": sku, "quantity": 1, "csrfmiddlewaretoken": visitor.cookies["csrftoken"]}
+        visitor.post(f"{web}/cart/add/", form, timeout=20).raise_for_status()
+        for page in ("/", "/cart/", "/checkout/", "/account/log-in/", "/metrics"):
+            assert visitor.get(f"{web}{page}", timeout=20).status_code == 200, page
+
+    for purchase in purchases:
+        redelivering.wait_until_final(purchase)
+        assert redelivering.status_of(purchase) == "CONFIRMED"
+    assert (environment["REDIS_URL"], redelivering.owns("valkey")) == ("", False)
     assert redelivering.audit() == []
 
 

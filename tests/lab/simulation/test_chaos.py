@@ -88,7 +88,7 @@ def test_help_lists_every_argument_and_every_kind_without_starting_a_stack() -> 
     shown = run_stack_command("chaos", "--help")
 
     assert (shown.returncode, shown.stderr) == (0, "")
-    for name in ["--orders", "--seconds", "--seed", "--only", "--without", "--json", *KINDS]:
+    for name in ["--orders", "--seconds", "--seed", "--only", "--without", "--json", "--profile", *KINDS]:
         assert name in shown.stdout
 
 

@@ -1,0 +1,100 @@
+"""Each process is told to stop while people buy. It ends what it has in hand, and loses and doubles nothing."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
+
+import pytest
+
+from tests.crash.conftest import run_drill
+from tests.crash.drill import Drill, Purchase, wait_for
+from tests.mail_server import MailServer, run_mail_server
+
+SLOW = "pm_sandbox_slow"
+ORDERS = 60  # more than the payments worker has threads
+STOP_TIMEOUT = 8 + 5  # seconds: MAIL_TIMEOUT below, and what config/settings.py adds
+
+
+@pytest.fixture(scope="module")
+def mail_server() -> Iterator[MailServer]:
+    with run_mail_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory, mail_server: MailServer) -> Iterator[Drill]:
+    """A shop in which nobody takes up an order that got lost: no sweep, and no worker that starts."""
+    clocks = {"LOST_AFTER": "3600", "SWEEP_AFTER": "600", "SWEEP_AFTER_MAX": "600"}
+    mails = {"EMAIL_URL": mail_server.url, "MAIL_EVERY": "5", "MAIL_TIMEOUT": "8"}
+    with run_drill(tmp_path_factory.mktemp("stopping"), **clocks, **mails) as running:
+        yield running
+
+
+def buy(shop: Drill, purchases: list[Purchase]) -> None:
+    with ThreadPoolExecutor(8) as customers:
+        list(customers.map(shop.insist, purchases))
+
+
+def assert_ended_once(shop: Drill, purchases: list[Purchase]) -> None:
+    """Every order is paid, once, and by its own message."""
+    for purchase in purchases:
+        shop.wait_until_final(purchase)
+    assert {shop.status_of(purchase) for purchase in purchases} == {"CONFIRMED"}
+    assert {shop.count_charges(shop.code_of(purchase)) for purchase in purchases} == {1}
+    assert shop.count_sweeps(purchases) == 0
+
+
+def test_a_web_server_that_is_told_to_stop_answers_what_it_was_asked(shop: Drill) -> None:
+    purchase = Purchase(uuid4().hex)
+    shop.stock([purchase.sku])
+    shop.arm("place.committed", purchase, action="pause")
+    with ThreadPoolExecutor() as pool:
+        answer = pool.submit(shop.ask, purchase)
+        shop.wait_until_reached("place.committed", purchase)
+        stopped = pool.submit(shop.stop, "web")
+        wait_for(lambda: "Handling signal: term" in shop.stack.log("web").read_text(), "the server to be told")
+        shop.release("place.committed", purchase)
+
+        assert (answer.result() or [0])[0] == 201
+        assert stopped.result()[0] == 0
+    assert_ended_once(shop, [purchase])
+
+
+def test_processes_that_are_told_to_stop_lose_and_double_nothing(shop: Drill) -> None:
+    """A payments worker has charges in all its threads then, and more messages behind them."""
+    sku = uuid4().hex
+    purchases = [Purchase(sku, SLOW) for _ in range(ORDERS)]
+    shop.stock([sku], units=ORDERS)
+    with ThreadPoolExecutor(1) as crowd:
+        bought = crowd.submit(buy, shop, purchases)
+        wait_for(lambda: shop.query("SELECT count(*) >= 20 FROM orders_order"), "orders on their way")
+        stopped = {name: shop.stop(name) for name in ("payments", "orders", "web", "beat")}
+        bought.result()
+
+    assert_ended_once(shop, purchases)
+    assert shop.stock_of(sku) == (0, 0)
+    assert shop.audit() == []
+    assert {name: code for name, (code, _) in stopped.items() if code} == {}
+    assert max(seconds for _, seconds in stopped.values()) < STOP_TIMEOUT
+
+
+def test_a_mails_worker_that_is_told_to_stop_sends_the_mail_in_hand_and_no_other(
+    shop: Drill, mail_server: MailServer
+) -> None:
+    sku = uuid4().hex
+    shop.stock([sku])
+    mail_server.answering.clear()
+    buy(shop, [Purchase(sku) for _ in range(3)])
+    with ThreadPoolExecutor() as pool:
+        wait_for(lambda: mail_server.clients, "a mail that is held")
+        before = len(mail_server.mails)
+        stopped = pool.submit(shop.stop, "mails")
+        wait_for(lambda: "Warm shutdown" in shop.stack.log("mails").read_text(), "the worker to be told")
+        mail_server.answering.set()
+
+        code, seconds = stopped.result()
+    assert len(mail_server.mails) - before == 1
+    assert code == 0
+    assert seconds < STOP_TIMEOUT
+    wait_for(lambda: shop.query("SELECT count(*) FROM orders_ordermail WHERE sent_at IS NULL") == 0, "the mails")
+    assert len({mail["Message-ID"] for mail in mail_server.mails}) == len(mail_server.mails)
