@@ -76,6 +76,7 @@ INSTALLED_APPS = [
     "catalog",
     "payments",
     "orders",
+    "events_out",
     "audit",
     "shop",
     "config",
