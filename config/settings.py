@@ -165,6 +165,10 @@ WEBHOOK_DAYS = read_number("WEBHOOK_DAYS", 30, least=1, most=36_500)
 PAYMENT_NEWS_HOOK = "orders.tasks.take_up_order"  # called with the reference: payments know no orders
 DISPUTE_NEWS_HOOK = "orders.disputes.record_dispute"  # called with what the provider says of a dispute
 
+# The webhooks that we send go to public addresses, and to these networks of our own.
+WEBHOOK_NETWORKS = read_networks("WEBHOOK_NETWORKS")
+WEBHOOK_TIMEOUT = read_seconds("WEBHOOK_TIMEOUT", 10, most=30)  # for the whole of one delivery
+
 # Seconds. Celery's own settings are in config/celery_settings.py, which reads these.
 BROKER_TIMEOUT = read_seconds("BROKER_TIMEOUT", 5)  # shorter in a web process: see config/wsgi.py
 WORKER_TIMEOUT = read_number("WORKER_TIMEOUT", 20, least=5)  # the watchdog ends an idle worker that reads no queue

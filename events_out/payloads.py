@@ -1,11 +1,12 @@
 """What others are told of an event: JSON of codes and amounts. docs/events.md describes it."""
 
 import json
+from datetime import datetime
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
 
-from events_out.event_types import find_type
+from events_out.event_types import TEST, find_type
 from orders.models import Order, OrderEvent
 
 Kind = OrderEvent.Kind
@@ -22,6 +23,10 @@ def describe_event(event: OrderEvent) -> dict[str, Any]:
         "version": VERSION,
         "data": {**_describe_facts(event), "order": describe_order(event.order)},
     }
+
+
+def describe_test(name: str, at: datetime) -> dict[str, Any]:
+    return {"id": name, "type": TEST, "timestamp": at, "version": VERSION, "data": {}}
 
 
 def name_event(event: OrderEvent) -> str:

@@ -22,6 +22,7 @@ PRODUCTION = {
     "SECRET_KEY": "a secret that is kept for the test of production only, and long enough",
     "STRIPE_API_BASE": "",
     "STRIPE_JS_URL": "",
+    "WEBHOOK_NETWORKS": "",
 }
 # Imports what each process does, and asks for a page.
 START = """
