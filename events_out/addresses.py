@@ -5,6 +5,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.utils.translation import gettext as _
 
 Address = IPv4Address | IPv6Address
 # Public by the registry or by Python, and yet inside: at the first two, clouds keep their machines' metadata. At the
@@ -26,20 +27,22 @@ def check_url(url: str) -> None:
     """Raises AddressRefused. What a name leads to is looked at when it is connected to: it may change at any time."""
     try:
         parts = urlsplit(url)
-        host, _ = parts.hostname or "", parts.port  # it raises ValueError where it is no number
+        host, _port = parts.hostname or "", parts.port  # it raises ValueError where it is no number
     except ValueError as error:
-        raise AddressRefused(f"This is no URL: {error}.") from None
+        raise AddressRefused(_("This is no URL: %(error)s.") % {"error": error}) from None
+    if not (url.isascii() and url.isprintable()) or " " in url:
+        raise AddressRefused(_("It is of printable ASCII characters, without spaces."))
     schemes = ["https", "http"] if settings.LOCAL else ["https"]
     if parts.scheme not in schemes or not host:
-        raise AddressRefused("It begins with https://, or the data could be read on their way.")
+        raise AddressRefused(_("It begins with https://, or the data could be read on their way."))
     if parts.username is not None or parts.fragment:
-        raise AddressRefused("It has neither a password nor a fragment.")
+        raise AddressRefused(_("It has neither a password nor a fragment."))
     try:
         allowed = is_allowed(host)
     except ValueError:  # a name
         return
     if not allowed:
-        raise AddressRefused("This address is not public, and WEBHOOK_NETWORKS does not name its network.")
+        raise AddressRefused(_("This address is not public, and WEBHOOK_NETWORKS does not name its network."))
 
 
 def _unwrap(address: Address) -> list[Address]:

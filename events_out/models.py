@@ -42,6 +42,10 @@ class EndpointQuerySet(models.QuerySet["Endpoint"]):
     def on(self) -> Self:
         return self.filter(is_on=True)
 
+    def failing(self) -> Self:
+        """They have taken nothing since some failure, whether or not they were switched off for it."""
+        return self.filter(failures__gt=0)
+
     def awake(self) -> Self:
         """They are on, and don't rest after a failure."""
         return self.on().filter(Q(resting_until=None) | Q(resting_until__lte=Now()))
@@ -51,7 +55,7 @@ class Endpoint(models.Model):
     """An address of somebody else's that is told of events."""
 
     name = models.CharField(_("name"), max_length=100, unique=True, help_text=_("Whose it is, such as Warehouse."))
-    url = models.URLField(_("URL"), max_length=500)
+    url = models.CharField(_("URL"), max_length=500)
     types = ArrayField(models.CharField(max_length=32, choices=CHOICES), verbose_name=_("events"))
     is_on = models.BooleanField(
         _("is on"), default=True, help_text=_("If it is switched on again, it is told of all that it missed.")

@@ -21,7 +21,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('name', models.CharField(help_text='Whose it is, such as Warehouse.', max_length=100, unique=True, verbose_name='name')),
-                ('url', models.URLField(max_length=500, verbose_name='URL')),
+                ('url', models.CharField(max_length=500, verbose_name='URL')),
                 ('types', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(choices=[('order.placed', 'An order was placed'), ('order.confirmed', 'It is paid and confirmed'), ('order.cancelled', 'It was cancelled'), ('order.refunded', 'Money of it went back'), ('order.disputed', 'A dispute about it was opened or closed'), ('order.needs_review', 'It waits for a person')], max_length=32), size=None, verbose_name='events')),
                 ('is_on', models.BooleanField(default=True, help_text='If it is switched on again, it is told of all that it missed.', verbose_name='is on')),
                 ('secret', models.CharField(default=events_out.models.make_secret, editable=False, max_length=100, verbose_name='secret')),
