@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 BATCH = 1000  # deliveries that are planned, or rows that are deleted, in one statement
 LANES = 4  # deliveries to one endpoint at the same time
-LEASE = 30  # seconds beyond WEBHOOK_TIMEOUT; then the worker is dead, and another tries
+LEASE = 5  # seconds beyond WEBHOOK_TIMEOUT; then the worker is taken for dead, and another tries
 
 PLAN = """
 WITH events AS (
