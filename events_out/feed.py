@@ -15,7 +15,7 @@ from events_out.event_types import list_kinds
 from events_out.models import Horizon
 from orders.models import OrderEvent
 
-WAIT = 1.0  # seconds for those who are writing events; most are done within milliseconds
+WAIT = 0.1  # seconds for those who are writing events; most are done within milliseconds
 LOOK_EVERY = 0.02  # seconds
 
 # Whoever writes an event holds this lock from before its number is drawn until its transaction is over and can be seen.
@@ -26,8 +26,9 @@ WHERE relation = 'orders_orderevent'::regclass AND mode = 'RowExclusiveLock'
     AND pid IS DISTINCT FROM pg_backend_pid()
 """
 MOVE = """
-INSERT INTO events_out_horizon (id, settled) VALUES (1, %(settled)s)
-ON CONFLICT (id) DO UPDATE SET settled = greatest(events_out_horizon.settled, excluded.settled)
+UPDATE events_out_horizon
+SET settled = greatest(settled, %(settled)s), candidate = %(candidate)s, writers = %(writers)s
+RETURNING settled
 """
 
 
@@ -48,28 +49,30 @@ def read_horizon() -> int:
 
 
 def settle_events() -> int:
-    """Move the horizon up to the newest event, once nobody writes one that may have a smaller id. Return where it is.
+    """Move the horizon up to the newest event that nobody can get before any more. Return where it is.
 
-    Where a writer takes longer than a second, the horizon stays, and the next call moves it. PostgreSQL ends a
-    transaction that is idle for long, so that is soon.
+    Where somebody who writes an event takes longer than WAIT, the newest event is a candidate, and a later call settles
+    it. PostgreSQL ends whoever takes long, so that is soon, however many write meanwhile.
     """
+    horizon, _ = Horizon.objects.get_or_create(pk=1)
+    if not _read_writers().isdisjoint(horizon.writers):
+        return horizon.settled
     newest = OrderEvent.objects.aggregate(newest=Max("pk"))["newest"] or 0
-    horizon = read_horizon()
-    if newest <= horizon or not _wait_for_writers():
-        return horizon
+    writers = _wait_for_writers()
+    settled = horizon.candidate if writers else newest
     with connection.cursor() as cursor:
-        cursor.execute(MOVE, {"settled": newest})
-    return newest
+        cursor.execute(MOVE, {"settled": settled, "candidate": newest, "writers": sorted(writers)})
+        return int(cursor.fetchone()[0])
 
 
-def _wait_for_writers() -> bool:
-    """Whether all who are writing an event now are done within WAIT. Those who begin meanwhile don't matter."""
+def _wait_for_writers() -> set[str]:
+    """Who is writing an event now, and is not done within WAIT. Those who begin meanwhile don't matter."""
     deadline = time.monotonic() + WAIT
     writers = _read_writers()
     while writers and time.monotonic() < deadline:
         time.sleep(LOOK_EVERY)
         writers &= _read_writers()
-    return not writers
+    return writers
 
 
 def _read_writers() -> set[str]:

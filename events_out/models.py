@@ -25,7 +25,11 @@ def make_secret() -> str:
 class Horizon(models.Model):
     """One row: how far the events can be read, because no smaller id can appear any more. See events_out/feed.py."""
 
-    settled = models.BigIntegerField(_("settled"))
+    settled = models.BigIntegerField(_("settled"), default=0)
+    candidate = models.BigIntegerField(
+        _("candidate"), default=0, help_text=_("What is settled next, once these writers are done.")
+    )
+    writers = ArrayField(models.CharField(max_length=64), default=list, verbose_name=_("writers"))
 
     class Meta:
         verbose_name = _("horizon")
