@@ -10,7 +10,7 @@ import certifi
 import pycurl
 from django.conf import settings
 
-from events_out.addresses import is_allowed
+from events_out.addresses import AddressRefused, check_url, is_allowed
 
 LARGEST_ANSWER = 16_000  # bytes; the rest is not read
 SHOWN = 500  # characters of an answer, for staff
@@ -40,6 +40,10 @@ class Poster:
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         """Raises NoAnswer, after WEBHOOK_TIMEOUT seconds at the latest."""
+        try:
+            check_url(url)
+        except AddressRefused as refusal:
+            raise NoAnswer(str(refusal)) from None
         received, refused = BytesIO(), list[str]()
 
         def open_socket(_purpose: int, peer: Any) -> socket | int:

@@ -311,7 +311,7 @@ def test_an_address_inside_is_not_told_whatever_the_row_says(receiver: Receiver,
     deliver(endpoint)
 
     assert receiver.requests == []
-    assert Delivery.objects.get().last_error == "127.0.0.1: not a public address"
+    assert "not public" in Delivery.objects.get().last_error
 
 
 def test_a_worker_that_dies_before_it_sends_holds_the_delivery_only_for_its_lease(receiver: Receiver) -> None:
