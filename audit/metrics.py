@@ -1,11 +1,10 @@
 """Figures for Prometheus: how many orders wait or are stuck, what the last audit said, whether anybody is at work."""
 
 from collections.abc import Iterable
-from datetime import timedelta
-from typing import Any
+from itertools import chain
 
 from django.conf import settings
-from django.db.models import F, QuerySet
+from django.db.models import F
 from django.http import HttpRequest, HttpResponse, HttpResponseForbidden
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -14,9 +13,16 @@ from prometheus_client.registry import Collector
 from accounts.tokens import shows_token
 from audit.liveness import Liveness, check_liveness, measure_age
 from audit.models import AuditRun, Difference
-from events_out.feed import read_horizon
-from events_out.models import Delivery, Endpoint
-from orders.models import Order, OrderEvent
+from audit.traffic import (
+    collect_charges,
+    collect_connections,
+    collect_events,
+    collect_orders,
+    collect_queues,
+    collect_webhooks,
+    label,
+)
+from orders.models import Order
 from payments.dispute_models import Dispute
 from payments.models import Payment
 from payments.refund_models import Refund
@@ -40,29 +46,11 @@ class OrderCollector(Collector):
             age = run.age.total_seconds()
             yield GaugeMetricFamily("orderly_audit_ok", "Whether the last audit was clean.", int(run.ok))
             yield GaugeMetricFamily("orderly_audit_age_seconds", "How long ago the last audit was.", age)
-        yield from describe_events()
         yield from describe_liveness(check_liveness())
-
-
-def describe_events() -> Iterable[Metric]:
-    unread = OrderEvent.objects.filter(pk__gt=read_horizon())
-    waiting = Delivery.objects.waiting().filter(endpoint__in=Endpoint.objects.on())
-    yield GaugeMetricFamily(
-        "orderly_event_lag_seconds", "The oldest event that nobody can read yet.", measure_oldest_row(unread)
-    )
-    yield GaugeMetricFamily(
-        "orderly_delivery_lag_seconds", "The oldest event that an endpoint waits for.", measure_oldest_row(waiting)
-    )
-    yield GaugeMetricFamily("orderly_deliveries_waiting", "Webhooks that are to be delivered.", waiting.count())
-    failing = Endpoint.objects.failing()
-    yield GaugeMetricFamily("orderly_endpoints_failing", "Endpoints whose last delivery failed.", failing.count())
-
-
-def measure_oldest_row(rows: QuerySet[OrderEvent] | QuerySet[Delivery]) -> float:
-    """How many seconds ago the first of these rows was written; 0: there is none."""
-    ages: QuerySet[Any, timedelta] = rows.order_by("pk").values_list(measure_age(F("created_at")), flat=True)
-    oldest = ages.first()
-    return oldest.total_seconds() if oldest else 0.0
+        yield from chain(
+            collect_orders(), collect_charges(), collect_webhooks(), collect_events(), collect_connections()
+        )
+        yield from collect_queues()
 
 
 def describe_liveness(liveness: Liveness) -> Iterable[Metric]:
@@ -77,17 +65,9 @@ def describe_liveness(liveness: Liveness) -> Iterable[Metric]:
     yield GaugeMetricFamily(
         "orderly_oldest_unfinalized_seconds", "The oldest answer whose order is still pending.", liveness.unfinalized
     )
-    yield label_tasks("orderly_tick_age_seconds", "How long ago a scheduled task came to its end.", liveness.ticks)
-    yield label_tasks(
-        "orderly_clock_skew_seconds", "How far its worker's clock was ahead of the database's.", liveness.clock_skews
-    )
-
-
-def label_tasks(name: str, words: str, values: dict[str, float]) -> Metric:
-    family = GaugeMetricFamily(name, words, labels=["task"])
-    for task, value in values.items():
-        family.add_metric([task], value)
-    return family
+    yield label("orderly_tick_age_seconds", "How long ago a scheduled task came to its end.", "task", liveness.ticks)
+    words = "How far its worker's clock was ahead of the database's."
+    yield label("orderly_clock_skew_seconds", words, "task", liveness.clock_skews)
 
 
 def show_metrics(request: HttpRequest) -> HttpResponse:

@@ -84,6 +84,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "audit.health.answer_probes",
     "config.proxies.find_client",
     "django.middleware.security.SecurityMiddleware",
     "config.security.add_content_security_policy",

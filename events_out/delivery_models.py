@@ -17,6 +17,10 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
     def waiting(self) -> Self:
         return self.filter(deliver_after__isnull=False)
 
+    def due_to_endpoints(self) -> Self:
+        """Waiting, for endpoints that are on."""
+        return self.waiting().filter(endpoint__is_on=True)
+
     def delivered(self) -> Self:
         return self.filter(delivered_at__isnull=False)
 

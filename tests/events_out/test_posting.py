@@ -108,7 +108,7 @@ def test_nothing_inside_is_connected_to_however_it_is_written(
     receiver: Receiver, settings: LazySettings, host: str, poster: Poster
 ) -> None:
     settings.WEBHOOK_NETWORKS = []
-    with pytest.raises(NoAnswer, match="not a public address|is not public"):
+    with pytest.raises(NoAnswer, match=r"not a public address|is not public"):
         poster.post(f"http://{host}:{receiver.port}/", b"{}", {})
 
     assert receiver.requests == []
