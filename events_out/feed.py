@@ -55,9 +55,9 @@ def settle_events() -> int:
     it. PostgreSQL ends whoever takes long, so that is soon, however many write meanwhile.
     """
     horizon, _ = Horizon.objects.get_or_create(pk=1)
-    if not _read_writers().isdisjoint(horizon.writers):
-        return horizon.settled
     newest = OrderEvent.objects.aggregate(newest=Max("pk"))["newest"] or 0
+    if newest <= horizon.settled or not _read_writers().isdisjoint(horizon.writers):
+        return horizon.settled
     writers = _wait_for_writers()
     settled = horizon.candidate if writers else newest
     with connection.cursor() as cursor:
