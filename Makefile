@@ -44,6 +44,7 @@ rules: $(VENV)/ready
 	$(PY) -m lab.stack exec -- sh -ec ' \
 		$(PY) -m mypy .; \
 		ORDERLY_LOCAL=0 ALLOWED_HOSTS=shop.example.com EMAIL_URL=smtp+tls://mail.example.com STRIPE_API_BASE= STRIPE_JS_URL= \
+			WEBHOOK_NETWORKS= \
 			$(PY) manage.py check --deploy --fail-level WARNING; \
 		$(PY) manage.py makemigrations --check --dry-run'
 	$(VENV)/bin/lint-imports

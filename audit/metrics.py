@@ -16,6 +16,7 @@ from audit.models import AuditRun, Difference
 from audit.traffic import (
     collect_charges,
     collect_connections,
+    collect_events,
     collect_orders,
     collect_queues,
     collect_webhooks,
@@ -46,7 +47,9 @@ class OrderCollector(Collector):
             yield GaugeMetricFamily("orderly_audit_ok", "Whether the last audit was clean.", int(run.ok))
             yield GaugeMetricFamily("orderly_audit_age_seconds", "How long ago the last audit was.", age)
         yield from describe_liveness(check_liveness())
-        yield from chain(collect_orders(), collect_charges(), collect_webhooks(), collect_connections())
+        yield from chain(
+            collect_orders(), collect_charges(), collect_webhooks(), collect_events(), collect_connections()
+        )
         yield from collect_queues()
 
 

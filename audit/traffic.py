@@ -17,6 +17,8 @@ from kombu.exceptions import ChannelError, OperationalError
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from audit.liveness import measure_age
+from events_out.feed import read_horizon
+from events_out.models import Delivery, Endpoint
 from orders.models import Order, OrderEvent
 from payments.models import Payment
 from payments.webhook_models import WebhookEvent
@@ -67,6 +69,24 @@ def collect_webhooks() -> Iterable[Metric]:
     age = (waiting["age"] or timedelta()).total_seconds()
     yield GaugeMetricFamily("orderly_webhooks_waiting", "Webhook events without an answer yet.", waiting["count"])
     yield GaugeMetricFamily("orderly_oldest_webhook_seconds", "The oldest of them.", age)
+
+
+def collect_events() -> Iterable[Metric]:
+    """How late others hear of what happened to orders."""
+    unread = OrderEvent.objects.filter(pk__gt=read_horizon())
+    waiting, failing = Delivery.objects.due_to_endpoints(), Endpoint.objects.failing()
+    words = "The oldest event that nobody can read yet."
+    yield GaugeMetricFamily("orderly_event_lag_seconds", words, measure_first(unread))
+    words = "The oldest event that an endpoint has not taken yet."
+    yield GaugeMetricFamily("orderly_delivery_lag_seconds", words, measure_first(waiting))
+    yield GaugeMetricFamily("orderly_deliveries_waiting", "Events to be delivered.", waiting.count())
+    yield GaugeMetricFamily("orderly_endpoints_failing", "Endpoints whose last delivery failed.", failing.count())
+
+
+def measure_first(rows: "QuerySet[OrderEvent] | QuerySet[Delivery]") -> float:
+    """How many seconds ago the first of these rows was written; 0: there is none."""
+    ages: QuerySet[Any, timedelta] = rows.order_by("pk").values_list(measure_age(F("created_at")), flat=True)
+    return (ages.first() or timedelta()).total_seconds()
 
 
 def collect_connections() -> Iterable[Metric]:

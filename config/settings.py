@@ -73,6 +73,7 @@ INSTALLED_APPS = [
     "catalog",
     "payments",
     "orders",
+    "events_out",
     "audit",
     "shop",
     "config",
@@ -142,6 +143,10 @@ BROKER_URL = read_broker_url("BROKER_URL", default=REDIS_URL)
 
 CACHES = configure_caches(REDIS_URL, prefix=REDIS_PREFIX)
 SESSION_ENGINE = "django.contrib.sessions.backends.db"  # a cached copy could be older: see docs/adr/0010
+
+# The webhooks that we send go to public addresses, and to these networks of our own.
+WEBHOOK_NETWORKS = read_networks("WEBHOOK_NETWORKS")
+WEBHOOK_TIMEOUT = read_seconds("WEBHOOK_TIMEOUT", 10, most=30)  # for the whole of one delivery
 
 # Seconds. Celery's own settings are in config/celery_settings.py, which reads these.
 BROKER_TIMEOUT = read_seconds("BROKER_TIMEOUT", 5)  # shorter in a web process: see config/wsgi.py

@@ -11,9 +11,12 @@ from django.utils import timezone
 
 from audit.models import AuditRun, Difference
 from audit.ticks import record_tick
+from events_out.deliveries import plan_deliveries
+from events_out.feed import settle_events
+from events_out.models import Endpoint
 from orders.models import Order
 from payments.models import Payment
-from tests.builders import answer_payment, make_order
+from tests.builders import answer_payment, make_endpoint, make_order
 
 pytestmark = pytest.mark.django_db
 
@@ -44,6 +47,29 @@ def test_metrics_count_what_waits_and_say_what_the_last_audit_found(client: Clie
     assert "orderly_refunds_open 0.0" in lines
     assert "orderly_audit_ok 1.0" in lines
     assert any(line.startswith("orderly_audit_age_seconds ") for line in lines)
+
+
+def test_metrics_say_how_long_events_wait_to_be_read_and_to_be_delivered(client: Client) -> None:
+    def read() -> dict[str, float]:
+        lines = client.get("/metrics").text.splitlines()
+        return {name: float(value) for name, _, value in (line.partition(" ") for line in lines) if name != "#"}
+
+    make_endpoint()
+    make_order()
+    unread = read()
+    assert unread["orderly_event_lag_seconds"] > 0
+    assert unread["orderly_delivery_lag_seconds"] == unread["orderly_deliveries_waiting"] == 0
+
+    settle_events()
+    plan_deliveries()
+    Endpoint.objects.update(failures=1, failing_since=timezone.now())
+    planned = read()
+    assert planned["orderly_event_lag_seconds"] == 0
+    assert planned["orderly_delivery_lag_seconds"] > 0
+    assert planned["orderly_deliveries_waiting"] == planned["orderly_endpoints_failing"] == 1
+
+    Endpoint.objects.update(is_on=False)
+    assert read()["orderly_deliveries_waiting"] == 0
 
 
 @pytest.mark.parametrize(
