@@ -1,0 +1,83 @@
+"""The page of a waiting room, in place of a page behind it. Nothing is read from the database for it."""
+
+from collections.abc import Callable, Collection
+from functools import wraps
+from http import HTTPStatus
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from orders.admission import CHECKOUT, NotLetIn, TurnTaken, WaitingRoomClosed, find_place
+from rate_limit import count_minutes
+from waiting_room import Place
+from waiting_room.visitors import View, find_visitor, forget_visitor, remember_visitor
+
+
+def behind_waiting_room(name_rooms: Callable[..., Collection[str]]) -> Callable[[View], View]:
+    """Make a view whose page is seen by those who are let in to all rooms that are named from its request."""
+
+    def decorate(view: View) -> View:
+        @remember_visitor
+        @wraps(view)
+        def answer(request: HttpRequest, **kwargs: str) -> HttpResponse:
+            return wait_outside(request, name_rooms(request, **kwargs)) or view(request, **kwargs)
+
+        return answer
+
+    return decorate
+
+
+def wait_outside(request: HttpRequest, rooms: Collection[str]) -> HttpResponse | None:
+    """The page of the first room that the visitor is not let in to; None: come in.
+
+    Its status is 429, so that neither a cache nor a search engine takes it for the page that was asked for.
+    """
+    for room in rooms:
+        try:
+            place = find_place(room, visitor=find_visitor(request))
+        except WaitingRoomClosed as closed:
+            return _answer(request, room, {}, HTTPStatus.SERVICE_UNAVAILABLE, closed.retry_after)
+        if not place.is_let_in:
+            return _answer(request, room, describe_place(room, place), HTTPStatus.TOO_MANY_REQUESTS, place.ask_again)
+    return None
+
+
+def wait_again(request: HttpRequest, rooms: Collection[str], refused: NotLetIn) -> HttpResponse:
+    """The page for a visitor whose checkout was not let in. Whose turn another checkout took is a new visitor."""
+    if isinstance(refused, TurnTaken):
+        forget_visitor(request)
+    return wait_outside(request, rooms) or redirect("checkout")
+
+
+def describe_place(room: str, place: Place) -> dict[str, object]:
+    """What the page says of the visitor's place, at first and with each answer to its script."""
+    return {"room": room, "place": place, "wait": _tell_wait(place.wait)}
+
+
+def find_way_on(room: str) -> str:
+    """Where a visitor goes who is let in."""
+    return reverse("checkout") if room == CHECKOUT else reverse("product", args=["-", room])
+
+
+def _answer(
+    request: HttpRequest, room: str, context: dict[str, object], status: HTTPStatus, again: int
+) -> HttpResponse:
+    """A form that htmx has sent is answered with the way to the page: the reader sees why nothing was added."""
+    url = request.get_full_path() if request.method in ("GET", "HEAD") else find_way_on(room)
+    if request.headers.get("HX-Request"):
+        return HttpResponse(status=HTTPStatus.NO_CONTENT, headers={"HX-Redirect": url})
+    page = render_to_string("shop/waiting.html", {**context, "url": url, "again": again})
+    return HttpResponse(page, status=status, headers={"Retry-After": str(again), "Cache-Control": "no-store"})
+
+
+def _tell_wait(seconds: int) -> str:
+    if not seconds:
+        return ""
+    if seconds < 60:
+        return _("less than a minute")
+    minutes = count_minutes(seconds)
+    return ngettext("about %(count)d minute", "about %(count)d minutes", minutes) % {"count": minutes}
