@@ -41,16 +41,19 @@ class WaitingRoomClosed(NotLetIn):
     """Redis does not answer, and the shop is set to let nobody in without it."""
 
 
-def find_rooms(skus: Collection[str]) -> list[str]:
-    """The waiting rooms on the way to these products: none where there is no rush to come."""
-    if settings.WAITING_ROOM == "checkout":
-        return [CHECKOUT]
+def find_product_rooms(skus: Collection[str]) -> list[str]:
+    """The waiting rooms in front of these products. Most have none."""
     return [sku for sku in skus if settings.WAITING_ROOM == "products" and sku in settings.WAITING_ROOM_SKUS]
+
+
+def find_checkout_rooms(skus: Collection[str]) -> list[str]:
+    """The waiting rooms in front of a checkout of these products: that of all checkouts, or those of the products."""
+    return [CHECKOUT] if settings.WAITING_ROOM == "checkout" else find_product_rooms(skus)
 
 
 def list_rooms() -> list[str]:
     """All rooms that the shop has."""
-    return find_rooms(settings.WAITING_ROOM_SKUS)
+    return find_checkout_rooms(settings.WAITING_ROOM_SKUS)
 
 
 def find_place(room: str, *, visitor: str, is_page: bool = True) -> Place:
@@ -76,7 +79,7 @@ def admit_checkout(skus: Collection[str], *, visitor: str, checkout_key: str) ->
     Raises NotLetIn, while the visitor waits for a turn or has none any more. A key whose order is placed is never
     refused.
     """
-    rooms = find_rooms(skus)
+    rooms = find_checkout_rooms(skus)
     try:
         for room in rooms:
             _take_turn(room, visitor, checkout_key)

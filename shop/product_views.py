@@ -8,7 +8,7 @@ from django.views.decorators.http import require_safe
 from catalog.models import Product
 from catalog.search import MAX_COUNT, MAX_QUERY, count_products, find_products, read_page
 from catalog.texts import normalize, read_sku
-from orders.admission import find_rooms
+from orders.admission import find_product_rooms
 from shop.waiting import behind_waiting_room
 
 
@@ -24,7 +24,7 @@ def list_products(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
-@behind_waiting_room(lambda _request, *, sku, **_: find_rooms([sku]))
+@behind_waiting_room(lambda _request, *, sku, **_: find_product_rooms([sku]))
 def show_product(request: HttpRequest, *, slug: str, sku: str) -> HttpResponse:
     try:
         known = read_sku(sku)

@@ -1,6 +1,7 @@
 """The page of a waiting room, in place of a page behind it. Nothing is read from the database for it."""
 
 from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
 from functools import wraps
 from http import HTTPStatus
 
@@ -11,8 +12,17 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from orders.admission import CHECKOUT, NotLetIn, TurnTaken, WaitingRoomClosed, find_place
+from orders.admission import (
+    CHECKOUT,
+    NotLetIn,
+    TurnTaken,
+    WaitingRoomClosed,
+    admit_checkout,
+    find_checkout_rooms,
+    find_place,
+)
 from rate_limit import count_minutes
+from shop.cart import Cart
 from waiting_room import Place
 from waiting_room.visitors import View, find_visitor, forget_visitor, remember_visitor
 
@@ -42,7 +52,8 @@ def wait_outside(request: HttpRequest, rooms: Collection[str]) -> HttpResponse |
         except WaitingRoomClosed as closed:
             return _answer(request, room, {}, HTTPStatus.SERVICE_UNAVAILABLE, closed.retry_after)
         if not place.is_let_in:
-            return _answer(request, room, describe_place(room, place), HTTPStatus.TOO_MANY_REQUESTS, place.ask_again)
+            context = describe_place(room, place, reloads=_is_read(request))
+            return _answer(request, room, context, HTTPStatus.TOO_MANY_REQUESTS, place.ask_again)
     return None
 
 
@@ -53,9 +64,15 @@ def wait_again(request: HttpRequest, rooms: Collection[str], refused: NotLetIn) 
     return wait_outside(request, rooms) or redirect("checkout")
 
 
-def describe_place(room: str, place: Place) -> dict[str, object]:
+def admit_visitor(request: HttpRequest, cart: Cart) -> AbstractContextManager[None]:
+    """Place the order of the cart inside: see `admit_checkout`. Raises NotLetIn."""
+    visitor = find_visitor(request) if find_checkout_rooms(cart.skus) else ""
+    return admit_checkout(cart.skus, visitor=visitor, checkout_key=cart.key)
+
+
+def describe_place(room: str, place: Place, *, reloads: bool) -> dict[str, object]:
     """What the page says of the visitor's place, at first and with each answer to its script."""
-    return {"room": room, "place": place, "wait": _tell_wait(place.wait)}
+    return {"room": room, "place": place, "wait": _tell_wait(place.wait), "reloads": reloads}
 
 
 def find_way_on(room: str) -> str:
@@ -67,11 +84,18 @@ def _answer(
     request: HttpRequest, room: str, context: dict[str, object], status: HTTPStatus, again: int
 ) -> HttpResponse:
     """A form that htmx has sent is answered with the way to the page: the reader sees why nothing was added."""
-    url = request.get_full_path() if request.method in ("GET", "HEAD") else find_way_on(room)
+    url = request.get_full_path() if _is_read(request) else find_way_on(room)
     if request.headers.get("HX-Request"):
         return HttpResponse(status=HTTPStatus.NO_CONTENT, headers={"HX-Redirect": url})
     page = render_to_string("shop/waiting.html", {**context, "url": url, "again": again})
-    return HttpResponse(page, status=status, headers={"Retry-After": str(again), "Cache-Control": "no-store"})
+    response = HttpResponse(page, status=status, headers={"Retry-After": str(again), "Cache-Control": "no-store"})
+    response._has_been_logged = True  # type: ignore[attr-defined]  # or Django logs each of thousands
+    return response
+
+
+def _is_read(request: HttpRequest) -> bool:
+    """Whether the page behind the room has the address of this request."""
+    return request.method in ("GET", "HEAD")
 
 
 def _tell_wait(seconds: int) -> str:

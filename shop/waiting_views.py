@@ -17,7 +17,7 @@ from waiting_room.visitors import find_visitor, remember_visitor
 @remember_visitor
 def show_place(request: HttpRequest) -> HttpResponse:
     """Answer with the visitor's place, or lead in. While the room is closed the page stays as it is."""
-    room = request.GET.get("room", "")
+    room, reloads = request.GET.get("room", ""), "reload" in request.GET
     if room not in list_rooms():
         raise Http404
     try:
@@ -25,5 +25,6 @@ def show_place(request: HttpRequest) -> HttpResponse:
     except WaitingRoomClosed:
         return HttpResponse(status=HTTPStatus.SERVICE_UNAVAILABLE)
     if place.is_let_in:
-        return HttpResponse(status=HTTPStatus.NO_CONTENT, headers={"HX-Redirect": find_way_on(room)})
-    return HttpResponse(render_to_string("shop/_waiting.html", describe_place(room, place)))
+        headers = {"HX-Refresh": "true"} if reloads else {"HX-Redirect": find_way_on(room)}
+        return HttpResponse(status=HTTPStatus.NO_CONTENT, headers=headers)
+    return HttpResponse(render_to_string("shop/_waiting.html", describe_place(room, place, reloads=reloads)))
