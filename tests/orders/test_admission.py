@@ -86,7 +86,7 @@ def test_while_orders_wait_for_the_shop_it_is_given_no_more_than_it_ends(monkeyp
     monkeypatch.setattr(pace, "LATE", 0)
     assert measure_pace() == 6
 
-    Payment.objects.filter(reference=order.code).update(status=Payment.Status.SENT, requests=1)
+    answer_payment(order, Payment.Status.SENT, requests=1)
     assert measure_pace() == 17  # it waits for its bank, and not for the shop
 
     answer_payment(order, Payment.Status.SUCCEEDED)
