@@ -1,6 +1,6 @@
 """Figures for Prometheus: how many orders wait or are stuck, what the last audit said, whether anybody is at work."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from django.conf import settings
 from django.db.models import F
@@ -8,14 +8,17 @@ from django.http import HttpRequest, HttpResponse, HttpResponseForbidden
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+from redis.exceptions import RedisError
 
 from accounts.tokens import shows_token
 from audit.liveness import Liveness, check_liveness, measure_age
 from audit.models import AuditRun, Difference
+from orders.admission import list_rooms
 from orders.models import Order
 from payments.dispute_models import Dispute
 from payments.models import Payment
 from payments.refund_models import Refund
+from waiting_room import NoWaitingRoom, count_crowds
 
 
 class OrderCollector(Collector):
@@ -37,6 +40,7 @@ class OrderCollector(Collector):
             yield GaugeMetricFamily("orderly_audit_ok", "Whether the last audit was clean.", int(run.ok))
             yield GaugeMetricFamily("orderly_audit_age_seconds", "How long ago the last audit was.", age)
         yield from describe_liveness(check_liveness())
+        yield from describe_waiting_rooms(list_rooms())
 
 
 def describe_liveness(liveness: Liveness) -> Iterable[Metric]:
@@ -51,16 +55,33 @@ def describe_liveness(liveness: Liveness) -> Iterable[Metric]:
     yield GaugeMetricFamily(
         "orderly_oldest_unfinalized_seconds", "The oldest answer whose order is still pending.", liveness.unfinalized
     )
-    yield label_tasks("orderly_tick_age_seconds", "How long ago a scheduled task came to its end.", liveness.ticks)
-    yield label_tasks(
-        "orderly_clock_skew_seconds", "How far its worker's clock was ahead of the database's.", liveness.clock_skews
-    )
+    yield label("orderly_tick_age_seconds", "How long ago a scheduled task came to its end.", "task", liveness.ticks)
+    skew = "How far its worker's clock was ahead of the database's."
+    yield label("orderly_clock_skew_seconds", skew, "task", liveness.clock_skews)
 
 
-def label_tasks(name: str, words: str, values: dict[str, float]) -> Metric:
-    family = GaugeMetricFamily(name, words, labels=["task"])
-    for task, value in values.items():
-        family.add_metric([task], value)
+def describe_waiting_rooms(rooms: Collection[str]) -> Iterable[Metric]:
+    """Nothing where the shop has no waiting room. While Redis is away, only that it is."""
+    if not rooms:
+        return
+    try:
+        crowds = count_crowds(rooms)
+    except (RedisError, NoWaitingRoom):
+        crowds = {}
+    yield GaugeMetricFamily("orderly_waiting_room_up", "Whether Redis keeps the queue.", bool(crowds))
+    for figure, words in (
+        ("waiting", "Visitors in the queue."),
+        ("inside", "Visitors who were let in, and have not bought yet."),
+        ("pace", "Visitors let in a second."),
+    ):
+        values = {room: getattr(crowd, figure) for room, crowd in crowds.items()}
+        yield label(f"orderly_waiting_room_{figure}", words, "room", values)
+
+
+def label(name: str, words: str, what: str, values: Mapping[str, float]) -> Metric:
+    family = GaugeMetricFamily(name, words, labels=[what])
+    for one, value in values.items():
+        family.add_metric([one], value)
     return family
 
 
