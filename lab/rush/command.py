@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from argparse import Namespace
+from typing import Any
 
 import redis
 
@@ -56,6 +57,6 @@ class Door:
         self.seen: dict[str, float] = {}  # by visitor: when they were first seen inside
 
     def look(self, now: float) -> None:
-        inside: list[bytes] = self._redis.zrange(self._key, 0, -1)
+        inside: Any = self._redis.zrange(self._key, 0, -1)
         for name in inside:
             self.seen.setdefault(name.decode(), now)
