@@ -41,7 +41,7 @@ def test_a_visitor_is_told_the_place_and_the_wait(room: str) -> None:
     assert (place.is_let_in, place.number, place.wait) == (False, 100, 200)
 
 
-@pytest.mark.parametrize(("number", "again"), [(1, 5), (100, 5), (200, 10), (600, 30), (2000, 60)])
+@pytest.mark.parametrize(("number", "again"), [(1, 5), (100, 5), (200, 10), (600, 30), (2000, 60), (20_000, 100)])
 def test_whoever_is_further_back_asks_more_rarely(room: str, settings: LazySettings, number: int, again: int) -> None:
     settings.WAITING_ROOM_LEAST = 10
     get_redis_connection().zadd(key_of(room, "queue"), {str(place): place for place in range(1, number + 1)})

@@ -9,7 +9,8 @@ from django_redis import get_redis_connection
 
 from waiting_room.scripts import ASK, CLAIM, SET_PACE, USE_UP
 
-SOONEST, LATEST = 5, 60  # seconds between two questions of one visitor
+SOONEST, LATEST = 5, 60  # seconds between two questions of one visitor, unless so many wait that they ask too often
+MOST_QUESTIONS = 200  # a second, of all who are far back: a core can answer some more
 MEASURE_EVERY = 1  # seconds
 MEASURE_LEASE = 10  # seconds; then somebody else measures: whoever was to do it may be dead
 PARTS = ("queue", "leaving", "inside", "called", "claims", "room")
@@ -63,6 +64,7 @@ def ask(room: str, *, visitor: str, is_page: bool) -> Place:
         settings.WAITING_ROOM_PATIENCE,
         SOONEST,
         LATEST,
+        MOST_QUESTIONS,
         MEASURE_LEASE,
     )
     return Place(is_let_in=bool(is_let_in), number=number, wait=wait, ask_again=ask_again, measures=bool(measures))

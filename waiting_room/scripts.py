@@ -8,7 +8,7 @@ ASK = """
 local queue, leaving, inside, called, claims, room = unpack(KEYS)
 local visitor, is_page, lowest_pace = ARGV[1], ARGV[2] == '1', tonumber(ARGV[3])
 local most_inside, window, patience = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
-local soonest, latest, lease = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
+local soonest, latest, most_questions, lease = unpack(ARGV, 7)
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
 local function read(name, default) return tonumber(redis.call('HGET', room, name)) or default end
@@ -47,6 +47,7 @@ end
 if redis.call('SREM', called, visitor) == 1 then redis.call('ZADD', inside, now + window, visitor) end
 redis.call('HSET', room, 'allowance', allowance, 'at', now)
 
+latest = math.max(latest, math.ceil(redis.call('ZCARD', queue) / most_questions))
 local place, wait, again = 0, 0, latest
 local rank = redis.call('ZRANK', queue, visitor)
 if rank then

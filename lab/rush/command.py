@@ -8,6 +8,7 @@ from typing import Any
 
 import redis
 
+from lab.bench.measure import measure_cpu
 from lab.bench.shops import open_orderly
 from lab.bench.stocking import stock_orderly
 from lab.bench.workbench import SETTINGS
@@ -18,6 +19,7 @@ from lab.rush.visitors import Visitor
 from lab.stack.stack import Stack, run_stack
 
 SKU = "rush-1"
+MEASURED = ("web", "valkey", "postgres")
 SOLD = "SELECT count(*) FROM orders_order WHERE status = 'CONFIRMED'"
 
 
@@ -40,11 +42,14 @@ def run_rush(stack: Stack, options: Options) -> dict[str, object]:
     shop = open_orderly(stack.folder / "stack.json")
     visitors = [Visitor(url=shop.url, sku=SKU, number=number) for number in range(options.visitors)]
     crowd, door = Crowd(shop=shop, visitors=visitors), Door(stack)
+    before = measure_cpu(shop.find_pids())
     took = crowd.come(seconds=options.seconds, on_tick=door.look)
     shop.wait_until_final()
+    after = measure_cpu(shop.find_pids())
     with shop.connect() as connection:
         row = connection.execute(SOLD).fetchone()
-    return describe_rush(crowd, let_in=door.seen, took=took, confirmed=row[0] if row else 0)
+    cpu = {f"CPU s, {name}": round(after[name] - before[name], 1) for name in MEASURED if name in before}
+    return {**describe_rush(crowd, let_in=door.seen, took=took, confirmed=row[0] if row else 0), **cpu}
 
 
 class Door:
