@@ -79,7 +79,7 @@ def _place(request: HttpRequest, cart: Cart, form: CheckoutForm) -> HttpResponse
         ):
             order, _created = place_order(asked)
     except NotLetIn as refused:
-        return wait_again(request, find_checkout_rooms(cart.skus), refused)
+        return wait_again(request, refused)
     except CheckoutRefused as refused:
         return _refuse(request, form, refused)
     except Error as error:

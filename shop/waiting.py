@@ -5,8 +5,7 @@ from contextlib import AbstractContextManager
 from functools import wraps
 from http import HTTPStatus
 
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -24,7 +23,7 @@ from orders.admission import (
 from rate_limit import count_minutes
 from shop.cart import Cart
 from waiting_room import Place
-from waiting_room.visitors import View, find_visitor, forget_visitor, remember_visitor
+from waiting_room.visitors import View, find_visitor, remember_visitor, replace_visitor
 
 
 def behind_waiting_room(name_rooms: Callable[..., Collection[str]]) -> Callable[[View], View]:
@@ -57,11 +56,11 @@ def wait_outside(request: HttpRequest, rooms: Collection[str]) -> HttpResponse |
     return None
 
 
-def wait_again(request: HttpRequest, rooms: Collection[str], refused: NotLetIn) -> HttpResponse:
-    """The page for a visitor whose checkout was not let in. Whose turn another checkout took is a new visitor."""
+def wait_again(request: HttpRequest, refused: NotLetIn) -> HttpResponse:
+    """Lead whose checkout was not let in back to it, where they wait: like a new visitor if another took the turn."""
     if isinstance(refused, TurnTaken):
-        forget_visitor(request)
-    return wait_outside(request, rooms) or redirect("checkout")
+        replace_visitor(request)
+    return HttpResponseRedirect(reverse("checkout"), status=HTTPStatus.SEE_OTHER)
 
 
 def admit_visitor(request: HttpRequest, cart: Cart) -> AbstractContextManager[None]:

@@ -31,9 +31,10 @@ def find_visitor(request: HttpRequest) -> str:
         return visitor
 
 
-def forget_visitor(request: HttpRequest) -> None:
-    """Whoever looks for the visitor's name now finds a new one."""
+def replace_visitor(request: HttpRequest) -> None:
+    """Make another name for the visitor, who has no place yet by it."""
     request.COOKIES.pop(COOKIE, None)
+    find_visitor(request)
 
 
 def remember_visitor(view: View) -> View:

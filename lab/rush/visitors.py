@@ -13,6 +13,7 @@ CSRF = "b" * 32  # a visitor may choose it: what counts is that cookie and form 
 COOKIES = re.compile(rb"\r\nset-cookie: *(sessionid|waiting)=([^;\r]+)", re.IGNORECASE)
 AGAIN = re.compile(rb'hx-trigger="every (\d+)s"')
 HIDDEN = re.compile(rb'name="(checkout_key|fingerprint)" value="([^"]*)"')
+ORDER = re.compile(rb"\r\nlocation: */orders/", re.IGNORECASE)
 SOLD_OUT = (b"<h1>Sold out</h1>", b"None left just now")
 UNAVAILABLE = 409
 
@@ -96,12 +97,14 @@ class Visitor:
         return self._post("buy", "/checkout/", hidden | buyer, self._see_order)
 
     def _see_order(self, answer: Answer) -> Step | None:
-        if answer.status == 429:
-            return self._wait(answer)
-        if answer.status != UNAVAILABLE:
-            expect(answer, 303)
-        self.end = "sold out" if answer.status == UNAVAILABLE else "bought"
-        return None
+        if answer.status == UNAVAILABLE:
+            self.end = "sold out"
+            return None
+        expect(answer, 303)
+        if ORDER.search(answer.head):
+            self.end = "bought"
+            return None
+        return self._get("checkout", "/checkout/", self._see_checkout)  # where the visitor waits again
 
     def _get(self, kind: str, path: str, read: Callable[[Answer], Step | None], pause: float = 0.0) -> Step:
         return Step(self, kind, read, make_request(self.url, "GET", path, Cookie=self._cookie()), pause)
