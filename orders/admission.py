@@ -18,6 +18,7 @@ from waiting_room import NoWaitingRoom, Place, ask, claim_turn, count_crowds, se
 logger = logging.getLogger(__name__)
 
 CHECKOUT = "checkout"  # the room of all products
+VISITORS_PER_UNIT = 2  # not everybody who is let in buys
 CLOSED_FOR = 30  # seconds after which a visitor asks again whether anybody is let in
 
 
@@ -112,18 +113,19 @@ def _measure(room: str) -> None:
     """While the database does not answer nobody is let in."""
     try:
         busy = sum(crowd.waiting > 0 for crowd in count_crowds(list_rooms()).values())
-        pace, is_sold_out = measure_pace() / max(busy, 1), _is_sold_out(room)
+        pace, useful = measure_pace() / max(busy, 1), _count_useful(room)
     except Error as error:
         if not is_passing(error):
             raise
         logger.warning("nobody is let in now: %s", describe(error))
-        pace, is_sold_out = 0.0, False
-    set_pace(room, pace=pace, is_sold_out=is_sold_out)
+        pace, useful = 0.0, None
+    set_pace(room, pace=pace, useful=useful)
 
 
-def _is_sold_out(room: str) -> bool:
+def _count_useful(room: str) -> int | None:
+    """How many visitors may be inside so that most of them find a unit. 0: all is sold out; None: nobody knows."""
     stock = None if room == CHECKOUT else Stock.objects.filter(product__sku=room).first()
-    return stock is not None and stock.available <= 0
+    return None if stock is None else VISITORS_PER_UNIT * max(stock.available, 0)
 
 
 def _answer_without_redis(error: Exception) -> None:

@@ -34,7 +34,7 @@ def test_visitors_are_let_in_in_the_order_of_their_arrival(room: str) -> None:
 
 def test_a_visitor_is_told_the_place_and_the_wait(room: str) -> None:
     arrive(room, *map(str, range(100)))
-    set_pace(room, pace=0.5, is_sold_out=False)
+    set_pace(room, pace=0.5)
 
     place = ask(room, visitor="99", is_page=True)
 
@@ -72,8 +72,19 @@ def test_no_more_are_inside_than_may_be(room: str, settings: LazySettings) -> No
     assert read_inside(room) == {"bob", "cid"}
 
 
+def test_no_more_are_inside_than_are_useful_there(room: str) -> None:
+    arrive(room, "ann", "bob", "cid")
+    set_pace(room, pace=3, useful=2)
+    get_redis_connection().hset(key_of(room, "room"), mapping={"allowance": 3})
+
+    arrive(room, "cid")
+
+    assert read_inside(room) == {"ann", "bob"}
+    assert read_queue(room) == ["cid"]
+
+
 def test_a_second_of_quiet_saves_up_one_batch_and_no_more(room: str) -> None:
-    set_pace(room, pace=3, is_sold_out=False)
+    set_pace(room, pace=3)
     get_redis_connection().hset(key_of(room, "room"), mapping={"allowance": 0, "at": 1})  # long ago
 
     arrive(room, *map(str, range(10)))
@@ -154,7 +165,7 @@ def test_nobody_waits_for_what_is_sold_out(room: str) -> None:
     arrive(room, "ann", "bob", "cid")
     let_in(room, 1, by="ann")
 
-    set_pace(room, pace=0, is_sold_out=True)
+    set_pace(room, pace=0, useful=0)
 
     assert ask(room, visitor="bob", is_page=False).is_sold_out
     assert ask(room, visitor="dan", is_page=True).is_sold_out
@@ -163,7 +174,7 @@ def test_nobody_waits_for_what_is_sold_out(room: str) -> None:
 
 
 def test_what_is_sold_out_is_shown_to_as_many_as_the_shop_can_serve(room: str) -> None:
-    set_pace(room, pace=1, is_sold_out=True)
+    set_pace(room, pace=1, useful=0)
     get_redis_connection().hset(key_of(room, "room"), mapping={"allowance": 1, "measure_at": 2**40})
 
     assert ask(room, visitor="ann", is_page=False).is_sold_out  # the script of a page that waits is told so
@@ -181,7 +192,7 @@ def test_one_visitor_in_a_second_is_to_measure(room: str) -> None:
 def test_crowds_are_counted(room: str) -> None:
     arrive(room, "ann", "bob", "cid")
     let_in(room, 2, by="ann")
-    set_pace(room, pace=2.5, is_sold_out=False)
+    set_pace(room, pace=2.5)
 
     crowd = count_crowds([room])[room]
 

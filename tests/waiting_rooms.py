@@ -10,13 +10,13 @@ FAR = 10_000_000_000  # a time that no clock shows for long
 
 def close_door(room: str) -> None:
     """Let nobody in from now on, whatever the shop could do."""
-    set_pace(room, pace=0, is_sold_out=False)
+    set_pace(room, pace=0)
     get_redis_connection().hset(key_of(room, "room"), "measure_at", FAR)
 
 
 def let_in(room: str, count: int, *, by: str) -> None:
     """Let in so many, by a question of somebody who waits; then close the door again."""
-    set_pace(room, pace=count, is_sold_out=False)
+    set_pace(room, pace=count)
     get_redis_connection().hset(key_of(room, "room"), mapping={"allowance": count, "measure_at": FAR})
     ask(room, visitor=by, is_page=True)
     close_door(room)

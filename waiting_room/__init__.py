@@ -70,9 +70,12 @@ def ask(room: str, *, visitor: str, is_page: bool) -> Place:
     return Place(is_let_in=bool(is_let_in), number=number, wait=wait, ask_again=ask_again, measures=bool(measures))
 
 
-def set_pace(room: str, *, pace: float, is_sold_out: bool) -> None:
-    """Let in so many a second from now on. Where all is sold out, empty the queue."""
-    _run(SET_PACE, room, ("queue", "leaving", "room"), pace, int(is_sold_out), MEASURE_EVERY)
+def set_pace(room: str, *, pace: float, useful: int | None = None) -> None:
+    """Let in so many a second from now on, and have no more inside than are useful there; None: WAITING_ROOM_INSIDE.
+
+    0: all is sold out, so the queue is emptied.
+    """
+    _run(SET_PACE, room, ("queue", "leaving", "room"), pace, "" if useful is None else useful, MEASURE_EVERY)
 
 
 def claim_turn(room: str, *, visitor: str, checkout_key: str) -> bool:

@@ -23,15 +23,15 @@ for _, other in ipairs(redis.call('ZRANGEBYSCORE', leaving, '-inf', now, 'LIMIT'
     redis.call('ZREM', queue, other)
 end
 
-local pace, is_sold_out = read('pace', lowest_pace), read('sold_out', 0) == 1
+local pace, useful = read('pace', lowest_pace), read('useful', most_inside)
 local batch = pace > 0 and math.max(pace, 1) or 0
 local allowance = math.min(batch, read('allowance', batch) + (now - read('at', now)) * pace)
-local free = math.min(math.floor(allowance), most_inside - redis.call('ZCARD', inside))
+local free = math.min(math.floor(allowance), math.min(useful, most_inside) - redis.call('ZCARD', inside))
 local is_let_in = redis.call('ZSCORE', inside, visitor) and true or false
 
-if is_sold_out and not is_let_in and is_page and free > 0 then
+if useful == 0 and not is_let_in and is_page and allowance >= 1 then
     is_let_in, allowance = true, allowance - 1
-elseif not is_sold_out then
+elseif useful > 0 then
     if not is_let_in and not redis.call('ZSCORE', queue, visitor) then
         redis.call('ZADD', queue, redis.call('HINCRBY', room, 'last', 1), visitor)
     end
@@ -64,10 +64,11 @@ return {is_let_in and 1 or 0, place, wait, again, is_due and 1 or 0}
 
 # Writes down what was measured. Where all is sold out nobody waits any more.
 SET_PACE = """
-local queue, leaving, room = KEYS[1], KEYS[2], KEYS[3]
+local queue, leaving, room, useful = KEYS[1], KEYS[2], KEYS[3], ARGV[2]
 local time = redis.call('TIME')
-redis.call('HSET', room, 'pace', ARGV[1], 'sold_out', ARGV[2], 'measure_at', time[1] + time[2] / 1000000 + ARGV[3])
-if ARGV[2] == '1' then redis.call('DEL', queue, leaving) end
+redis.call('HSET', room, 'pace', ARGV[1], 'measure_at', time[1] + time[2] / 1000000 + ARGV[3])
+if useful == '' then redis.call('HDEL', room, 'useful') else redis.call('HSET', room, 'useful', useful) end
+if useful == '0' then redis.call('DEL', queue, leaving) end
 """
 
 # Gives the visitor's turn to one checkout: the first that asks for it.

@@ -102,6 +102,19 @@ def test_who_asks_when_it_is_time_measures_for_all() -> None:
     assert not ask("MUG", visitor="ann", is_page=True).measures
 
 
+@pytest.mark.parametrize("stock", [1, 3])
+def test_as_many_are_inside_as_may_find_a_unit(settings: LazySettings, stock: int) -> None:
+    settings.WAITING_ROOM_LEAST = 10
+    make_product("MUG", stock=stock)
+    make_due()
+    find_place("MUG", visitor="0")
+    get_redis_connection().hset(key_of("MUG", "room"), "allowance", 10)
+
+    places = [find_place("MUG", visitor=str(number)) for number in range(10)]
+
+    assert sum(place.is_let_in for place in places) == 2 * stock
+
+
 def test_rooms_with_people_in_them_share_the_pace(settings: LazySettings) -> None:
     settings.WAITING_ROOM_SKUS = ["MUG", "CUP", "JUG"]
     empty_rooms("CUP", "JUG")
@@ -140,7 +153,7 @@ def test_the_last_unit_sends_everybody_home_and_one_that_comes_back_lets_them_qu
     finalize_order(code=order.code)
     make_due()
     assert stock_of("MUG") == (10, 0)
-    assert find_place("MUG", visitor="ann", is_page=False).number == 1
+    assert not find_place("MUG", visitor="ann", is_page=False).is_sold_out
 
 
 # --- one turn, one order

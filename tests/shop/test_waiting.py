@@ -108,7 +108,7 @@ def test_who_is_let_in_buys(client: Client) -> None:
 
 
 def test_who_comes_when_nobody_waits_is_let_in_at_once_and_known_again(client: Client) -> None:
-    set_pace("MUG", pace=1, is_sold_out=False)
+    set_pace("MUG", pace=1)
 
     answer = client.get(MUG)
 
@@ -228,7 +228,7 @@ def test_the_form_of_a_placed_order_leads_to_it_without_waiting(client: Client, 
 
 def test_who_waits_is_told_when_all_is_sold_out(client: Client) -> None:
     client.get(MUG)
-    set_pace("MUG", pace=0, is_sold_out=True)
+    set_pace("MUG", pace=0, useful=0)
 
     for answer in (client.get(MUG), client.get("/waiting/", {"room": "MUG"})):
         assert "Sold out" in answer.text
