@@ -78,6 +78,15 @@ def test_who_waits_costs_the_database_nothing(
     assert 'content="5; url=' in answer.text
 
 
+def test_who_waits_is_told_in_their_language(client: Client) -> None:
+    client.get(MUG)
+    set_pace("MUG", pace=0.01)
+
+    page = client.get(MUG, headers={"Accept-Language": "ko"}).text
+    assert "대기 번호는 1번입니다." in page
+    assert "예상 대기 시간은 약 2분입니다." in page
+
+
 def test_other_products_wait_for_nobody(client: Client) -> None:
     make_product("CUP")
 
