@@ -107,8 +107,10 @@ def test_who_was_told_to_ask_rarely_is_not_taken_for_a_leaver(room: str, setting
     get_redis_connection().zadd(key_of(room, "queue"), {str(place): place for place in range(-999, 0)})
     place = ask(room, visitor="ann", is_page=True)
     assert place.ask_again == 50
+    arrive(room, "bob")
 
     pass_time(room, seconds=2 * place.ask_again)
+    arrive(room, "bob")
 
     assert ask(room, visitor="ann", is_page=True).number == place.number
 
