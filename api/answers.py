@@ -35,6 +35,7 @@ STATUSES = {  # of the refusals; all others are a 409
     "too_many_lines": 400,
     "unknown_gateway": 400,
     "unknown_product": 400,
+    "waiting_room": 429,
     "wrong_refund_amount": 400,
 }
 

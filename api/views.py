@@ -15,22 +15,31 @@ from api.reading import (
     read_payment,
     read_refund,
 )
+from orders.admission import admit_checkout
 from orders.checkout import Checkout, place_order
 from orders.limits import limit_checkout, limit_payment
 from orders.models import Order
 from orders.paying import pay_again
 from orders.refunds import NoSuchLine, Returned, refund_order
 from payments.gateway import get_gateway
+from waiting_room.visitors import name_program
 
 
 @api_view("POST")
 def create_order(request: HttpRequest) -> JsonResponse:
-    """Place an order: 201. The same key again answers 200 with the first order. A trusted client is not limited."""
+    """Place an order: 201. The same key again answers 200 with the first order. A trusted client is not limited.
+
+    In a rush others wait: the key has a place in the queue, which each repeat keeps.
+    """
     checkout = Checkout(key=read_key(request), **read_body(request))
     if is_trusted(request):
         order, created = place_order(checkout, limited=False)
     else:
-        with limit_checkout(checkout_key=checkout.key, ip=request.META["REMOTE_ADDR"]):
+        skus = [line.sku for line in checkout.lines]
+        with (
+            admit_checkout(skus, visitor=name_program(checkout.key), checkout_key=checkout.key),
+            limit_checkout(checkout_key=checkout.key, ip=request.META["REMOTE_ADDR"]),
+        ):
             order, created = place_order(checkout)
     pays_unasked = get_gateway(checkout.gateway).time_to_pay is not None
     return answer_order(order, status=201 if created else 200, instructs=pays_unasked)

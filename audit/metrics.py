@@ -19,9 +19,11 @@ from audit.traffic import (
     collect_events,
     collect_orders,
     collect_queues,
+    collect_waiting_rooms,
     collect_webhooks,
     label,
 )
+from orders.admission import list_rooms
 from orders.models import Order
 from payments.dispute_models import Dispute
 from payments.models import Payment
@@ -50,7 +52,7 @@ class OrderCollector(Collector):
         yield from chain(
             collect_orders(), collect_charges(), collect_webhooks(), collect_events(), collect_connections()
         )
-        yield from collect_queues()
+        yield from chain(collect_queues(), collect_waiting_rooms(list_rooms()))
 
 
 def describe_liveness(liveness: Liveness) -> Iterable[Metric]:

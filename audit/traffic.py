@@ -4,7 +4,7 @@ All are counted in the database and at the broker, so they are right under any n
 """
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +15,7 @@ from django.db.models.functions import Now
 from kombu import Connection, Queue
 from kombu.exceptions import ChannelError, OperationalError
 from prometheus_client.core import GaugeMetricFamily, Metric
+from redis.exceptions import RedisError
 
 from audit.liveness import measure_age
 from events_out.feed import read_horizon
@@ -22,6 +23,7 @@ from events_out.models import Delivery, Endpoint
 from orders.models import Order, OrderEvent
 from payments.models import Payment
 from payments.webhook_models import WebhookEvent
+from waiting_room import NoWaitingRoom, count_crowds
 
 logger = logging.getLogger(__name__)
 
@@ -122,6 +124,24 @@ def count_messages(broker: Connection, queue: Queue) -> int:
             return int(declared.message_count)
     except ChannelError:  # there is no such queue: Redis has none without messages
         return 0
+
+
+def collect_waiting_rooms(rooms: Collection[str]) -> Iterable[Metric]:
+    """Nothing where the shop has no waiting room. While Redis is away, only that it is."""
+    if not rooms:
+        return
+    try:
+        crowds = count_crowds(rooms)
+    except (RedisError, NoWaitingRoom):
+        crowds = {}
+    yield GaugeMetricFamily("orderly_waiting_room_up", "Whether Redis keeps the queue.", bool(crowds))
+    for figure, words in (
+        ("waiting", "Visitors in the queue."),
+        ("inside", "Visitors who were let in, and have not bought yet."),
+        ("pace", "Visitors let in a second."),
+    ):
+        values = {room: getattr(crowd, figure) for room, crowd in crowds.items()}
+        yield label(f"orderly_waiting_room_{figure}", words, "room", values)
 
 
 def count_by_status(rows: "QuerySet[Order] | QuerySet[Payment]") -> dict[str, int]:

@@ -19,6 +19,7 @@ from audit.doctor.broker import (
     read_eviction_policy,
     read_visibility_timeout,
 )
+from catalog.models import Product
 from config.celery import app
 from config.postgresql import PATIENCE
 from money.currencies import is_currency
@@ -124,6 +125,28 @@ def check_pooler_is_tested(**_: Any) -> list[CheckMessage]:
         return []
     hint = "Set DATABASE_POOLER=transaction unless you have tried it. It needs PgBouncer 1.22 and libpq 17, or newer."
     return [Warning("Statements are prepared through the pooler. No test covers that.", hint=hint, id="orderly.W007")]
+
+
+@register
+def check_waiting_room_can_count(**_: Any) -> list[CheckMessage]:
+    if settings.WAITING_ROOM == "off" or settings.REDIS_URL:
+        return []
+    who = "nobody" if settings.WAITING_ROOM_WITHOUT_REDIS == "closed" else "everybody"
+    hint = "Set REDIS_URL, or set WAITING_ROOM=off."
+    return [Error(f"The waiting room has no Redis, so {who} is let in.", hint=hint, id="orderly.E027")]
+
+
+@register(Tags.database, deploy=True)  # not for the first `migrate`, which finds no products at all
+def check_waiting_rooms_have_products(*, databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
+    if settings.WAITING_ROOM != "products" or "default" not in (databases or []):
+        return []
+    known = Product.objects.filter(sku__in=settings.WAITING_ROOM_SKUS).values_list("sku", flat=True)
+    wrong = ", ".join(sorted(set(settings.WAITING_ROOM_SKUS) - set(known)))
+    if settings.WAITING_ROOM_SKUS and not wrong:
+        return []
+    hint = "Name the products of the rush in WAITING_ROOM_SKUS, as the catalogue has them."
+    message = f"The waiting room is in front of no product: {wrong or 'none is named'}."
+    return [Error(message, hint=hint, id="orderly.E028")]
 
 
 def find_mode(key: str) -> list[str]:

@@ -206,6 +206,15 @@ LOG_IN_LIMITS = read_limits("LOG_IN_LIMITS", account=10, ip=50)  # tries
 MAIL_LIMITS = read_limits("MAIL_LIMITS", account=3, ip=20)  # of each kind: see accounts.models.AccountMail
 API_TOKENS = read_words("API_TOKENS")  # these clients of the API have none of these limits
 API_REFUND_TOKENS = read_words("API_REFUND_TOKENS")  # the same, and they may refund every order, as staff may
+# A waiting room for a rush: see docs/waiting-room.md. At the checkout, or at the products of WAITING_ROOM_SKUS.
+WAITING_ROOM = read_choice("WAITING_ROOM", "off", ["off", "checkout", "products"])
+WAITING_ROOM_SKUS = read_words("WAITING_ROOM_SKUS")
+WAITING_ROOM_LEAST = read_number("WAITING_ROOM_LEAST", 10, least=1)  # visitors let in a second, at least
+WAITING_ROOM_MOST = read_number("WAITING_ROOM_MOST", 100, least=WAITING_ROOM_LEAST)  # the same, at most
+WAITING_ROOM_INSIDE = read_number("WAITING_ROOM_INSIDE", 1000, least=1)  # visitors inside at a time
+WAITING_ROOM_WINDOW = read_seconds("WAITING_ROOM_WINDOW", 10 * 60)  # for which a visitor who was let in stays inside
+WAITING_ROOM_PATIENCE = read_seconds("WAITING_ROOM_PATIENCE", 60)  # then a visitor who asks no more has left
+WAITING_ROOM_WITHOUT_REDIS = read_choice("WAITING_ROOM_WITHOUT_REDIS", "open", ["open", "closed"])
 SHOP_LOW_STOCK = read_number("SHOP_LOW_STOCK", 10, least=0)  # units; staff see products that have no more left
 
 if SWEEP_AFTER < STRIPE_TIMEOUT + 1:  # an error here, not only a check: workers and web servers run no checks

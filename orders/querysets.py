@@ -49,6 +49,10 @@ class OrderQuerySet(models.QuerySet["Order"]):
         """Pending and not held, and the provider has said yes or no: only finalizing is left."""
         return self.pending().exclude(payment__status__in=Payment.UNANSWERED).exclude(HELD)
 
+    def waiting_for_us(self) -> Self:
+        """Pending because nobody here has come to them: neither the provider nor the customer is waited for."""
+        return self.pending().filter(Q(payment__in=Payment.objects.unsent()) | Q(pk__in=self.answered().values("pk")))
+
     def being_refunded(self) -> Self:
         """Money of them is going back, and nobody knows yet whether it arrived."""
         return self.filter(payment__in=Refund.objects.open().values("payment"))

@@ -74,6 +74,10 @@ class Cart:
     key: str
 
     @property
+    def skus(self) -> list[str]:
+        return [line.sku for line in self.lines]
+
+    @property
     def total(self) -> int:
         return sum(line.total for line in self.lines)
 

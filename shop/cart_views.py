@@ -11,9 +11,11 @@ from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_POST, require_safe
 
 from catalog.models import Product
+from orders.admission import find_product_rooms
 from shop import cart
 from shop.forms import QuantityForm
 from shop.session_orders import LAST_ORDER, remove_ordered
+from shop.waiting import behind_waiting_room
 
 
 @require_safe
@@ -25,6 +27,7 @@ def show_cart(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
+@behind_waiting_room(lambda request: find_product_rooms([request.POST.get("sku", "")]))
 def add_to_cart(request: HttpRequest) -> HttpResponse:
     """Answer htmx with a line for the product's page, and everybody else with the cart."""
     remove_ordered(request.session)  # first: otherwise the units that are added now would be removed as ordered

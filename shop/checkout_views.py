@@ -14,6 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from database_errors import describe, is_passing
+from orders.admission import NotLetIn, find_checkout_rooms
 from orders.checkout import Checkout, TooManyUnpaid, place_order
 from orders.limits import limit_checkout
 from orders.models import Order
@@ -23,12 +24,19 @@ from shop.forms import CheckoutForm
 from shop.payment_forms import render_with_payment_form
 from shop.refusals import explain_refusal
 from shop.session_orders import EMAIL, LAST_ORDER, find_placed, finish_checkout
+from shop.waiting import admit_visitor, behind_waiting_room, wait_again, wait_outside
 
 logger = logging.getLogger(__name__)
 
 
+def _name_rooms(request: HttpRequest) -> list[str]:
+    """Those that are on everybody's way, whatever is in the cart. An order that is sent may be placed already."""
+    return [] if request.method == "POST" else find_checkout_rooms([])
+
+
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
+@behind_waiting_room(_name_rooms)
 def checkout(request: HttpRequest) -> HttpResponse:
     """GET shows what is to be paid. POST places exactly that, once, or says what has changed and places nothing."""
     cart = read_cart(request.session)
@@ -41,7 +49,7 @@ def checkout(request: HttpRequest) -> HttpResponse:
     data = request.POST if request.method == "POST" else None
     form = CheckoutForm(data, user=request.user, initial={"email": request.session.get(EMAIL, "")})
     if data is None:
-        return _show_checkout(request, cart, form)
+        return wait_outside(request, find_checkout_rooms(cart.skus)) or _show_checkout(request, cart, form)
     if not form.is_valid():
         return _show_checkout(request, cart, form, status=HTTPStatus.BAD_REQUEST)
     if not cart.is_available or (data.get("checkout_key"), data.get("fingerprint")) != (cart.key, cart.fingerprint):
@@ -63,10 +71,15 @@ def _place(request: HttpRequest, cart: Cart, form: CheckoutForm) -> HttpResponse
         hold_on_decline=settings.SHOP_HOLD_ON_DECLINE,
     )
     try:
-        with limit_checkout(
-            checkout_key=cart.key, ip=request.META["REMOTE_ADDR"], session_key=session.session_key, user=form.user
+        with (
+            admit_visitor(request, cart),
+            limit_checkout(
+                checkout_key=cart.key, ip=request.META["REMOTE_ADDR"], session_key=session.session_key, user=form.user
+            ),
         ):
             order, _created = place_order(asked)
+    except NotLetIn as refused:
+        return wait_again(request, refused)
     except CheckoutRefused as refused:
         return _refuse(request, form, refused)
     except Error as error:

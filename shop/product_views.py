@@ -8,7 +8,9 @@ from django.views.decorators.http import require_safe
 from catalog.models import Product
 from catalog.search import MAX_QUERY
 from catalog.texts import normalize, read_sku
+from orders.admission import find_product_rooms
 from shop.product_pages import show_products
+from shop.waiting import behind_waiting_room
 
 
 @require_safe
@@ -19,6 +21,7 @@ def list_products(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
+@behind_waiting_room(lambda _request, *, sku, **_: find_product_rooms([sku]))
 def show_product(request: HttpRequest, *, slug: str, sku: str) -> HttpResponse:
     try:
         known = read_sku(sku)

@@ -5,7 +5,7 @@ from django.urls import path, register_converter
 from django.urls.converters import StringConverter
 from django.views.generic import RedirectView
 
-from shop import bank_views, cart_views, checkout_views, order_views, product_views
+from shop import bank_views, cart_views, checkout_views, order_views, product_views, waiting_views
 
 
 class CodeConverter(StringConverter):
@@ -22,6 +22,7 @@ urlpatterns = [
     path("cart/add/", cart_views.add_to_cart, name="cart-add"),
     path("cart/change/", cart_views.change_cart, name="cart-change"),
     path("cart/fit/", cart_views.fit_cart, name="cart-fit"),
+    path("waiting/", waiting_views.show_place, name="waiting"),
     path("checkout/", checkout_views.checkout, name="checkout"),
     path("orders/", order_views.list_orders, name="order-history"),
     path("orders/<code:code>/", order_views.show_order, name="order"),

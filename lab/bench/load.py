@@ -4,6 +4,8 @@ import selectors
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from itertools import count
 
 from lab.bench.figures import quantile
 from lab.bench.wire import CLOSES, Connection, Request
@@ -61,15 +63,17 @@ def send_load(
     address: tuple[str, int],
     connections: int,
     on_tick: Callable[[int], None] = lambda answered: None,
+    on_answer: Callable[[Answer, float], Iterable[Request]] = lambda answer, now: (),
     at_most: float = 1e9,
 ) -> Outcome:
     """Send the requests, in the order in which they are due, over at most so many connections; wait for the answers.
 
     Those that are all due at 0 keep every connection busy: that finds what the shop can do. Those with times of their
     own find how long people wait: a slow answer delays nobody else, and a request without a connection is late already.
+    `on_answer` returns what follows from an answer that has come now: requests with times of their own.
     After `at_most` seconds no more are sent. Raises ServerSilent.
     """
-    return _Sending(iter(requests), address, connections, on_tick, at_most).run()
+    return _Sending(iter(requests), address, connections, on_tick, on_answer, at_most).run()
 
 
 class _Sending:
@@ -79,13 +83,16 @@ class _Sending:
         address: tuple[str, int],
         connections: int,
         on_tick: Callable[[int], None],
+        on_answer: Callable[[Answer, float], Iterable[Request]],
         at_most: float,
     ) -> None:
-        self._requests, self._on_tick, self._at_most = requests, on_tick, at_most
+        self._requests, self._on_tick, self._on_answer, self._at_most = requests, on_tick, on_answer, at_most
         self._idle = [Connection(address) for _ in range(connections)]
         self._all: Sequence[Connection] = tuple(self._idle)
         self._selector = selectors.DefaultSelector()
-        self._next = next(requests, None)
+        self._waiting: list[tuple[float, int, Request]] = []  # a heap, by when they are due
+        self._numbers = count()
+        self._next = self._take_next()
         self._outcome = Outcome()
 
     def run(self) -> Outcome:
@@ -121,7 +128,16 @@ class _Sending:
             connection = self._idle.pop()
             connection.tries = 0
             self._send(connection, self._next)
-            self._next = next(self._requests, None)
+            self._next = self._take_next()
+
+    def _take_next(self) -> Request | None:
+        """The request that is due next: one that was planned, or one that follows from an answer."""
+        if planned := next(self._requests, None):
+            self._keep(planned)
+        return heappop(self._waiting)[2] if self._waiting else None
+
+    def _keep(self, request: Request) -> None:
+        heappush(self._waiting, (request.due, next(self._numbers), request))
 
     def _send(self, connection: Connection, request: Request) -> None:
         while connection.tries < TRIES:
@@ -157,8 +173,19 @@ class _Sending:
         request, connection.request = connection.request, None
         self._answered_at = time.monotonic()
         if request:
-            self._outcome.answers.append(Answer(request, status, self._now() - request.due, head, body))
+            answer = Answer(request, status, self._now() - request.due, head, body)
+            self._outcome.answers.append(answer)
             self._idle.append(connection)
+            self._follow(answer)
+
+    def _follow(self, answer: Answer) -> None:
+        for request in self._on_answer(answer, self._now()):
+            if self._now() <= self._at_most:
+                self._keep(request)
+        if self._waiting:  # one of them may be due before the one that was next
+            if self._next:
+                self._keep(self._next)
+            self._next = heappop(self._waiting)[2]
 
     def _reopen(self, connection: Connection) -> None:
         self._selector.unregister(connection.sock)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+BODILESS = (204, 304)  # RFC 9110, 6.4.1
 CLOSES = re.compile(rb"\r\nconnection: *close", re.IGNORECASE)
 
 
@@ -52,6 +53,8 @@ class Connection:
         if end < 0:
             return None
         length = LENGTH.search(self.received, 0, end)
+        if length is None and int(self.received[9:12]) in BODILESS:
+            return int(self.received[9:12]), bytes(self.received[:end]), b""
         if length is None:
             raise NoLength(bytes(self.received[:end]))
         if len(self.received) < end + 4 + int(length[1]):

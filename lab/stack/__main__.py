@@ -14,6 +14,8 @@ from django.core.exceptions import ImproperlyConfigured
 
 from lab.bench.command import bench
 from lab.bench.options import add_bench_options
+from lab.rush.command import rush
+from lab.rush.options import add_rush_options
 from lab.simulation.chaos.options import add_chaos_options
 from lab.stack.commands import chaos, demo, execute, run
 from lab.stack.embedded import ServersMissing
@@ -49,6 +51,8 @@ def main() -> int:
     add_chaos_options(chaos_parser)
     bench_help = "what an order costs here and in simpler designs, on a stack that is thrown away"
     add_bench_options(commands.add_parser("bench", help=bench_help, description=f"Measure {bench_help}."))
+    rush_help = "thousands of visitors who come for a few units, on a stack that is thrown away"
+    add_rush_options(commands.add_parser("rush", help=rush_help, description=f"Send {rush_help}."))
     execute_parser = commands.add_parser("exec", help="run a command with throwaway servers")
     execute_parser.add_argument("arguments", nargs="+", metavar="COMMAND", help="the command, after --")
     options = parser.parse_args()
@@ -81,6 +85,8 @@ def start(options: argparse.Namespace) -> int:
             return chaos(make_profile_parser().parse_known_args(sys.argv[2:])[1])
         case "bench":
             return bench(options)
+        case "rush":
+            return rush(options)
     run()
     return 0
 

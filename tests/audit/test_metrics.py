@@ -14,9 +14,13 @@ from audit.ticks import record_tick
 from events_out.deliveries import plan_deliveries
 from events_out.feed import settle_events
 from events_out.models import Endpoint
+from orders.admission import CHECKOUT
 from orders.models import Order
 from payments.models import Payment
 from tests.builders import answer_payment, make_endpoint, make_order
+from tests.orders.test_limits import stop_redis
+from tests.waiting_rooms import close_door, empty_rooms, let_in
+from waiting_room import ask
 
 pytestmark = pytest.mark.django_db
 
@@ -70,6 +74,33 @@ def test_metrics_say_how_long_events_wait_to_be_read_and_to_be_delivered(client:
 
     Endpoint.objects.update(is_on=False)
     assert read()["orderly_deliveries_waiting"] == 0
+
+
+def test_metrics_count_who_waits_where_the_shop_has_a_waiting_room(client: Client, settings: LazySettings) -> None:
+    assert b"orderly_waiting" not in client.get("/metrics").content
+    settings.WAITING_ROOM = CHECKOUT
+    empty_rooms(CHECKOUT)
+    close_door(CHECKOUT)
+    for visitor in ("ann", "bob", "cid"):
+        ask(CHECKOUT, visitor=visitor, is_page=True)
+    let_in(CHECKOUT, 1, by="ann")
+
+    lines = client.get("/metrics").content.decode().splitlines()
+
+    assert "orderly_waiting_room_up 1.0" in lines
+    assert 'orderly_waiting_room_waiting{room="checkout"} 2.0' in lines
+    assert 'orderly_waiting_room_inside{room="checkout"} 1.0' in lines
+    assert 'orderly_waiting_room_pace{room="checkout"} 0.0' in lines
+
+
+def test_metrics_say_that_redis_does_not_keep_the_queue(client: Client, settings: LazySettings) -> None:
+    settings.WAITING_ROOM = CHECKOUT
+    stop_redis(settings)
+
+    lines = client.get("/metrics").content.decode().splitlines()
+
+    assert "orderly_waiting_room_up 0.0" in lines
+    assert "orderly_orders_pending 0.0" in lines
 
 
 @pytest.mark.parametrize(

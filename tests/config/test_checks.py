@@ -19,11 +19,13 @@ from audit.doctor.findings import Verdict
 from audit.tasks import record_audit
 from config.broker import configure_broker
 from config.celery import app
+from config.checks import check_waiting_room_can_count, check_waiting_rooms_have_products
 from lab.stack.embedded import valkey
 from lab.stack.processes import Supervisor
 from lab.stack.rabbitmq import PROGRAM, rabbitmq
 from lab.stack.stack import WORKERS
 from lab.stack.var import BASE_DIR
+from tests.builders import make_product
 
 OPERATING = (BASE_DIR / "docs" / "operating.md").read_text()
 SOURCES = list(BASE_DIR.glob("*/checks.py"))
@@ -234,6 +236,28 @@ def test_a_shop_without_limits_is_found(settings: LazySettings) -> None:
 
     assert find() == []
     assert find(deploy=True) == ["orderly.W006"]
+
+
+@pytest.mark.parametrize(("without_redis", "who"), [("open", "everybody"), ("closed", "nobody")])
+def test_a_waiting_room_without_redis_is_found(settings: LazySettings, without_redis: str, who: str) -> None:
+    settings.WAITING_ROOM, settings.WAITING_ROOM_WITHOUT_REDIS = "checkout", without_redis
+    assert find() == []
+
+    settings.REDIS_URL = ""
+    assert find() == ["orderly.E027"]
+    assert who in str(check_waiting_room_can_count())
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("skus", "wrong"), [(["MUG"], ""), (["MUG", "MGU"], "MGU"), ([], "none is named")])
+def test_a_waiting_room_in_front_of_no_product_is_found(settings: LazySettings, skus: list[str], wrong: str) -> None:
+    make_product("MUG")
+    settings.WAITING_ROOM, settings.WAITING_ROOM_SKUS = "products", skus
+
+    found = check_waiting_rooms_have_products(databases=["default"])
+
+    assert [message.id for message in found] == (["orderly.E028"] if wrong else [])
+    assert wrong in str(found)
 
 
 # --- what the page for operators says

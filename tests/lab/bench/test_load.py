@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from lab.bench.load import UnexpectedAnswer, send_load
+from lab.bench.load import Answer, UnexpectedAnswer, send_load
 from lab.bench.wire import NoLength, Request
 
 SLOW = 0.1  # seconds
@@ -98,3 +98,17 @@ def test_a_connection_that_closes_under_a_request_is_opened_again(address: tuple
 def test_an_answer_without_a_length_is_an_error_at_once(address: tuple[str, int]) -> None:
     with pytest.raises(NoLength):
         send_load([ask("/no-length")], address=address, connections=1)
+
+
+def test_what_follows_from_an_answer_is_sent_when_it_is_due(address: tuple[str, int]) -> None:
+    def follow(answer: Answer, now: float) -> list[Request]:
+        if b"/first" in answer.request.data:
+            return [ask("/late", due=now + 0.3), ask("/soon", due=now + 0.1)]
+        return []
+
+    outcome = send_load(
+        [ask("/first"), ask("/planned", due=0.2)], address=address, connections=1, on_answer=follow
+    ).require(201)
+
+    assert Handler.seen == ["/first", "/soon", "/planned", "/late"]
+    assert len(outcome.answers) == 4
