@@ -72,6 +72,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.postgres",
     "django.contrib.staticfiles",
+    "ninja",  # its page of the API's document, from our own static files
     "accounts",
     "catalog",
     "payments",

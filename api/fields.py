@@ -1,0 +1,76 @@
+"""The kinds of fields that the API reads, each with its limits."""
+
+import json
+from typing import Annotated, Any
+
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest
+from ninja import Header
+from ninja.parser import Parser
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+
+from accounts.email_addresses import read_email_address
+from api.problems import BadRequest
+from catalog.texts import MAX_SKU, read_sku
+from payments.refund_models import MAX_NUMBER
+
+MAX_AMOUNT = 2**53
+MAX_HOLD = 366 * 24 * 3600  # seconds
+MAX_LINES = 5_000
+MAX_QUANTITY = 1_000_000
+
+
+class Asked(BaseModel):
+    """What a client sends. A field that nobody knows is refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class JsonParser(Parser):
+    def parse_body(self, request: HttpRequest) -> Any:
+        if request.content_type != "application/json":
+            raise BadRequest("unsupported_media_type", "Send application/json.")
+        try:
+            return json.loads(request.body)
+        except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, or nested too deep
+            raise BadRequest("malformed_json", "The body is not JSON.") from error
+
+
+def _read_email(value: str) -> str:
+    try:
+        return read_email_address(value)
+    except ValidationError as error:
+        raise ValueError("not an email address that a mail can be sent to") from error
+
+
+def _read_sku(value: str) -> str:
+    try:
+        return read_sku(value)
+    except ValidationError as error:
+        raise ValueError(f"send 1 to {MAX_SKU} visible characters") from error
+
+
+def _check_printable(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError("send printable characters")
+    return value
+
+
+Email = Annotated[str, AfterValidator(_read_email), WithJsonSchema({"type": "string", "format": "email"})]
+Sku = Annotated[
+    str, AfterValidator(_read_sku), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": MAX_SKU})
+]
+PaymentMethod = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_check_printable)]
+Gateway = Annotated[str, Field(min_length=1, max_length=32), AfterValidator(_check_printable)]
+Currency = Annotated[str, Field(min_length=1, max_length=3), AfterValidator(_check_printable)]
+Note = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_check_printable)]
+# Strict: True and 1.0 are no whole numbers.
+Amount = Annotated[int, Field(strict=True, ge=1, le=MAX_AMOUNT, description="In minor units: 255 is 2.55 pounds.")]
+Quantity = Annotated[int, Field(strict=True, ge=1, le=MAX_QUANTITY)]
+Seconds = Annotated[int, Field(strict=True, ge=0, le=MAX_HOLD)]
+PaymentNumber = Annotated[int, Field(strict=True, ge=1, le=1_000)]
+RefundNumber = Annotated[int, Field(strict=True, ge=1, le=MAX_NUMBER)]
+Key = Annotated[
+    str,
+    Header(alias="Idempotency-Key", min_length=1, max_length=255, pattern=r"^[ -~]+$"),
+]

@@ -1,0 +1,116 @@
+"""Orders: a client places one, asks how it stands, pays again after a decline, and refunds it if it may."""
+
+from collections.abc import Collection
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from django.http import HttpRequest
+from ninja import Path, Router, Status
+
+from api.answers import describe_order
+from api.clients import ANYBODY, Client, Scope, check_scope, get_client
+from api.documents import refuses
+from api.fields import Key
+from api.problems import BadRequest
+from api.schemas import NewOrder, NewPayment, NewRefund, OrderAnswer, ReturnedLine
+from orders.checkout import Checkout, place_order
+from orders.limits import limit_checkout, limit_payment
+from orders.models import Order
+from orders.paying import pay_again
+from orders.pricing import CheckoutLine
+from orders.refunds import NoSuchLine, Returned, refund_order
+from payments.gateway import get_gateway
+
+router = Router(auth=ANYBODY, exclude_unset=True, tags=["orders"])
+Code = Annotated[str, Path(description="The order's code. Whoever knows it may ask for the order.")]
+ONE_OR_NEW = {HTTPStatus.CREATED: OrderAnswer, HTTPStatus.OK: OrderAnswer}
+
+
+@router.post("orders", response=ONE_OR_NEW, **refuses(400, 401, 409, 413, 415, 422, 429))
+def create_order(request: HttpRequest, asked: NewOrder, key: Key) -> Status[OrderAnswer]:
+    """Place an order: 201. The same key again answers 200 with the first order."""
+    client = get_client(request)
+    checkout = _make_checkout(asked, key, client)
+    if Scope.UNLIMITED in client.scopes:
+        order, created = place_order(checkout, limited=False)
+    else:
+        with limit_checkout(checkout_key=key, **_name_visitor(request, client)):
+            order, created = place_order(checkout)
+    pays_unasked = get_gateway(checkout.gateway).time_to_pay is not None
+    return _answer(order, created, new=created, instructs=pays_unasked)
+
+
+@router.get("orders/{order_code:code}", response=OrderAnswer, **refuses(401, 404))
+def show_order(request: HttpRequest, code: Code) -> OrderAnswer:
+    return describe_order(_get_order(code))
+
+
+@router.post(
+    "orders/{order_code:code}/payments", response=ONE_OR_NEW, **refuses(400, 401, 404, 409, 413, 415, 422, 429)
+)
+def create_payment(request: HttpRequest, code: Code, asked: NewPayment) -> Status[OrderAnswer]:
+    """Give a held order its next payment: 201. The same number again answers 200 and changes nothing."""
+    client = get_client(request)
+    payment: dict[str, Any] = {
+        "number": asked.number,
+        "payment_method": asked.payment_method,
+        "gateway": asked.gateway or "",
+    }
+    _get_order(code)  # 404 before anything is counted
+    if Scope.UNLIMITED in client.scopes:
+        order, created = pay_again(code=code, **payment, actor=client.user)
+    else:
+        with limit_payment(code=code, number=asked.number, **_name_visitor(request, client)):
+            order, created = pay_again(code=code, **payment, actor=client.user)
+    return _answer(order, created)
+
+
+@router.post("orders/{order_code:code}/refunds", response=ONE_OR_NEW, **refuses(400, 401, 403, 404, 409, 413, 415, 422))
+def create_refund(request: HttpRequest, code: Code, asked: NewRefund) -> Status[OrderAnswer]:
+    """Refund an order: 201. The same number again answers 200 and changes nothing. Needs the scope `refunds`."""
+    client = check_scope(request, Scope.REFUNDS)
+    lines = _find_lines(_get_order(code), asked.lines)
+    _refund, created = refund_order(
+        code=code, number=asked.number, lines=lines, amount=asked.amount, note=asked.note, actor=client.user
+    )
+    return _answer(_get_order(code), created, instructs=False)
+
+
+def _make_checkout(asked: NewOrder, key: str, client: Client) -> Checkout:
+    return Checkout(
+        key=key,
+        email=asked.email,
+        lines=[CheckoutLine(line.sku, line.quantity) for line in asked.lines],
+        payment_method=asked.payment_method,
+        user=client.user,
+        expected_total=asked.expected_total,
+        expected_currency=asked.expected_currency,
+        hold_on_decline=asked.hold_on_decline or 0,
+        gateway=asked.gateway or "",
+    )
+
+
+def _name_visitor(request: HttpRequest, client: Client) -> dict[str, Any]:
+    """By what orders and declined cards are counted."""
+    session_key = request.session.session_key if client.user else None
+    return {"ip": request.META["REMOTE_ADDR"], "session_key": session_key, "user": client.user}
+
+
+def _find_lines(order: Order, units: Collection[ReturnedLine]) -> list[Returned]:
+    """The order's lines of which units come back. Raises NoSuchLine."""
+    lines = {line.sku: line.pk for line in order.cached_lines}
+    if unknown := [asked.sku for asked in units if asked.sku not in lines]:
+        raise NoSuchLine(f"The order has no line of {', '.join(unknown)}.")
+    return [Returned(lines[asked.sku], asked.quantity, asked.restock) for asked in units]
+
+
+def _get_order(code: str) -> Order:
+    order = Order.objects.select_related("payment").filter(code=code).first()
+    if order is None:
+        raise BadRequest("not_found", "There is no such order.")
+    return order
+
+
+def _answer(order: Order, created: bool, **says: bool) -> Status[OrderAnswer]:
+    status = HTTPStatus.CREATED if created else HTTPStatus.OK
+    return Status(status, describe_order(order, **says))

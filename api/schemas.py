@@ -1,0 +1,135 @@
+"""The bodies of requests and answers, as the API's document describes them."""
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from api.fields import (
+    MAX_LINES,
+    Amount,
+    Asked,
+    Currency,
+    Email,
+    Gateway,
+    Note,
+    PaymentMethod,
+    PaymentNumber,
+    Quantity,
+    RefundNumber,
+    Seconds,
+    Sku,
+)
+from orders.models import Order
+from payments.refund_models import Refund
+
+
+class NewLine(Asked):
+    sku: Sku
+    quantity: Quantity
+
+
+class NewOrder(Asked):
+    """A checkout. If `expected_total` or its currency is not today's, the order is refused as `price_changed`."""
+
+    email: Email
+    lines: Annotated[list[NewLine], Field(min_length=1, max_length=MAX_LINES)]
+    payment_method: PaymentMethod
+    gateway: Gateway | None = None
+    expected_total: Amount | None = None
+    expected_currency: Currency | None = None
+    hold_on_decline: Seconds | None = None
+
+
+class NewPayment(Asked):
+    """Another try to pay a held order. Its first payment is number 1, so the next is 2."""
+
+    number: PaymentNumber
+    payment_method: PaymentMethod
+    gateway: Gateway | None = None
+
+
+class ReturnedLine(Asked):
+    """Units that come back; they go back to stock unless `restock` is false."""
+
+    sku: Sku
+    quantity: Quantity
+    restock: Annotated[bool, Field(strict=True)] = True
+
+
+class NewRefund(Asked):
+    """An order's first refund is number 1. Without an amount it is what the units cost."""
+
+    number: RefundNumber
+    lines: Annotated[list[ReturnedLine], Field(max_length=MAX_LINES)] = []
+    amount: Amount | None = None
+    note: Note = ""
+
+
+class OrderLineAnswer(BaseModel):
+    sku: str
+    name: str
+    quantity: int
+    price: int
+    total: int
+
+
+class RefundLineAnswer(BaseModel):
+    sku: str
+    quantity: int
+    restock: bool
+
+
+class RefundAnswer(BaseModel):
+    number: int
+    status: Annotated[str, Field(json_schema_extra={"enum": Refund.Status.values})]
+    amount: int
+    lines: list[RefundLineAnswer]
+
+
+class NextAction(BaseModel):
+    """Where the customer's browser has to go."""
+
+    url: str
+
+
+class PaymentAnswer(BaseModel):
+    number: int
+    status: str
+    decline_code: str
+
+
+class Instruction(BaseModel):
+    label: str
+    value: str
+
+
+class OrderAnswer(BaseModel):
+    """An order. Amounts are in minor units. A field that does not apply now is left out."""
+
+    code: str
+    status: Annotated[str, Field(json_schema_extra={"enum": Order.Status.values})]
+    reason: str
+    currency: str
+    total: int
+    refunded: int
+    refunds: list[RefundAnswer]
+    lines: list[OrderLineAnswer]
+    created_at: datetime
+    finalized_at: datetime | None
+    next_action: Annotated[NextAction, Field(description="While the customer has to act at the bank.")] = None  # type: ignore[assignment]
+    held_until: Annotated[datetime | None, Field(description="Of an order with `hold_on_decline`.")] = None
+    payment: Annotated[PaymentAnswer, Field(description="Of an order with `hold_on_decline`.")] = None  # type: ignore[assignment]
+    expires_at: Annotated[datetime, Field(description="While the customer has to pay unasked.")] = None  # type: ignore[assignment]
+    instructions: Annotated[list[Instruction], Field(description="How to pay unasked.")] = []
+
+
+class Problem(BaseModel):
+    """A refusal (RFC 9457). `error` is a stable code; `lines` says what is wrong with which line of an order."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    error: str
+    lines: list[dict[str, str | int]]
