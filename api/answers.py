@@ -44,6 +44,7 @@ def describe_order(order: Order, *, new: bool = False, instructs: bool = True) -
             )
             for line in order.cached_lines
         ],
+        metadata=order.metadata,
         created_at=order.created_at,
         finalized_at=order.finalized_at,
         **({} if new else _describe_action(order)),

@@ -12,9 +12,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchem
 from accounts.email_addresses import read_email_address
 from api.problems import BadRequest
 from catalog.texts import MAX_SKU, read_sku
+from orders.models import MAX_METADATA
 from payments.refund_models import MAX_NUMBER
 
 MAX_AMOUNT = 2**53
+MAX_DEPTH = 6  # of metadata
 MAX_HOLD = 366 * 24 * 3600  # seconds
 MAX_LINES = 5_000
 MAX_QUANTITY = 1_000_000
@@ -56,6 +58,35 @@ def _check_printable(value: str) -> str:
     return value
 
 
+def _check_metadata(value: dict[str, Any]) -> dict[str, Any]:
+    _check_kept(value, depth=MAX_DEPTH)
+    if len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()) > MAX_METADATA:
+        raise ValueError(f"send at most {MAX_METADATA} bytes")
+    return value
+
+
+def _check_kept(value: object, *, depth: int) -> None:
+    """Raise ValueError for what PostgreSQL would refuse, or would give back as something else."""
+    if not depth:
+        raise ValueError(f"send at most {MAX_DEPTH} levels")
+    match value:
+        case str():
+            if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
+                raise ValueError("send text that is Unicode, without NUL")
+        case dict():
+            for part in [*value, *value.values()]:
+                _check_kept(part, depth=depth - 1)
+        case list():
+            for part in value:
+                _check_kept(part, depth=depth - 1)
+        case int() if abs(value) > MAX_AMOUNT:
+            raise ValueError(f"send numbers up to {MAX_AMOUNT}, or text")
+        case None | int():
+            pass
+        case _:
+            raise ValueError("send whole numbers, or text: a fraction may come back as another one")
+
+
 Email = Annotated[str, AfterValidator(_read_email), WithJsonSchema({"type": "string", "format": "email"})]
 Sku = Annotated[
     str, AfterValidator(_read_sku), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": MAX_SKU})
@@ -67,6 +98,11 @@ Note = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_check
 # Strict: True and 1.0 are no whole numbers.
 Amount = Annotated[int, Field(strict=True, ge=1, le=MAX_AMOUNT, description="In minor units: 255 is 2.55 pounds.")]
 Quantity = Annotated[int, Field(strict=True, ge=1, le=MAX_QUANTITY)]
+Metadata = Annotated[
+    dict[str, Any],
+    AfterValidator(_check_metadata),
+    Field(description=f"What you want to keep with the order: up to {MAX_METADATA} bytes of JSON, without fractions."),
+]
 Seconds = Annotated[int, Field(strict=True, ge=0, le=MAX_HOLD)]
 PaymentNumber = Annotated[int, Field(strict=True, ge=1, le=1_000)]
 RefundNumber = Annotated[int, Field(strict=True, ge=1, le=MAX_NUMBER)]

@@ -87,6 +87,7 @@ def _make_checkout(asked: NewOrder, key: str, client: Client) -> Checkout:
         expected_currency=asked.expected_currency,
         hold_on_decline=asked.hold_on_decline or 0,
         gateway=asked.gateway or "",
+        metadata=asked.metadata,
     )
 
 

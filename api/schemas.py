@@ -1,7 +1,7 @@
 """The bodies of requests and answers, as the API's document describes them."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
@@ -12,6 +12,7 @@ from api.fields import (
     Currency,
     Email,
     Gateway,
+    Metadata,
     Note,
     PaymentMethod,
     PaymentNumber,
@@ -39,6 +40,7 @@ class NewOrder(Asked):
     expected_total: Amount | None = None
     expected_currency: Currency | None = None
     hold_on_decline: Seconds | None = None
+    metadata: Metadata = {}
 
 
 class NewPayment(Asked):
@@ -115,6 +117,7 @@ class OrderAnswer(BaseModel):
     refunded: int
     refunds: list[RefundAnswer]
     lines: list[OrderLineAnswer]
+    metadata: dict[str, Any]
     created_at: datetime
     finalized_at: datetime | None
     next_action: Annotated[NextAction, Field(description="While the customer has to act at the bank.")] = None  # type: ignore[assignment]

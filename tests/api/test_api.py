@@ -49,6 +49,7 @@ def test_post_places_an_order(client: Client) -> None:
         "refunded": 0,
         "refunds": [],
         "lines": [{"sku": "MUG", "name": "The MUG", "quantity": 2, "price": 500, "total": 1000}],
+        "metadata": {},
         "finalized_at": None,
     }
 
