@@ -7,6 +7,7 @@ from django.conf import settings
 
 from api.schemas import (
     Instruction,
+    ListedOrder,
     NextAction,
     OrderAnswer,
     OrderLineAnswer,
@@ -50,6 +51,22 @@ def describe_order(order: Order, *, new: bool = False, instructs: bool = True) -
         **({} if new else _describe_action(order)),
         **(_describe_hold(order) if order.hold_on_decline else {}),
         **(_describe_instructions(order) if instructs else {}),
+    )
+
+
+def describe_listed(order: Order) -> ListedOrder:
+    """What a list says of an order: no query."""
+    return ListedOrder(
+        code=order.code,
+        status=order.status,
+        reason=order.cancel_reason,
+        email=order.email,
+        currency=order.currency,
+        total=order.total,
+        refunded=order.refunded,
+        metadata=order.metadata,
+        created_at=order.created_at,
+        finalized_at=order.finalized_at,
     )
 
 

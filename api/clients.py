@@ -9,7 +9,7 @@ from ninja.utils import check_csrf
 
 from accounts.models import ApiToken, User
 from accounts.tokens import find_token, shows_token
-from api.problems import BadRequest
+from api.problems import BadRequest, refuse_client
 
 Scope = ApiToken.Scope
 SAFE = {"GET", "HEAD", "OPTIONS", "TRACE"}
@@ -86,12 +86,10 @@ def check_scope(request: HttpRequest, scope: ApiToken.Scope) -> Client:
     client = get_client(request)
     if scope in client.scopes:
         return client
-    if not client.name:
-        raise refuse_client()
+    raise refuse_scope(scope) if client.name else refuse_client()
+
+
+def refuse_scope(scope: ApiToken.Scope) -> BadRequest:
     if scope == Scope.REFUNDS:  # its code is older than the scopes
-        raise BadRequest("may_not_refund", "This token may not refund orders.")
-    raise BadRequest("missing_scope", f"This needs the scope {scope.value}.")
-
-
-def refuse_client() -> BadRequest:
-    return BadRequest("bad_token", "Authorization: not one of this shop's API tokens.", WWW_Authenticate="Bearer")
+        return BadRequest("may_not_refund", "This token may not refund orders.")
+    return BadRequest("missing_scope", f"This needs the scope {scope.value}.")

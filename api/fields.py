@@ -5,16 +5,17 @@ from typing import Annotated, Any
 
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
-from ninja import Header
+from ninja import Header, Path
 from ninja.parser import Parser
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
 from accounts.email_addresses import read_email_address
 from api.problems import BadRequest
-from catalog.texts import MAX_SKU, read_sku
+from catalog.texts import MAX_SKU, normalize, read_sku
 from orders.models import MAX_METADATA
 from payments.refund_models import MAX_NUMBER
 
+CODE_PATTERN = "[0-9A-Z-]{1,18}"
 MAX_AMOUNT = 2**53
 MAX_DEPTH = 6  # of metadata
 MAX_HOLD = 366 * 24 * 3600  # seconds
@@ -52,9 +53,23 @@ def _read_sku(value: str) -> str:
         raise ValueError(f"send 1 to {MAX_SKU} visible characters") from error
 
 
+def read_path_sku(text: str) -> str:
+    """Read the SKU of an address. What can't be one is not found."""
+    try:
+        return read_sku(text)
+    except ValidationError as error:
+        raise BadRequest("not_found", "There is no such product.") from error
+
+
 def _check_printable(value: str) -> str:
     if not value.isprintable():
         raise ValueError("send printable characters")
+    return value
+
+
+def _check_some(value: int) -> int:
+    if not value:
+        raise ValueError("send a number that is not 0")
     return value
 
 
@@ -91,6 +106,7 @@ Email = Annotated[str, AfterValidator(_read_email), WithJsonSchema({"type": "str
 Sku = Annotated[
     str, AfterValidator(_read_sku), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": MAX_SKU})
 ]
+SkuInPath = Annotated[str, Path(description="The product's SKU. It may have a slash in it.")]
 PaymentMethod = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_check_printable)]
 Gateway = Annotated[str, Field(min_length=1, max_length=32), AfterValidator(_check_printable)]
 Currency = Annotated[str, Field(min_length=1, max_length=3), AfterValidator(_check_printable)]
@@ -106,6 +122,10 @@ Metadata = Annotated[
 Seconds = Annotated[int, Field(strict=True, ge=0, le=MAX_HOLD)]
 PaymentNumber = Annotated[int, Field(strict=True, ge=1, le=1_000)]
 RefundNumber = Annotated[int, Field(strict=True, ge=1, le=MAX_NUMBER)]
+Units = Annotated[int, Field(strict=True, ge=-MAX_QUANTITY, le=MAX_QUANTITY), AfterValidator(_check_some)]
+Reason = Annotated[
+    str, Field(min_length=1, max_length=200), AfterValidator(normalize), AfterValidator(_check_printable)
+]
 Key = Annotated[
     str,
     Header(alias="Idempotency-Key", min_length=1, max_length=255, pattern=r"^[ -~]+$"),

@@ -5,24 +5,29 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 from django.http import HttpRequest
-from ninja import Path, Router, Status
+from ninja import Path, Query, Router, Status
 
-from api.answers import describe_order
-from api.clients import ANYBODY, Client, Scope, check_scope, get_client
+from api.answers import describe_listed, describe_order
+from api.clients import ANYBODY, KNOWN, Client, Scope, check_scope, get_client, refuse_scope
 from api.documents import refuses
-from api.fields import Key
+from api.fields import CODE_PATTERN, Key
 from api.problems import BadRequest
-from api.schemas import NewOrder, NewPayment, NewRefund, OrderAnswer, ReturnedLine
+from api.schemas import NewOrder, NewPayment, NewRefund, OrderAnswer, OrderPage, ReturnedLine
 from orders.checkout import Checkout, place_order
 from orders.limits import limit_checkout, limit_payment
 from orders.models import Order
 from orders.paying import pay_again
 from orders.pricing import CheckoutLine
+from orders.querysets import OrderQuerySet
 from orders.refunds import NoSuchLine, Returned, refund_order
+from orders.services import cancel_order
 from payments.gateway import get_gateway
 
 router = Router(auth=ANYBODY, exclude_unset=True, tags=["orders"])
 Code = Annotated[str, Path(description="The order's code. Whoever knows it may ask for the order.")]
+Cursor = Annotated[str, Query(pattern=f"^{CODE_PATTERN}$", description="The `next` of the page before.")]
+WantedStatus = Annotated[str, Query(pattern=f"^({'|'.join(Order.Status.values)})$")]
+PAGE_SIZE = 50
 ONE_OR_NEW = {HTTPStatus.CREATED: OrderAnswer, HTTPStatus.OK: OrderAnswer}
 
 
@@ -38,6 +43,19 @@ def create_order(request: HttpRequest, asked: NewOrder, key: Key) -> Status[Orde
             order, created = place_order(checkout)
     pays_unasked = get_gateway(checkout.gateway).time_to_pay is not None
     return _answer(order, created, new=created, instructs=pays_unasked)
+
+
+@router.get("orders", auth=KNOWN, response=OrderPage, **refuses(400, 401, 403))
+def list_orders(request: HttpRequest, after: Cursor = "", status: WantedStatus = "") -> OrderPage:
+    """The orders of whoever has the session; with the scope `orders` those of all customers."""
+    orders = _list_visible(get_client(request)).order_by("-pk")
+    if status:
+        orders = orders.filter(status=status)
+    if after:
+        orders = orders.filter(pk__lt=_get_order(after).pk)
+    rows = list(orders[: PAGE_SIZE + 1])
+    listed = [describe_listed(order) for order in rows[:PAGE_SIZE]]
+    return OrderPage(data=listed, next=listed[-1].code if len(rows) > PAGE_SIZE else None)
 
 
 @router.get("orders/{order_code:code}", response=OrderAnswer, **refuses(401, 404))
@@ -65,6 +83,14 @@ def create_payment(request: HttpRequest, code: Code, asked: NewPayment) -> Statu
     return _answer(order, created)
 
 
+@router.post("orders/{order_code:code}/cancel", response=OrderAnswer, **refuses(401, 404, 409))
+def cancel(request: HttpRequest, code: Code) -> OrderAnswer:
+    """Cancel a pending order. It ends at once, or once the provider has said that no money can be taken any more."""
+    _get_order(code)
+    cancel_order(code=code, reason=Order.CancelReason.CUSTOMER, actor=get_client(request).user)
+    return describe_order(_get_order(code))
+
+
 @router.post("orders/{order_code:code}/refunds", response=ONE_OR_NEW, **refuses(400, 401, 403, 404, 409, 413, 415, 422))
 def create_refund(request: HttpRequest, code: Code, asked: NewRefund) -> Status[OrderAnswer]:
     """Refund an order: 201. The same number again answers 200 and changes nothing. Needs the scope `refunds`."""
@@ -74,6 +100,14 @@ def create_refund(request: HttpRequest, code: Code, asked: NewRefund) -> Status[
         code=code, number=asked.number, lines=lines, amount=asked.amount, note=asked.note, actor=client.user
     )
     return _answer(_get_order(code), created, instructs=False)
+
+
+def _list_visible(client: Client) -> OrderQuerySet:
+    if Scope.ORDERS in client.scopes:
+        return Order.objects.all()
+    if client.user:
+        return Order.objects.of_customer(client.user)
+    raise refuse_scope(Scope.ORDERS)
 
 
 def _make_checkout(asked: NewOrder, key: str, client: Client) -> Checkout:

@@ -6,16 +6,19 @@ from collections.abc import Mapping, Sequence
 from django.core.exceptions import RequestDataTooBig
 from django.db import Error
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from ninja.errors import HttpError, ValidationError
+from ninja.errors import AuthenticationError, HttpError, ValidationError
 
+from catalog.services import AdjustmentRefused
 from database_errors import RETRY_AFTER, describe, is_passing
 from orders.paying import PaymentRefused
 from orders.pricing import CheckoutRefused
+from orders.services import OrderIsFinal
 from payments.refunds import NotRefundable
 
 logger = logging.getLogger(__name__)
 
 STATUSES = {
+    "adjustment_refused": 409,
     "already_paid": 409,
     "bad_field": 400,
     "bad_idempotency_key": 400,
@@ -67,6 +70,10 @@ class BadRequest(Exception):
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
 
 
+def refuse_client() -> BadRequest:
+    return BadRequest("bad_token", "Authorization: not one of this shop's API tokens.", WWW_Authenticate="Bearer")
+
+
 def answer_problem(
     code: str,
     detail: str,
@@ -85,6 +92,10 @@ def answer_bad_request(_request: HttpRequest, refusal: BadRequest) -> HttpRespon
     return answer_problem(refusal.code, refusal.detail, headers=refusal.headers)
 
 
+def answer_unknown_client(request: HttpRequest, _error: AuthenticationError) -> HttpResponse:
+    return answer_bad_request(request, refuse_client())
+
+
 def answer_refusal(_request: HttpRequest, refusal: PaymentRefused | NotRefundable) -> HttpResponse:
     return answer_problem(refusal.code, refusal.detail)
 
@@ -92,6 +103,14 @@ def answer_refusal(_request: HttpRequest, refusal: PaymentRefused | NotRefundabl
 def answer_checkout_refused(_request: HttpRequest, refusal: CheckoutRefused) -> HttpResponse:
     headers = {"Retry-After": str(refusal.retry_after)} if refusal.retry_after else None
     return answer_problem(refusal.code, refusal.detail, refusal.lines, headers=headers)
+
+
+def answer_order_is_final(_request: HttpRequest, refusal: OrderIsFinal) -> HttpResponse:
+    return answer_problem("order_has_ended", f"This order is {refusal}.")
+
+
+def answer_adjustment_refused(_request: HttpRequest, refusal: AdjustmentRefused) -> HttpResponse:
+    return answer_problem("adjustment_refused", f"{refusal}.")
 
 
 def answer_database_error(request: HttpRequest, error: Error) -> HttpResponse:

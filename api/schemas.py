@@ -17,12 +17,16 @@ from api.fields import (
     PaymentMethod,
     PaymentNumber,
     Quantity,
+    Reason,
     RefundNumber,
     Seconds,
     Sku,
+    Units,
 )
 from orders.models import Order
 from payments.refund_models import Refund
+
+OrderStatus = Annotated[str, Field(json_schema_extra={"enum": Order.Status.values})]
 
 
 class NewLine(Asked):
@@ -68,6 +72,13 @@ class NewRefund(Asked):
     note: Note = ""
 
 
+class NewAdjustment(Asked):
+    """Units to add after a count or, with a minus, to take away."""
+
+    quantity: Units
+    reason: Reason
+
+
 class OrderLineAnswer(BaseModel):
     sku: str
     name: str
@@ -110,7 +121,7 @@ class OrderAnswer(BaseModel):
     """An order. Amounts are in minor units. A field that does not apply now is left out."""
 
     code: str
-    status: Annotated[str, Field(json_schema_extra={"enum": Order.Status.values})]
+    status: OrderStatus
     reason: str
     currency: str
     total: int
@@ -125,6 +136,58 @@ class OrderAnswer(BaseModel):
     payment: Annotated[PaymentAnswer, Field(description="Of an order with `hold_on_decline`.")] = None  # type: ignore[assignment]
     expires_at: Annotated[datetime, Field(description="While the customer has to pay unasked.")] = None  # type: ignore[assignment]
     instructions: Annotated[list[Instruction], Field(description="How to pay unasked.")] = []
+
+
+class ListedOrder(BaseModel):
+    """An order in a list. Ask for the order itself for its lines and refunds."""
+
+    code: str
+    status: OrderStatus
+    reason: str
+    email: str
+    currency: str
+    total: int
+    refunded: int
+    metadata: dict[str, Any]
+    created_at: datetime
+    finalized_at: datetime | None
+
+
+class OrderPage(BaseModel):
+    """The newest first. Ask for the next page with `after`, unless `next` is null."""
+
+    data: list[ListedOrder]
+    next: str | None
+
+
+class ListedProduct(BaseModel):
+    """A product for sale. `max_quantity` is how many units of it one order may have."""
+
+    sku: str
+    name: str
+    price: int
+    currency: str
+    available: int
+    max_quantity: int
+    url: str
+
+
+class ProductAnswer(ListedProduct):
+    description: str
+
+
+class ProductPage(BaseModel):
+    """By name. Ask for the next page with `after`, unless `next` is null."""
+
+    data: list[ListedProduct]
+    next: str | None
+
+
+class StockAnswer(BaseModel):
+    sku: str
+    on_hand: int
+    reserved: int
+    available: int
 
 
 class Problem(BaseModel):

@@ -2,23 +2,26 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from http import HTTPStatus
+from typing import Any, cast
 
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.urls import include, path, re_path, register_converter
 from django.urls.converters import StringConverter
+from django.utils.cache import get_conditional_response, patch_cache_control, set_response_etag
 from django.views.decorators.csrf import csrf_exempt
 
+from api.fields import CODE_PATTERN
 from api.problems import answer_not_found, answer_problem
 from api.v1 import v1
 
 
 class OrderCodeConverter(StringConverter):
-    regex = "[0-9A-Z-]{1,18}"
+    regex = CODE_PATTERN
 
 
 def answer_in_json(view: Any) -> Callable[..., HttpResponse]:
-    """Ninja answers another method, and its own bare address, in plain text."""
+    """Ninja answers another method, and its own bare address, in plain text. What was read before is a 304."""
 
     @wraps(view)
     def answer(request: HttpRequest, **kwargs: Any) -> HttpResponse:
@@ -29,9 +32,17 @@ def answer_in_json(view: Any) -> Callable[..., HttpResponse]:
         if isinstance(response, HttpResponseNotAllowed):
             allowed = response["Allow"]
             return answer_problem("method_not_allowed", f"Use {allowed}.", headers={"Allow": allowed})
+        if request.method == "GET" and response.status_code == HTTPStatus.OK:
+            return _tag(request, response)
         return response
 
     return answer
+
+
+def _tag(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    patch_cache_control(response, private=True, no_cache=True)
+    set_response_etag(response)
+    return cast(HttpResponse, get_conditional_response(request, etag=response["ETag"], response=response))
 
 
 register_converter(OrderCodeConverter, "order_code")

@@ -201,8 +201,8 @@ def test_post_refuses_a_body_that_is_too_large(client: Client) -> None:
     assert_refused(post(client, " " * 3_000_000), 413, "body_too_large")
 
 
-def test_only_post_places_and_only_get_shows(client: Client) -> None:
-    assert_refused(client.get("/api/orders"), 405, "method_not_allowed")
+def test_a_method_that_an_address_does_not_have_is_refused(client: Client) -> None:
+    assert_refused(client.put("/api/orders"), 405, "method_not_allowed")
     assert_refused(client.delete("/api/orders/261124-00000-00000"), 405, "method_not_allowed")
 
 
