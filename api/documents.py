@@ -5,6 +5,7 @@ from typing import Any
 
 from ninja import NinjaAPI
 from ninja.openapi.schema import OpenAPISchema
+from ninja.operation import Operation
 
 from api.schemas import Problem
 
@@ -30,13 +31,16 @@ def refuses(*statuses: int) -> dict[str, Any]:
 
 
 class DocumentedApi(NinjaAPI):
-    """Its document has the schema of a problem, and is made once."""
+    """Its document names operations as our code does, has the schema of a problem, and is made once."""
 
     @cached_property
     def document(self) -> OpenAPISchema:
         document = super().get_openapi_schema()
         document["components"]["schemas"]["Problem"] = Problem.model_json_schema()
         return document
+
+    def get_openapi_operation_id(self, operation: Operation) -> str:
+        return operation.view_func.__name__
 
     def get_openapi_schema(self, **_kwargs: Any) -> OpenAPISchema:
         return self.document

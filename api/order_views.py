@@ -13,6 +13,7 @@ from api.documents import refuses
 from api.fields import CODE_PATTERN, Key
 from api.problems import BadRequest
 from api.schemas import NewOrder, NewPayment, NewRefund, OrderAnswer, OrderPage, ReturnedLine
+from orders import services
 from orders.checkout import Checkout, place_order
 from orders.limits import limit_checkout, limit_payment
 from orders.models import Order
@@ -20,13 +21,12 @@ from orders.paying import pay_again
 from orders.pricing import CheckoutLine
 from orders.querysets import OrderQuerySet
 from orders.refunds import NoSuchLine, Returned, refund_order
-from orders.services import cancel_order
 from payments.gateway import get_gateway
 
 router = Router(auth=ANYBODY, exclude_unset=True, tags=["orders"])
 Code = Annotated[str, Path(description="The order's code. Whoever knows it may ask for the order.")]
-Cursor = Annotated[str, Query(pattern=f"^{CODE_PATTERN}$", description="The `next` of the page before.")]
-WantedStatus = Annotated[str, Query(pattern=f"^({'|'.join(Order.Status.values)})$")]
+Cursor = Annotated[str, Query(pattern=f"^({CODE_PATTERN})?$", description="The `next` of the page before.")]
+WantedStatus = Annotated[str, Query(pattern=f"^({'|'.join(Order.Status.values)})?$")]
 PAGE_SIZE = 50
 ONE_OR_NEW = {HTTPStatus.CREATED: OrderAnswer, HTTPStatus.OK: OrderAnswer}
 
@@ -52,7 +52,7 @@ def list_orders(request: HttpRequest, after: Cursor = "", status: WantedStatus =
     if status:
         orders = orders.filter(status=status)
     if after:
-        orders = orders.filter(pk__lt=_get_order(after).pk)
+        orders = orders.filter(pk__lt=_read_cursor(after))
     rows = list(orders[: PAGE_SIZE + 1])
     listed = [describe_listed(order) for order in rows[:PAGE_SIZE]]
     return OrderPage(data=listed, next=listed[-1].code if len(rows) > PAGE_SIZE else None)
@@ -84,10 +84,10 @@ def create_payment(request: HttpRequest, code: Code, asked: NewPayment) -> Statu
 
 
 @router.post("orders/{order_code:code}/cancel", response=OrderAnswer, **refuses(401, 404, 409))
-def cancel(request: HttpRequest, code: Code) -> OrderAnswer:
+def cancel_order(request: HttpRequest, code: Code) -> OrderAnswer:
     """Cancel a pending order. It ends at once, or once the provider has said that no money can be taken any more."""
     _get_order(code)
-    cancel_order(code=code, reason=Order.CancelReason.CUSTOMER, actor=get_client(request).user)
+    services.cancel_order(code=code, reason=Order.CancelReason.CUSTOMER, actor=get_client(request).user)
     return describe_order(_get_order(code))
 
 
@@ -108,6 +108,13 @@ def _list_visible(client: Client) -> OrderQuerySet:
     if client.user:
         return Order.objects.of_customer(client.user)
     raise refuse_scope(Scope.ORDERS)
+
+
+def _read_cursor(code: str) -> int:
+    last = Order.objects.filter(code=code).values_list("pk", flat=True).first()
+    if last is None:
+        raise BadRequest("bad_field", "after: no page ended with this.")
+    return last
 
 
 def _make_checkout(asked: NewOrder, key: str, client: Client) -> Checkout:

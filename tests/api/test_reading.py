@@ -91,11 +91,9 @@ def test_nobody_else_lists_orders(client: Client) -> None:
     assert_refused(send(client, "orders", token=make_token("stock", "unlimited")), 403, "missing_scope")
 
 
-@pytest.mark.parametrize("query", ["after=GHOST-1", "status=", "status=LOST", "after=%00", "after=x"])
+@pytest.mark.parametrize("query", ["after=GHOST-1", "status=LOST", "after=%00", "after=x"])
 def test_a_list_of_orders_that_makes_no_sense_is_refused(client: Client, query: str) -> None:
-    answer = send(client, f"orders?{query}", token=make_token("orders"))
-
-    assert answer.status_code in {400, 404}
+    assert_refused(send(client, f"orders?{query}", token=make_token("orders")), 400, "bad_field")
 
 
 def test_what_was_read_before_is_not_sent_again_until_it_changes(client: Client) -> None:
