@@ -126,7 +126,5 @@ Units = Annotated[int, Field(strict=True, ge=-MAX_QUANTITY, le=MAX_QUANTITY), Af
 Reason = Annotated[
     str, Field(min_length=1, max_length=200), AfterValidator(normalize), AfterValidator(_check_printable)
 ]
-Key = Annotated[
-    str,
-    Header(alias="Idempotency-Key", min_length=1, max_length=255, pattern=r"^[ -~]+$"),
-]
+Key = Annotated[str, Header(alias="Idempotency-Key", min_length=1, max_length=255, pattern=r"^[ -~]+$")]
+OptionalKey = Annotated[str, Header(alias="Idempotency-Key", max_length=255, pattern=r"^[ -~]*$")]

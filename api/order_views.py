@@ -4,13 +4,14 @@ from collections.abc import Collection
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from ninja import Path, Query, Router, Status
 
 from api.answers import describe_listed, describe_order
 from api.clients import ANYBODY, KNOWN, Client, Scope, check_scope, get_client, refuse_scope
 from api.documents import refuses
-from api.fields import CODE_PATTERN, Key
+from api.fields import CODE_PATTERN, Key, OptionalKey
+from api.keys import answer_once
 from api.problems import BadRequest
 from api.schemas import NewOrder, NewPayment, NewRefund, OrderAnswer, OrderPage, ReturnedLine
 from orders import services
@@ -66,40 +67,47 @@ def show_order(request: HttpRequest, code: Code) -> OrderAnswer:
 @router.post(
     "orders/{order_code:code}/payments", response=ONE_OR_NEW, **refuses(400, 401, 404, 409, 413, 415, 422, 429)
 )
-def create_payment(request: HttpRequest, code: Code, asked: NewPayment) -> Status[OrderAnswer]:
+def create_payment(request: HttpRequest, code: Code, asked: NewPayment, key: OptionalKey = "") -> HttpResponse:
     """Give a held order its next payment: 201. The same number again answers 200 and changes nothing."""
     client = get_client(request)
-    payment: dict[str, Any] = {
-        "number": asked.number,
-        "payment_method": asked.payment_method,
-        "gateway": asked.gateway or "",
-    }
     _get_order(code)  # 404 before anything is counted
+
+    def pay() -> Status[OrderAnswer]:
+        asked_for = {"payment_method": asked.payment_method, "gateway": asked.gateway or ""}
+        order, created = pay_again(code=code, number=asked.number, **asked_for, actor=client.user)
+        return _answer(order, created)
+
     if Scope.UNLIMITED in client.scopes:
-        order, created = pay_again(code=code, **payment, actor=client.user)
-    else:
-        with limit_payment(code=code, number=asked.number, **_name_visitor(request, client)):
-            order, created = pay_again(code=code, **payment, actor=client.user)
-    return _answer(order, created)
+        return answer_once(request, key, pay)
+    with limit_payment(code=code, number=asked.number, **_name_visitor(request, client)):
+        return answer_once(request, key, pay)
 
 
-@router.post("orders/{order_code:code}/cancel", response=OrderAnswer, **refuses(401, 404, 409))
-def cancel_order(request: HttpRequest, code: Code) -> OrderAnswer:
+@router.post("orders/{order_code:code}/cancel", response=OrderAnswer, **refuses(400, 401, 404, 409, 422))
+def cancel_order(request: HttpRequest, code: Code, key: OptionalKey = "") -> HttpResponse:
     """Cancel a pending order. It ends at once, or once the provider has said that no money can be taken any more."""
     _get_order(code)
-    services.cancel_order(code=code, reason=Order.CancelReason.CUSTOMER, actor=get_client(request).user)
-    return describe_order(_get_order(code))
+
+    def cancel() -> Status[OrderAnswer]:
+        services.cancel_order(code=code, reason=Order.CancelReason.CUSTOMER, actor=get_client(request).user)
+        return _answer(_get_order(code))
+
+    return answer_once(request, key, cancel)
 
 
 @router.post("orders/{order_code:code}/refunds", response=ONE_OR_NEW, **refuses(400, 401, 403, 404, 409, 413, 415, 422))
-def create_refund(request: HttpRequest, code: Code, asked: NewRefund) -> Status[OrderAnswer]:
+def create_refund(request: HttpRequest, code: Code, asked: NewRefund, key: OptionalKey = "") -> HttpResponse:
     """Refund an order: 201. The same number again answers 200 and changes nothing. Needs the scope `refunds`."""
     client = check_scope(request, Scope.REFUNDS)
     lines = _find_lines(_get_order(code), asked.lines)
-    _refund, created = refund_order(
-        code=code, number=asked.number, lines=lines, amount=asked.amount, note=asked.note, actor=client.user
-    )
-    return _answer(_get_order(code), created, instructs=False)
+
+    def refund() -> Status[OrderAnswer]:
+        _refund, created = refund_order(
+            code=code, number=asked.number, lines=lines, amount=asked.amount, note=asked.note, actor=client.user
+        )
+        return _answer(_get_order(code), created, instructs=False)
+
+    return answer_once(request, key, refund)
 
 
 def _list_visible(client: Client) -> OrderQuerySet:
@@ -153,6 +161,6 @@ def _get_order(code: str) -> Order:
     return order
 
 
-def _answer(order: Order, created: bool, **says: bool) -> Status[OrderAnswer]:
+def _answer(order: Order, created: bool = False, **says: bool) -> Status[OrderAnswer]:
     status = HTTPStatus.CREATED if created else HTTPStatus.OK
     return Status(status, describe_order(order, **says))

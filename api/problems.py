@@ -24,6 +24,7 @@ STATUSES = {
     "bad_idempotency_key": 400,
     "bad_token": 401,
     "body_too_large": 413,
+    "call_under_way": 409,
     "idempotency_key_reused": 422,
     "insufficient_stock": 409,
     "line_already_returned": 409,

@@ -78,6 +78,7 @@ INSTALLED_APPS = [
     "payments",
     "orders",
     "audit",
+    "api",
     "shop",
     "config",
     *read_words("EXTRA_APPS"),
