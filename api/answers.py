@@ -1,9 +1,10 @@
-"""Answers with an order as it stands, its refunds, and what its customer has to do."""
+"""Answers with an order as it stands, its refunds, what its customer has to do, and how many more there may be."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.conf import settings
+from django.http import HttpResponse
 
 from api.schemas import (
     Instruction,
@@ -15,6 +16,7 @@ from api.schemas import (
     RefundAnswer,
     RefundLineAnswer,
 )
+from orders.limits import Room
 from orders.models import Order
 from payments.models import Payment
 from payments.refund_models import Refund
@@ -52,6 +54,14 @@ def describe_order(order: Order, *, new: bool = False, instructs: bool = True) -
         **(_describe_hold(order) if order.hold_on_decline else {}),
         **(_describe_instructions(order) if instructs else {}),
     )
+
+
+def tell_room(response: HttpResponse, room: Sequence[Room]) -> None:
+    """Say in the headers of draft-ietf-httpapi-ratelimit-headers how many orders the client may still place."""
+    if room:
+        policies = [f'"{limit.kind}";q={limit.most};w={settings.LIMIT_WINDOW}' for limit in room]
+        response["RateLimit-Policy"] = ", ".join(policies)
+        response["RateLimit"] = ", ".join(f'"{limit.kind}";r={limit.left};t={limit.seconds}' for limit in room)
 
 
 def describe_listed(order: Order) -> ListedOrder:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from django.http import HttpRequest, HttpResponse
 from ninja import Path, Query, Router, Status
 
-from api.answers import describe_listed, describe_order
+from api.answers import describe_listed, describe_order, tell_room
 from api.clients import ANYBODY, KNOWN, Client, Scope, check_scope, get_client, refuse_scope
 from api.documents import refuses
 from api.fields import CODE_PATTERN, Key, OptionalKey
@@ -16,7 +16,7 @@ from api.problems import BadRequest
 from api.schemas import NewOrder, NewPayment, NewRefund, OrderAnswer, OrderPage, ReturnedLine
 from orders import services
 from orders.checkout import Checkout, place_order
-from orders.limits import limit_checkout, limit_payment
+from orders.limits import limit_checkout, limit_payment, read_room
 from orders.models import Order
 from orders.paying import pay_again
 from orders.pricing import CheckoutLine
@@ -33,15 +33,17 @@ ONE_OR_NEW = {HTTPStatus.CREATED: OrderAnswer, HTTPStatus.OK: OrderAnswer}
 
 
 @router.post("orders", response=ONE_OR_NEW, **refuses(400, 401, 409, 413, 415, 422, 429))
-def create_order(request: HttpRequest, asked: NewOrder, key: Key) -> Status[OrderAnswer]:
+def create_order(request: HttpRequest, response: HttpResponse, asked: NewOrder, key: Key) -> Status[OrderAnswer]:
     """Place an order: 201. The same key again answers 200 with the first order."""
     client = get_client(request)
     checkout = _make_checkout(asked, key, client)
     if Scope.UNLIMITED in client.scopes:
         order, created = place_order(checkout, limited=False)
     else:
-        with limit_checkout(checkout_key=key, **_name_visitor(request, client)):
+        visitor = _name_visitor(request, client)
+        with limit_checkout(checkout_key=key, **visitor):
             order, created = place_order(checkout)
+        tell_room(response, read_room(**visitor))
     pays_unasked = get_gateway(checkout.gateway).time_to_pay is not None
     return _answer(order, created, new=created, instructs=pays_unasked)
 
