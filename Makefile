@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 # A user such as nobody, or a service's, has no home to keep caches in. uv ends with an error there.
 WITHOUT_HOME := $(shell test -w "$$HOME" || echo UV_NO_CACHE=1 PIP_NO_CACHE_DIR=1)
 
-.PHONY: demo chaos bench run test unit check rules fmt messages clean
+.PHONY: demo chaos bench run test unit check rules deployment fmt messages clean
 
 demo: $(VENV)/ready
 	$(PY) -m lab.stack demo
@@ -37,6 +37,7 @@ rules: $(VENV)/ready
 	$(PY) -m lab.stack exec -- sh -ec ' \
 		$(PY) -m mypy .; \
 		ORDERLY_LOCAL=0 ALLOWED_HOSTS=shop.example.com EMAIL_URL=smtp+tls://mail.example.com STRIPE_API_BASE= STRIPE_JS_URL= \
+			WEBHOOK_NETWORKS= \
 			$(PY) manage.py check --deploy --fail-level WARNING; \
 		$(PY) manage.py makemigrations --check --dry-run'
 	$(VENV)/bin/lint-imports
@@ -44,6 +45,14 @@ rules: $(VENV)/ready
 fmt: $(VENV)/ready
 	$(PY) -m ruff format .
 	$(PY) -m ruff check --fix .
+
+# What can be checked of the ways to deploy without Docker or Kubernetes; and the steps of the image, in a folder of their own.
+deployment: $(VENV)/ready
+	$(WITHOUT_HOME) UV_PROJECT_ENVIRONMENT=$(VENV) $(PY) -m uv sync --frozen --inexact --group deployment --quiet
+	$(VENV)/bin/hadolint Dockerfile
+	$(VENV)/bin/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
+	$(VENV)/bin/kubernetes-validate --strict --quiet deploy/kubernetes/*.yaml
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" bash deploy/check.sh
 
 # Brings each locale/ up to date with the texts of the code; then translate what is new there, and do it again. Needs gettext.
 messages: $(VENV)/ready

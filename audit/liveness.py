@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from audit.models import Tick
 from audit.ticks import read_schedule
+from events_out.tasks import send_due_mails as send_endpoint_mails
 from orders.models import Order
 from orders.tasks import send_due_mails
 from payments.models import Payment
@@ -75,7 +76,7 @@ def find_skews(liveness: Liveness) -> list[str]:
 
 def read_patience(task: str) -> float:
     """The seconds within which a scheduled task has to end again, at least as long as one run of it may take."""
-    time_limit = settings.MAILS_TIME_LIMIT if task == send_due_mails.name else 0
+    time_limit = settings.MAILS_TIME_LIMIT if task in (send_due_mails.name, send_endpoint_mails.name) else 0
     return max(MISSED_TICKS * read_schedule()[task], settings.LIVENESS_PATIENCE, time_limit)
 
 

@@ -1,6 +1,7 @@
 """Figures for Prometheus: how many orders wait or are stuck, what the last audit said, whether anybody is at work."""
 
 from collections.abc import Iterable
+from itertools import chain
 
 from django.conf import settings
 from django.db.models import F
@@ -12,6 +13,15 @@ from prometheus_client.registry import Collector
 from accounts.tokens import shows_token
 from audit.liveness import Liveness, check_liveness, measure_age
 from audit.models import AuditRun, Difference
+from audit.traffic import (
+    collect_charges,
+    collect_connections,
+    collect_events,
+    collect_orders,
+    collect_queues,
+    collect_webhooks,
+    label,
+)
 from orders.models import Order
 from payments.dispute_models import Dispute
 from payments.models import Payment
@@ -37,6 +47,10 @@ class OrderCollector(Collector):
             yield GaugeMetricFamily("orderly_audit_ok", "Whether the last audit was clean.", int(run.ok))
             yield GaugeMetricFamily("orderly_audit_age_seconds", "How long ago the last audit was.", age)
         yield from describe_liveness(check_liveness())
+        yield from chain(
+            collect_orders(), collect_charges(), collect_webhooks(), collect_events(), collect_connections()
+        )
+        yield from collect_queues()
 
 
 def describe_liveness(liveness: Liveness) -> Iterable[Metric]:
@@ -51,17 +65,9 @@ def describe_liveness(liveness: Liveness) -> Iterable[Metric]:
     yield GaugeMetricFamily(
         "orderly_oldest_unfinalized_seconds", "The oldest answer whose order is still pending.", liveness.unfinalized
     )
-    yield label_tasks("orderly_tick_age_seconds", "How long ago a scheduled task came to its end.", liveness.ticks)
-    yield label_tasks(
-        "orderly_clock_skew_seconds", "How far its worker's clock was ahead of the database's.", liveness.clock_skews
-    )
-
-
-def label_tasks(name: str, words: str, values: dict[str, float]) -> Metric:
-    family = GaugeMetricFamily(name, words, labels=["task"])
-    for task, value in values.items():
-        family.add_metric([task], value)
-    return family
+    yield label("orderly_tick_age_seconds", "How long ago a scheduled task came to its end.", "task", liveness.ticks)
+    words = "How far its worker's clock was ahead of the database's."
+    yield label("orderly_clock_skew_seconds", words, "task", liveness.clock_skews)
 
 
 def show_metrics(request: HttpRequest) -> HttpResponse:

@@ -5,8 +5,10 @@ from django.contrib import admin
 from accounts.forms import StaffLogInForm
 from backoffice import (
     audit_admin,
+    delivery_admin,
     difference_admin,
     dispute_admin,
+    endpoint_admin,
     order_admin,
     payment_admin,
     product_admin,
@@ -19,8 +21,10 @@ from backoffice import (
 
 __all__ = [
     "audit_admin",
+    "delivery_admin",
     "difference_admin",
     "dispute_admin",
+    "endpoint_admin",
     "order_admin",
     "payment_admin",
     "product_admin",

@@ -1,42 +1,28 @@
 """The admin's pages of what the payment provider told us: staff read it, and have it processed again."""
 
-from typing import Any
-
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.functional import Promise
-from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from kombu.exceptions import OperationalError
+from django.utils.translation import ngettext
 
-from backoffice.read_only import ReadOnlyAdmin
+from backoffice.replaying import ReplayAdmin, StateFilter
 from payments.tasks import sweep_webhook_events
-from payments.webhook_models import WebhookEvent, WebhookEventQuerySet
+from payments.webhook_models import WebhookEvent
 from payments.webhooks import replay_events
 
 STATES: dict[str, Promise] = {"waiting": _("Waiting"), "processed": _("Processed"), "given_up": _("Given up")}
 
 
-class StateFilter(admin.SimpleListFilter):
-    title = _("state")
-    parameter_name = "state"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return list(STATES.items())
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[WebhookEvent]) -> QuerySet[WebhookEvent]:
-        state, events = self.value(), WebhookEvent.objects.all()
-        if state not in STATES:
-            return queryset
-        chosen: WebhookEventQuerySet = getattr(events, state)()
-        return queryset & chosen
+class WebhookStateFilter(StateFilter):
+    states = STATES
 
 
 @admin.register(WebhookEvent)
-class WebhookEventAdmin(ReadOnlyAdmin):
+class WebhookEventAdmin(ReplayAdmin):
     list_display = ["received_at", "type", "reference", "event_id", "state", "tries"]
-    list_filter = [StateFilter, "received_at"]
+    list_filter = [WebhookStateFilter, "received_at"]
     sortable_by = ()
     search_fields = ["reference__exact", "event_id__exact"]
     search_help_text = _("The whole reference, or the whole id at the provider.")
@@ -46,14 +32,11 @@ class WebhookEventAdmin(ReadOnlyAdmin):
         (_("Processing"), {"fields": ["state", "tries", "process_after", "processed_at"]}),
         (_("As it was received"), {"fields": ["body"]}),
     ]
-    actions = ["replay"]
+    permission = "payments.replay_webhookevent"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[WebhookEvent]:
         events: QuerySet[WebhookEvent] = super().get_queryset(request)
         return events.defer("body")
-
-    def has_replay_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("payments.replay_webhookevent")
 
     @admin.display(description=_("state"))
     def state(self, event: WebhookEvent) -> Promise:
@@ -65,9 +48,4 @@ class WebhookEventAdmin(ReadOnlyAdmin):
     def replay(self, request: HttpRequest, queryset: QuerySet[WebhookEvent]) -> None:
         count = replay_events(WebhookEvent.objects.filter(pk__in=queryset.values("pk")))
         text = ngettext("%(count)s event is processed again.", "%(count)s events are processed again.", count)
-        self.message_user(request, text % {"count": count})
-        try:
-            sweep_webhook_events.delay()
-        except OperationalError:
-            down = gettext("The task queue is down: the next sweep takes them up.")
-            self.message_user(request, down, messages.WARNING)
+        self.wake(request, sweep_webhook_events, text % {"count": count})

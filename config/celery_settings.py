@@ -28,6 +28,10 @@ task_routes = {
     "audit.tasks.record_audit": {"queue": "payments"},  # it asks the provider, whom the orders worker never waits for
     "audit.tasks.reconcile": {"queue": "payments"},
     "audit.tasks.refund_surplus": {"queue": "payments"},
+    "events_out.tasks.delete_old_deliveries": {"queue": "mails"},
+    "events_out.tasks.deliver_to_endpoint": {"queue": "webhooks"},  # whoever is told may take long, or never answer
+    "events_out.tasks.send_due_mails": {"queue": "mails"},
+    "events_out.tasks.sweep_events": {"queue": "sweep"},
     "orders.tasks.finalize_order": {"queue": "orders"},
     "orders.tasks.record_refund": {"queue": "orders"},
     "orders.tasks.send_due_mails": {"queue": "mails"},
@@ -71,12 +75,15 @@ beat_schedule = {
     "sweep-webhook-events": schedule_task(
         "payments.tasks.sweep_webhook_events", settings.SWEEP_EVERY, expires=settings.SWEEP_EVERY
     ),
+    "sweep-events": schedule_task("events_out.tasks.sweep_events", settings.SWEEP_EVERY, expires=settings.SWEEP_EVERY),
     "sweep-refunds": schedule_task("orders.tasks.sweep_refunds", settings.SWEEP_EVERY, expires=settings.SWEEP_EVERY),
     "send-due-mails": schedule_task("orders.tasks.send_due_mails", settings.MAIL_EVERY, expires=settings.MAIL_EVERY),
     "check-liveness": schedule_task("audit.tasks.check_liveness", 20, expires=20),
     "audit-orders": schedule_task("audit.tasks.record_audit", settings.AUDIT_EVERY, expires=settings.AUDIT_EVERY),
     "reconcile": schedule_task("audit.tasks.reconcile", settings.RECONCILE_EVERY, expires=settings.RECONCILE_EVERY),
     "clear-sessions": schedule_task("accounts.tasks.clear_sessions", 24 * 3600, expires=3600),
+    "send-endpoint-mails": schedule_task("events_out.tasks.send_due_mails", 60, expires=60),
+    "delete-old-deliveries": schedule_task("events_out.tasks.delete_old_deliveries", 24 * 3600, expires=3600),
     "delete-old-mails": schedule_task("accounts.tasks.delete_old_mails", 24 * 3600, expires=3600),
     "delete-old-calls": schedule_task("api.tasks.delete_old_calls", 24 * 3600, expires=3600),
     "delete-old-webhook-events": schedule_task("payments.tasks.delete_old_webhook_events", 24 * 3600, expires=3600),

@@ -77,6 +77,7 @@ INSTALLED_APPS = [
     "catalog",
     "payments",
     "orders",
+    "events_out",
     "audit",
     "api",
     "shop",
@@ -85,6 +86,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "audit.health.answer_probes",
     "config.proxies.find_client",
     "django.middleware.security.SecurityMiddleware",
     "config.security.add_content_security_policy",
@@ -165,6 +167,10 @@ STRIPE_WEBHOOK_SECRETS = read_words("STRIPE_WEBHOOK_SECRETS")  # any of them may
 WEBHOOK_DAYS = read_number("WEBHOOK_DAYS", 30, least=1, most=36_500)
 PAYMENT_NEWS_HOOK = "orders.tasks.take_up_order"  # called with the reference: payments know no orders
 DISPUTE_NEWS_HOOK = "orders.disputes.record_dispute"  # called with what the provider says of a dispute
+
+# The webhooks that we send go to public addresses, and to these networks of our own.
+WEBHOOK_NETWORKS = read_networks("WEBHOOK_NETWORKS")
+WEBHOOK_TIMEOUT = read_seconds("WEBHOOK_TIMEOUT", 10, most=30)  # for the whole of one delivery
 
 # Seconds. Celery's own settings are in config/celery_settings.py, which reads these.
 BROKER_TIMEOUT = read_seconds("BROKER_TIMEOUT", 5)  # shorter in a web process: see config/wsgi.py

@@ -19,8 +19,9 @@ from catalog.models import StockMovement
 from catalog.services import GIVEN, LOCK, MOVE, describe_move
 from languages import current_language
 from orders.codes import make_code
-from orders.models import Order, OrderLine, OrderMail
+from orders.models import Order, OrderEvent, OrderLine, OrderMail
 from orders.pricing import CheckoutLine, CheckoutRefused, OutOfStock, price_lines
+from orders.signals import announce_event
 from orders.tasks import process_order, publish_on_commit
 from payments.gateway import Gateway, get_gateway
 from payments.services import CREATE_FOR, NEXT_ID
@@ -163,6 +164,7 @@ def _place_order(checkout: Checkout, *, limited: bool) -> Order:
             if order := _write_order(checkout, lines, time_to_pay):
                 order.cached_lines = lines
                 order.metadata = checkout.metadata
+                announce_event(code=order.code, kind=OrderEvent.Kind.PLACED)
                 if time_to_pay:
                     OrderMail.objects.create(order=order, kind=OrderMail.Kind.INSTRUCTIONS)
                 else:

@@ -20,6 +20,7 @@ from orders.event_models import OrderEvent
 from orders.mail_models import OrderMail
 from orders.querysets import OrderQuerySet
 from orders.refund_models import RefundLine
+from orders.signals import announce_event
 from payments.models import Payment
 
 # Django looks for models here.
@@ -191,6 +192,7 @@ class Order(models.Model):
         """Write down what happened. The note is staff's own words, for staff."""
         data |= {"note": note} if note else {}
         OrderEvent.objects.create(order=self, kind=kind, actor=actor, data=data)
+        announce_event(code=self.code, kind=kind)
 
 
 class OrderLine(models.Model):

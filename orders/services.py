@@ -11,6 +11,7 @@ from catalog.models import StockMovement
 from catalog.services import MOVE, RESERVED, describe_move
 from database_errors import is_lock_held, limit_lock_wait
 from orders.models import Order, OrderEvent
+from orders.signals import announce_event
 from payments.models import Payment
 from payments.services import read_status, request_cancel, resume_payment
 
@@ -82,7 +83,7 @@ def finalize_order(*, code: str) -> Order:
     """
     # The rule: it is paid, and was never swept.
     confirmed = _describe_end(code, Status.CONFIRMED, reason="", payment=Payment.Status.SUCCEEDED, sweeps=0)
-    if order := Order.objects.execute(END_ORDER, confirmed, impatiently=True):
+    if order := _end(confirmed, impatiently=True):
         return order
     with transaction.atomic(durable=True):
         limit_lock_wait()
@@ -170,18 +171,24 @@ def _finalize(order: Order) -> Order:
             status, reason = Status.CANCELLED, order.cancel_reason or Reason.EXPIRED
         case _unanswered:
             return order
-    return cast(
-        Order,
-        Order.objects.execute(
-            END_ORDER, _describe_end(order.code, status, reason=reason, payment=payment, sweeps=order.sweeps)
-        ),
-    )
+    end = _describe_end(order.code, status, reason=reason, payment=payment, sweeps=order.sweeps)
+    return cast(Order, _end(end))
+
+
+def _end(end: dict[str, Any], *, impatiently: bool = False) -> Order | None:
+    order = Order.objects.execute(END_ORDER, end, impatiently=impatiently)
+    if order:
+        announce_event(code=order.code, kind=Kind(order.status.lower()))
+    return order
 
 
 def _hold(order: Order) -> Order | None:
     """Begin the hold, or go on with it. None: there may be no other payment, or the hold is over."""
     if order.held_until is None:
-        return Order.objects.execute(HOLD_ORDER, {"order": order.pk, "max_payments": MAX_PAYMENTS})
+        held = Order.objects.execute(HOLD_ORDER, {"order": order.pk, "max_payments": MAX_PAYMENTS})
+        if held:
+            announce_event(code=held.code, kind=Kind.HELD)
+        return held
     return Order.objects.held().filter(pk=order.pk).first()
 
 

@@ -9,6 +9,9 @@ from django.db import connection
 
 from catalog.models import Product, Stock, StockMovement
 from catalog.services import receive_stock
+from events_out.endpoints import create_endpoint
+from events_out.event_types import TYPES
+from events_out.models import Delivery, Endpoint, EndpointMail
 from orders.checkout import Checkout, place_order
 from orders.dispute_models import DisputeMail
 from orders.models import Order, OrderEvent, OrderLine, OrderMail
@@ -37,7 +40,8 @@ GUARDED = (
 )
 STOCK = (Product, Stock, StockMovement)
 MONEY = (Payment, Refund, Dispute, Transfer, TransferAnswer, TransferRefund)
-EVERYTHING = (*STOCK, *MONEY, Order, OrderLine, OrderEvent, OrderMail, RefundLine, DisputeMail)
+TOLD = (Endpoint, Delivery, EndpointMail)
+EVERYTHING = (*STOCK, *MONEY, *TOLD, Order, OrderLine, OrderEvent, OrderMail, RefundLine, DisputeMail)
 
 
 def make_product(sku: str = "MUG", *, price: int | None = 500, stock: int = 10, **fields: Any) -> Product:
@@ -83,6 +87,11 @@ def make_transfer(order: Order, amount: int | None = None, *, bank_id: str = "",
     amount = order.total if amount is None else amount
     asked = {"provider_id": bank_id or uuid4().hex, "arrived_on": datetime.now(UTC).date(), **fields}
     return record_transfer(code=order.code, amount=amount, **asked)
+
+
+def make_endpoint(url: str = "https://example.com/hook", *types: str, name: str = "Warehouse") -> Endpoint:
+    """An endpoint that is told of these types of events from now on, or of all of them."""
+    return create_endpoint(name=name, url=url, types=types or tuple(TYPES))
 
 
 def answer_payment(order: Order, status: Payment.Status, **fields: Any) -> None:

@@ -22,6 +22,7 @@ QUICK = {
     "STRIPE_TIMEOUT": "3",
     "SWEEP_AFTER": "4",
     "SWEEP_EVERY": "1",
+    "WEBHOOK_TIMEOUT": "2",
 }
 
 

@@ -13,7 +13,7 @@ class Request:
     params: dict[str, str]
     object_id: str = ""  # of the payment intent in the path
     key: str | None = None  # Idempotency-Key
-    origin: str = ""  # where the sandbox was asked: browsers find it there too
+    origin: str = ""  # where browsers find the sandbox
 
     def nested(self, name: str) -> dict[str, str]:
         """The parameters below one: {"reference": "x"} for metadata[reference]=x."""

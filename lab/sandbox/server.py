@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import os
 import re
 import socket
 import sys
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("lab.sandbox")
 
+ORIGIN = os.environ.get("SANDBOX_URL", "")  # where browsers find the sandbox; empty: where the shop does
 LARGEST_BODY = 100_000  # bytes
 INTENT = re.compile(r"/v1/payment_intents/(?P<object_id>\w+)(?P<action>/cancel)?")
 DISPUTE = re.compile(r"/v1/(test_helpers/)?disputes/(?P<object_id>\w+)(?P<action>/win|/lose)?")
@@ -111,7 +113,8 @@ class Handler(BaseHTTPRequestHandler):
         params = dict(parse_qsl(body if self.command == "POST" else query, keep_blank_values=True))
         key = self.headers.get("Idempotency-Key")
         found = names or dispute
-        object_id, origin = found["object_id"] if found else "", f"http://{self.headers.get('Host', '')}"
+        object_id = found["object_id"] if found else ""
+        origin = ORIGIN or f"http://{self.headers.get('Host', '')}"
         request = Request(path=path, params=params, object_id=object_id, key=key, origin=origin)
         if key is not None and not 0 < len(key) <= 255:
             raise invalid("Idempotency keys have 1 to 255 characters.", param="Idempotency-Key")

@@ -30,8 +30,9 @@ WORKERS = {
     "payments": "--queues payments --pool threads --concurrency 48",
     "orders": "--queues orders,sweep --pool solo --concurrency 1",
     "mails": "--queues mails --pool solo --concurrency 1",
+    "webhooks": "--queues webhooks --pool threads --concurrency 16",  # its tasks wait for whoever is told
 }
-POOLS = {"web": 6, "payments": 3}  # connections to the database that the threads of a process share
+POOLS = {"web": 6, "payments": 3, "webhooks": 2}  # connections to the database that the threads of a process share
 
 
 @dataclass(kw_only=True)
@@ -56,7 +57,7 @@ class Stack:
         return {**self.caller_environment, **self.environment}
 
     def process(self, name: str) -> Process:
-        """One of postgres, valkey, provider, web, payments, orders, mails, beat."""
+        """One of postgres, valkey, provider, web, payments, orders, mails, webhooks, beat."""
         return next(process for process in self.supervisor.processes if process.name == name)
 
     def log(self, name: str) -> Path:
@@ -124,6 +125,7 @@ def run_servers(
             "SECRET_KEY": keep_secret(folder / "secret_key"),
             "API_TOKENS": keep_secret(folder / "api_token"),
             "API_REFUND_TOKENS": keep_secret(folder / "refund_token"),
+            "WEBHOOK_NETWORKS": "127.0.0.0/8,::1/128",
             "STRIPE_API_KEY": "sk_test_sandbox",
             "STRIPE_API_BASE": NOWHERE,
             "STRIPE_PUBLISHABLE_KEY": "pk_test_sandbox",

@@ -1,14 +1,22 @@
+import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.conf import LazySettings
+from celery import current_app
+from django.conf import LazySettings, settings
+from django.db.models.functions import Now
 from django.test import Client
 from django.utils import timezone
 
 from audit.models import AuditRun, Difference
+from audit.ticks import record_tick
+from events_out.deliveries import plan_deliveries
+from events_out.feed import settle_events
+from events_out.models import Endpoint
 from orders.models import Order
 from payments.models import Payment
-from tests.builders import answer_payment, make_order
+from tests.builders import answer_payment, make_endpoint, make_order
 
 pytestmark = pytest.mark.django_db
 
@@ -41,6 +49,29 @@ def test_metrics_count_what_waits_and_say_what_the_last_audit_found(client: Clie
     assert any(line.startswith("orderly_audit_age_seconds ") for line in lines)
 
 
+def test_metrics_say_how_long_events_wait_to_be_read_and_to_be_delivered(client: Client) -> None:
+    def read() -> dict[str, float]:
+        lines = client.get("/metrics").text.splitlines()
+        return {name: float(value) for name, _, value in (line.partition(" ") for line in lines) if name != "#"}
+
+    make_endpoint()
+    make_order()
+    unread = read()
+    assert unread["orderly_event_lag_seconds"] > 0
+    assert unread["orderly_delivery_lag_seconds"] == unread["orderly_deliveries_waiting"] == 0
+
+    settle_events()
+    plan_deliveries()
+    Endpoint.objects.update(failures=1, failing_since=timezone.now())
+    planned = read()
+    assert planned["orderly_event_lag_seconds"] == 0
+    assert planned["orderly_delivery_lag_seconds"] > 0
+    assert planned["orderly_deliveries_waiting"] == planned["orderly_endpoints_failing"] == 1
+
+    Endpoint.objects.update(is_on=False)
+    assert read()["orderly_deliveries_waiting"] == 0
+
+
 @pytest.mark.parametrize(
     ("token", "local", "sent", "status"),
     [
@@ -57,3 +88,52 @@ def test_metrics_are_for_those_with_the_token(
     settings.METRICS_TOKEN, settings.LOCAL = token, local
 
     assert client.get("/metrics", headers={"Authorization": sent}).status_code == status
+
+
+def read_names(client: Client) -> set[str]:
+    """The figures that there are, with an audit, a task's end and a charge to tell of."""
+    AuditRun.objects.create(ok=True, report={})
+    record_tick(task="audit.tasks.check_liveness")
+    answer_payment(make_order(), Payment.Status.SUCCEEDED, answered_at=Now())
+    lines = client.get("/metrics").text.splitlines()
+    return {re.split(r"[{ ]", line)[0] for line in lines if not line.startswith("#")}
+
+
+def test_recent_orders_charges_and_queues_are_counted(client: Client) -> None:
+    for status in (Payment.Status.SUCCEEDED, Payment.Status.DECLINED):
+        answer_payment(make_order(), status, sent_at=Now() - timedelta(seconds=2), answered_at=Now())
+    with current_app.connection_for_write() as broker:
+        broker.SimpleQueue("mails").put("a message that nobody fetches")
+        lines = client.get("/metrics").text.splitlines()
+        broker.SimpleQueue("mails").clear()
+
+    assert 'orderly_recent_orders{status="PENDING"} 2.0' in lines
+    assert 'orderly_recent_payments{status="DECLINED"} 1.0' in lines
+    assert 'orderly_recent_payments{status="CANCELLED"} 0.0' in lines
+    assert 'orderly_recent_charge_seconds{quantile="0.5"} 2.0' in lines
+    assert 'orderly_queue_messages{queue="mails"} 1.0' in lines
+    assert 'orderly_queue_messages{queue="sweep"} 0.0' in lines
+    assert "orderly_broker_up 1.0" in lines
+
+
+def test_figures_come_without_the_broker(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(current_app.conf, "broker_read_url", "redis://127.0.0.1:9/0")
+
+    lines = client.get("/metrics").text.splitlines()
+
+    assert "orderly_broker_up 0.0" in lines
+    assert not [line for line in lines if line.startswith("orderly_queue_messages{")]
+    assert "orderly_orders_pending 0.0" in lines
+
+
+@pytest.mark.parametrize("path", ["prometheus/alerts.yaml", "grafana/orderly.json"])
+def test_alerts_and_the_dashboard_ask_for_figures_that_there_are(client: Client, path: str) -> None:
+    asked = set(re.findall(r"\borderly_\w+", (settings.BASE_DIR / "deploy" / path).read_text()))
+
+    assert len(asked) > 10
+    assert asked <= read_names(client)
+
+
+def test_each_alert_has_its_section_in_the_runbook() -> None:
+    alerts = re.findall(r"alert: (\w+)", (settings.BASE_DIR / "deploy" / "prometheus" / "alerts.yaml").read_text())
+    assert alerts == re.findall(r"^## (\w+)$", (settings.BASE_DIR / "docs" / "runbook.md").read_text(), re.MULTILINE)

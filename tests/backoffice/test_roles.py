@@ -25,6 +25,9 @@ PAGES = {
     "/admin/payments/payment/": {"Support", "Finance"},
     "/admin/payments/dispute/": {"Support", "Finance"},
     "/admin/payments/webhookevent/": {"Support", "Finance"},
+    "/admin/events_out/endpoint/": {"Support"},
+    "/admin/events_out/endpoint/add/": set(),
+    "/admin/events_out/delivery/": {"Support"},
     "/admin/payments/transfer/": {"Support", "Finance"},
     "/admin/payments/transfer/record/": {"Finance"},
     "/admin/payments/transferrefund/": {"Support", "Finance"},
@@ -42,7 +45,7 @@ PAGES = {
 def _roles(db: None) -> None:
     """As the migration made them: tests that empty every table may have run before."""
     import_module("backoffice.migrations.0001_roles").make_roles(apps, connection.schema_editor())
-    for name in ("0002_webhook_roles", "0003_transfer_roles", "0004_difference_roles"):
+    for name in ("0002_webhook_roles", "0003_transfer_roles", "0004_difference_roles", "0006_event_roles"):
         import_module(f"backoffice.migrations.{name}").extend_roles(apps, connection.schema_editor())
     import_module("backoffice.migrations.0005_refund_roles").let_roles_refund(apps, connection.schema_editor())
 

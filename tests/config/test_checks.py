@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ipaddress import ip_network
 from pathlib import Path
 from unittest.mock import patch
 
@@ -31,6 +32,7 @@ SAFE = {
     "SHOP_URL": "https://shop.example.com",
     "STRIPE_API_BASE": "",
     "STRIPE_JS_URL": "",
+    "WEBHOOK_NETWORKS": [],
 }
 
 
@@ -54,6 +56,7 @@ def _safe(settings: LazySettings) -> None:
         ("PAYMENT_GATEWAYS", {"stripe": "payments.stripe.Nobody"}, ["orderly.E001"]),
         ("PAYMENT_GATEWAYS", {"stripe": "payments.models.Payment"}, ["orderly.E002"]),
         ("PAYMENT_GATEWAYS", {"stripe": "payments.stripe.StripeGateway"}, []),
+        ("WEBHOOK_NETWORKS", [ip_network("0.0.0.0/0")], ["orderly.E032"]),
         ("PAYMENT_NEWS_HOOK", "orders.tasks.nothing", ["orderly.E010"]),
         ("PAYMENT_NEWS_HOOK", "orders.tasks.logger", ["orderly.E010"]),
         ("DISPUTE_NEWS_HOOK", "orders.disputes.nothing", ["orderly.E019"]),

@@ -22,6 +22,7 @@ PRODUCTION = {
     "SECRET_KEY": "a secret that is kept for the test of production only, and long enough",
     "STRIPE_API_BASE": "",
     "STRIPE_JS_URL": "",
+    "WEBHOOK_NETWORKS": "",
 }
 # Imports what each process does, and asks for a page.
 START = """
@@ -61,19 +62,48 @@ def test_nothing_of_the_lab_is_installed_unless_the_stack_says_so(deployed: Path
     assert "chaos" not in run(deployed, "manage.py", "help", "--commands")
 
 
-def read_units() -> dict[str, tuple[int, str]]:
-    """The table of docs/deploy.md: the pool and the command of each unit."""
-    page = (settings.BASE_DIR / "docs" / "deploy.md").read_text()
-    rows = re.findall(r"^\| (\w+) \| (\d*) ?\| `((?:gunicorn|celery) .+)` \|$", page, re.MULTILINE)
-    return {name: (int(pool or 0), command) for name, pool, command in rows}
+def read_units() -> dict[str, str]:
+    """The lines of the Procfile, by the name of the process."""
+    lines = (settings.BASE_DIR / "Procfile").read_text().splitlines()
+    return dict(line.split(": ", maxsplit=1) for line in lines)
 
 
-def test_the_deployment_page_starts_what_the_local_shop_starts() -> None:
+def read_words(path: Path) -> str:
+    """A file's words with one space between them, without what YAML and JSON write around a list's words."""
+    return " ".join(re.sub(r"(?<!\w),|, |[\[\]\"\\]", " ", path.read_text()).replace("%%h", "%h").split())
+
+
+def test_the_procfile_starts_what_the_local_shop_starts() -> None:
     units = read_units()
     assert set(units) == {"web", "beat", *WORKERS}
-    assert {name: pool for name, (pool, _) in units.items() if pool} == POOLS
     for name, options in WORKERS.items():
-        assert f" {options} -n {name}@" in units[name][1]
+        assert units[name].endswith(f" {options} -n {name}@%h")
+    assert all(f"DATABASE_POOL={pool} " in units[name] for name, pool in POOLS.items())
+
+
+@pytest.mark.parametrize("name", WORKERS)
+def test_every_way_to_deploy_starts_the_workers_alike(name: str) -> None:
+    command = re.sub(r"^DATABASE_POOL=\d ", "", read_units()[name])
+    deploy = settings.BASE_DIR / "deploy"
+
+    assert command in read_words(deploy / "systemd" / f"orderly-{name}.service")
+    assert command in read_words(settings.BASE_DIR / "compose.yaml")
+    assert command in read_words(deploy / "kubernetes" / "workers.yaml").replace(" args: ", " ")
+
+
+def test_every_way_to_deploy_starts_the_web_alike() -> None:
+    options = read_units()["web"].partition("--worker-class")[2]
+    for page in ("Dockerfile", "deploy/systemd/orderly-web.service"):
+        assert options in read_words(settings.BASE_DIR / page)
+
+
+def test_every_way_to_deploy_gives_the_processes_their_connections() -> None:
+    deploy = settings.BASE_DIR / "deploy"
+    for name, pool in POOLS.items():
+        assert f"DATABASE_POOL={pool}\n" in (deploy / "systemd" / f"orderly-{name}.service").read_text()
+        assert f'DATABASE_POOL: "{pool}"' in (settings.BASE_DIR / "compose.yaml").read_text()
+        page = deploy / "kubernetes" / ("web.yaml" if name == "web" else "workers.yaml")
+        assert f'{{name: DATABASE_POOL, value: "{pool}"}}' in page.read_text()
 
 
 def test_the_deployment_page_names_settings_that_there_are() -> None:

@@ -54,7 +54,7 @@ def set_traps() -> None:
 def name_process() -> str:
     """The stack's name for this process, by its command line."""
     words = {word.partition("@")[0] for word in sys.argv}  # a worker's is NAME@%h
-    named = words & {"payments", "orders", "mails", "beat"}
+    named = words & {"payments", "orders", "mails", "webhooks", "beat"}
     is_web = "gunicorn" in sys.argv[0] or "shell" in words  # from which the tests call what staff's requests call
     return named.pop() if named else "web" if is_web else ""
 

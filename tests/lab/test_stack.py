@@ -19,7 +19,7 @@ from lab.stack.stack import Stack, answers_http, run_servers
 from lab.stack.var import BASE_DIR, VAR
 from tests.servers import GIVEN
 
-NAMES = ["valkey", "postgres", "provider", "web", "payments", "orders", "mails", "beat"]
+NAMES = ["valkey", "postgres", "provider", "web", "payments", "orders", "mails", "webhooks", "beat"]
 PRINT_PORT = "from django.db import connection; print(connection.settings_dict['PORT'])"
 ENVIRONMENT = {name: value for name, value in GIVEN.items() if not name.endswith(("DATABASE_URL", "REDIS_URL"))}
 

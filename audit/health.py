@@ -1,0 +1,94 @@
+"""The probes of load balancers: /healthz says that a web process answers, /readyz that it can take orders."""
+
+import logging
+from collections.abc import Callable
+from functools import cache
+
+from celery import current_app
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+from django.http import HttpRequest, HttpResponse, JsonResponse
+
+from audit.liveness import check_liveness
+
+logger = logging.getLogger(__name__)
+
+BROKER_PATIENCE = 1  # second
+
+
+class UnappliedMigrations(Exception):
+    """The database lacks migrations of this code."""
+
+
+class NobodyAtWork(Exception):
+    """Scheduled tasks are late, or orders wait for longer than they may."""
+
+
+def answer_probes(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """Answer probes before anything else sees them: they come by IP address and without TLS. A middleware."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        probe = PROBES.get(request.path_info)
+        return probe() if probe else get_response(request)
+
+    return middleware
+
+
+def answer_health() -> HttpResponse:
+    """Status 200, with nothing else asked: a process that can't say so has to be started again."""
+    return JsonResponse({"status": "ok"})
+
+
+def answer_readiness() -> HttpResponse:
+    """Status 200 if this process can take orders, 503 if it can't; and what else is ill, for people to read.
+
+    It takes orders while the broker or every worker is away: their rows wait. So those two don't count, or a load
+    balancer would close the shop for nothing.
+    """
+    database = passes(ask_database)
+    ready = database and passes(ask_migrations)
+    parts = {
+        "database": database,
+        "migrations": ready,
+        "broker": passes(ask_broker),
+        "workers": ready and passes(ask_workers),
+    }
+    words = {name: "ok" if fine else "failing" for name, fine in parts.items()}
+    return JsonResponse({"status": "ok" if ready else "failing", **words}, status=200 if ready else 503)
+
+
+PROBES = {"/healthz": answer_health, "/readyz": answer_readiness}
+
+
+def passes(ask: Callable[[], None]) -> bool:
+    """Whether it raises nothing. Otherwise the log says why, and strangers don't."""
+    try:
+        ask()
+    except Exception as error:  # whatever it is, the answer is no
+        logger.warning("%s: %s: %s", ask.__name__, type(error).__name__, error)
+        return False
+    return True
+
+
+def ask_database() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+
+
+@cache  # what is applied stays so; an exception is not remembered
+def ask_migrations() -> None:
+    """Raises UnappliedMigrations: this code came before its `manage.py migrate`."""
+    executor = MigrationExecutor(connection)
+    if plan := executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        raise UnappliedMigrations(", ".join(str(migration) for migration, _ in plan))
+
+
+def ask_broker() -> None:
+    with current_app.connection_for_write() as broker:
+        broker.ensure_connection(max_retries=1, timeout=BROKER_PATIENCE)
+
+
+def ask_workers() -> None:
+    """Raises NobodyAtWork, by the marks that beat and the workers leave in the database."""
+    if troubles := check_liveness().troubles:
+        raise NobodyAtWork(" ".join(troubles))

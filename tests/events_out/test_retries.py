@@ -1,0 +1,173 @@
+"""What fails is tried again, whoever dies meanwhile; who is dead holds up nobody."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.conf import LazySettings
+from django.utils import timezone
+
+from events_out import deliveries
+from events_out.answers import PAUSES, find_next_try, record_failure, record_success
+from events_out.deliveries import claim_delivery, plan_deliveries
+from events_out.feed import settle_events
+from events_out.models import Delivery, Endpoint
+from events_out.posting import Answer
+from tests.builders import everything, make_endpoint, make_order
+from tests.events_out.telling import cancel, deliver, kinds, let_time_pass, plan
+from tests.receiver import Receiver
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_failure_is_tried_again_later_with_the_same_id_and_a_new_signature(receiver: Receiver) -> None:
+    endpoint = make_endpoint(receiver.url)
+    make_order()
+    receiver.status, receiver.answer = 500, b"out of shelves"
+    deliver(endpoint)
+
+    failed = Delivery.objects.get()
+    assert (failed.tries, failed.answer_status, failed.answer) == (1, 500, "out of shelves")
+    assert failed.last_error == "It answered 500."
+    assert failed.deliver_after is not None
+
+    deliver(endpoint)
+    assert len(receiver.requests) == 1  # not before its time
+    let_time_pass()
+    receiver.status = 200
+    deliver(endpoint)
+    assert len(set(receiver.ids)) == 1
+    assert len(receiver.requests) == 2
+    receiver.requests[1].verify(endpoint.secret)
+    assert Delivery.objects.delivered().count() == 1
+    assert Endpoint.objects.get().failing_since is None
+
+
+@pytest.mark.parametrize("status", [301, 400, 404, 429, 503])
+def test_every_answer_but_a_success_is_a_failure(receiver: Receiver, status: int) -> None:
+    endpoint = make_endpoint(receiver.url)
+    make_order()
+    receiver.status, receiver.headers = status, {"Location": receiver.url + "/moved"}
+
+    deliver(endpoint)
+
+    assert Delivery.objects.waiting().get().answer_status == status
+    assert len(receiver.requests) == 1
+
+
+def test_an_order_whose_event_was_given_up_goes_on(receiver: Receiver) -> None:
+    endpoint = make_endpoint(receiver.url)
+    order = make_order()
+    cancel(order)
+    plan()
+    Delivery.objects.filter(event__kind="placed").update(tries=len(PAUSES))
+    receiver.status = 400
+    deliver(endpoint)
+    assert Delivery.objects.given_up().get().tries == len(PAUSES) + 1
+
+    receiver.status = 204
+    let_time_pass()
+    deliver(endpoint)
+    assert kinds(receiver) == [(order.code, "order.placed"), (order.code, "order.cancelled")]
+
+
+def test_ten_tries_take_a_bit_more_than_three_days() -> None:
+    assert timedelta(days=3) < timedelta(seconds=sum(PAUSES)) < timedelta(days=4)
+    assert find_next_try(1) is not None
+    assert find_next_try(len(PAUSES)) is not None
+    assert find_next_try(len(PAUSES) + 1) is None
+
+
+def test_a_dead_endpoint_holds_up_nobody_and_is_left_alone_for_longer_and_longer(
+    receiver: Receiver, settings: LazySettings
+) -> None:
+    settings.WEBHOOK_TIMEOUT = 0.2
+    dead = make_endpoint("http://127.0.0.1:9/", name="Dead")
+    other = make_endpoint(receiver.url)
+    orders = [make_order() for _ in range(5)]
+
+    deliver(dead, other)
+
+    assert [code for code, _ in kinds(receiver)] == [order.code for order in orders]
+    assert Delivery.objects.filter(endpoint=dead, tries__gt=0).count() == 1  # it rests after the first
+    assert deliveries.find_due_endpoints() == {}
+    rests = []
+    for _ in range(8):
+        let_time_pass()
+        deliver(dead)
+        dead.refresh_from_db()
+        assert dead.resting_until is not None
+        rests.append(round((dead.resting_until - timezone.now()).total_seconds() / 5))
+    assert rests == [2, 4, 8, 16, 32, 60, 60, 60]
+    Endpoint.objects.update(resting_until=None)
+    assert deliveries.find_due_endpoints() == {dead.pk: 1}  # one at a time, to see whether it is back
+
+
+def test_a_worker_that_dies_before_it_sends_holds_the_delivery_only_for_its_lease(receiver: Receiver) -> None:
+    endpoint = make_endpoint(receiver.url)
+    make_order()
+    plan()
+    assert claim_delivery(endpoint=endpoint.pk)  # and dies
+
+    deliver(endpoint)
+    assert receiver.requests == []
+    let_time_pass()
+    deliver(endpoint)
+    assert len(receiver.requests) == 1
+
+
+def test_a_worker_that_dies_after_it_has_sent_delivers_twice_with_one_id(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint = make_endpoint(receiver.url)
+    make_order()
+    with monkeypatch.context() as dying:
+        dying.setattr(deliveries, "record_success", _die)
+        with pytest.raises(SystemExit):
+            deliver(endpoint)
+
+    let_time_pass()
+    deliver(endpoint)
+    assert len(receiver.ids) == 2
+    assert len(set(receiver.ids)) == 1
+
+
+def test_a_worker_that_dies_while_it_plans_plans_nothing_twice(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint = make_endpoint(receiver.url)
+    make_order()
+    settle_events()
+    with monkeypatch.context() as dying:
+        dying.setattr(deliveries, "list_kinds", _die)
+        with pytest.raises(SystemExit):
+            plan_deliveries()
+    Endpoint.objects.update(planned_through=endpoint.planned_through)
+
+    deliver(endpoint)
+    Endpoint.objects.update(planned_through=endpoint.planned_through)
+    deliver(endpoint)
+    assert len(receiver.requests) == 1
+
+
+def test_a_failure_that_comes_late_changes_nothing_and_a_late_success_counts(receiver: Receiver) -> None:
+    endpoint = make_endpoint(receiver.url)
+    make_order()
+    plan()
+    slow = claim_delivery(endpoint=endpoint.pk)
+    let_time_pass()
+    quick = claim_delivery(endpoint=endpoint.pk)
+    assert slow
+    assert quick
+    before = everything()
+    record_failure(slow, error="no answer")
+    assert everything() == before
+
+    record_success(slow, Answer(204, ""))
+    record_failure(quick, error="no answer")
+    assert Delivery.objects.delivered().get().last_error == ""
+    assert Endpoint.objects.get().failures == 0
+
+
+def _die(*_: object, **__: object) -> Any:
+    raise SystemExit

@@ -1,0 +1,63 @@
+"""An order's events through real processes to somebody else, whatever dies on the way."""
+
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from uuid import uuid4
+
+import pytest
+
+from lab.stack.stack import Stack
+from tests.receiver import Receiver, run_receiver
+from tests.test_flow import place
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with run_receiver() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def sku(stack: Stack) -> str:
+    sku = uuid4().hex
+    catalog = stack.folder / f"{sku}.csv"
+    catalog.write_text(f"sku,name,price\n{sku},Mug,5.00\n")
+    assert stack.manage("load_catalog", str(catalog), "--stock", "1000").returncode == 0
+    return sku
+
+
+def add_endpoint(stack: Stack, url: str) -> str:
+    """Return its secret."""
+    done: subprocess.CompletedProcess[str] = stack.manage("add_webhook_endpoint", uuid4().hex, url)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def wait_for(happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_events_reach_who_is_told_while_the_worker_is_killed_and_another_endpoint_hangs(
+    stack: Stack, sku: str, receiver: Receiver
+) -> None:
+    with run_receiver() as hanging:
+        hanging.pause = 5
+        add_endpoint(stack, hanging.url)
+        secret = add_endpoint(stack, receiver.url)
+        receiver.pause = 0.3
+        codes = [place(stack, sku)["code"] for _ in range(8)]
+        wait_for(lambda: len(receiver.requests) > 2)
+        stack.process("webhooks").send(signal.SIGKILL)
+        receiver.pause = 0
+
+        def told(code: str) -> list[str]:
+            events = {request.id: request.verify(secret) for request in receiver.requests}  # a repeat has its id
+            return [event["type"] for event in events.values() if event["data"]["order"]["code"] == code]
+
+        wait_for(lambda: all(len(told(code)) == 2 for code in codes))
+    assert {tuple(told(code)) for code in codes} == {("order.placed", "order.confirmed")}
