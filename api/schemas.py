@@ -23,6 +23,7 @@ from api.fields import (
     Sku,
     Units,
 )
+from events_out.event_types import TYPES
 from orders.models import Order
 from payments.refund_models import Refund
 
@@ -188,6 +189,23 @@ class StockAnswer(BaseModel):
     on_hand: int
     reserved: int
     available: int
+
+
+class EventAnswer(BaseModel):
+    """What happened, and the order as it is now: docs/events.md."""
+
+    id: str
+    type: Annotated[str, Field(json_schema_extra={"enum": list(TYPES)})]
+    timestamp: datetime
+    version: int
+    data: dict[str, Any]
+
+
+class EventPage(BaseModel):
+    """The oldest first. `next` is where to go on: there may be more now, and there will be later."""
+
+    data: list[EventAnswer]
+    next: str
 
 
 class Problem(BaseModel):

@@ -8,6 +8,7 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 from api import problems
 from api.documents import DocumentedApi
+from api.event_views import router as events
 from api.fields import JsonParser
 from api.order_views import router as orders
 from api.product_views import router as products
@@ -24,7 +25,7 @@ v1 = DocumentedApi(
     description="Orders that end one of two ways: paid and confirmed, or unpaid and cancelled.",
     parser=JsonParser(),
 )
-for router in (products, orders, stock):
+for router in (products, orders, stock, events):
     v1.add_router("", router)
 
 ANSWERS: dict[type[Exception], Any] = {

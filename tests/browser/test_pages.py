@@ -116,7 +116,7 @@ def test_an_inline_script_is_refused_and_seen(page: Page, trouble: list[str]) ->
 def test_the_page_of_the_api_shows_every_operation_with_nothing_inline(page: Page) -> None:
     page.goto("/api/v1/docs")
 
-    expect(page.locator(".opblock")).to_have_count(10)
+    expect(page.locator(".opblock")).to_have_count(11)
 
 
 def test_the_list_and_the_order_are_light_and_need_no_third_party(open_tab: OpenTab, stack: Stack, sku: str) -> None:
