@@ -1,5 +1,6 @@
 """The feed of events, which a client with the scope `events` follows by a cursor."""
 
+import re
 from typing import Annotated
 
 from django.http import HttpRequest
@@ -14,7 +15,7 @@ from events_out.payloads import describe_event
 
 router = Router(auth=KNOWN, tags=["events"])
 Cursor = Annotated[str, Query(pattern=r"^(evt_[0-9]{1,18})?$", description="The `next` of the page before.")]
-WantedType = Annotated[str, Query(pattern=f"^({'|'.join(TYPES)})?$", description="Empty: all of them.")]
+WantedType = Annotated[str, Query(pattern=f"^({'|'.join(map(re.escape, TYPES))})?$", description="Empty: all of them.")]
 
 
 @router.get("events", response=EventPage, **refuses(400, 401, 403))

@@ -1,8 +1,10 @@
 """Products for sale: all of them by name, those that a search finds, or one."""
 
+from contextlib import suppress
 from typing import Annotated, Any
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from ninja import Query, Router
 
@@ -13,6 +15,7 @@ from api.problems import BadRequest
 from api.schemas import ListedProduct, ProductAnswer, ProductPage
 from catalog.models import Product
 from catalog.search import MAX_QUERY, find_products, read_page
+from catalog.texts import read_sku
 
 router = Router(auth=ANYBODY, tags=["products"])
 Words = Annotated[str, Query(max_length=MAX_QUERY, description="Words of the name or of the SKU.")]
@@ -47,7 +50,6 @@ def _describe(product: Product) -> dict[str, Any]:
 
 
 def _find_product(cursor: str) -> Product:
-    product = Product.objects.only("pk").filter(sku=read_path_sku(cursor)).first()
-    if product is None:
-        raise BadRequest("bad_field", "after: no page ended with this.")
-    return product
+    with suppress(ValidationError, Product.DoesNotExist):
+        return Product.objects.only("pk").get(sku=read_sku(cursor))
+    raise BadRequest("bad_field", "after: no page ended with this.")

@@ -132,11 +132,11 @@ class OrderAnswer(BaseModel):
     metadata: dict[str, Any]
     created_at: datetime
     finalized_at: datetime | None
-    next_action: Annotated[NextAction, Field(description="While the customer has to act at the bank.")] = None  # type: ignore[assignment]
-    held_until: Annotated[datetime | None, Field(description="Of an order with `hold_on_decline`.")] = None
-    payment: Annotated[PaymentAnswer, Field(description="Of an order with `hold_on_decline`.")] = None  # type: ignore[assignment]
-    expires_at: Annotated[datetime, Field(description="While the customer has to pay unasked.")] = None  # type: ignore[assignment]
-    instructions: Annotated[list[Instruction], Field(description="How to pay unasked.")] = []
+    next_action: NextAction | None = Field(default=None, description="While the customer has to act at the bank.")
+    held_until: datetime | None = Field(default=None, description="Of an order with `hold_on_decline`.")
+    payment: PaymentAnswer | None = Field(default=None, description="Of an order with `hold_on_decline`.")
+    expires_at: datetime | None = Field(default=None, description="While the customer has to pay unasked.")
+    instructions: list[Instruction] = Field(default=[], description="How to pay unasked.")
 
 
 class ListedOrder(BaseModel):

@@ -44,7 +44,9 @@ def test_a_client_may_ask_for_one_type(client: Client, token: str) -> None:
     assert [(event["type"], event["data"]["order"]["code"]) for event in events] == [("order.confirmed", order.code)]
 
 
-@pytest.mark.parametrize("query", ["after=1", "after=evt_", "after=evt_9999999999999999999", "type=order.lost"])
+@pytest.mark.parametrize(
+    "query", ["after=1", "after=evt_", "after=evt_9999999999999999999", "type=order.lost", "type=order-placed"]
+)
 def test_a_query_that_makes_no_sense_is_refused(client: Client, token: str, query: str) -> None:
     assert_refused(send(client, f"events?{query}", token=token), 400, "bad_field")
 

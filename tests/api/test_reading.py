@@ -48,7 +48,7 @@ def test_products_are_found_by_words_and_shown_by_sku(client: Client) -> None:
         assert_refused(send(client, f"products/{unknown}"), 404, "not_found")
 
 
-@pytest.mark.parametrize("query", ["after=GHOST", "q=" + "x" * 101])
+@pytest.mark.parametrize("query", ["after=GHOST", "after=%00", "after=%C2%8F", "q=" + "x" * 101])
 def test_a_query_that_makes_no_sense_is_refused(client: Client, query: str) -> None:
     assert_refused(send(client, f"products?{query}"), 400, "bad_field")
 
