@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
+from functools import partial
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -12,6 +13,7 @@ from django.db.models import Count
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from database_errors import run_again_if_lost
 from events_out import payloads
 from events_out.answers import record_failure, record_success
 from events_out.delivery_models import Delivery
@@ -139,7 +141,7 @@ def _deliver(delivery: Delivery, poster: Poster) -> None:
         record_failure(delivery, error=str(error))
         return
     if answer.is_success:
-        record_success(delivery, answer)
+        run_again_if_lost(partial(record_success, delivery, answer))  # or it would be delivered again
     else:
         record_failure(delivery, error=f"It answered {answer.status}.", answer=answer)
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from django.conf import LazySettings
 from django.core import mail as outbox
+from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 from standardwebhooks import WebhookVerificationError
 
@@ -105,3 +106,27 @@ def test_a_replay_is_delivered_again_with_the_id_that_it_had(receiver: Receiver)
     assert len(receiver.ids) == 2
     assert len(set(receiver.ids)) == 1
     assert Delivery.objects.get().tries == 1
+
+
+@pytest.mark.parametrize("types", [[], ["order.nothing"], ["order.placed", "endpoint.test"]])
+def test_postgresql_takes_no_endpoint_without_types_or_with_an_unknown_one(types: list[str]) -> None:
+    endpoint = make_endpoint()
+    with pytest.raises(IntegrityError, match="types_are_known"), transaction.atomic():
+        Endpoint.objects.update(types=types)
+
+    assert Endpoint.objects.get().types == endpoint.types
+
+
+def test_postgresql_takes_no_delivery_that_was_taken_and_waits_or_comes_twice(receiver: Receiver) -> None:
+    endpoint = make_endpoint(receiver.url)
+    make_order()
+    deliver(endpoint)
+    delivery = Delivery.objects.get()
+    with pytest.raises(IntegrityError, match="delivery_that_was_taken_waits_no_more"), transaction.atomic():
+        Delivery.objects.update(deliver_after=Now())
+    with pytest.raises(IntegrityError, match="delivery_once"), transaction.atomic():
+        Delivery.objects.create(endpoint=endpoint, event=delivery.event, order=delivery.order)
+    with pytest.raises(IntegrityError, match="delivery_has_an_order_iff_an_event"), transaction.atomic():
+        Delivery.objects.create(endpoint=endpoint, order=delivery.order)
+
+    assert list(Delivery.objects.all()) == [delivery]
