@@ -27,7 +27,7 @@ test: $(VENV)/ready
 
 # The fast half: every test that needs no browser and starts no whole shop of its own.
 unit: $(VENV)/ready
-	$(PY) -m pytest --numprocesses 2 --dist loadfile --ignore tests/browser --ignore tests/crash --ignore tests/lab
+	$(PY) -m pytest --numprocesses 2 --dist loadfile --ignore tests/browser --ignore tests/crash --ignore tests/lab --ignore tests/live
 
 # On the servers of each profile (docs/operating.md): orders of every kind, whole processes that die, and some chaos.
 profiles: $(VENV)/ready

@@ -9,7 +9,10 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from accounts.email_addresses import ASCII_LOWER, EmailAddressModelField, read_email_address
+from accounts.token_models import ApiToken
 from mail_queue import QueuedMail
+
+__all__ = ["AccountMail", "ApiToken", "EmailUserManager", "User"]  # Django looks for models here
 
 
 class EmailUserManager(UserManager["User"]):

@@ -1,13 +1,57 @@
-"""The URLs of the API."""
+"""The URLs of the API. What /api/v1/orders does, /api/orders does as well: it is older than the versions."""
 
-from django.urls import path, re_path
+from collections.abc import Callable
+from functools import wraps
+from http import HTTPStatus
+from typing import Any, cast
 
-from api import views
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.urls import include, path, re_path, register_converter
+from django.urls.converters import StringConverter
+from django.utils.cache import get_conditional_response, patch_cache_control, set_response_etag
+from django.views.decorators.csrf import csrf_exempt
+
+from api.fields import CODE_PATTERN
+from api.problems import answer_not_found, answer_problem
+from api.v1 import v1
+
+
+class OrderCodeConverter(StringConverter):
+    regex = CODE_PATTERN
+
+
+def answer_in_json(view: Any) -> Callable[..., HttpResponse]:
+    """Ninja answers another method, and its own bare address, in plain text. What was read before is a 304."""
+
+    @wraps(view)
+    def answer(request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        try:
+            response: HttpResponse = view(request, **kwargs)
+        except Http404:
+            return answer_not_found(request)
+        if isinstance(response, HttpResponseNotAllowed):
+            allowed = response["Allow"]
+            return answer_problem("method_not_allowed", f"Use {allowed}.", headers={"Allow": allowed})
+        if request.method == "GET" and response.status_code == HTTPStatus.OK:
+            return _tag(request, response)
+        return response
+
+    return answer
+
+
+def _tag(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    patch_cache_control(response, private=True, no_cache=True)
+    set_response_etag(response)
+    return cast(HttpResponse, get_conditional_response(request, etag=response["ETag"], response=response))
+
+
+register_converter(OrderCodeConverter, "order_code")
+_operations, _app, _namespace = v1.urls
+for _operation in _operations:
+    _operation.callback = answer_in_json(_operation.callback)
 
 urlpatterns = [
-    path("orders", views.create_order),
-    re_path(r"^orders/(?P<code>[0-9A-Z-]{1,18})$", views.show_order),
-    re_path(r"^orders/(?P<code>[0-9A-Z-]{1,18})/payments$", views.create_payment),
-    re_path(r"^orders/(?P<code>[0-9A-Z-]{1,18})/refunds$", views.create_refund),
-    re_path(r"", views.refuse_unknown_url),
+    path("v1/", (_operations, _app, _namespace)),
+    path("", include([each for each in _operations if str(each.pattern).startswith("orders")])),
+    re_path(r"", csrf_exempt(answer_not_found)),
 ]

@@ -1,6 +1,7 @@
 """Orders as CSV for a spreadsheet. They are sent while they are read, so a million take no more memory than a few."""
 
 import csv
+import json
 import re
 from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
@@ -29,6 +30,7 @@ COLUMNS = {
     "created_at": "created_at",
     "finalized_at": "finalized_at",
     "refunded": "refunded",
+    "metadata": "metadata",
 }
 AMOUNTS = ("total", "refunded", "disputed")
 # What customers' banks have taken back, for now or for good. For each order a look into an index.
@@ -96,6 +98,8 @@ def _write_lines(rows: Iterable[tuple[object, ...]]) -> Iterator[str]:
 def _write_cell(cell: object) -> str:
     if isinstance(cell, datetime):
         return cell.isoformat(sep=" ", timespec="seconds")
+    if isinstance(cell, dict):
+        return json.dumps(cell, ensure_ascii=False) if cell else ""
     return "" if cell is None else str(cell)
 
 

@@ -92,6 +92,7 @@ class OrderAdmin(RefundAdmin):
     actions = ["process_orders", "mark_orders_reviewed", "cancel_orders", "export_orders"]
     fieldsets = [
         (None, {"fields": [("state", "cancel_reason"), ("money", "taken", "given_back"), ("email", "user")]}),
+        (_("From the client"), {"fields": ["metadata"]}),
         (_("Review"), {"fields": [("review", "review_reason")]}),
         (
             _("Internals"),
@@ -105,6 +106,11 @@ class OrderAdmin(RefundAdmin):
             },
         ),
     ]
+
+    def get_fieldsets(self, request: HttpRequest, obj: Order | None = None) -> Any:
+        if obj and obj.metadata:
+            return self.fieldsets
+        return [(name, shown) for name, shown in self.fieldsets if "metadata" not in shown["fields"]]
 
     @admin.display(description=_("status"))
     def state(self, order: Order) -> str:

@@ -23,6 +23,7 @@ broker_channel_error_retry = True  # or an OOM or READONLY answer ends the worke
 task_routes = {
     "accounts.tasks.clear_sessions": {"queue": "mails"},
     "accounts.tasks.delete_old_mails": {"queue": "mails"},
+    "api.tasks.delete_old_calls": {"queue": "mails"},
     "audit.tasks.check_liveness": {"queue": "sweep"},  # its worker does not hang with the charges
     "audit.tasks.record_audit": {"queue": "payments"},  # it asks the provider, whom the orders worker never waits for
     "audit.tasks.reconcile": {"queue": "payments"},
@@ -85,5 +86,6 @@ beat_schedule = {
     "send-endpoint-mails": schedule_task("events_out.tasks.send_due_mails", 60, expires=60),
     "delete-old-deliveries": schedule_task("events_out.tasks.delete_old_deliveries", 24 * 3600, expires=3600),
     "delete-old-mails": schedule_task("accounts.tasks.delete_old_mails", 24 * 3600, expires=3600),
+    "delete-old-calls": schedule_task("api.tasks.delete_old_calls", 24 * 3600, expires=3600),
     "delete-old-webhook-events": schedule_task("payments.tasks.delete_old_webhook_events", 24 * 3600, expires=3600),
 }

@@ -43,6 +43,7 @@ def describe_order(order: Order) -> dict[str, Any]:
         "total": order.total,
         "refunded": order.refunded,
         "needs_review": order.needs_review,
+        "metadata": order.metadata,
         "created_at": order.created_at,
         "finalized_at": order.finalized_at,
         "lines": [

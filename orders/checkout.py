@@ -3,11 +3,12 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
+from typing import Any
 
 from django.conf import settings
 from django.db import Error, connection, transaction
@@ -38,11 +39,11 @@ NEW_KEY = "NOT EXISTS (SELECT FROM orders_order WHERE checkout_key = %(checkout_
 PLACE_ORDER = f"""
 WITH available AS MATERIALIZED ({LOCK.format(condition=NEW_KEY)}), placed AS (
     INSERT INTO orders_order (
-        code, checkout_key, checkout_hash, user_id, email, language, currency, total, payment_id, hold_on_decline,
-        expires_at, sweep_after
+        code, checkout_key, checkout_hash, user_id, email, language, currency, total, metadata, payment_id,
+        hold_on_decline, expires_at, sweep_after
     ) SELECT
         %(reference)s, %(checkout_key)s, %(checkout_hash)s, %(user)s::bigint, %(email)s, %(language)s, %(currency)s,
-        %(total)s, {NEXT_ID}, %(hold_on_decline)s,
+        %(total)s, %(metadata)s::jsonb, {NEXT_ID}, %(hold_on_decline)s,
         statement_timestamp() + %(expires_after)s, statement_timestamp() + %(sweep_after)s
     WHERE cardinality(%(products)s) = (
         SELECT count(*) FROM available JOIN ({GIVEN.format(condition="TRUE")}) AS asked ON product_id = stock_id
@@ -86,6 +87,7 @@ class Checkout:
 
     `hold_on_decline`: for how many seconds its stock stays reserved after a decline, so that another card can be tried.
     `gateway`: one of CHECKOUT_GATEWAYS; the first where none is named.
+    `metadata`: what the client wants to keep with the order, in JSON's types; the shop reads nothing of it.
     """
 
     key: str
@@ -97,6 +99,7 @@ class Checkout:
     expected_currency: str | None = None
     hold_on_decline: int = 0
     gateway: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def quantities(self) -> dict[str, int]:
@@ -109,11 +112,18 @@ class Checkout:
     @cached_property
     def hash(self) -> str:
         """SHA-256 of what is asked for: the same key with another hash is another checkout."""
-        asked = [self.email, self.quantities, self.payment_method, self.expected_total, self.expected_currency]
+        asked: list[Any] = [
+            self.email,
+            self.quantities,
+            self.payment_method,
+            self.expected_total,
+            self.expected_currency,
+        ]
         # Left out where there is none, so that a checkout which an older release has placed keeps its hash.
         asked += [self.hold_on_decline] if self.hold_on_decline else []
         asked += [self.gateway] if self.gateway and self.gateway != settings.PAYMENT_GATEWAY else []
-        return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
+        asked += [self.metadata] if self.metadata else []
+        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
 def place_order(checkout: Checkout, *, limited: bool = True) -> tuple[Order, bool]:
@@ -153,6 +163,7 @@ def _place_order(checkout: Checkout, *, limited: bool) -> Order:
                 _limit_unpaid(checkout)
             if order := _write_order(checkout, lines, time_to_pay):
                 order.cached_lines = lines
+                order.metadata = checkout.metadata
                 announce_event(code=order.code, kind=OrderEvent.Kind.PLACED)
                 if time_to_pay:
                     OrderMail.objects.create(order=order, kind=OrderMail.Kind.INSTRUCTIONS)
@@ -182,6 +193,7 @@ def _write_order(checkout: Checkout, lines: Sequence[OrderLine], time_to_pay: ti
         "currency": lines[0].product.currency,
         "total": sum(line.price * line.quantity for line in lines),
         "payment_method": checkout.payment_method,
+        "metadata": json.dumps(checkout.metadata),
         "hold_on_decline": checkout.hold_on_decline,
         "gateway": checkout.gateway or settings.PAYMENT_GATEWAY,
         "expires_after": time_to_pay or timedelta(seconds=settings.ORDER_EXPIRES_AFTER),

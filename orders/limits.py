@@ -4,7 +4,8 @@ import logging
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import takewhile
-from typing import Any
+from math import ceil
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db.models import QuerySet
@@ -65,6 +66,38 @@ def limit_payment(
     paid = Payment.objects.filter(reference=code, number=number)
     with _count(f"{code}{SEPARATOR}{number}", dict(_name_subjects(ip, session_key, user)), {}, unless=paid):
         yield
+
+
+class Room(NamedTuple):
+    """What is left of one of CHECKOUT_LIMITS: `left` of `most` orders, and more after so many seconds."""
+
+    kind: str
+    most: int
+    left: int
+    seconds: int
+
+
+def read_room(*, ip: str, session_key: str | None = None, user: User | None = None) -> list[Room]:
+    """What is left of each limit that the visitor has. Nothing while Redis is down: then nobody is limited."""
+    subjects = {
+        subject: settings.CHECKOUT_LIMITS[kind]
+        for kind, subject in _name_subjects(ip, session_key, user)
+        if settings.CHECKOUT_LIMITS[kind]
+    }
+    try:
+        turns = read_turns(subjects, seconds=settings.LIMIT_WINDOW)
+    except RedisError as error:
+        logger.warning("nobody can be told what is left: %s", error)
+        return []
+    return [
+        Room(
+            subject.split(":")[1],
+            most,
+            max(0, most - len(turns[subject])),
+            ceil(min(turns[subject].values(), default=0)),
+        )
+        for subject, most in subjects.items()
+    ]
 
 
 @contextmanager

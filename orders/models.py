@@ -5,8 +5,9 @@ from functools import cached_property
 
 from django.conf import settings
 from django.db import models
-from django.db.models import F, Q
-from django.db.models.functions import Now
+from django.db.models import F, Func, JSONField, Q, TextField, Value
+from django.db.models.functions import Cast, Length, Now
+from django.db.models.lookups import Exact, LessThanOrEqual
 from django.utils.translation import gettext_lazy as _
 
 from accounts.email_addresses import ASCII_LOWER
@@ -24,6 +25,9 @@ from payments.models import Payment
 
 # Django looks for models here.
 __all__ = ["DisputeMail", "Order", "OrderEvent", "OrderLine", "OrderMail", "RefundLine"]
+
+
+MAX_METADATA = 8_192  # bytes of its JSON. PostgreSQL writes blanks between its parts
 
 
 class Order(models.Model):
@@ -76,6 +80,13 @@ class Order(models.Model):
     )
     currency = models.CharField(_("currency"), max_length=3)
     total = models.PositiveBigIntegerField(_("total"), help_text=_("In minor units."))
+    metadata = models.JSONField(
+        _("metadata"),
+        default=dict,
+        db_default=Value({}, JSONField()),
+        blank=True,
+        help_text=_("What the client wants to keep with the order, such as an address."),
+    )
     refunded = models.PositiveBigIntegerField(
         _("refunded"), default=0, db_default=0, help_text=_("What was given back, in minor units.")
     )
@@ -158,6 +169,14 @@ class Order(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(expires_at__lte=F("created_at") + timedelta(days=366)), name="order_expires_within_a_year"
+            ),
+            models.CheckConstraint(
+                condition=Exact(Func("metadata", function="jsonb_typeof", output_field=TextField()), "object"),
+                name="order_metadata_is_an_object",
+            ),
+            models.CheckConstraint(
+                condition=LessThanOrEqual(Length(Cast("metadata", TextField())), 2 * MAX_METADATA),
+                name="order_metadata_is_bounded",
             ),
         ]
 

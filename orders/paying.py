@@ -79,7 +79,7 @@ def pay_again(
     """
     time_to_pay = find_gateway(gateway).time_to_pay
     gateway = gateway or settings.PAYMENT_GATEWAY
-    with transaction.atomic(durable=True):
+    with transaction.atomic():
         order = services.lock_order(code)
         if same := Payment.objects.filter(reference=code, number=number).first():
             if (same.payment_method, same.gateway) != (payment_method, gateway):

@@ -75,9 +75,9 @@ class OrderQuerySet(models.QuerySet["Order"]):
         """Execute a statement that returns the {columns} of one order, or nothing.
 
         The columns are named. If it were `*`, a migration that adds one would break the statements that PostgreSQL has
-        prepared.
+        prepared. The metadata are left out, and read when somebody asks for them: no statement needs them.
         """
-        fields = self.model._meta.concrete_fields
+        fields = [field for field in self.model._meta.concrete_fields if field.name != "metadata"]
         with connection.cursor() as cursor:
             execute = partial(execute_impatiently, cursor) if impatiently else cursor.execute
             execute(statement.format(columns=", ".join(str(field.column) for field in fields)), parameters)

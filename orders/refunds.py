@@ -86,7 +86,7 @@ def refund_order(
     commit, and the lines' units return to stock after the money. The note is for staff; the event keeps it.
     Raises a NotRefundable, having changed nothing, or Order.DoesNotExist.
     """
-    with transaction.atomic(durable=True):
+    with transaction.atomic():
         order = services.lock_order(code)
         payment = lock_payment(order.payment_id)
         amount = _count_amount(order, lines) if amount is None else amount

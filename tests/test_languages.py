@@ -441,7 +441,7 @@ def test_the_way_to_an_account_is_korean(client: Client) -> None:
 
 # --- the back office
 
-STAFF_NAMES = {"CSV", "ISO", "KRW", "PENDING", "SKU", "UTF", "card", "charge", "delivery", "stripe", "visa"}
+STAFF_NAMES = {"API", "CSV", "ISO", "KRW", "PENDING", "SKU", "UTF", "card", "charge", "delivery", "stripe", "visa"}
 STAFF_NAMES |= {"sku", "quantity", "reason"}  # columns of a file
 STAFF_NAMES |= {"Search", "True", "False", "Select", "option"}  # Django's own, which its Korean lacks
 
@@ -454,6 +454,8 @@ def test_the_back_office_is_korean(client: Client, mug: Any) -> None:
 
     for path in (
         "",
+        "accounts/apitoken/",
+        "accounts/apitoken/add/",
         "catalog/product/",
         f"catalog/product/{mug.pk}/change/",
         "catalog/stock/",

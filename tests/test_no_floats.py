@@ -12,7 +12,7 @@ ROOT = Path(settings.BASE_DIR)
 MONEY_WORDS = {"amount", "minor", "money", "price", "prices", "refunded", "smallest", "total", "totals"}
 # Here is nothing but money, so no float at all. In all other modules, none in an expression with a word of money.
 ONLY_MONEY = [
-    "api/reading.py",
+    "api/fields.py",
     "backoffice/export.py",
     "backoffice/money_field.py",
     "backoffice/product_admin.py",

@@ -1,4 +1,5 @@
 import json
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -25,7 +26,9 @@ def post(client: Client, body: object = BODY, *, key: str | None = "k1", **heade
 def assert_refused(response: Any, status: int, code: str) -> None:
     answer = json.loads(response.content)
     assert (response.status_code, answer["error"]) == (status, code)
-    assert answer.keys() == {"error", "detail", "lines"}
+    assert answer.keys() == {"type", "title", "status", "detail", "error", "lines"}
+    assert answer["status"] == status
+    assert response["Content-Type"] == "application/problem+json"
 
 
 def test_post_places_an_order(client: Client) -> None:
@@ -35,7 +38,9 @@ def test_post_places_an_order(client: Client) -> None:
 
     order = Order.objects.get()
     assert response.status_code == 201
-    assert response.json() == {
+    answer = response.json()
+    assert abs(datetime.fromisoformat(answer.pop("created_at")) - order.created_at) < timedelta(milliseconds=1)
+    assert answer == {
         "code": order.code,
         "status": "PENDING",
         "reason": "",
@@ -44,6 +49,8 @@ def test_post_places_an_order(client: Client) -> None:
         "refunded": 0,
         "refunds": [],
         "lines": [{"sku": "MUG", "name": "The MUG", "quantity": 2, "price": 500, "total": 1000}],
+        "metadata": {},
+        "finalized_at": None,
     }
 
 
@@ -194,8 +201,8 @@ def test_post_refuses_a_body_that_is_too_large(client: Client) -> None:
     assert_refused(post(client, " " * 3_000_000), 413, "body_too_large")
 
 
-def test_only_post_places_and_only_get_shows(client: Client) -> None:
-    assert_refused(client.get("/api/orders"), 405, "method_not_allowed")
+def test_a_method_that_an_address_does_not_have_is_refused(client: Client) -> None:
+    assert_refused(client.put("/api/orders"), 405, "method_not_allowed")
     assert_refused(client.delete("/api/orders/261124-00000-00000"), 405, "method_not_allowed")
 
 

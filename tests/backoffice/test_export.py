@@ -60,6 +60,7 @@ def test_an_export_has_each_selected_order_with_its_payment(admin_client: Client
         "payment": "SUCCEEDED",
         "provider_id": f"pi_{order.code}",
         "refunded": "0.00",
+        "metadata": "",
     }
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from playwright.sync_api import Page, Request
+from playwright.sync_api import Page, Request, expect
 
 from lab.stack.stack import Stack
 from tests.browser.conftest import OpenTab
@@ -111,6 +111,12 @@ def test_an_inline_script_is_refused_and_seen(page: Page, trouble: list[str]) ->
 
     assert page.evaluate("typeof hacked") == "undefined"
     assert "Content Security Policy" in trouble.pop()
+
+
+def test_the_page_of_the_api_shows_every_operation_with_nothing_inline(page: Page) -> None:
+    page.goto("/api/v1/docs")
+
+    expect(page.locator(".opblock")).to_have_count(11)
 
 
 def test_the_list_and_the_order_are_light_and_need_no_third_party(open_tab: OpenTab, stack: Stack, sku: str) -> None:

@@ -99,6 +99,7 @@ def test_an_event_says_what_happened_and_how_the_order_is_now() -> None:
                 "total": 1000,
                 "refunded": 0,
                 "needs_review": False,
+                "metadata": {},
                 "created_at": format_time(order.created_at),
                 "finalized_at": format_time(order.finalized_at),
                 "lines": [{"sku": "MUG", "name": "The MUG", "quantity": 2, "price": 500, "total": 1000}],

@@ -1,0 +1,95 @@
+"""Who sends a request: a program with a token, a customer or one of the staff with a session, or a guest."""
+
+from typing import NamedTuple
+
+from django.conf import settings
+from django.http import HttpRequest
+from ninja.security.base import AuthBase
+from ninja.utils import check_csrf
+
+from accounts.models import ApiToken, User
+from accounts.tokens import find_token, shows_token
+from api.problems import BadRequest, refuse_client
+
+Scope = ApiToken.Scope
+SAFE = {"GET", "HEAD", "OPTIONS", "TRACE"}
+# What staff may do in the admin, they may do here.
+PERMISSIONS = {
+    Scope.ORDERS: "orders.view_order",
+    Scope.REFUNDS: "orders.refund_order",
+    Scope.STOCK: "catalog.change_stock",
+    Scope.EVENTS: "orders.view_orderevent",
+}
+
+
+class Client(NamedTuple):
+    """`name` is empty for a guest; `scopes` are those of a token, or what staff may do."""
+
+    name: str
+    scopes: frozenset[str] = frozenset()
+    user: User | None = None
+
+
+class Token(AuthBase):
+    """A bearer token, which staff make in the admin."""
+
+    openapi_type = "http"
+    openapi_scheme = "bearer"
+
+    def __call__(self, request: HttpRequest) -> Client | None:
+        """Raises BadRequest for a token that the shop does not know."""
+        if "Authorization" not in request.headers:
+            return None
+        if shows_token(request, settings.API_REFUND_TOKENS):
+            return Client("settings", frozenset({Scope.UNLIMITED, Scope.REFUNDS}))
+        if shows_token(request, settings.API_TOKENS):
+            return Client("settings", frozenset({Scope.UNLIMITED}))
+        if token := find_token(request):
+            return Client(f"token {token.pk}", frozenset(token.scopes))
+        raise refuse_client()
+
+
+class Session(AuthBase):
+    """The cookie of somebody who is logged in to the shop. To change something, send its CSRF token as well.
+
+    A request without that token is a guest's: any page on the web can let a browser send the cookie.
+    """
+
+    openapi_type = "apiKey"
+    openapi_in = "cookie"
+    openapi_name = settings.SESSION_COOKIE_NAME
+
+    def __call__(self, request: HttpRequest) -> Client | None:
+        if settings.SESSION_COOKIE_NAME not in request.COOKIES or not isinstance(request.user, User):
+            return None
+        if request.method not in SAFE and check_csrf(request):
+            return None
+        user = request.user
+        scopes = {scope for scope, permission in PERMISSIONS.items() if user.is_staff and user.has_perm(permission)}
+        return Client(f"user {user.pk}", frozenset(scopes), user)
+
+
+def be_guest(_request: HttpRequest) -> Client:
+    return Client("")
+
+
+KNOWN = [Token(), Session()]
+ANYBODY = [*KNOWN, be_guest]
+
+
+def get_client(request: HttpRequest) -> Client:
+    return request.auth  # type: ignore[attr-defined, no-any-return]  # ninja puts it there
+
+
+def check_scope(request: HttpRequest, scope: ApiToken.Scope) -> Client:
+    """Return the client. Raises BadRequest, unless it may do what the scope names."""
+    client = get_client(request)
+    if scope in client.scopes:
+        return client
+    raise refuse_scope(scope) if client.name else refuse_client()
+
+
+def refuse_scope(scope: ApiToken.Scope) -> BadRequest:
+    if scope == Scope.REFUNDS:  # its code is older than the scopes
+        return BadRequest("may_not_refund", "This token may not refund orders.")
+    return BadRequest("missing_scope", f"This needs the scope {scope.value}.")

@@ -1,0 +1,149 @@
+"""A call with an Idempotency-Key is done once, and its repeats get its answer, word by word."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import psycopg
+import pytest
+from django.conf import LazySettings
+from django.db import IntegrityError, connection
+from django.test import Client
+from django.utils import timezone
+
+from api.keys import KEPT_FOR, LOCKED_KEYS
+from api.models import AnsweredCall
+from api.tasks import delete_old_calls
+from orders.models import Order
+from orders.services import finalize_order
+from payments.models import Payment
+from payments.refund_models import Refund
+from tests.api.clients import make_token, send
+from tests.api.test_api import assert_refused
+from tests.builders import answer_payment, everything, make_order, tamper
+
+pytestmark = pytest.mark.django_db
+POUND = {"number": 1, "amount": 100}
+
+
+@pytest.fixture
+def order() -> Order:
+    """A confirmed order of two MUGs at 500 each."""
+    order = make_order({"MUG": 2})
+    answer_payment(order, Payment.Status.SUCCEEDED)
+    return finalize_order(code=order.code)
+
+
+@pytest.fixture
+def token() -> str:
+    return make_token("refunds")
+
+
+def test_a_repeat_gets_the_first_answer_even_if_it_would_be_another_by_now(
+    client: Client, order: Order, token: str
+) -> None:
+    path = f"orders/{order.code}/refunds"
+    first = send(client, path, POUND, token=token, key="k1")
+    Order.objects.filter(pk=order.pk).update(refunded=100)
+    before = everything()
+
+    again = send(client, path, POUND, token=token, key="k1")
+
+    assert (again.status_code, again.content, again["Idempotent-Replayed"]) == (201, first.content, "true")
+    assert "Idempotent-Replayed" not in first
+    assert everything() == before
+
+
+def test_a_cancel_is_answered_again_though_its_order_has_ended(client: Client) -> None:
+    path = f"orders/{make_order().code}/cancel"
+
+    answers = [send(client, path, {}, key="k1") for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert answers[0].content == answers[1].content
+    assert_refused(send(client, path, {}, key="k2"), 409, "order_has_ended")
+
+
+def test_the_same_key_with_another_body_is_refused(client: Client, order: Order, token: str) -> None:
+    path = f"orders/{order.code}/refunds"
+    send(client, path, POUND, token=token, key="k1")
+    before = everything()
+
+    answer = send(client, path, {"number": 2, "amount": 50}, token=token, key="k1")
+
+    assert_refused(answer, 422, "idempotency_key_reused")
+    assert everything() == before
+
+
+def test_a_key_belongs_to_one_client_and_one_address(client: Client, order: Order, token: str) -> None:
+    other, path = make_order({"MUG": 1}), f"orders/{order.code}/refunds"
+    send(client, path, POUND, token=token, key="k1")
+
+    assert send(client, f"orders/{other.code}/cancel", {}, key="k1").status_code == 200
+    answer = send(client, path, {"number": 2, "amount": 50}, token=make_token("refunds", "orders"), key="k1")
+    assert answer.status_code == 201
+
+
+def test_a_refused_call_keeps_nothing_so_its_key_may_be_sent_again(client: Client, token: str) -> None:
+    order = make_order({"MUG": 2})
+    path = f"orders/{order.code}/refunds"
+    assert_refused(send(client, path, POUND, token=token, key="k1"), 409, "order_is_not_refundable")
+    assert not AnsweredCall.objects.exists()
+
+    answer_payment(order, Payment.Status.SUCCEEDED)
+    finalize_order(code=order.code)
+
+    assert send(client, path, POUND, token=token, key="k1").status_code == 201
+
+
+def test_a_call_whose_answer_can_not_be_kept_is_not_done(client: Client, order: Order, token: str) -> None:
+    before = everything()
+    tamper("ALTER TABLE api_answeredcall ADD CONSTRAINT no_room CHECK (FALSE)")
+
+    with pytest.raises(IntegrityError, match="no_room"):
+        send(client, f"orders/{order.code}/refunds", POUND, token=token, key="k1")
+
+    assert everything() == before
+
+
+@pytest.fixture
+def other_call(settings: LazySettings) -> Iterator[psycopg.Connection]:
+    """The session of a call that is under way."""
+    database = connection.get_connection_params()
+    with psycopg.connect(
+        **{name: database[name] for name in ("host", "port", "user", "password", "dbname") if name in database}
+    ) as session:
+        yield session
+
+
+def test_while_a_call_is_under_way_another_with_its_key_is_refused(
+    client: Client, order: Order, token: str, other_call: psycopg.Connection
+) -> None:
+    path = f"/api/v1/orders/{order.code}/cancel"
+    held = f'["", "{path}", "k1"]'
+    other_call.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [LOCKED_KEYS, held])
+    before = everything()
+
+    answer = send(client, f"orders/{order.code}/cancel", {}, key="k1")
+
+    assert_refused(answer, 409, "call_under_way")
+    assert answer["Retry-After"] == "1"
+    assert everything() == before
+    other_call.rollback()
+    assert_refused(send(client, f"orders/{order.code}/cancel", {}, key="k1"), 409, "order_has_ended")
+
+
+def test_a_key_that_is_none_is_refused(client: Client, order: Order, token: str) -> None:
+    path = f"orders/{order.code}/refunds"
+    for key in ("x" * 256, "caf\u00e9"):
+        assert_refused(send(client, path, POUND, token=token, key=key), 400, "bad_idempotency_key")
+    assert not Refund.objects.exists()
+
+
+def test_old_answers_are_deleted(client: Client) -> None:
+    for number in range(2):
+        send(client, f"orders/{make_order().code}/cancel", {}, key=f"k{number}")
+    AnsweredCall.objects.filter(key="k0").update(created_at=timezone.now() - KEPT_FOR - timedelta(minutes=1))
+
+    delete_old_calls()
+
+    assert [call.key for call in AnsweredCall.objects.all()] == ["k1"]
