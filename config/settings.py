@@ -180,8 +180,9 @@ RECONCILE_DAYS = read_number("RECONCILE_DAYS", 60, least=1, most=36_500)  # the 
 # Seconds for the task that sends all mails that are due. Account mails, order mails and those to staff each stop after
 # MAIL_EVERY, and the mail that is in hand at that moment may take its own time.
 MAILS_TIME_LIMIT = TASK_TIME_LIMIT + ceil(3 * (MAIL_EVERY + MAIL_TIMEOUT))
-# A worker that is told to stop ends the charge or the mail that it has in hand. What takes longer is cut off: an audit.
-STOP_TIMEOUT = ceil(max(STRIPE_TIMEOUT, MAIL_TIMEOUT)) + 5
+# A worker that is told to stop ends the charge, the mail or the delivery that it has in hand. What takes longer is cut
+# off: an audit.
+STOP_TIMEOUT = ceil(max(STRIPE_TIMEOUT, MAIL_TIMEOUT, WEBHOOK_TIMEOUT)) + 5
 
 # Seconds by which the clocks of two machines may differ. No message expires sooner, for Celery compares the clock of
 # the process that published it with the clock of the worker.

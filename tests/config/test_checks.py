@@ -285,6 +285,7 @@ def test_every_task_goes_to_a_queue_that_one_worker_reads() -> None:
 
 
 def test_the_page_has_the_workers_of_the_stack() -> None:
-    rows = re.findall(r"^\| worker `(\w+)` \| (.+?) \|", OPERATING, re.MULTILINE)
+    processes = OPERATING.partition("## Processes")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| worker `(\w+)` \| (.+?) \|", processes, re.MULTILINE)
 
     assert {name: re.findall(r"`(\w+)`", queues) for name, queues in rows} == list_queues()

@@ -24,7 +24,7 @@ def mail_server() -> Iterator[MailServer]:
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory, mail_server: MailServer) -> Iterator[Drill]:
     """A shop in which nobody takes up an order that got lost: no sweep, and no worker that starts."""
-    clocks = {"LOST_AFTER": "3600", "SWEEP_AFTER": "600", "SWEEP_AFTER_MAX": "600"}
+    clocks = {"LOST_AFTER": "3600", "SWEEP_AFTER": "600", "SWEEP_AFTER_MAX": "600", "WEBHOOK_TIMEOUT": "2"}
     mails = {"EMAIL_URL": mail_server.url, "MAIL_EVERY": "5", "MAIL_TIMEOUT": "8"}
     with run_drill(tmp_path_factory.mktemp("stopping"), **clocks, **mails) as running:
         yield running
