@@ -6,6 +6,8 @@ from uuid import uuid4
 
 import pytest
 from django.conf import LazySettings
+from django.conf import global_settings as default_settings
+from django.test import override_settings
 
 from lab.stack.stack import Stack, run_stack
 from payments.gateway import get_gateway
@@ -81,3 +83,11 @@ def empty_ledger(provider: Provider) -> None:
 @pytest.fixture
 def reference() -> str:
     return uuid4().hex
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_passwords() -> Iterator[None]:
+    """Django's own hasher takes a quarter of a second for each user that a test makes."""
+    hashers = ["django.contrib.auth.hashers.MD5PasswordHasher", *default_settings.PASSWORD_HASHERS]
+    with override_settings(PASSWORD_HASHERS=hashers):
+        yield
