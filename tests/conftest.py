@@ -7,6 +7,11 @@ from uuid import uuid4
 import pytest
 from django.conf import LazySettings
 from django.conf import global_settings as default_settings
+from django.contrib.auth.models import Permission
+from django.contrib.contenttypes.management import create_contenttypes
+from django.contrib.contenttypes.models import ContentType
+from django.db import connection
+from django.db.models.signals import post_migrate
 from django.test import override_settings
 
 from lab.stack.stack import Stack, run_stack
@@ -83,6 +88,20 @@ def empty_ledger(provider: Provider) -> None:
 @pytest.fixture
 def reference() -> str:
     return uuid4().hex
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> None:
+    """After a test that commits, keep the permissions: to write them anew took half of the time of the next test."""
+    post_migrate.disconnect(create_contenttypes)
+    post_migrate.disconnect(dispatch_uid="django.contrib.auth.management.create_permissions")
+    find_tables = connection.introspection.django_table_names
+    kept = {ContentType._meta.db_table, Permission._meta.db_table}
+
+    def find_tables_to_flush(**options: bool) -> list[str]:
+        return [table for table in find_tables(**options) if table not in kept]
+
+    connection.introspection.django_table_names = find_tables_to_flush  # type: ignore[assignment,method-assign]
 
 
 @pytest.fixture(scope="session", autouse=True)
