@@ -18,6 +18,7 @@ from django.core.management.color import no_style
 from django.db import connection
 from django.db.models.functions import Now
 
+from audit.database import count_sessions
 from audit.doctor.database import read_setting
 from audit.doctor.examination import EXAMINATIONS, examine_alone, examine_deployment, examine_within
 from audit.doctor.findings import Examination, Seen, Verdict
@@ -184,6 +185,21 @@ def test_a_role_that_has_hardly_a_session_left(server: "psycopg.Connection[Any]"
         assert examine("database.sessions").verdict == WARNING
     finally:
         server.execute("ALTER ROLE CURRENT_USER CONNECTION LIMIT -1")
+
+
+@database
+def test_a_plain_role_counts_the_sessions_of_others_but_not_against_its_own_limit() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE ROLE plain CONNECTION LIMIT 3")  # gone with the test's transaction
+        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'")
+        (everybodys,) = cursor.fetchone()
+        cursor.execute("SET LOCAL ROLE plain")
+
+    used, most = count_sessions()
+
+    assert everybodys > 0
+    assert used >= everybodys
+    assert most > 3
 
 
 @database
