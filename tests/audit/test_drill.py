@@ -71,9 +71,9 @@ def drill(path: Path, capsys: pytest.CaptureFixture[str], *options: str) -> tupl
     return int(code or 0), printed.out, printed.err
 
 
-def by_remedy(findings: dict[str, Any]) -> dict[str, set[str]]:
+def by_remedy(report: dict[str, Any]) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
-    for difference in findings["differences"]:
+    for difference in report["differences"]:
         found.setdefault(difference["remedy"], set()).add(difference["reference"])
     return found
 
@@ -89,11 +89,11 @@ def test_a_drill_names_what_happened_after_the_dump_and_the_remedies_put_it_righ
 
     code, result, progress = drill(path, capsys, "--json")
 
-    findings = json.loads(result)
-    assert (code, findings["ok"]) == (1, False)
-    assert by_remedy(findings) == {"refund": lost, "adopt": {day.waiting.code, day.paid.code}}
-    assert {code for found in findings["violations"] if found["invariant"] == "A6" for code in found["codes"]} == lost
-    assert (findings["restored"]["orders"], findings["restored"]["pending"]) == (3, 2)
+    report = json.loads(result)
+    assert (code, report["ok"]) == (1, False)
+    assert by_remedy(report) == {"refund": lost, "adopt": {day.waiting.code, day.paid.code}}
+    assert {code for found in report["violations"] if found["invariant"] == "A6" for code in found["codes"]} == lost
+    assert (report["restored"]["orders"], report["restored"]["pending"]) == (3, 2)
     assert re.search(r"Restoring into the new database .*_drill_\w+ \.\.\.\n  public\.\w+\n", progress)
     assert everything() == before
     assert list_databases() == databases
