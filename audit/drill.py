@@ -26,6 +26,7 @@ ALONE = {
     "DATABASE_POOLER": "none",
     "EMAIL_URL": "dummymail://",
     "REDIS_URL": "",
+    "WAITING_ROOM": "off",  # it would miss Redis
 }
 FACTS = """
 SELECT count(*), count(*) FILTER (WHERE status = 'PENDING'), max(created_at) FROM orders_order

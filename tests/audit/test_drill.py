@@ -22,7 +22,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from psycopg import sql
 
 from accounts.models import User
-from audit.drill import is_behind, read_facts
+from audit.drill import ask, is_behind, read_facts
 from audit.models import Difference
 from audit.reconciliation import reconcile
 from audit.remedies import adopt_difference, propose_remedy, refund_difference, review_difference
@@ -269,6 +269,12 @@ def test_without_postgresqls_programs_the_drill_says_where_they_are(
 
     with pytest.raises(CommandError, match="pg_restore is not on PATH"):
         call_command("drill", "--from", str(path))
+
+
+def test_a_shop_with_a_waiting_room_may_ask_a_backup(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WAITING_ROOM", "checkout")
+
+    assert json.loads(ask(os.environ["DATABASE_URL"], "audit", "--json"))["violations"] == []
 
 
 def test_a_provider_that_does_not_answer_leaves_nothing_known(
