@@ -26,6 +26,7 @@ ALONE = {
     "DATABASE_POOLER": "none",
     "EMAIL_URL": "dummymail://",
     "REDIS_URL": "",
+    "WAITING_ROOM": "off",  # it would miss Redis
 }
 FACTS = """
 SELECT count(*), count(*) FILTER (WHERE status = 'PENDING'), max(created_at) FROM orders_order
@@ -41,7 +42,7 @@ class Restored(TypedDict):
     last_placed_at: str | None  # where the hole begins
 
 
-class Findings(TypedDict):
+class Report(TypedDict):
     """`ok`: no money would be without an order. `differences` are those that reconcile would open, with its remedy."""
 
     ok: bool
@@ -51,7 +52,7 @@ class Findings(TypedDict):
     violations: list[dict[str, Any]]
 
 
-def run_drill(path: Path, *, days: int | None, tell: Tell) -> Findings:
+def run_drill(path: Path, *, days: int | None, tell: Tell) -> Report:
     """Restore the backup, compare it with each provider's ledger, and drop what was restored.
 
     The shop's database is not written to, and a provider is only read. `days` are those of its charges; None is all.
@@ -64,13 +65,13 @@ def run_drill(path: Path, *, days: int | None, tell: Tell) -> Findings:
             tell("Migrating it ...")
             ask(url, "migrate", "--no-input", "--verbosity", "0")
         tell("Comparing it with each provider's ledger ...")
-        reconciled = json.loads(ask(url, "reconcile", "--json", *since(days)))
+        reconciled = json.loads(ask(url, "reconcile", "--json", *choose_since(days)))
         tell("Auditing it ...")
         audited = json.loads(ask(url, "audit", "--json", *(["--days", str(days)] if days else [])))
-    return judge(facts, reconciled, audited)
+    return make_report(facts, reconciled, audited)
 
 
-def judge(facts: Restored, reconciled: Mapping[str, Any], audited: Mapping[str, Any]) -> Findings:
+def make_report(facts: Restored, reconciled: Mapping[str, Any], audited: Mapping[str, Any]) -> Report:
     differences, violations = reconciled["differences"], audited["violations"]
     is_lost = any(found["kind"] == "missing_here" and found["remedy"] != "adopt" for found in differences)
     return {
@@ -123,7 +124,7 @@ def ask(url: str, *arguments: str) -> str:
     return done.stdout
 
 
-def since(days: int | None) -> list[str]:
+def choose_since(days: int | None) -> list[str]:
     return ["--since", f"{timezone.now() - timedelta(days=days):%Y-%m-%d}"] if days else []
 
 

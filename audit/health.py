@@ -4,16 +4,14 @@ import logging
 from collections.abc import Callable
 from functools import cache
 
-from celery import current_app
 from django.db import connection
-from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
+from audit.broker import open_broker
+from audit.database import find_unapplied_migrations
 from audit.liveness import check_liveness
 
 logger = logging.getLogger(__name__)
-
-BROKER_PATIENCE = 1  # second
 
 
 class UnappliedMigrations(Exception):
@@ -78,14 +76,13 @@ def ask_database() -> None:
 @cache  # what is applied stays so; an exception is not remembered
 def ask_migrations() -> None:
     """Raises UnappliedMigrations: this code came before its `manage.py migrate`."""
-    executor = MigrationExecutor(connection)
-    if plan := executor.migration_plan(executor.loader.graph.leaf_nodes()):
-        raise UnappliedMigrations(", ".join(str(migration) for migration, _ in plan))
+    if missing := find_unapplied_migrations():
+        raise UnappliedMigrations(", ".join(missing))
 
 
 def ask_broker() -> None:
-    with current_app.connection_for_write() as broker:
-        broker.ensure_connection(max_retries=1, timeout=BROKER_PATIENCE)
+    with open_broker():
+        pass
 
 
 def ask_workers() -> None:

@@ -9,14 +9,14 @@ from datetime import timedelta
 from typing import Any
 
 from celery import current_app
-from django.db import connection
 from django.db.models import Count, F, Max, QuerySet
 from django.db.models.functions import Now
-from kombu import Connection, Queue
 from kombu.exceptions import ChannelError, OperationalError
 from prometheus_client.core import GaugeMetricFamily, Metric
 from redis.exceptions import RedisError
 
+from audit.broker import count_messages, open_broker
+from audit.database import count_sessions, read_rows
 from audit.liveness import measure_age
 from events_out.feed import read_horizon
 from events_out.models import Delivery, Endpoint
@@ -28,16 +28,12 @@ from waiting_room import NoWaitingRoom, count_crowds
 logger = logging.getLogger(__name__)
 
 RECENTLY = timedelta(minutes=5)
-BROKER_PATIENCE = 1  # second
 
 # What took longer than an hour is left out: the index is that of the time at which a payment was written.
 CHARGE_TIMES = """
 SELECT percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY extract(epoch FROM answered_at - sent_at))
 FROM payments_payment
 WHERE answered_at > now() - make_interval(secs => %s) AND created_at > now() - interval '1 hour' AND sent_at IS NOT NULL
-"""
-SESSIONS = """
-SELECT count(*), current_setting('max_connections')::int FROM pg_stat_activity WHERE backend_type = 'client backend'
 """
 
 
@@ -58,9 +54,7 @@ def collect_charges() -> Iterable[Metric]:
     outcomes = count_by_status(answered)
     words = "Payments that ended in the last 5 minutes."
     yield label("orderly_recent_payments", words, "status", outcomes, ["SUCCEEDED", "DECLINED", "CANCELLED"])
-    with connection.cursor() as cursor:
-        cursor.execute(CHARGE_TIMES, [RECENTLY.total_seconds()])
-        (times,) = cursor.fetchone()
+    ((times,),) = read_rows(CHARGE_TIMES, [RECENTLY.total_seconds()])
     quantiles = dict(zip(["0.5", "0.95", "0.99"], times or [], strict=False))
     words = "From the first request to the answer, of the payments that ended in the last 5 minutes."
     yield label("orderly_recent_charge_seconds", words, "quantile", quantiles)
@@ -92,18 +86,17 @@ def measure_first(rows: "QuerySet[OrderEvent] | QuerySet[Delivery]") -> float:
 
 
 def collect_connections() -> Iterable[Metric]:
-    with connection.cursor() as cursor:
-        cursor.execute(SESSIONS)
-        used, most = cursor.fetchone()
-    yield GaugeMetricFamily("orderly_database_connections", "Sessions of the whole PostgreSQL server.", used)
-    yield GaugeMetricFamily("orderly_database_connections_max", "The most that it takes.", most)
+    """Those of the server, or of the shop's role or database where their own limit is nearer."""
+    used, most = count_sessions()
+    yield GaugeMetricFamily("orderly_database_connections", "Open sessions, by the nearest limit.", used)
+    yield GaugeMetricFamily("orderly_database_connections_max", "That limit.", most)
 
 
 def collect_queues() -> Iterable[Metric]:
     """The messages in each queue; and whether the broker says so. It is asked for a second at most."""
     try:
         lengths = read_queue_lengths()
-    except (OperationalError, OSError) as error:
+    except (OperationalError, ChannelError, OSError) as error:
         logger.warning("The broker does not say how long its queues are: %s", error)
         lengths = {}
     yield GaugeMetricFamily("orderly_broker_up", "Whether the broker answers.", bool(lengths))
@@ -111,19 +104,9 @@ def collect_queues() -> Iterable[Metric]:
 
 
 def read_queue_lengths() -> dict[str, int]:
-    """The messages that wait, by queue. Raises kombu's OperationalError when the broker is away."""
-    with current_app.connection_for_read() as broker:
-        broker.ensure_connection(max_retries=1, timeout=BROKER_PATIENCE)
-        return {queue.name: count_messages(broker, queue) for queue in current_app.conf.task_queues}
-
-
-def count_messages(broker: Connection, queue: Queue) -> int:
-    try:
-        with broker.channel() as channel:
-            declared: Any = queue.bind(channel).queue_declare(passive=True)  # kombu's types say that it is a text
-            return int(declared.message_count)
-    except ChannelError:  # there is no such queue: Redis has none without messages
-        return 0
+    """The messages that wait, by queue. Redis has no queue without messages. Raises what `open_broker` does."""
+    with open_broker() as broker:
+        return {queue.name: count_messages(broker, queue) or 0 for queue in current_app.conf.task_queues}
 
 
 def collect_waiting_rooms(rooms: Collection[str]) -> Iterable[Metric]:

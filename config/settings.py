@@ -1,6 +1,6 @@
 """Every setting, from the environment. What is needed and missing, or wrong, is an error at start.
 
-Those of payments, of mails and of the log have modules of their own.
+Those of limits, of the log, of mails and of payments have modules of their own, which are a part of this one.
 """
 
 from math import ceil
@@ -23,7 +23,6 @@ from config.environment import (
     read_bool,
     read_choice,
     read_currency,
-    read_limits,
     read_networks,
     read_number,
     read_seconds,
@@ -33,11 +32,10 @@ from config.environment import (
     read_word,
     read_words,
 )
-from config.log_settings import *  # noqa: F403
-from config.mail_settings import *  # noqa: F403
-from config.mail_settings import MAIL_EVERY, MAIL_TIMEOUT
-from config.payment_settings import *  # noqa: F403
-from config.payment_settings import STRIPE_TIMEOUT, TAKES_TRANSFERS, TRANSFER_DAYS
+from config.limit_settings import *
+from config.log_settings import *
+from config.mail_settings import *
+from config.payment_settings import *
 from config.postgresql import POOLERS, configure_databases
 from config.version import read_version
 
@@ -201,23 +199,6 @@ SHOP_MAX_UNPAID = read_number("SHOP_MAX_UNPAID", 3, least=0)  # live unpaid orde
 SHOP_HOLD_ON_DECLINE = read_number("SHOP_HOLD_ON_DECLINE", 10 * 60, least=0, most=366 * 24 * 3600)
 # Hours after its confirmation in which a customer can cancel a paid order and have the money back; 0: only staff can.
 CUSTOMER_REFUND_HOURS = read_number("CUSTOMER_REFUND_HOURS", 0, least=0, most=366 * 24)
-# How many orders one visitor may place, and how many declined cards they may have, within LIMIT_WINDOW; 0: any number.
-LIMIT_WINDOW = read_number("LIMIT_WINDOW", 60 * 60, least=1)  # seconds
-CHECKOUT_LIMITS = read_limits("CHECKOUT_LIMITS", session=10, account=10, ip=60)
-DECLINE_LIMITS = read_limits("DECLINE_LIMITS", session=5, account=5, ip=20)
-LOG_IN_LIMITS = read_limits("LOG_IN_LIMITS", account=10, ip=50)  # tries
-MAIL_LIMITS = read_limits("MAIL_LIMITS", account=3, ip=20)  # of each kind: see accounts.models.AccountMail
-API_TOKENS = read_words("API_TOKENS")  # these clients of the API have none of these limits
-API_REFUND_TOKENS = read_words("API_REFUND_TOKENS")  # the same, and they may refund every order, as staff may
-# A waiting room for a rush: see docs/waiting-room.md. At the checkout, or at the products of WAITING_ROOM_SKUS.
-WAITING_ROOM = read_choice("WAITING_ROOM", "off", ["off", "checkout", "products"])
-WAITING_ROOM_SKUS = read_words("WAITING_ROOM_SKUS")
-WAITING_ROOM_LEAST = read_number("WAITING_ROOM_LEAST", 10, least=1)  # visitors let in a second, at least
-WAITING_ROOM_MOST = read_number("WAITING_ROOM_MOST", 100, least=WAITING_ROOM_LEAST)  # the same, at most
-WAITING_ROOM_INSIDE = read_number("WAITING_ROOM_INSIDE", 1000, least=1)  # visitors inside at a time
-WAITING_ROOM_WINDOW = read_seconds("WAITING_ROOM_WINDOW", 10 * 60)  # for which a visitor who was let in stays inside
-WAITING_ROOM_PATIENCE = read_seconds("WAITING_ROOM_PATIENCE", 60)  # then a visitor who asks no more has left
-WAITING_ROOM_WITHOUT_REDIS = read_choice("WAITING_ROOM_WITHOUT_REDIS", "open", ["open", "closed"])
 SHOP_LOW_STOCK = read_number("SHOP_LOW_STOCK", 10, least=0)  # units; staff see products that have no more left
 
 if SWEEP_AFTER < STRIPE_TIMEOUT + 1:  # an error here, not only a check: workers and web servers run no checks

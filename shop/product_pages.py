@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 PAUSE = 5.0  # seconds
 
 
-class Shelf:
+class PageCache:
     """A cache of Django's that is left alone for PAUSE seconds once it has failed: only few visitors wait for it."""
 
     def __init__(self, alias: str) -> None:
@@ -48,7 +48,7 @@ class Shelf:
             return None
 
 
-shelf = Shelf("pages")
+page_cache = PageCache("pages")
 
 
 def show_products(query: str, *, before: int | None, after: int | None) -> str:
@@ -57,7 +57,7 @@ def show_products(query: str, *, before: int | None, after: int | None) -> str:
     It is for everybody who reads this language. Prices and stock may have changed meanwhile: only look, never sell.
     """
     shown = json.dumps([settings.VERSION, get_language(), query, before, after])
-    return shelf.read_or_make(
+    return page_cache.read_or_make(
         sha256(shown.encode()).hexdigest(),
         lambda: render_products(query, before=before, after=after),
         seconds=settings.PRODUCT_LIST_AGE,

@@ -40,6 +40,16 @@ def stack() -> Iterator[Stack]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def sku(stack: Stack) -> str:
+    """A product of the module's own, 1,000 in stock."""
+    sku = uuid4().hex
+    catalog = stack.folder / f"{sku}.csv"
+    catalog.write_text(f"sku,name,price\n{sku},Mug,5.00\n")
+    assert stack.manage("load_catalog", str(catalog), "--stock", "1000").returncode == 0
+    return sku
+
+
 @pytest.fixture(scope="session")
 def provider_process() -> Iterator[Provider]:
     provider = Provider()

@@ -15,15 +15,6 @@ from tests.test_flow import place, wait_until_final
 from tests.webhooks import post_event
 
 
-@pytest.fixture(scope="module")
-def sku(stack: Stack) -> str:
-    sku = uuid4().hex
-    catalog = stack.folder / f"{sku}.csv"
-    catalog.write_text(f"sku,name,price\n{sku},Mug,5.00\n")
-    assert stack.manage("load_catalog", str(catalog), "--stock", "1000").returncode == 0
-    return sku
-
-
 @pytest.fixture
 def charge(stack: Stack, sku: str) -> tuple[str, str]:
     """The code of a confirmed order, and its charge's id at the provider."""

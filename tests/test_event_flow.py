@@ -19,15 +19,6 @@ def receiver() -> Iterator[Receiver]:
         yield running
 
 
-@pytest.fixture(scope="module")
-def sku(stack: Stack) -> str:
-    sku = uuid4().hex
-    catalog = stack.folder / f"{sku}.csv"
-    catalog.write_text(f"sku,name,price\n{sku},Mug,5.00\n")
-    assert stack.manage("load_catalog", str(catalog), "--stock", "1000").returncode == 0
-    return sku
-
-
 def add_endpoint(stack: Stack, url: str) -> str:
     """Return its secret."""
     done: subprocess.CompletedProcess[str] = stack.manage("add_webhook_endpoint", uuid4().hex, url)

@@ -28,16 +28,6 @@ ENDS = {
 }
 
 
-@pytest.fixture(scope="module")
-def sku(stack: Stack) -> str:
-    """A product of this module's own, 1,000 in stock."""
-    sku = uuid4().hex
-    catalog = stack.folder / f"{sku}.csv"
-    catalog.write_text(f"sku,name,price\n{sku},Mug,5.00\n")
-    assert stack.manage("load_catalog", str(catalog), "--stock", "1000").returncode == 0
-    return sku
-
-
 def test_every_payment_method_ends_as_it_should(stack: Stack, sku: str) -> None:
     codes = {method: place(stack, sku, method)["code"] for method in ENDS}
 

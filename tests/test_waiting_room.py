@@ -92,7 +92,7 @@ def test_a_second_of_quiet_saves_up_one_batch_and_no_more(room: str) -> None:
     assert len(read_inside(room)) in (3, 4)  # the next one's time may have come meanwhile
 
 
-def test_who_leaves_loses_the_place(room: str, settings: LazySettings) -> None:
+def test_a_visitor_who_leaves_loses_the_place(room: str, settings: LazySettings) -> None:
     arrive(room, "ann", "bob")
     pass_time(room, seconds=settings.WAITING_ROOM_PATIENCE / 2)
     assert ask(room, visitor="bob", is_page=False).number == 2  # bob asks, ann does not
@@ -102,7 +102,7 @@ def test_who_leaves_loses_the_place(room: str, settings: LazySettings) -> None:
     assert ask(room, visitor="ann", is_page=True).number == 2
 
 
-def test_who_was_told_to_ask_rarely_is_not_taken_for_a_leaver(room: str, settings: LazySettings) -> None:
+def test_a_visitor_who_was_told_to_ask_rarely_is_not_taken_for_a_leaver(room: str, settings: LazySettings) -> None:
     settings.WAITING_ROOM_PATIENCE = 1
     get_redis_connection().zadd(key_of(room, "queue"), {str(place): place for place in range(-999, 0)})
     place = ask(room, visitor="ann", is_page=True)
@@ -115,7 +115,7 @@ def test_who_was_told_to_ask_rarely_is_not_taken_for_a_leaver(room: str, setting
     assert ask(room, visitor="ann", is_page=True).number == place.number
 
 
-def test_who_does_not_come_when_called_loses_the_turn(room: str, settings: LazySettings) -> None:
+def test_a_visitor_who_does_not_come_when_called_loses_the_turn(room: str, settings: LazySettings) -> None:
     arrive(room, "ann", "bob")
     let_in(room, 1, by="bob")
     pass_time(room, seconds=settings.WAITING_ROOM_PATIENCE)

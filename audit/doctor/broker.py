@@ -1,28 +1,20 @@
 """Whether the broker keeps messages, hands each out once, and does not lose what it is told."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable
 
 import redis
-from amqp.exceptions import NotFound, PreconditionFailed
+from amqp.exceptions import PreconditionFailed
 from celery import current_app
 from django.conf import settings
 from django.utils.module_loading import autodiscover_modules
 from django_redis import get_redis_connection
 from kombu import Connection, Queue
 
+from audit.broker import count_messages, open_broker
 from audit.doctor.findings import Examination, Seen, Verdict, judge
 
 NOT_REDIS = Seen(Verdict.OK, "the broker is not Redis")
 NOT_RABBITMQ = Seen(Verdict.OK, "the broker is not RabbitMQ")
-
-
-@contextmanager
-def open_broker() -> Iterator[Any]:
-    with current_app.connection_for_write() as broker:
-        broker.ensure_connection(max_retries=1)
-        yield broker
 
 
 def ask_redis(question: Callable[["redis.Redis"], Seen]) -> Seen:
@@ -93,22 +85,13 @@ def examine_queues() -> Seen:
     with open_broker() as broker:
         if broker.transport.driver_type != "amqp":
             return NOT_RABBITMQ
-        missing = [queue.name for queue in current_app.conf.task_queues if not has_queue(broker, queue)]
+        missing = [queue.name for queue in current_app.conf.task_queues if count_messages(broker, queue) is None]
         if missing:  # examined, and not made: the workers make them
             return Seen(Verdict.WARNING, f"not there yet: {', '.join(missing)}")
         if refused := find_other_kind(broker):
             return Seen(Verdict.ERROR, f"{refused[0].name} is another kind of queue: {refused[1]}")
     kind = current_app.conf.task_queues[0].queue_arguments
     return Seen(Verdict.OK, ", ".join(f"{name} {value}" for name, value in kind.items()))
-
-
-def has_queue(broker: "Connection", queue: Queue) -> bool:
-    """A passive declaration asks and makes nothing; it compares no arguments either. RabbitMQ closes the channel."""
-    try:
-        queue(broker.channel()).queue_declare(passive=True)
-    except NotFound:
-        return False
-    return True
 
 
 def find_other_kind(broker: "Connection") -> tuple[Queue, str] | None:

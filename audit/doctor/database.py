@@ -1,36 +1,17 @@
 """Whether PostgreSQL keeps what it has answered, and has room for the shop's sessions."""
 
-from typing import Any
-
 from django.conf import settings
-from django.db import connection
-from django.db.migrations.executor import MigrationExecutor
 
+from audit.database import count_sessions, find_unapplied_migrations, read_rows
 from audit.doctor.findings import Examination, Seen, Verdict, judge
 from audit.ticks import measure_clock_skew
 
 FULL = 0.8  # of the sessions that PostgreSQL allows
 
 STANDBYS = "SELECT application_name, state, sync_state FROM pg_stat_replication ORDER BY application_name"
-# Some sessions are kept for superusers. A role and a database may have limits of their own; -1: they have none.
-SESSIONS = """
-SELECT
-    (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'),
-    (SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'orderly %'),
-    least(
-        (SELECT setting::int FROM pg_settings WHERE name = 'max_connections')
-            - (SELECT sum(setting::int) FROM pg_settings
-               WHERE name IN ('superuser_reserved_connections', 'reserved_connections')),
-        (SELECT nullif(rolconnlimit, -1) FROM pg_roles WHERE rolname = current_user),
-        (SELECT nullif(datconnlimit, -1) FROM pg_database WHERE datname = current_database())
-    )
+OURS = """
+SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'orderly %'
 """
-
-
-def read_rows(statement: str) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(statement)
-        return list(cursor.fetchall())
 
 
 def read_setting(name: str) -> str:
@@ -79,9 +60,9 @@ def examine_standby() -> Seen:
 
 
 def examine_sessions() -> Seen:
-    ((used, ours, room),) = read_rows(SESSIONS)
-    words = f"{used} of {room} are open, {ours} of them the shop's"
-    return judge(used < FULL * room, words, otherwise=Verdict.WARNING)
+    (used, most), ((ours,),) = count_sessions(), read_rows(OURS)
+    words = f"{used} of {most} are open, {ours} of them the shop's"
+    return judge(used < FULL * most, words, otherwise=Verdict.WARNING)
 
 
 def examine_clock() -> Seen:
@@ -91,8 +72,7 @@ def examine_clock() -> Seen:
 
 
 def examine_migrations() -> Seen:
-    executor = MigrationExecutor(connection)
-    missing = [str(migration) for migration, _ in executor.migration_plan(executor.loader.graph.leaf_nodes())]
+    missing = find_unapplied_migrations()
     words = f"{len(missing)} are not applied, the first is {missing[0]}" if missing else "all are applied"
     return judge(not missing, words)
 

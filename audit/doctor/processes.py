@@ -3,7 +3,7 @@
 from celery import current_app
 from django.conf import settings
 
-from audit.doctor.database import read_rows
+from audit.database import read_rows
 from audit.doctor.findings import Examination, Seen, Verdict, judge
 from audit.liveness import check_liveness, find_late_ticks, find_skews
 from audit.models import Tick

@@ -48,13 +48,8 @@ def open_databases(
             environment["PATH"] = f"{find_programs()}:{caller.get('PATH', os.defpath)}"
             url, sandbox_url = start_postgres(supervisor, folder, has_standby="standby" in profile, fsync=fsync)
             sandbox_url = caller.get("SANDBOX_DATABASE_URL") or sandbox_url
-        elif throwaway:
-            name = f"{database_name(given)}_demo_{secrets.token_hex(4)}"
-            url = exits.enter_context(throwaway_database(given, name))
-            sandbox_url = exits.enter_context(throwaway_database(given, f"{name}_sandbox"))
         else:
-            url, beside = given, f"{database_name(given)}_sandbox"
-            sandbox_url = caller.get("SANDBOX_DATABASE_URL") or create_database(given, beside)
+            url, sandbox_url = exits.enter_context(name_databases(given, caller, throwaway=throwaway))
         direct = url if throwaway else caller.get("DATABASE_DIRECT_URL") or url
         environment |= {"DATABASE_URL": url, "DATABASE_DIRECT_URL": direct, "SANDBOX_DATABASE_URL": sandbox_url}
         if "pgbouncer" in profile:
@@ -62,6 +57,18 @@ def open_databases(
             supervisor.start(process)
             environment |= {"DATABASE_URL": pooled, "DATABASE_POOLER": "transaction"}
         yield environment
+
+
+@contextmanager
+def name_databases(given: str, caller: Mapping[str, str], *, throwaway: bool) -> Iterator[tuple[str, str]]:
+    """The URLs of the shop's database and the provider's on a server that the caller names."""
+    if throwaway:
+        name = f"{database_name(given)}_demo_{secrets.token_hex(4)}"
+        with throwaway_database(given, name) as url, throwaway_database(given, f"{name}_sandbox") as sandbox_url:
+            yield url, sandbox_url
+    else:
+        beside = f"{database_name(given)}_sandbox"
+        yield given, caller.get("SANDBOX_DATABASE_URL") or create_database(given, beside)
 
 
 def start_postgres(supervisor: Supervisor, folder: Path, *, has_standby: bool, fsync: bool) -> tuple[str, str]:

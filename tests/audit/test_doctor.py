@@ -18,6 +18,7 @@ from django.core.management.color import no_style
 from django.db import connection
 from django.db.models.functions import Now
 
+from audit.database import count_sessions
 from audit.doctor.database import read_setting
 from audit.doctor.examination import EXAMINATIONS, examine_alone, examine_deployment, examine_within
 from audit.doctor.findings import Examination, Seen, Verdict
@@ -150,7 +151,7 @@ def change(server: "psycopg.Connection[Any]", **values: str) -> None:
         ("database.migrations", {}, (OK, "all are applied")),
     ],
 )
-def test_each_setting_of_postgresql(
+def test_the_doctor_reads_each_setting_of_postgresql(
     server: "psycopg.Connection[Any]", name: str, values: dict[str, str], found: tuple[Verdict, str]
 ) -> None:
     change(server, **values)
@@ -159,7 +160,7 @@ def test_each_setting_of_postgresql(
 
 
 @database
-def test_a_standby_that_is_waited_for_and_does_not_follow(server: "psycopg.Connection[Any]") -> None:
+def test_a_standby_that_is_waited_for_and_does_not_follow_is_an_error(server: "psycopg.Connection[Any]") -> None:
     change(server, synchronous_standby_names="nobody", synchronous_commit="local")
 
     assert examine("database.standby_names") == (OK, "nobody")
@@ -168,7 +169,7 @@ def test_a_standby_that_is_waited_for_and_does_not_follow(server: "psycopg.Conne
 
 
 @database
-def test_a_standby_that_nobody_waits_for(settings: LazySettings) -> None:
+def test_a_standby_that_nobody_waits_for_is_an_error(settings: LazySettings) -> None:
     assert examine("database.standby_names").verdict == OK
 
     with patch.dict(settings.DATABASES["default"], {"HOST": "one,two"}):
@@ -176,7 +177,7 @@ def test_a_standby_that_nobody_waits_for(settings: LazySettings) -> None:
 
 
 @database
-def test_a_role_that_has_hardly_a_session_left(server: "psycopg.Connection[Any]") -> None:
+def test_a_role_that_has_hardly_a_session_left_is_warned_of(server: "psycopg.Connection[Any]") -> None:
     assert examine("database.sessions").verdict == OK
 
     server.execute("ALTER ROLE CURRENT_USER CONNECTION LIMIT 2")
@@ -187,15 +188,30 @@ def test_a_role_that_has_hardly_a_session_left(server: "psycopg.Connection[Any]"
 
 
 @database
+def test_a_plain_role_counts_the_sessions_of_others_but_not_against_its_own_limit() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE ROLE plain CONNECTION LIMIT 3")  # gone with the test's transaction
+        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'")
+        (everybodys,) = cursor.fetchone()
+        cursor.execute("SET LOCAL ROLE plain")
+
+    used, most = count_sessions()
+
+    assert everybodys > 0
+    assert used >= everybodys
+    assert most > 3
+
+
+@database
 @pytest.mark.parametrize(("seconds", "verdict"), [(0, OK), (31, WARNING), (-61, ERROR)])
-def test_a_clock_that_is_off(seconds: float, verdict: Verdict) -> None:
+def test_a_clock_that_is_off_is_found(seconds: float, verdict: Verdict) -> None:
     now = time.time
     with patch("audit.ticks.time.time", lambda: now() + seconds):
         assert examine("database.clock").verdict == verdict
 
 
 @database
-def test_a_migration_that_is_missing() -> None:
+def test_a_migration_that_is_missing_is_found() -> None:
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM django_migrations WHERE app = 'audit' AND name = '0004_tick_version'")
 
@@ -223,7 +239,7 @@ def broker(settings: LazySettings) -> Iterator["redis.Redis"]:
         ("broker.persistence", {"appendonly": "no"}, (WARNING, "none")),
     ],
 )
-def test_each_setting_of_redis(
+def test_the_doctor_reads_each_setting_of_redis(
     broker: "redis.Redis", name: str, values: dict[str, str], found: tuple[Verdict, str]
 ) -> None:
     for key, value in values.items():
@@ -232,21 +248,21 @@ def test_each_setting_of_redis(
     assert examine(name) == found
 
 
-def test_a_message_that_comes_twice_behind_the_longest_task() -> None:
+def test_a_message_may_not_come_twice_behind_the_longest_task() -> None:
     assert examine("broker.visibility").verdict == OK
 
     with patch.dict(app.conf.broker_transport_options, {"ack_emulation": True, "visibility_timeout": 1800}):
         assert examine("broker.visibility").verdict == ERROR
 
 
-def test_messages_that_nobody_confirms(settings: LazySettings) -> None:
+def test_messages_that_nobody_confirms_are_an_error(settings: LazySettings) -> None:
     assert examine("broker.confirms") == (OK, "the broker is not RabbitMQ")
 
     settings.BROKER_URL = "amqp://127.0.0.1:9"
     assert examine("broker.confirms").verdict == ERROR
 
 
-def test_a_shop_without_redis_and_one_whose_redis_is_away(settings: LazySettings) -> None:
+def test_a_shop_without_redis_is_warned_and_one_whose_redis_is_away_is_unknown(settings: LazySettings) -> None:
     assert examine("broker.limits").verdict == OK
 
     settings.REDIS_URL = ""
@@ -265,7 +281,7 @@ def test_a_broker_that_is_away_could_not_be_examined() -> None:
 
 
 @database
-def test_an_order_whose_sweep_is_late(settings: LazySettings) -> None:
+def test_an_order_whose_sweep_is_late_is_an_error(settings: LazySettings) -> None:
     order = make_order()
     assert (examine("money.stuck").verdict, examine("money.waiting").verdict) == (OK, OK)
 
@@ -277,14 +293,14 @@ def test_an_order_whose_sweep_is_late(settings: LazySettings) -> None:
 
 
 @database
-def test_an_order_that_waits_for_a_person() -> None:
+def test_an_order_that_waits_for_a_person_is_warned_of() -> None:
     assert examine("money.reviews").verdict == OK
     Order.objects.filter(pk=make_order().pk).update(needs_review=True)
     assert examine("money.reviews") == (WARNING, "1 orders wait for a person")
 
 
 @database
-def test_what_the_last_audit_said() -> None:
+def test_the_doctor_says_what_the_last_audit_said() -> None:
     assert examine("money.audit") == (WARNING, "there was none yet")
     AuditRun.objects.create(ok=True, report={})
     assert examine("money.audit") == (OK, "clean, 0 seconds ago")
@@ -293,7 +309,7 @@ def test_what_the_last_audit_said() -> None:
 
 
 @pytest.mark.parametrize(("secrets", "verdict"), [(["whsec_1"], OK), ([], WARNING)])
-def test_a_shop_that_can_take_no_events(settings: LazySettings, secrets: list[str], verdict: Verdict) -> None:
+def test_a_shop_that_can_take_no_events_is_warned(settings: LazySettings, secrets: list[str], verdict: Verdict) -> None:
     settings.STRIPE_WEBHOOK_SECRETS = secrets
     assert examine("money.webhook_secret").verdict == verdict
     settings.PAYMENT_GATEWAYS = {"manual": "payments.manual.ManualGateway"}
@@ -301,7 +317,7 @@ def test_a_shop_that_can_take_no_events(settings: LazySettings, secrets: list[st
 
 
 @database
-def test_events_that_stopped_coming(settings: LazySettings) -> None:
+def test_events_that_stopped_coming_are_warned_of(settings: LazySettings) -> None:
     settings.STRIPE_WEBHOOK_SECRETS = ["whsec_1"]
     assert examine("money.webhooks") == (OK, "none came yet")
 
@@ -319,14 +335,14 @@ def test_events_that_stopped_coming(settings: LazySettings) -> None:
 
 
 @database
-def test_code_that_is_the_same_everywhere(settings: LazySettings) -> None:
+def test_code_that_is_the_same_everywhere_is_sound(settings: LazySettings) -> None:
     Tick.objects.update(version=settings.VERSION)
 
     assert examine("processes.versions") == (OK, f"all of {settings.VERSION}")
 
 
 @database
-def test_code_that_is_not_the_same_everywhere() -> None:
+def test_code_that_is_not_the_same_everywhere_is_warned_of() -> None:
     Tick.objects.update(version="old")
 
     with psycopg.connect(SERVER.format(**connection.settings_dict), application_name=STRANGER):

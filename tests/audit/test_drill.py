@@ -22,7 +22,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from psycopg import sql
 
 from accounts.models import User
-from audit.drill import is_behind, read_facts
+from audit.drill import ask, is_behind, read_facts
 from audit.models import Difference
 from audit.reconciliation import reconcile
 from audit.remedies import adopt_difference, propose_remedy, refund_difference, review_difference
@@ -71,9 +71,9 @@ def drill(path: Path, capsys: pytest.CaptureFixture[str], *options: str) -> tupl
     return int(code or 0), printed.out, printed.err
 
 
-def by_remedy(findings: dict[str, Any]) -> dict[str, set[str]]:
+def by_remedy(report: dict[str, Any]) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
-    for difference in findings["differences"]:
+    for difference in report["differences"]:
         found.setdefault(difference["remedy"], set()).add(difference["reference"])
     return found
 
@@ -89,11 +89,11 @@ def test_a_drill_names_what_happened_after_the_dump_and_the_remedies_put_it_righ
 
     code, result, progress = drill(path, capsys, "--json")
 
-    findings = json.loads(result)
-    assert (code, findings["ok"]) == (1, False)
-    assert by_remedy(findings) == {"refund": lost, "adopt": {day.waiting.code, day.paid.code}}
-    assert {code for found in findings["violations"] if found["invariant"] == "A6" for code in found["codes"]} == lost
-    assert (findings["restored"]["orders"], findings["restored"]["pending"]) == (3, 2)
+    report = json.loads(result)
+    assert (code, report["ok"]) == (1, False)
+    assert by_remedy(report) == {"refund": lost, "adopt": {day.waiting.code, day.paid.code}}
+    assert {code for found in report["violations"] if found["invariant"] == "A6" for code in found["codes"]} == lost
+    assert (report["restored"]["orders"], report["restored"]["pending"]) == (3, 2)
     assert re.search(r"Restoring into the new database .*_drill_\w+ \.\.\.\n  public\.\w+\n", progress)
     assert everything() == before
     assert list_databases() == databases
@@ -269,6 +269,12 @@ def test_without_postgresqls_programs_the_drill_says_where_they_are(
 
     with pytest.raises(CommandError, match="pg_restore is not on PATH"):
         call_command("drill", "--from", str(path))
+
+
+def test_a_shop_with_a_waiting_room_may_ask_a_backup(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WAITING_ROOM", "checkout")
+
+    assert json.loads(ask(os.environ["DATABASE_URL"], "audit", "--json"))["violations"] == []
 
 
 def test_a_provider_that_does_not_answer_leaves_nothing_known(

@@ -148,7 +148,7 @@ def test_recent_orders_charges_and_queues_are_counted(client: Client) -> None:
 
 
 def test_figures_come_without_the_broker(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(current_app.conf, "broker_read_url", "redis://127.0.0.1:9/0")
+    monkeypatch.setattr(current_app.conf, "broker_write_url", "redis://127.0.0.1:9/0")
 
     lines = client.get("/metrics").text.splitlines()
 

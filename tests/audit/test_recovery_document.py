@@ -22,7 +22,7 @@ from tests.provider import Provider
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("gateway", "empty_ledger", "shop")]
 PAGE = settings.BASE_DIR / "docs" / "recovery.md"
-COMMAND = re.compile(r"^ +((?:pg_|createdb|systemctl|\.venv/bin/python).+)$", re.MULTILINE)
+COMMAND = re.compile(r"^ +((?:pg_|psql|createdb|systemctl|\.venv/bin/python).+)$", re.MULTILINE)
 OUTPUT = re.compile(r"<!-- output: (\w+) -->\n(.+?)<!-- end -->", re.DOTALL)
 # What differs from day to day.
 CODE, PROVIDER_ID, TIME = r"\d{6}-\w{5}-\w{5}", r"pi_\w+", r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
@@ -104,6 +104,11 @@ def strip_day(text: str) -> list[str]:
     return sorted(line.strip() for line in text.strip().splitlines())
 
 
+def read_event_ids(url: str) -> set[int]:
+    with psycopg.connect(url) as session:
+        return {pk for (pk,) in session.execute("SELECT id FROM orders_orderevent")}
+
+
 def test_the_page_leads_a_shop_back_to_its_dump(shell: Shell, provider: Provider, admin_user: User) -> None:
     page = PAGE.read_text()
     commands, outputs = COMMAND.findall(page), dict(OUTPUT.findall(page))
@@ -115,6 +120,7 @@ def test_the_page_leads_a_shop_back_to_its_dump(shell: Shell, provider: Provider
             assert strip_day(printed) == strip_day(outputs[name]), printed
         assert code == (name in outputs), f"{command}: {printed}"
         if command.startswith("pg_dump"):
+            kept = read_event_ids(shell.url.geturl())
             dig_hole(day)
         elif command.startswith("pg_restore"):
             shell.change_database()
@@ -122,6 +128,11 @@ def test_the_page_leads_a_shop_back_to_its_dump(shell: Shell, provider: Provider
             code, printed = shell.execute([sys.executable, "manage.py", "shell", "-c", PUT_RIGHT])
             assert code == 0, printed
     assert commands[-1].endswith("manage.py audit")
+
+    lost = read_event_ids(shell.url.geturl()) - kept
+    new = read_event_ids(shell.environment["DATABASE_URL"]) - kept
+    assert lost
+    assert min(new) > max(lost)
 
     started = {unit for line in shell.units.read_text().splitlines() for unit in line.split()[1:]}
     assert started - {"orderly-*"} == {f"orderly-{unit}" for unit in read_units()}

@@ -93,7 +93,7 @@ def test_while_orders_wait_for_the_shop_it_is_given_no_more_than_it_ends(monkeyp
     assert measure_pace() == 6
 
 
-def test_who_asks_when_it_is_time_measures_for_all() -> None:
+def test_a_visitor_who_asks_when_it_is_time_measures_for_all() -> None:
     make_product("MUG")
     make_due()
 

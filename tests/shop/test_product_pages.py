@@ -19,7 +19,7 @@ from lab.stack.embedded import valkey
 from lab.stack.processes import Supervisor
 from lab.stack.sentinels import watched_valkey
 from shop import product_pages
-from shop.product_pages import Shelf
+from shop.product_pages import PageCache
 from tests.builders import make_product
 
 pytestmark = pytest.mark.django_db
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.django_db
 def _pages_are_kept(settings: LazySettings) -> Iterator[None]:
     settings.PRODUCT_LIST_AGE = 60
     settings.VERSION = f"test {id(settings)}"  # under keys of our own: the server is not ours to empty
-    with patch.object(product_pages, "shelf", Shelf("pages")):
+    with patch.object(product_pages, "page_cache", PageCache("pages")):
         yield
     open_pages().delete_pattern("*")
 
@@ -47,8 +47,8 @@ def count_queries(client: Client, path: str) -> int:
     return len(queries)
 
 
-def read_twice(shelf: Shelf, key: str) -> list[str]:
-    return [shelf.read_or_make(key, partial(str, text), seconds=60) for text in ("first", "second")]
+def read_twice(page_cache: PageCache, key: str) -> list[str]:
+    return [page_cache.read_or_make(key, partial(str, text), seconds=60) for text in ("first", "second")]
 
 
 def test_a_page_is_read_once_for_all_visitors() -> None:
@@ -97,7 +97,7 @@ def test_a_shop_that_keeps_no_pages_or_has_no_redis_reads_each(settings: LazySet
 
     settings.PRODUCT_LIST_AGE = 60
     with patch.dict(caches.settings, {"none": configure_caches("", prefix="")["pages"]}):
-        none = Shelf("none")
+        none = PageCache("none")
         assert read_twice(none, "key") == ["first", "second"]
 
 
@@ -108,7 +108,7 @@ def test_pages_are_kept_behind_sentinels(tmp_path: Path) -> None:
         patch.dict(caches.settings, {"watched": configure_caches(url, prefix="")["pages"]}),
     ):
         supervisor.start(*processes)
-        assert read_twice(Shelf("watched"), "key") == ["first", "first"]
+        assert read_twice(PageCache("watched"), "key") == ["first", "first"]
 
 
 def test_a_redis_that_fails_is_asked_once_and_left_alone_for_a_while(
@@ -116,15 +116,15 @@ def test_a_redis_that_fails_is_asked_once_and_left_alone_for_a_while(
 ) -> None:
     process, url = valkey(tmp_path / "valkey", log=tmp_path / "log")
     with Supervisor() as supervisor, patch.dict(caches.settings, {"own": configure_caches(url, prefix="")["pages"]}):
-        shelf = Shelf("own")
+        page_cache = PageCache("own")
         supervisor.start(process)
-        assert read_twice(shelf, "key") == ["first", "first"]
+        assert read_twice(page_cache, "key") == ["first", "first"]
 
         supervisor.stop(process)
-        assert read_twice(shelf, "key") == ["first", "second"]
+        assert read_twice(page_cache, "key") == ["first", "second"]
         assert len(caplog.records) == 1  # one visitor has waited for it
 
         supervisor.start(process)
-        assert read_twice(shelf, "new") == ["first", "second"]
-        shelf.resume_at = 0.0
-        assert read_twice(shelf, "new") == ["first", "first"]
+        assert read_twice(page_cache, "new") == ["first", "second"]
+        page_cache.resume_at = 0.0
+        assert read_twice(page_cache, "new") == ["first", "first"]

@@ -60,7 +60,7 @@ def number_of(answer: Any) -> int:
 
 
 @pytest.mark.parametrize("mode", ["products", "checkout"])
-def test_who_waits_costs_the_database_nothing(
+def test_a_visitor_who_waits_costs_the_database_nothing(
     client: Client, settings: LazySettings, mode: str, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     settings.WAITING_ROOM = mode
@@ -78,7 +78,7 @@ def test_who_waits_costs_the_database_nothing(
     assert 'content="5; url=' in answer.text
 
 
-def test_who_waits_is_told_in_their_language(client: Client) -> None:
+def test_a_visitor_who_waits_is_told_in_their_language(client: Client) -> None:
     client.get(MUG)
     set_pace("MUG", pace=0.01)
 
@@ -105,7 +105,7 @@ def test_a_shop_without_a_waiting_room_asks_nobody_to_wait(client: Client, setti
     assert client.get("/waiting/", {"room": "MUG"}).status_code == HTTPStatus.NOT_FOUND
 
 
-def test_who_is_let_in_buys(client: Client) -> None:
+def test_a_visitor_who_is_let_in_buys(client: Client) -> None:
     assert client.get(MUG).status_code == WAITS
     let_in("MUG", 1, by=visitor_of(client))
 
@@ -116,7 +116,7 @@ def test_who_is_let_in_buys(client: Client) -> None:
     assert_sent_to(client.post("/checkout/", open_checkout(client)), Order.objects.get())
 
 
-def test_who_comes_when_nobody_waits_is_let_in_at_once_and_known_again(client: Client) -> None:
+def test_a_visitor_who_comes_when_nobody_waits_is_let_in_at_once_and_known_again(client: Client) -> None:
     set_pace("MUG", pace=1)
 
     answer = client.get(MUG)
@@ -196,7 +196,7 @@ def test_a_copied_cookie_is_no_second_order(buyer: Client) -> None:
     assert everything() == before
 
 
-def test_whose_turn_another_checkout_has_claimed_waits_like_a_new_visitor(buyer: Client) -> None:
+def test_a_visitor_whose_turn_another_checkout_has_claimed_waits_like_a_new_visitor(buyer: Client) -> None:
     copy = copy_cookie(buyer)
     fill_cart(copy, MUG=1)
     form, late = open_checkout(buyer), open_checkout(copy)
@@ -209,7 +209,7 @@ def test_whose_turn_another_checkout_has_claimed_waits_like_a_new_visitor(buyer:
     assert_sent_to(buyer.post("/checkout/", form), Order.objects.get())
 
 
-def test_whose_window_has_ended_waits_again_and_keeps_the_cart(buyer: Client, settings: LazySettings) -> None:
+def test_a_visitor_whose_window_has_ended_waits_again_and_keeps_the_cart(buyer: Client, settings: LazySettings) -> None:
     form = open_checkout(buyer)
     pass_time("MUG", seconds=settings.WAITING_ROOM_WINDOW)
     before = everything()
@@ -235,7 +235,7 @@ def test_the_form_of_a_placed_order_leads_to_it_without_waiting(client: Client, 
 # --- sold out
 
 
-def test_who_waits_is_told_when_all_is_sold_out(client: Client) -> None:
+def test_a_visitor_who_waits_is_told_when_all_is_sold_out(client: Client) -> None:
     client.get(MUG)
     set_pace("MUG", pace=0, useful=0)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from audit.drill import Findings, run_drill
+from audit.drill import Report, run_drill
 from audit.management.commands.audit import read_days
 from audit.restoring.programs import RestoreFailed
 from money import format_money
@@ -41,11 +41,11 @@ class Command(BaseCommand):
 
     def handle(self, **options: Any) -> None:
         try:
-            findings = run_drill(options["path"].absolute(), days=options["days"], tell=self.tell)
+            report = run_drill(options["path"].absolute(), days=options["days"], tell=self.tell)
         except RestoreFailed as error:
             raise CommandError(f"Nothing is known: {error}", returncode=2) from error
-        self.stdout.write(json.dumps(findings) if options["json"] else "\n".join(write_findings(findings)))
-        if not findings["ok"]:
+        self.stdout.write(json.dumps(report) if options["json"] else "\n".join(write_text(report)))
+        if not report["ok"]:
             sys.exit(1)
 
     def tell(self, text: str) -> None:
@@ -53,20 +53,20 @@ class Command(BaseCommand):
         self.stderr.write(text, str)
 
 
-def write_findings(findings: Findings) -> Iterator[str]:
-    restored, differences = findings["restored"], findings["differences"]
+def write_text(report: Report) -> Iterator[str]:
+    restored, differences = report["restored"], report["differences"]
     yield f"The backup has {restored['orders']:,} orders, the last of {restored['last_placed_at'] or 'never'}."
     for remedy, heading in HEADINGS.items():
         if found := [describe(difference) for difference in differences if difference["remedy"] == remedy]:
             yield from [heading, *found]
-    if more := findings["open"] - len(differences):
+    if more := report["open"] - len(differences):
         yield f"{more:,} more differences are not shown."
-    for violation in findings["violations"]:
+    for violation in report["violations"]:
         codes = ", ".join(violation["codes"])
         if violation["invariant"] != ONCE_WORKERS_RUN:
             yield f"{violation['invariant']}: {violation['detail']}: {codes}"
     yield f"{restored['pending']:,} orders are pending. They go on once the workers run."
-    yield "No money would be without an order." if findings["ok"] else "Money would be WITHOUT AN ORDER."
+    yield "No money would be without an order." if report["ok"] else "Money would be WITHOUT AN ORDER."
 
 
 def describe(found: dict[str, Any]) -> str:
