@@ -20,7 +20,7 @@ from lab.simulation.chaos.methods import pick
 from lab.simulation.chaos.telling import Told, count_told, find_telling_problems, find_untaken
 from lab.simulation.receiver import Received, Receiver, Reply, serve
 
-PAUSE = (2.0, 8.0)  # seconds from an event that was taken after a trouble to the next trouble
+PAUSE = (1.0, 5.0)  # seconds from an event that was taken after a trouble to the next trouble
 TROUBLES = {"refused": 50, "late": 25, "too late": 25}  # out of 100
 LATE = 1.0  # seconds; what is too late is answered so long after the shop's timeout
 EVERY = 1.0  # seconds
