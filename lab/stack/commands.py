@@ -25,6 +25,7 @@ CHAOS_CLOCKS = {
     "SWEEP_AFTER": "6",
     "SWEEP_AFTER_MAX": "20",
     "SWEEP_EVERY": "1",
+    "WEBHOOK_TIMEOUT": "4",
 }
 TRANSFERS = {
     "PAYMENT_GATEWAYS": "stripe=payments.stripe.StripeGateway,manual=payments.manual.ManualGateway",

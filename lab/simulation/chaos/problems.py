@@ -19,7 +19,7 @@ FAIR_REFUSALS = {"insufficient_stock"}
 
 
 def find_problems(run: str, crowd: Crowd, desks: Desks) -> Iterator[str]:
-    """Say in words what the customers, the staff and the banks know to be wrong."""
+    """Say in words what the customers, the staff, the banks and who is told of events know to be wrong."""
     placed = find_orders(run)
     if pending := placed.filter(status=Order.Status.PENDING).values_list("code", flat=True):
         yield f"not final: {list_codes(pending)}"
@@ -35,6 +35,7 @@ def find_problems(run: str, crowd: Crowd, desks: Desks) -> Iterator[str]:
     yield from crowd.payers.find_problems()
     yield from desks.refunds.find_problems()
     yield from desks.disputes.find_problems()
+    yield from desks.events.find_problems()
     kept = sum(charge.amount - charge.refunded - charge.owed for charge in find_charges(set(known.values())))
     confirmed = placed.filter(status=Order.Status.CONFIRMED)
     owed = confirmed.aggregate(total=Sum("total", default=0))["total"] - sum(desks.refunds.refunded.values())

@@ -58,6 +58,7 @@ def describe_run(
         **measure_waits(run),
         "bound": describe_bound(lateness),
         "mails": count_mails(run, folder),
+        "events": desks.events.count(striker.well_at),
         "audits_meanwhile": len(audits),
         "audit": audit,
         "problems": problems,
@@ -116,7 +117,7 @@ def to_text(report: dict[str, Any]) -> str:
 
 
 def name_rows(report: dict[str, Any]) -> dict[str, object]:
-    bound, mails = report["bound"], report["mails"]
+    bound, mails, events = report["bound"], report["mails"], report["events"]
     return {
         "Seed": report["seed"],
         "Strikes": "; ".join(f"{target}: {list_counts(kinds)}" for target, kinds in report["strikes"].items()),
@@ -138,6 +139,8 @@ def name_rows(report: dict[str, Any]) -> dict[str, object]:
         f" (the latest: {bound['longest_past_deadline']} s), and within {bound['after_strikes_at_most']:g} s of its"
         f" deadline or the last strike (the latest: {bound['longest_after_strikes']} s)",
         "Mails": f"{mails['sent']} sent, {mails['owed']} owed; the mail server took {mails['taken']}",
+        "Events": f"{events['sent']} sent, {events['repeated']} repeated; {events['troubles']} refused or late;"
+        f" {events['longest_wait_after_strikes']} s longest, from the event or the last strike",
         "Audits": f"{report['audits_meanwhile']} meanwhile, and one at the end;"
         f" {len(report['audit']['violations'])} violations",
         "Verdict": "nothing was lost" if report["ok"] else "SOMETHING IS WRONG",

@@ -60,10 +60,11 @@ def run_chaos(
     """
     run, stopping, closing, crashes = f"chaos-{uuid4().hex[:8]}", Event(), Event(), watch_threads()
     crowd = Crowd(run=run, shop_url=shop_url, wanted=orders, seconds=seconds, stopping=stopping)
-    desks = make_desks(run=run, crowd=crowd, stopping=stopping, closing=closing)
+    desks = make_desks(run=run, seed=seed, crowd=crowd, stopping=stopping, closing=closing)
     striker = Striker(stack_file, run=run, stopping=stopping)
     auditor = Auditor(stopping=stopping, explains=desks.disputes.explains)
     crowd.stock_the_shop()
+    desks.events.open()
     with tqdm(desc="Final", unit=" orders", disable=None) as bar:
         try:
             staff = [start(work) for work in [crowd.adjust_stock, auditor.run, *(desk.work for desk in desks)]]
@@ -109,8 +110,10 @@ def find_hanging(threads: Sequence[Thread]) -> list[str]:
 
 
 def is_unfinished(counts: OrderCounts | None, desks: Desks) -> bool:
-    """Whether orders, refunds or disputes are not over, or nobody can tell."""
-    return counts is None or counts.pending > 0 or counts.refunding > 0 or not desks.disputes.is_settled()
+    """Whether orders, refunds or disputes are not over, or not told of, or nobody can tell."""
+    if counts is None or counts.pending > 0 or counts.refunding > 0:
+        return True
+    return not (desks.disputes.is_settled() and desks.events.is_settled())
 
 
 def count_after_a_moment(run: str) -> OrderCounts | None:

@@ -45,6 +45,8 @@ DECK = {
     ("freezes", "orders"): 1,
     ("kills", "mails"): 1,
     ("freezes", "mails"): 1,
+    ("kills", "webhooks"): 2,
+    ("freezes", "webhooks"): 1,
     ("kills", "provider"): 2,
     ("freezes", "provider"): 1,
     ("kills", "web"): 1,

@@ -17,7 +17,7 @@ from lab.simulation.strikes.striker import KILLS, SUDDEN
 from lab.stack.var import BASE_DIR
 from tests.servers import GIVEN
 
-PROCESSES = {"postgres", "valkey", "provider", "web", "payments", "orders", "mails", "beat"}
+PROCESSES = {"postgres", "valkey", "provider", "web", "payments", "orders", "mails", "webhooks", "beat"}
 # As short as they can be with processes that need seconds to start.
 CLOCKS = {
     "ORDER_EXPIRES_AFTER": "5",
@@ -100,10 +100,10 @@ def test_an_unknown_kind_ends_the_command_before_a_stack_starts() -> None:
     assert "Starting" not in refused.stderr
 
 
-# Seed 4599 begins with a kill of orders, web, PostgreSQL, payments and the provider.
+# Seed 136505 begins with a kill of PostgreSQL, the provider, orders, web, webhooks and payments.
 def test_a_short_run_on_the_real_stack_loses_nothing() -> None:
     done = run_stack_command(
-        "chaos", "--orders", "50", "--seconds", "10", "--seed", "4599", "--only", "kills", "--json"
+        "chaos", "--orders", "50", "--seconds", "10", "--seed", "136505", "--only", "kills", "--json"
     )
 
     assert done.stdout, done.stderr
@@ -112,12 +112,13 @@ def test_a_short_run_on_the_real_stack_loses_nothing() -> None:
     assert (done.returncode, report["ok"], report["audit"]["violations"]) == (0, True, [])
     assert report.keys() >= {"payments_again", "disputes"}
     assert sum(report["orders"].values()) >= 50
-    assert report["strikes"].keys() >= {"payments", "orders", "provider", "web"}
+    assert report["strikes"].keys() >= {"payments", "orders", "provider", "web", "webhooks"}
     assert {kind for kinds in report["strikes"].values() for kind in kinds} == {"kills"}
     assert report["bound"]["longest_past_deadline"] <= report["bound"]["past_deadline_at_most"]
     assert report["mails"]["sent"] <= report["mails"]["taken"]
     mails = report["mails"]["sent"] + report["mails"]["owed"]
     assert mails == sum(report["orders"].values()) + report["refunds"]
+    assert report["events"]["sent"] >= 2 * sum(report["orders"].values())
 
 
 def test_a_thread_that_does_not_end_is_named_instead_of_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
