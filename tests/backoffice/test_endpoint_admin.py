@@ -12,7 +12,7 @@ from kombu.exceptions import OperationalError
 from accounts.models import User
 from events_out.deliveries import plan_deliveries
 from events_out.event_types import TYPES
-from events_out.feed import settle_events
+from events_out.feed import move_horizon
 from events_out.models import Delivery, Endpoint
 from events_out.tasks import sweep_events
 from tests.builders import everything, make_endpoint, make_order
@@ -24,7 +24,7 @@ GIVEN = {"name": "Warehouse", "url": "https://example.com/hook", "types": ["orde
 
 def make_delivery(endpoint: Endpoint, **state: object) -> Delivery:
     make_order()
-    settle_events()
+    move_horizon()
     plan_deliveries()
     delivery = Delivery.objects.filter(endpoint=endpoint).latest("pk")
     Delivery.objects.filter(pk=delivery.pk).update(**state)
