@@ -21,6 +21,14 @@ def create_endpoint(*, name: str, url: str, types: Sequence[str]) -> Endpoint:
     return Endpoint.objects.create(name=name, url=url, types=list(types), planned_through=move_horizon())
 
 
+def change_endpoint(*, pk: int, name: str, url: str, types: Sequence[str], is_on: bool) -> None:
+    """Change all of it or nothing. Once it is on again, it is told of all that it missed. Raises AddressRefused."""
+    check_url(url)
+    with transaction.atomic():
+        Endpoint.objects.filter(pk=pk).update(name=name, url=url, types=list(types))
+        (switch_on if is_on else switch_off)(pk=pk)
+
+
 def rotate_secret(*, pk: int) -> Endpoint:
     """Give the endpoint a new secret. For OVERLAP the one before signs too; of two rotations within it, the last."""
     rotated = {"secret": make_secret(), "old_secret": F("secret"), "old_secret_until": Now() + OVERLAP}
