@@ -87,5 +87,5 @@ def check_scope(request: HttpRequest, scope: ApiToken.Scope) -> Client:
 
 def refuse_scope(scope: ApiToken.Scope) -> BadRequest:
     if scope == Scope.REFUNDS:  # its code is older than the scopes
-        return BadRequest("may_not_refund", "This token may not refund orders.")
+        return BadRequest("may_not_refund", "This client may not refund orders: it needs the scope refunds.")
     return BadRequest("missing_scope", f"This needs the scope {scope.value}.")

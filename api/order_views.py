@@ -1,4 +1,4 @@
-"""Orders: a client places one, asks how it stands, pays again after a decline, and refunds it if it may."""
+"""Orders: a client places, reads and lists them, pays again after a decline, cancels, and refunds if it may."""
 
 from collections.abc import Collection, Sequence
 from contextlib import nullcontext
