@@ -1,10 +1,9 @@
-"""Answers with an order as it stands, its refunds, what its customer has to do, and how many more there may be."""
+"""Answers with an order as it stands, its refunds, and what its customer has to do."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpResponse
 
 from api.schemas import (
     Instruction,
@@ -16,26 +15,19 @@ from api.schemas import (
     RefundAnswer,
     RefundLineAnswer,
 )
-from orders.limits import Room
 from orders.models import Order
 from payments.models import Payment
 from payments.refund_models import Refund
 from payments.services import list_instructions
 
 
-def describe_order(order: Order, *, new: bool = False, instructs: bool = True) -> OrderAnswer:
+def describe_order(order: Order, *, unsent: bool = False) -> OrderAnswer:
     """The answer, in as many queries as its status needs.
 
-    `instructs`: while the order waits for a customer who pays unasked, say how, and until when. `new`: it was placed
-    just now, so its payment was never sent.
+    `unsent`: its payment is ours to send, and that was not done yet. So the customer has nothing to do.
     """
     return OrderAnswer(
-        code=order.code,
-        status=order.status,
-        reason=order.cancel_reason,
-        currency=order.currency,
-        total=order.total,
-        refunded=order.refunded,
+        **_describe_state(order),
         refunds=list(_describe_refunds(order)),
         lines=[
             OrderLineAnswer(
@@ -47,37 +39,28 @@ def describe_order(order: Order, *, new: bool = False, instructs: bool = True) -
             )
             for line in order.cached_lines
         ],
-        metadata=order.metadata,
-        created_at=order.created_at,
-        finalized_at=order.finalized_at,
-        **({} if new else _describe_action(order)),
         **(_describe_hold(order) if order.hold_on_decline else {}),
-        **(_describe_instructions(order) if instructs else {}),
+        **({} if unsent else _describe_action(order) | _describe_instructions(order)),
     )
-
-
-def tell_room(response: HttpResponse, room: Sequence[Room]) -> None:
-    """Say in the headers of draft-ietf-httpapi-ratelimit-headers how many orders the client may still place."""
-    if room:
-        policies = [f'"{limit.kind}";q={limit.most};w={settings.LIMIT_WINDOW}' for limit in room]
-        response["RateLimit-Policy"] = ", ".join(policies)
-        response["RateLimit"] = ", ".join(f'"{limit.kind}";r={limit.left};t={limit.seconds}' for limit in room)
 
 
 def describe_listed(order: Order) -> ListedOrder:
     """What a list says of an order: no query."""
-    return ListedOrder(
-        code=order.code,
-        status=order.status,
-        reason=order.cancel_reason,
-        email=order.email,
-        currency=order.currency,
-        total=order.total,
-        refunded=order.refunded,
-        metadata=order.metadata,
-        created_at=order.created_at,
-        finalized_at=order.finalized_at,
-    )
+    return ListedOrder(**_describe_state(order), email=order.email)
+
+
+def _describe_state(order: Order) -> dict[str, Any]:
+    return {
+        "code": order.code,
+        "status": order.status,
+        "reason": order.cancel_reason,
+        "currency": order.currency,
+        "total": order.total,
+        "refunded": order.refunded,
+        "metadata": order.metadata,
+        "created_at": order.created_at,
+        "finalized_at": order.finalized_at,
+    }
 
 
 def _describe_refunds(order: Order) -> Iterator[RefundAnswer]:
@@ -106,7 +89,7 @@ def _describe_hold(order: Order) -> dict[str, Any]:
 
 
 def _describe_instructions(order: Order) -> dict[str, Any]:
-    if not order.payment.waits_for_money:
+    if order.status != Order.Status.PENDING or not order.payment.waits_for_money:
         return {}
     lines = [Instruction(label=label, value=value) for label, value in list_instructions(order.payment)]
     return {"expires_at": order.expires_at, "instructions": lines}

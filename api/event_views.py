@@ -9,8 +9,8 @@ from ninja import Query, Router
 from api.clients import KNOWN, Scope, check_scope
 from api.documents import refuses
 from api.schemas import EventAnswer, EventPage
+from events_out import feed
 from events_out.event_types import TYPES
-from events_out.feed import list_events
 from events_out.payloads import describe_event
 
 router = Router(auth=KNOWN, tags=["events"])
@@ -19,9 +19,9 @@ WantedType = Annotated[str, Query(pattern=f"^({'|'.join(map(re.escape, TYPES))})
 
 
 @router.get("events", response=EventPage, **refuses(400, 401, 403))
-def show_events(request: HttpRequest, after: Cursor = "", type: WantedType = "") -> EventPage:
+def list_events(request: HttpRequest, after: Cursor = "", type: WantedType = "") -> EventPage:
     check_scope(request, Scope.EVENTS)
     last = int(after.removeprefix("evt_") or 0)
-    events = list_events(after=last, types=[type] if type else [])
+    events = feed.list_events(after=last, types=[type] if type else [])
     page = [EventAnswer(**describe_event(event)) for event in events]
     return EventPage(data=page, next=page[-1].id if page else f"evt_{last}")

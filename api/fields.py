@@ -1,4 +1,4 @@
-"""The kinds of fields that the API reads, each with its limits."""
+"""How the API reads a body, and the kinds of fields in it, each with its limits."""
 
 import json
 from typing import Annotated, Any

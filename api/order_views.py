@@ -1,13 +1,15 @@
-"""Orders: a client places one, asks how it stands, pays again after a decline, and refunds it if it may."""
+"""Orders: a client places, reads and lists them, pays again after a decline, cancels, and refunds if it may."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from contextlib import nullcontext
 from http import HTTPStatus
 from typing import Annotated, Any
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from ninja import Path, Query, Router, Status
 
-from api.answers import describe_listed, describe_order, tell_room
+from api.answers import describe_listed, describe_order
 from api.clients import ANYBODY, KNOWN, Client, Scope, check_scope, get_client, refuse_scope
 from api.documents import refuses
 from api.fields import CODE_PATTERN, Key, OptionalKey
@@ -17,7 +19,7 @@ from api.schemas import NewOrder, NewPayment, NewRefund, OrderAnswer, OrderPage,
 from orders import services
 from orders.admission import admit_checkout
 from orders.checkout import Checkout, place_order
-from orders.limits import limit_checkout, limit_payment, read_room
+from orders.limits import Quota, limit_checkout, limit_payment, read_quotas
 from orders.models import Order
 from orders.paying import pay_again
 from orders.pricing import CheckoutLine
@@ -52,9 +54,9 @@ def create_order(request: HttpRequest, response: HttpResponse, asked: NewOrder, 
             limit_checkout(checkout_key=key, **visitor),
         ):
             order, created = place_order(checkout)
-        tell_room(response, read_room(**visitor))
+        _tell_quotas(response, read_quotas(**visitor))
     pays_unasked = get_gateway(checkout.gateway).time_to_pay is not None
-    return _answer(order, created, new=created, instructs=pays_unasked)
+    return _answer(order, created, unsent=created and not pays_unasked)
 
 
 @router.get("orders", auth=KNOWN, response=OrderPage, **refuses(400, 401, 403))
@@ -88,9 +90,9 @@ def create_payment(request: HttpRequest, code: Code, asked: NewPayment, key: Opt
         order, created = pay_again(code=code, number=asked.number, **asked_for, actor=client.user)
         return _answer(order, created)
 
-    if Scope.UNLIMITED in client.scopes:
-        return answer_once(request, key, pay)
-    with limit_payment(code=code, number=asked.number, **_name_visitor(request, client)):
+    is_limited = Scope.UNLIMITED not in client.scopes
+    visitor = _name_visitor(request, client)
+    with limit_payment(code=code, number=asked.number, **visitor) if is_limited else nullcontext():
         return answer_once(request, key, pay)
 
 
@@ -116,7 +118,7 @@ def create_refund(request: HttpRequest, code: Code, asked: NewRefund, key: Optio
         _refund, created = refund_order(
             code=code, number=asked.number, lines=lines, amount=asked.amount, note=asked.note, actor=client.user
         )
-        return _answer(_get_order(code), created, instructs=False)
+        return _answer(_get_order(code), created)
 
     return answer_once(request, key, refund)
 
@@ -172,6 +174,13 @@ def _get_order(code: str) -> Order:
     return order
 
 
-def _answer(order: Order, created: bool = False, **says: bool) -> Status[OrderAnswer]:
-    status = HTTPStatus.CREATED if created else HTTPStatus.OK
-    return Status(status, describe_order(order, **says))
+def _answer(order: Order, created: bool = False, *, unsent: bool = False) -> Status[OrderAnswer]:
+    return Status(HTTPStatus.CREATED if created else HTTPStatus.OK, describe_order(order, unsent=unsent))
+
+
+def _tell_quotas(response: HttpResponse, quotas: Sequence[Quota]) -> None:
+    """Say in the headers of draft-ietf-httpapi-ratelimit-headers how many orders the client may still place."""
+    if quotas:
+        policies = [f'"{quota.kind}";q={quota.most};w={settings.LIMIT_WINDOW}' for quota in quotas]
+        response["RateLimit-Policy"] = ", ".join(policies)
+        response["RateLimit"] = ", ".join(f'"{quota.kind}";r={quota.left};t={quota.seconds}' for quota in quotas)

@@ -118,8 +118,8 @@ class Instruction(BaseModel):
     value: str
 
 
-class OrderAnswer(BaseModel):
-    """An order. Amounts are in minor units. A field that does not apply now is left out."""
+class OrderState(BaseModel):
+    """What each answer says of an order. Amounts are in minor units."""
 
     code: str
     status: OrderStatus
@@ -127,11 +127,16 @@ class OrderAnswer(BaseModel):
     currency: str
     total: int
     refunded: int
-    refunds: list[RefundAnswer]
-    lines: list[OrderLineAnswer]
     metadata: dict[str, Any]
     created_at: datetime
     finalized_at: datetime | None
+
+
+class OrderAnswer(OrderState):
+    """An order. Amounts are in minor units. A field that does not apply now is left out."""
+
+    refunds: list[RefundAnswer]
+    lines: list[OrderLineAnswer]
     next_action: NextAction | None = Field(default=None, description="While the customer has to act at the bank.")
     held_until: datetime | None = Field(default=None, description="Of an order with `hold_on_decline`.")
     payment: PaymentAnswer | None = Field(default=None, description="Of an order with `hold_on_decline`.")
@@ -139,19 +144,10 @@ class OrderAnswer(BaseModel):
     instructions: list[Instruction] = Field(default=[], description="How to pay unasked.")
 
 
-class ListedOrder(BaseModel):
+class ListedOrder(OrderState):
     """An order in a list. Ask for the order itself for its lines and refunds."""
 
-    code: str
-    status: OrderStatus
-    reason: str
     email: str
-    currency: str
-    total: int
-    refunded: int
-    metadata: dict[str, Any]
-    created_at: datetime
-    finalized_at: datetime | None
 
 
 class OrderPage(BaseModel):

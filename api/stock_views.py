@@ -30,9 +30,7 @@ def create_adjustment(request: HttpRequest, sku: SkuInPath, asked: NewAdjustment
     adjust_stock(
         reference=reference, product_id=stock.pk, quantity=asked.quantity, reason=asked.reason, actor=client.user
     )
-    movement = stock.movements.get(reference=reference, kind=StockMovement.Kind.ADJUSTED)
-    if (movement.quantity, movement.reason) != (asked.quantity, asked.reason):
-        raise BadRequest("idempotency_key_reused", "Another adjustment was made under this key.")
+    _check_same(stock.movements.get(reference=reference, kind=StockMovement.Kind.ADJUSTED), asked)
     return Status(HTTPStatus.CREATED, _describe(_get_stock(sku)))
 
 
@@ -45,6 +43,12 @@ def show_stock(request: HttpRequest, sku: SkuInPath) -> StockAnswer:
 def _name_movement(client: Client, key: str) -> str:
     """The ledger's reference has less room than a key, and two clients may use the same key."""
     return f"api-{hashlib.sha256(f'{client.name} {key}'.encode()).hexdigest()[:40]}"
+
+
+def _check_same(movement: StockMovement, asked: NewAdjustment) -> None:
+    """Raises BadRequest if the key moved something else: then nothing was moved now, for a repeat moves nothing."""
+    if (movement.quantity, movement.reason) != (asked.quantity, asked.reason):
+        raise BadRequest("idempotency_key_reused", "Another adjustment was made under this key.")
 
 
 def _get_stock(sku: str) -> Stock:

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable
 from functools import wraps
-from http import HTTPStatus
-from typing import Any, cast
+from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.urls import include, path, re_path, register_converter
 from django.urls.converters import StringConverter
-from django.utils.cache import get_conditional_response, patch_cache_control, set_response_etag
+from django.views.decorators.cache import cache_control
 from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import conditional_page
 
 from api.fields import CODE_PATTERN
 from api.problems import answer_not_found, answer_problem
@@ -21,7 +21,7 @@ class OrderCodeConverter(StringConverter):
 
 
 def answer_in_json(view: Any) -> Callable[..., HttpResponse]:
-    """Ninja answers another method, and its own bare address, in plain text. What was read before is a 304."""
+    """Ninja answers another method, and its own bare address, in plain text."""
 
     @wraps(view)
     def answer(request: HttpRequest, **kwargs: Any) -> HttpResponse:
@@ -32,23 +32,17 @@ def answer_in_json(view: Any) -> Callable[..., HttpResponse]:
         if isinstance(response, HttpResponseNotAllowed):
             allowed = response["Allow"]
             return answer_problem("method_not_allowed", f"Use {allowed}.", headers={"Allow": allowed})
-        if request.method == "GET" and response.status_code == HTTPStatus.OK:
-            return _tag(request, response)
         return response
 
     return answer
 
 
-def _tag(request: HttpRequest, response: HttpResponse) -> HttpResponse:
-    patch_cache_control(response, private=True, no_cache=True)
-    set_response_etag(response)
-    return cast(HttpResponse, get_conditional_response(request, etag=response["ETag"], response=response))
-
-
+only_for_whoever_asked = cache_control(private=True, no_cache=True)
 register_converter(OrderCodeConverter, "order_code")
 _operations, _app, _namespace = v1.urls
 for _operation in _operations:
-    _operation.callback = answer_in_json(_operation.callback)
+    # Whoever asks again sends the ETag, and is answered with a 304 until something has changed.
+    _operation.callback = only_for_whoever_asked(conditional_page(answer_in_json(_operation.callback)))
 
 urlpatterns = [
     path("v1/", (_operations, _app, _namespace)),

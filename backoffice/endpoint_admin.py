@@ -1,11 +1,12 @@
 """The admin's pages of webhook endpoints: who is told of events, their secrets, and a test."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext
@@ -13,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from backoffice.read_only import SearchAdmin
 from events_out.addresses import AddressRefused, check_url
-from events_out.endpoints import create_endpoint, rotate_secret, send_test, switch_off, switch_on
+from events_out.endpoints import change_endpoint, create_endpoint, rotate_secret, send_test
 from events_out.event_types import CHOICES
 from events_out.models import Endpoint
 
@@ -58,14 +59,14 @@ class EndpointAdmin(SearchAdmin):
         return False  # it is switched off: what was delivered to it stays in the log
 
     def save_model(self, request: HttpRequest, obj: Endpoint, form: EndpointForm, change: bool) -> None:
-        given = form.cleaned_data
-        if not change:
-            created = create_endpoint(name=given["name"], url=given["url"], types=given["types"])
-            obj.pk = created.pk
-            self._show_secret(request, created)
-            return
-        Endpoint.objects.filter(pk=obj.pk).update(name=given["name"], url=given["url"], types=given["types"])
-        (switch_on if given["is_on"] else switch_off)(pk=obj.pk)
+        if change:
+            change_endpoint(pk=obj.pk, **form.cleaned_data)
+        else:
+            created = create_endpoint(**form.cleaned_data)
+            obj.pk, obj.secret = created.pk, created.secret
+
+    def response_add(self, request: HttpRequest, obj: Endpoint, *args: Any, **kwargs: Any) -> HttpResponse:
+        return self._show_secrets(request, [obj])
 
     @admin.display(description=_("state"))
     def state(self, endpoint: Endpoint) -> Promise:
@@ -76,11 +77,11 @@ class EndpointAdmin(SearchAdmin):
         return _("Failing") if endpoint.failures else _("On")
 
     @admin.action(description=_("Give selected endpoints new secrets"), permissions=["change"])
-    def rotate(self, request: HttpRequest, queryset: QuerySet[Endpoint]) -> None:
-        for pk in queryset.values_list("pk", flat=True):
-            endpoint = rotate_secret(pk=pk)
+    def rotate(self, request: HttpRequest, queryset: QuerySet[Endpoint]) -> HttpResponse:
+        rotated = [rotate_secret(pk=pk) for pk in queryset.values_list("pk", flat=True)]
+        for endpoint in rotated:
             self.log_change(request, endpoint, "New secret.")
-            self._show_secret(request, endpoint)
+        return self._show_secrets(request, rotated)
 
     @admin.action(description=_("Send a test to selected endpoints"), permissions=["change"])
     def test(self, request: HttpRequest, queryset: QuerySet[Endpoint]) -> None:
@@ -89,6 +90,10 @@ class EndpointAdmin(SearchAdmin):
             text = gettext("A test for %(name)s is on its way: its delivery says what came of it.")
             self.message_user(request, text % {"name": endpoint.name})
 
-    def _show_secret(self, request: HttpRequest, endpoint: Endpoint) -> None:
-        text = gettext("The secret of %(name)s is %(secret)s. It is not shown again.")
-        self.message_user(request, text % {"name": endpoint.name, "secret": endpoint.secret})
+    def _show_secrets(self, request: HttpRequest, endpoints: Iterable[Endpoint]) -> HttpResponse:
+        """Not in a message, which would keep them in the session or in a cookie."""
+        words = gettext("Copy each secret now. It is not shown again.")
+        secrets = [(endpoint.name, endpoint.secret) for endpoint in endpoints]
+        return self.render_page(
+            request, "admin/secrets.html", title=gettext("New secrets"), words=words, secrets=secrets
+        )

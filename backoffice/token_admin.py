@@ -53,9 +53,9 @@ class ApiTokenAdmin(ReadOnlyAdmin):
     def response_add(self, request: HttpRequest, obj: ApiToken, *args: Any, **kwargs: Any) -> HttpResponse:
         """Show the token. A message would keep it in the session or in a cookie."""
         title = gettext("The token of %(name)s") % {"name": obj.name}
-        template = "admin/accounts/apitoken/created.html"
-        secret = obj.secret  # type: ignore[attr-defined]
-        return self.render_page(request, template, title=title, secret=secret)
+        words = gettext("Copy the token now. It is stored nowhere, so it can't be shown again.")
+        secrets = [(obj.name, obj.secret)]  # type: ignore[attr-defined]
+        return self.render_page(request, "admin/secrets.html", title=title, words=words, secrets=secrets)
 
     @admin.action(description=_("Revoke selected tokens"), permissions=["revoke"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiToken]) -> None:

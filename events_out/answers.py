@@ -2,9 +2,11 @@
 
 import random
 from datetime import timedelta
+from http import HTTPStatus
 
 from django.db import transaction
 from django.db.models import F
+from django.db.models.expressions import Combinable
 from django.db.models.functions import Coalesce, Now
 
 from events_out.delivery_models import Delivery
@@ -16,7 +18,6 @@ from events_out.posting import Answer
 PAUSES = [5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 14 * 3600, 20 * 3600, 24 * 3600]
 GIVE_UP_AFTER = timedelta(days=3)  # an endpoint that has taken nothing for so long is switched off
 REST, REST_MAX = 5, 5 * 60  # seconds for which an endpoint that fails is left alone; twice as long each time
-GONE = 410
 
 
 def record_success(delivery: Delivery, answer: Answer) -> None:
@@ -36,13 +37,13 @@ def record_failure(delivery: Delivery, *, error: str, answer: Answer | None = No
         if not same.update(**told, deliver_after=find_next_try(delivery.tries)):
             return
         _let_rest(delivery.endpoint_id)
-        if answer and answer.status == GONE:
+        if answer and answer.status == HTTPStatus.GONE:
             switch_off(pk=delivery.endpoint_id, reason="It answered 410 Gone.")
         elif Endpoint.objects.filter(pk=delivery.endpoint_id, failing_since__lt=Now() - GIVE_UP_AFTER).exists():
             switch_off(pk=delivery.endpoint_id, reason=f"It has taken nothing for three days: {error}")
 
 
-def find_next_try(tries: int) -> object:
+def find_next_try(tries: int) -> Combinable | None:
     """When a delivery that failed so often is tried again, for an UPDATE; None: it is given up."""
     if tries > len(PAUSES):
         return None

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -146,7 +147,7 @@ def _deliver(delivery: Delivery, poster: Poster) -> None:
         record_failure(delivery, error=f"It answered {answer.status}.", answer=answer)
 
 
-def _describe(delivery: Delivery) -> dict[str, object]:
+def _describe(delivery: Delivery) -> dict[str, Any]:
     if delivery.event:
         return payloads.describe_event(delivery.event)
     return payloads.describe_test(_name(delivery), delivery.created_at)

@@ -9,7 +9,7 @@ from django.db.models.functions import Now
 
 from events_out.addresses import check_url
 from events_out.delivery_models import Delivery, DeliveryQuerySet, EndpointMail
-from events_out.feed import settle_events
+from events_out.feed import move_horizon
 from events_out.models import Endpoint, make_secret
 
 OVERLAP = timedelta(hours=24)  # for which the secret before still signs
@@ -18,7 +18,15 @@ OVERLAP = timedelta(hours=24)  # for which the secret before still signs
 def create_endpoint(*, name: str, url: str, types: Sequence[str]) -> Endpoint:
     """An endpoint that is told of these types of events from now on. Raises AddressRefused."""
     check_url(url)
-    return Endpoint.objects.create(name=name, url=url, types=list(types), planned_through=settle_events())
+    return Endpoint.objects.create(name=name, url=url, types=list(types), planned_through=move_horizon())
+
+
+def change_endpoint(*, pk: int, name: str, url: str, types: Sequence[str], is_on: bool) -> None:
+    """Change all of it or nothing. Once it is on again, it is told of all that it missed. Raises AddressRefused."""
+    check_url(url)
+    with transaction.atomic():
+        Endpoint.objects.filter(pk=pk).update(name=name, url=url, types=list(types))
+        (switch_on if is_on else switch_off)(pk=pk)
 
 
 def rotate_secret(*, pk: int) -> Endpoint:

@@ -1,6 +1,6 @@
 """The events that others hear of: the names of their types, and the events of an order that they are."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from django.utils.translation import gettext_lazy as _
 
@@ -32,6 +32,6 @@ def find_type(kind: str) -> str:
     return next(name for name, kinds in TYPES.items() if kind in kinds)
 
 
-def list_kinds(types: Iterable[str] = tuple(TYPES)) -> list[str]:
-    """The kinds of order events of these types; of all of them, where none are named."""
-    return [kind.value for name in types for kind in TYPES[name]]
+def list_kinds(types: Collection[str]) -> list[str]:
+    """The kinds of order events of these types; of all types, where none are named."""
+    return [kind.value for name in types or TYPES for kind in TYPES[name]]

@@ -1,12 +1,12 @@
 """The events of all orders in one order that never changes, which a reader follows by a cursor.
 
-An event gets its number while its transaction is open, so a smaller number may appear after a larger one. A reader who
-had passed it would never see it. So nobody reads further than the horizon: up to it every number is decided. See
-docs/adr/0034-events-are-read-up-to-a-horizon.md.
+An event gets its id while its transaction is open, so a smaller id may appear after a larger one. A reader who had
+passed it would never see it. So nobody reads further than the horizon: up to it, every id can be seen or will never be
+there. See docs/adr/0034-events-are-read-up-to-a-horizon.md.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from django.db import connection
 from django.db.models import Max
@@ -18,7 +18,7 @@ from orders.models import OrderEvent
 WAIT = 0.1  # seconds for those who are writing events; most are done within milliseconds
 LOOK_EVERY = 0.02  # seconds
 
-# Whoever writes an event holds this lock from before its number is drawn until its transaction is over and can be seen.
+# Whoever writes an event holds this lock from before its id is drawn until its transaction is over and can be seen.
 WRITERS = """
 SELECT virtualtransaction FROM pg_locks
 WHERE relation = 'orders_orderevent'::regclass AND mode = 'RowExclusiveLock'
@@ -27,41 +27,40 @@ WHERE relation = 'orders_orderevent'::regclass AND mode = 'RowExclusiveLock'
 """
 MOVE = """
 UPDATE events_out_horizon
-SET settled = greatest(settled, %(settled)s), candidate = %(candidate)s, writers = %(writers)s
-RETURNING settled
+SET readable_through = greatest(readable_through, %(through)s), candidate = %(candidate)s, writers = %(writers)s
+RETURNING readable_through
 """
 
 
-def list_events(*, after: int = 0, limit: int = 100, types: Iterable[str] = ()) -> list[OrderEvent]:
+def list_events(*, after: int = 0, limit: int = 100, types: Collection[str] = ()) -> list[OrderEvent]:
     """Up to `limit` events with a larger id, in their order, each with its order; of these types, or of all.
 
     The id of the last one is the next `after`. An event that is not returned yet never has an id below one that was.
     Events of one order are in the order in which they happened.
     """
-    kinds = list_kinds(types) if types else list_kinds()
-    events = OrderEvent.objects.filter(kind__in=kinds, pk__gt=after, pk__lte=read_horizon())
+    events = OrderEvent.objects.filter(kind__in=list_kinds(types), pk__gt=after, pk__lte=read_horizon())
     return list(events.select_related("order").prefetch_related("order__lines").order_by("pk")[:limit])
 
 
 def read_horizon() -> int:
     """Every event up to this id can be seen, or will never be there."""
-    return Horizon.objects.values_list("settled", flat=True).first() or 0
+    return Horizon.objects.values_list("readable_through", flat=True).first() or 0
 
 
-def settle_events() -> int:
+def move_horizon() -> int:
     """Move the horizon up to the newest event that nobody can get before any more. Return where it is.
 
-    Where somebody who writes an event takes longer than WAIT, the newest event is a candidate, and a later call settles
-    it. PostgreSQL ends whoever takes long, so that is soon, however many write meanwhile.
+    Where somebody who writes an event takes longer than WAIT, the newest event is a candidate, and a later call moves
+    the horizon up to it. PostgreSQL ends whoever takes long, so that is soon, however many write meanwhile.
     """
     horizon, _ = Horizon.objects.get_or_create(pk=1)
     newest = OrderEvent.objects.aggregate(newest=Max("pk"))["newest"] or 0
-    if newest <= horizon.settled or not _read_writers().isdisjoint(horizon.writers):
-        return horizon.settled
+    if newest <= horizon.readable_through or not _read_writers().isdisjoint(horizon.writers):
+        return horizon.readable_through
     writers = _wait_for_writers()
-    settled = horizon.candidate if writers else newest
+    through = horizon.candidate if writers else newest
     with connection.cursor() as cursor:
-        cursor.execute(MOVE, {"settled": settled, "candidate": newest, "writers": sorted(writers)})
+        cursor.execute(MOVE, {"through": through, "candidate": newest, "writers": sorted(writers)})
         return int(cursor.fetchone()[0])
 
 

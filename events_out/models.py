@@ -25,9 +25,9 @@ def make_secret() -> str:
 class Horizon(models.Model):
     """One row: how far the events can be read, because no smaller id can appear any more. See events_out/feed.py."""
 
-    settled = models.BigIntegerField(_("settled"), default=0)
+    readable_through = models.BigIntegerField(_("readable through"), default=0)
     candidate = models.BigIntegerField(
-        _("candidate"), default=0, help_text=_("What is settled next, once these writers are done.")
+        _("candidate"), default=0, help_text=_("The next horizon, once these writers are done.")
     )
     writers = ArrayField(models.CharField(max_length=64), default=list, verbose_name=_("writers"))
 
@@ -37,7 +37,7 @@ class Horizon(models.Model):
         constraints = [models.CheckConstraint(condition=Q(pk=1), name="horizon_is_one_row")]
 
     def __str__(self) -> str:
-        return str(self.settled)
+        return str(self.readable_through)
 
 
 class EndpointQuerySet(models.QuerySet["Endpoint"]):

@@ -9,7 +9,7 @@ from events_out import deliveries, feed, mails
 @shared_task
 def sweep_events() -> None:
     """Let the events that are committed be read, plan what is delivered of them, and have it delivered."""
-    feed.settle_events()
+    feed.move_horizon()
     deliveries.plan_deliveries()
     for pk, lanes in deliveries.find_due_endpoints().items():
         for _ in range(lanes):

@@ -38,6 +38,15 @@ class TooManyDeclines(CheckoutRefused):
     code = "too_many_declines"
 
 
+class Quota(NamedTuple):
+    """What is left of one of CHECKOUT_LIMITS: `left` of `most` orders, and more after so many seconds."""
+
+    kind: str
+    most: int
+    left: int
+    seconds: int
+
+
 @contextmanager
 def limit_checkout(
     *, checkout_key: str, ip: str, session_key: str | None = None, user: User | None = None
@@ -68,36 +77,20 @@ def limit_payment(
         yield
 
 
-class Room(NamedTuple):
-    """What is left of one of CHECKOUT_LIMITS: `left` of `most` orders, and more after so many seconds."""
-
-    kind: str
-    most: int
-    left: int
-    seconds: int
-
-
-def read_room(*, ip: str, session_key: str | None = None, user: User | None = None) -> list[Room]:
+def read_quotas(*, ip: str, session_key: str | None = None, user: User | None = None) -> list[Quota]:
     """What is left of each limit that the visitor has. Nothing while Redis is down: then nobody is limited."""
-    subjects = {
-        subject: settings.CHECKOUT_LIMITS[kind]
-        for kind, subject in _name_subjects(ip, session_key, user)
-        if settings.CHECKOUT_LIMITS[kind]
-    }
+    limits, subjects = settings.CHECKOUT_LIMITS, dict(_name_subjects(ip, session_key, user))
     try:
-        turns = read_turns(subjects, seconds=settings.LIMIT_WINDOW)
+        turns = read_turns(subjects.values(), seconds=settings.LIMIT_WINDOW)
     except RedisError as error:
         logger.warning("nobody can be told what is left: %s", error)
         return []
-    return [
-        Room(
-            subject.split(":")[1],
-            most,
-            max(0, most - len(turns[subject])),
-            ceil(min(turns[subject].values(), default=0)),
-        )
-        for subject, most in subjects.items()
-    ]
+    quotas = []
+    for kind, subject in subjects.items():
+        if most := limits[kind]:
+            ends = turns[subject].values()
+            quotas.append(Quota(kind, most, max(0, most - len(ends)), ceil(min(ends, default=0))))
+    return quotas
 
 
 @contextmanager

@@ -44,8 +44,8 @@ class Migration(migrations.Migration):
             name='Horizon',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('settled', models.BigIntegerField(default=0, verbose_name='settled')),
-                ('candidate', models.BigIntegerField(default=0, help_text='What is settled next, once these writers are done.', verbose_name='candidate')),
+                ('readable_through', models.BigIntegerField(default=0, verbose_name='readable through')),
+                ('candidate', models.BigIntegerField(default=0, help_text='The next horizon, once these writers are done.', verbose_name='candidate')),
                 ('writers', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=64), default=list, size=None, verbose_name='writers')),
             ],
             options={

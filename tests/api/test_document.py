@@ -1,17 +1,24 @@
-"""The API's document, its page, and its two addresses."""
+"""The API's document, its page, its two addresses, and that docs/api.md says the same."""
 
+import json
 import re
 from http import HTTPStatus
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.contrib.staticfiles import finders
 from django.test import Client
 
-from tests.builders import make_order
+from api.order_views import PAGE_SIZE
+from catalog import search
+from tests.api.clients import send
+from tests.builders import make_order, make_product
 
 pytestmark = pytest.mark.django_db
 METHODS = {"get", "post", "put", "patch", "delete"}
+PAGE = (settings.BASE_DIR / "docs" / "api.md").read_text()
+ADDRESS = re.compile(r"`([A-Z]+) (/[^`?]+)([^`]*)`")
 
 
 @pytest.fixture
@@ -57,3 +64,48 @@ def test_what_has_no_address_is_not_found_in_json(client: Client, path: str) -> 
     answer = client.get(f"/api/{path}")
 
     assert (answer.status_code, answer.json()["error"]) == (404, "not_found")
+
+
+def list_told() -> dict[str, tuple[set[str], set[str]]]:
+    """The parameters of each operation in the page's table, and the fields of its body."""
+    table = PAGE[PAGE.index("## Operations") : PAGE.index("## Who asks")]
+    return {
+        f"{method} {path}": (set(re.findall(r"(\w+)=", query)), set(re.findall(r"`(\w+)`", line.split("|")[4])))
+        for line in table.splitlines()
+        for method, path, query in ADDRESS.findall(line)
+    }
+
+
+def list_parts(document: Any, operation: Any) -> tuple[set[str], set[str]]:
+    """The same of an operation of the document."""
+    schemas = document["components"]["schemas"]
+    query = {parameter["name"] for parameter in operation.get("parameters", []) if parameter["in"] == "query"}
+    names = re.findall(r"#/components/schemas/(\w+)", str(operation.get("requestBody", "")))
+    names += [name for body in names for name in re.findall(r"#/components/schemas/(\w+)", str(schemas[body]))]
+    return query, {field for name in names for field in schemas[name]["properties"]}
+
+
+def test_the_page_names_every_operation_with_its_parameters_and_fields(document: Any) -> None:
+    operations = {
+        f"{method.upper()} {path.removeprefix('/api/v1')}": list_parts(document, them[method])
+        for path, them in document["paths"].items()
+        for method in METHODS & them.keys()
+    }
+
+    assert list_told() == operations
+    assert f"200, {PAGE_SIZE} orders" in PAGE
+    assert f"200, {search.PAGE_SIZE} products" in PAGE
+
+
+def test_the_first_order_of_the_page_is_placed_and_answered_as_it_says(client: Client) -> None:
+    [body] = re.findall(r"-d '({.*?})'", PAGE, re.DOTALL)
+    [shown] = (json.loads(block) for block in re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL))
+    [line] = shown["lines"]
+    make_product(line["sku"], price=line["price"], name=line["name"])
+
+    answer = send(client, "orders", json.loads(body), key="first-1")
+
+    told = {"code", "created_at"}
+    assert answer.status_code == 201
+    assert list(answer.json()) == list(shown)
+    assert {**answer.json(), **{name: shown[name] for name in told}} == shown

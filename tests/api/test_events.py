@@ -3,7 +3,7 @@
 import pytest
 from django.test import Client
 
-from events_out.feed import settle_events
+from events_out.feed import move_horizon
 from orders.services import finalize_order
 from payments.models import Payment
 from tests.api.clients import make_token, send
@@ -20,12 +20,12 @@ def token() -> str:
 
 def test_a_client_goes_on_where_it_was(client: Client, token: str) -> None:
     order = make_order(metadata={"to": "Ann"})
-    settle_events()
+    move_horizon()
     first = send(client, "events", token=token).json()
     nothing = send(client, f"events?after={first['next']}", token=token).json()
     answer_payment(order, Payment.Status.SUCCEEDED)
     finalize_order(code=order.code)
-    settle_events()
+    move_horizon()
     second = send(client, f"events?after={nothing['next']}", token=token).json()
 
     assert [event["type"] for event in first["data"] + second["data"]] == ["order.placed", "order.confirmed"]
@@ -37,7 +37,7 @@ def test_a_client_may_ask_for_one_type(client: Client, token: str) -> None:
     order = make_order()
     answer_payment(order, Payment.Status.SUCCEEDED)
     finalize_order(code=order.code)
-    settle_events()
+    move_horizon()
 
     events = send(client, "events?type=order.confirmed", token=token).json()["data"]
 

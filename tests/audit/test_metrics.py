@@ -12,7 +12,7 @@ from django.utils import timezone
 from audit.models import AuditRun, Difference
 from audit.ticks import record_tick
 from events_out.deliveries import plan_deliveries
-from events_out.feed import settle_events
+from events_out.feed import move_horizon
 from events_out.models import Endpoint
 from orders.admission import CHECKOUT
 from orders.models import Order
@@ -64,7 +64,7 @@ def test_metrics_say_how_long_events_wait_to_be_read_and_to_be_delivered(client:
     assert unread["orderly_event_lag_seconds"] > 0
     assert unread["orderly_delivery_lag_seconds"] == unread["orderly_deliveries_waiting"] == 0
 
-    settle_events()
+    move_horizon()
     plan_deliveries()
     Endpoint.objects.update(failures=1, failing_since=timezone.now())
     planned = read()

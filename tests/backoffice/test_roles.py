@@ -25,6 +25,8 @@ PAGES = {
     "/admin/payments/payment/": {"Support", "Finance"},
     "/admin/payments/dispute/": {"Support", "Finance"},
     "/admin/payments/webhookevent/": {"Support", "Finance"},
+    "/admin/accounts/apitoken/": set(),
+    "/admin/accounts/apitoken/add/": set(),
     "/admin/events_out/endpoint/": {"Support"},
     "/admin/events_out/endpoint/add/": set(),
     "/admin/events_out/delivery/": {"Support"},

@@ -1,10 +1,14 @@
+"""Staff make a token, see it once, and revoke it."""
+
 import re
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.test import Client, RequestFactory
 
 from accounts.models import ApiToken, User
 from accounts.tokens import create_token, find_token
+from tests.builders import everything
 
 pytestmark = pytest.mark.django_db
 URL = "/admin/accounts/apitoken/"
@@ -19,6 +23,7 @@ def test_a_new_token_is_shown_once_and_works(admin_client: Client) -> None:
     assert (token.name, token.scopes) == ("Warehouse", ["events", "stock"])
     assert token.created_by == User.objects.get()
     assert "no-store" in answer["Cache-Control"]
+    assert "messages" not in answer.cookies  # or the browser would keep it
     assert secret not in admin_client.get(f"{URL}{token.pk}/change/").text
 
 
@@ -40,3 +45,16 @@ def test_tokens_are_revoked(admin_client: Client) -> None:
 
     assert "1 token is revoked." in answer.text
     assert ApiToken.objects.get().revoked_at
+
+
+def test_whoever_may_only_look_makes_and_revokes_no_token(client: Client) -> None:
+    token, _secret = create_token(name="Warehouse", scopes=["stock"])
+    staff = User.objects.create_user("staff@example.com", is_staff=True)
+    staff.user_permissions.add(Permission.objects.get(codename="view_apitoken"))
+    client.force_login(staff)
+    before = everything()
+
+    assert client.post(f"{URL}add/", {"name": "Mine", "scopes": ["refunds"]}).status_code == 403
+    client.post(URL, {"action": "revoke", "_selected_action": [token.pk]})
+
+    assert everything() == before

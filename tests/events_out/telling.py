@@ -5,7 +5,7 @@ import json
 from django.db.models.functions import Now
 
 from events_out.deliveries import deliver_to_endpoint, plan_deliveries
-from events_out.feed import settle_events
+from events_out.feed import move_horizon
 from events_out.models import Delivery, Endpoint
 from orders.models import Order
 from orders.services import cancel_order
@@ -13,7 +13,7 @@ from tests.receiver import Receiver
 
 
 def plan() -> None:
-    settle_events()
+    move_horizon()
     plan_deliveries()
 
 

@@ -170,10 +170,8 @@ def test_old_deliveries_that_are_over_are_deleted_in_batches(
     assert Delivery.objects.count() == 2
 
 
-@pytest.mark.django_db(transaction=True)
-def test_no_connection_to_the_database_is_held_while_an_endpoint_is_told(
-    receiver: Receiver,
-) -> None:
+@with_threads
+def test_no_connection_to_the_database_is_held_while_an_endpoint_is_told(receiver: Receiver) -> None:
     endpoint = make_endpoint(receiver.url)
     make_order()
     plan()

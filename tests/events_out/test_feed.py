@@ -8,7 +8,7 @@ from django.db import connection, transaction
 
 from events_out import feed
 from events_out.event_types import CHOICES, TYPES
-from events_out.feed import list_events, read_horizon, settle_events
+from events_out.feed import list_events, move_horizon, read_horizon
 from events_out.models import Horizon
 from orders.models import Order, OrderEvent
 from orders.services import cancel_order
@@ -53,7 +53,7 @@ def open_event(order: Order) -> Iterator[threading.Event]:
 def test_a_reader_gets_the_events_of_all_orders_page_by_page_in_one_order() -> None:
     first, second = make_order(), make_order()
     cancel_order(code=first.code, reason=Order.CancelReason.CUSTOMER)
-    settle_events()
+    move_horizon()
 
     events = list_events()
     assert [(event.order.code, event.kind) for event in events] == [
@@ -69,32 +69,32 @@ def test_a_reader_gets_the_events_of_all_orders_page_by_page_in_one_order() -> N
 def test_events_that_nobody_outside_needs_are_left_out() -> None:
     order = make_order()
     order.add_event(OrderEvent.Kind.SWEPT, sweep=1)
-    settle_events()
+    move_horizon()
 
     assert [event.kind for event in list_events()] == ["placed"]
     assert [name for name, _ in CHOICES] == list(TYPES)
 
 
-def test_nothing_is_read_before_it_is_settled() -> None:
+def test_nothing_is_read_before_the_horizon_has_moved_past_it() -> None:
     make_order()
 
     assert list_events() == []
     assert read_horizon() == 0
-    settle_events()
+    move_horizon()
     assert len(list_events()) == 1
 
 
 @with_threads
 def test_the_horizon_waits_for_an_event_that_is_written_and_not_committed() -> None:
     order = make_order()
-    settle_events()
+    move_horizon()
     before = read_horizon()
     with open_event(order):
         later = make_order()
-        assert settle_events() == before
+        assert move_horizon() == before
         assert [event.order.code for event in list_events()] == [order.code]
 
-    settle_events()
+    move_horizon()
     assert [(event.order.code, event.kind) for event in list_events()] == [
         (order.code, "placed"),
         (order.code, "review_needed"),
@@ -106,17 +106,17 @@ def test_the_horizon_waits_for_an_event_that_is_written_and_not_committed() -> N
 def test_the_horizon_moves_although_at_every_moment_somebody_writes() -> None:
     first, second = make_order(), make_order()
     with open_event(first) as one:
-        settle_events()
+        move_horizon()
         with open_event(second):
             assert list_events() == []
             one.set()
             wait_for_one_writer()
-            settle_events()
+            move_horizon()
             assert [event.order.code for event in list_events()] == [first.code, second.code]
-            settle_events()
+            move_horizon()
             assert [event.kind for event in list_events()] == ["placed", "placed"]
 
-    settle_events()
+    move_horizon()
     assert len(list_events()) == 4
 
 
@@ -136,10 +136,10 @@ def test_control_without_the_wait_a_reader_never_sees_an_event_that_commits_late
     order = make_order()
     with open_event(order):
         make_order()
-        settle_events()
+        move_horizon()
         read = read_all()
 
-    settle_events()
+    move_horizon()
     assert OrderEvent.objects.filter(kind="review_needed").exists()
     assert read + read_all(after=read[-1]) == list(
         OrderEvent.objects.filter(kind="placed").values_list("pk", flat=True)
@@ -152,24 +152,24 @@ def test_a_writer_whose_transaction_fails_leaves_a_gap_and_holds_up_nobody() -> 
         order.add_event(OrderEvent.Kind.REVIEW_NEEDED, reason="never")
         transaction.set_rollback(True)
     make_order()
-    settle_events()
+    move_horizon()
 
     assert len(list_events()) == 2
 
 
 def test_an_older_horizon_moves_nothing_back() -> None:
     make_order()
-    settled = settle_events()
+    through = move_horizon()
     with connection.cursor() as cursor:
-        cursor.execute(feed.MOVE, {"settled": settled - 1, "candidate": 0, "writers": []})
+        cursor.execute(feed.MOVE, {"through": through - 1, "candidate": 0, "writers": []})
 
-    assert read_horizon() == settled == settle_events()
+    assert read_horizon() == through == move_horizon()
 
 
 def test_writers_who_died_with_the_server_hold_nothing_back() -> None:
-    settle_events()
+    move_horizon()
     Horizon.objects.update(writers=["7/123456789"])
     make_order()
 
-    settle_events()
+    move_horizon()
     assert len(list_events()) == 1

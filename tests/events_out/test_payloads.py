@@ -19,7 +19,7 @@ from events_out.answers import GIVE_UP_AFTER, PAUSES, REST, REST_MAX
 from events_out.deliveries import deliver_to_endpoint, plan_deliveries
 from events_out.endpoints import OVERLAP
 from events_out.event_types import TYPES
-from events_out.feed import list_events, settle_events
+from events_out.feed import list_events, move_horizon
 from events_out.models import Delivery, Endpoint
 from events_out.payloads import describe_event, encode
 from lab.stack.embedded import free_port
@@ -39,7 +39,7 @@ PAGE = (settings.BASE_DIR / "docs" / "events.md").read_text()
 
 
 def read_events() -> list[dict[str, Any]]:
-    settle_events()
+    move_horizon()
     return [json.loads(encode(describe_event(event))) for event in list_events()]
 
 
@@ -175,7 +175,7 @@ def test_the_receiver_of_the_page_takes_an_event(settings: LazySettings, receive
     file.write_text(re.sub("^    ", "", program, flags=re.MULTILINE))
     call_command("add_webhook_endpoint", "Mine", f"http://127.0.0.1:{port}/", stdout=out)
     order = make_order()
-    settle_events()
+    move_horizon()
     plan_deliveries()
 
     command = [sys.executable, str(file), out.getvalue().strip(), str(port)]

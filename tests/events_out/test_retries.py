@@ -10,7 +10,7 @@ from django.utils import timezone
 from events_out import deliveries
 from events_out.answers import PAUSES, find_next_try, record_failure, record_success
 from events_out.deliveries import claim_delivery, plan_deliveries
-from events_out.feed import settle_events
+from events_out.feed import move_horizon
 from events_out.models import Delivery, Endpoint
 from events_out.posting import Answer
 from tests.builders import everything, make_endpoint, make_order
@@ -137,7 +137,7 @@ def test_a_worker_that_dies_while_it_plans_plans_nothing_twice(
 ) -> None:
     endpoint = make_endpoint(receiver.url)
     make_order()
-    settle_events()
+    move_horizon()
     with monkeypatch.context() as dying:
         dying.setattr(deliveries, "list_kinds", _die)
         with pytest.raises(SystemExit):
