@@ -62,11 +62,16 @@ class Session(AuthBase):
     def __call__(self, request: HttpRequest) -> Client | None:
         if settings.SESSION_COOKIE_NAME not in request.COOKIES or not isinstance(request.user, User):
             return None
-        if request.method not in SAFE and check_csrf(request):
+        if request.method not in SAFE and not _has_csrf_token(request):
             return None
         user = request.user
         scopes = {scope for scope, permission in PERMISSIONS.items() if user.is_staff and user.has_perm(permission)}
         return Client(f"user {user.pk}", frozenset(scopes), user)
+
+
+def _has_csrf_token(request: HttpRequest) -> bool:
+    _kept = request.body  # first: once the token was looked for in a form, nobody could read the body any more
+    return not check_csrf(request)
 
 
 def be_guest(_request: HttpRequest) -> Client:
