@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, LiteralString
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import psycopg
 from psycopg import sql
@@ -73,12 +73,12 @@ def check_script(script: IO[bytes], path: Path) -> None:
 @contextmanager
 def new_database(server_url: str, tell: Tell) -> Iterator[str]:
     """The URL of an empty database that was not there before, dropped at the end. Raises RestoreFailed."""
-    name = f"{urlsplit(server_url).path.strip('/')}_drill_{secrets.token_hex(4)}"
+    name = f"{unquote(urlsplit(server_url).path.strip('/'))}_drill_{secrets.token_hex(4)}"
     create = "CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'"
     execute(server_url, create, name)
     try:
         tell(f"Restoring into the new database {name} ...")
-        yield urlsplit(server_url)._replace(scheme="postgresql", path=f"/{name}").geturl()
+        yield urlsplit(server_url)._replace(scheme="postgresql", path=f"/{quote(name, safe='')}").geturl()
     finally:
         execute(server_url, "DROP DATABASE {} WITH (FORCE)", name)
         tell(f"The database {name} is dropped.")
