@@ -28,6 +28,8 @@ ARCHIVE_OPTIONS = (
 )
 # pg_dump writes these around and into its data. Any other of psql's own commands may lead to another database.
 HARMLESS = re.compile(rb"\\(restrict|unrestrict) |\\\.")
+COMMAND = re.compile(rb"\\\S*")  # psql takes it wherever it stands in a line, but not in a text
+TEXT = re.compile(rb"'[^']*'")
 
 
 @contextmanager
@@ -60,9 +62,11 @@ def check_script(script: IO[bytes], path: Path) -> None:
     for line in script:
         if is_data:
             is_data = line.rstrip() != rb"\."
-        elif line.startswith(b"\\") and not HARMLESS.match(line):
-            command = line.decode(errors="replace").split(maxsplit=1)[0]
-            raise RestoreFailed(f"{path} has the command {command} in it. Make the dump without --create.")
+        elif not HARMLESS.match(line) and (command := COMMAND.search(TEXT.sub(b"", line))):
+            name = command[0].decode(errors="replace")
+            raise RestoreFailed(
+                f"{path} has the command {name} in it. Make the dump without --create, or in the custom format."
+            )
         else:
             has_table = has_table or (line.startswith(b"CREATE TABLE ") and TABLE.encode() in line)
             is_data = line.startswith(b"COPY ") and line.rstrip().endswith(b" FROM stdin;")

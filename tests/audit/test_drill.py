@@ -195,6 +195,10 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], str]] = {
         lambda folder: dump(folder / "shop.sql", "--format=plain", "--create"),
         r"has the command \\connect in it\. Make the dump without --create",
     ),
+    "a script that leads there in the middle of a line": (
+        lambda folder: write(folder / "shop.sql", "CREATE TABLE orders_order ();  \\connect orderly\n"),
+        r"has the command \\connect in it",
+    ),
     "a dump of a newer pg_dump": (make_future, r"unsupported version.*\n.*put the programs of that version on PATH"),
     "a compressed dump": (
         lambda folder: dump(folder / "shop.sql.gz", "--format=plain", "--compress=gzip"),
