@@ -59,10 +59,15 @@ class Session(APIKeyCookie):
 
     def authenticate(self, request: HttpRequest, key: str | None) -> Client | None:
         user = request.user if key else None
-        if not isinstance(user, User) or check_csrf(request):
+        if not isinstance(user, User) or not _has_csrf_token(request):
             return None
         scopes = {scope for scope, permission in PERMISSIONS.items() if user.is_staff and user.has_perm(permission)}
         return Client(f"user {user.pk}", frozenset(scopes), user)
+
+
+def _has_csrf_token(request: HttpRequest) -> bool:
+    _kept = request.body  # first: once the token was looked for in a form, nobody could read the body any more
+    return not check_csrf(request)
 
 
 def be_guest(_request: HttpRequest) -> Client:

@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from datetime import timedelta
+from http import HTTPStatus
 from typing import Any
 
 from django.db import connection, transaction
@@ -25,10 +26,13 @@ KEPT_FOR = timedelta(days=2)
 DELETE_BATCH = 1_000
 
 
-def answer_once(request: HttpRequest, key: str, work: Callable[[], Status[Any]]) -> HttpResponse:
+def answer_once(
+    request: HttpRequest, key: str, work: Callable[[], Status[Any]], *, keeps: HTTPStatus = HTTPStatus.CREATED
+) -> HttpResponse:
     """Do the work and keep its answer in the same transaction, or answer again what was answered under the key.
 
-    A refused call keeps nothing, so the same key may be sent again. Without a key the work is done each time. Raises
+    A call that is refused, or that changed nothing and so has another status than `keeps`, keeps nothing: anybody can
+    send any number of these. The same key may be sent again then. Without a key the work is done each time. Raises
     BadRequest if the key was used for another body, or while another call with it is under way.
     """
     if not key:
@@ -44,8 +48,9 @@ def answer_once(request: HttpRequest, key: str, work: Callable[[], Status[Any]])
         known = AnsweredCall.objects.filter(client=call.client, address=call.address, key=key).first()
         if known is None:
             answer = _write_answer(work())
-            call.status, call.answer = answer.status_code, answer.text
-            call.save()
+            if answer.status_code == keeps:
+                call.status, call.answer = answer.status_code, answer.text
+                call.save()
             return answer
     if known.body_hash != call.body_hash:
         raise BadRequest("idempotency_key_reused", "Something else was asked for under this key.")

@@ -105,7 +105,7 @@ def cancel_order(request: HttpRequest, code: Code, key: OptionalKey = "") -> Htt
         services.cancel_order(code=code, reason=Order.CancelReason.CUSTOMER, actor=get_client(request).user)
         return _answer(_get_order(code))
 
-    return answer_once(request, key, cancel)
+    return answer_once(request, key, cancel, keeps=HTTPStatus.OK)
 
 
 @router.post("orders/{order_code:code}/refunds", response=ONE_OR_NEW, **refuses(400, 401, 403, 404, 409, 413, 415, 422))

@@ -3,6 +3,9 @@
 import logging
 from collections.abc import Callable
 from functools import cache
+from math import inf
+from threading import Lock
+from time import monotonic
 
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -12,6 +15,9 @@ from audit.database import find_unapplied_migrations
 from audit.liveness import check_liveness
 
 logger = logging.getLogger(__name__)
+
+KEPT_FOR = 1  # second
+TOO_OLD = 10  # seconds beyond it: then a database hangs, and nobody says any more that all is well
 
 
 class UnappliedMigrations(Exception):
@@ -41,20 +47,47 @@ def answer_readiness() -> HttpResponse:
     """Status 200 if this process can take orders, 503 if it can't; and what else is ill, for people to read.
 
     It takes orders while the broker or every worker is away: their rows wait. So those two don't count, or a load
-    balancer would close the shop for nothing.
+    balancer would close the shop for nothing. Whoever asks often is told what was found within KEPT_FOR seconds.
     """
-    database = passes(ask_database)
-    ready = database and passes(ask_migrations)
-    parts = {
-        "database": database,
-        "migrations": ready,
-        "broker": passes(ask_broker),
-        "workers": ready and passes(ask_workers),
-    }
+    parts = examination.read()
     words = {name: "ok" if fine else "failing" for name, fine in parts.items()}
+    ready = parts["migrations"]
     return JsonResponse({"status": "ok" if ready else "failing", **words}, status=200 if ready else 503)
 
 
+def examine() -> dict[str, bool]:
+    """Whether each part works. Without the database nothing is known of migrations and workers: they count as ill."""
+    database = passes(ask_database)
+    migrated = database and passes(ask_migrations)
+    return {
+        "database": database,
+        "migrations": migrated,
+        "broker": passes(ask_broker),
+        "workers": migrated and passes(ask_workers),
+    }
+
+
+class Examination:
+    """What was found last. One thread finds out: a crowd that asks would take all threads from the customers."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._found: dict[str, bool] = {}
+        self._until = -inf  # by the monotonic clock
+
+    def read(self) -> dict[str, bool]:
+        """Find out, unless it was done within KEPT_FOR seconds, or is being done and takes no longer than TOO_OLD."""
+        now = monotonic()
+        if now >= self._until and self._lock.acquire(blocking=now >= self._until + TOO_OLD):
+            try:
+                if monotonic() >= self._until:  # or somebody else did it while we waited
+                    self._found, self._until = examine(), monotonic() + KEPT_FOR
+            finally:
+                self._lock.release()
+        return self._found
+
+
+examination = Examination()
 PROBES = {"/healthz": answer_health, "/readyz": answer_readiness}
 
 

@@ -8,9 +8,11 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 
 Address = IPv4Address | IPv6Address
-# Public by the registry or by Python, and yet inside: at the first two, clouds keep their machines' metadata. At the
-# others, a network that translates IPv6 reaches any address of IPv4.
-INSIDE = [ip_network(network) for network in ("168.63.129.16/32", "192.0.0.0/24", "64:ff9b::/96", "64:ff9b:1::/48")]
+# Public by the registry or by Python, and yet inside: at the first two, clouds keep their machines' metadata.
+INSIDE = [ip_network(network) for network in ("168.63.129.16/32", "192.0.0.0/24", "3fff::/20")]
+# Nobody has a public address of IPv6 anywhere else. Python takes much of the rest for public, such as the networks that
+# reach any address of IPv4 by translation, and the site-local ones.
+PUBLIC_IPV6 = ip_network("2000::/3")
 
 
 class AddressRefused(ValueError):
@@ -56,6 +58,8 @@ def _unwrap(address: Address) -> list[Address]:
 
 
 def _is_public(address: Address) -> bool:
+    if isinstance(address, IPv6Address) and address not in PUBLIC_IPV6:
+        return False
     return address.is_global and not address.is_multicast and not _is_in(address, INSIDE)
 
 

@@ -17,6 +17,7 @@ from orders.models import OrderEvent
 
 WAIT = 0.1  # seconds for those who are writing events; most are done within milliseconds
 LOOK_EVERY = 0.02  # seconds
+SKIPPED = 1_000_000  # ids: more events than any hole between a backup and its restore has
 
 # Whoever writes an event holds this lock from before its id is drawn until its transaction is over and can be seen.
 WRITERS = """
@@ -29,6 +30,10 @@ MOVE = """
 UPDATE events_out_horizon
 SET readable_through = greatest(readable_through, %(through)s), candidate = %(candidate)s, writers = %(writers)s
 RETURNING readable_through
+"""
+SKIP = """
+SELECT setval(sequence, nextval(sequence) + %(skipped)s, false)
+FROM CAST(pg_get_serial_sequence('orders_orderevent', 'id') AS regclass) AS sequence
 """
 
 
@@ -61,6 +66,16 @@ def move_horizon() -> int:
     through = horizon.candidate if writers else newest
     with connection.cursor() as cursor:
         cursor.execute(MOVE, {"through": through, "candidate": newest, "writers": sorted(writers)})
+        return int(cursor.fetchone()[0])
+
+
+def skip_ids() -> int:
+    """Let new events have ids beyond those of the events that a restored database has lost. Return the next id.
+
+    Readers and endpoints were told of the lost ones, so they would take new ones with the same ids for known.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(SKIP, {"skipped": SKIPPED})
         return int(cursor.fetchone()[0])
 
 

@@ -12,15 +12,19 @@ from urllib.parse import quote, urlsplit
 
 from audit.restoring.programs import RestoreFailed, Tell, find_program, read_program, run_program
 
-# The copy is no standby of the shop, keeps no log in its archive and waits for nobody. It has no port, only a socket.
+# The copy is no standby of the shop, touches nothing in its archive and waits for nobody. It reads from no publisher:
+# what it took there the shop would never get. It has no port, only a socket.
 SETTINGS = {
+    "archive_cleanup_command": "",
     "archive_mode": "off",
     "fsync": "off",
     "hot_standby": "off",
     "listen_addresses": "",
     "logging_collector": "off",
+    "max_logical_replication_workers": "0",
     "port": "5432",
     "primary_conninfo": "",
+    "recovery_end_command": "",
     "recovery_target_action": "promote",
     "shared_preload_libraries": "",
     "ssl": "off",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, LiteralString
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import psycopg
 from psycopg import sql
@@ -28,6 +28,8 @@ ARCHIVE_OPTIONS = (
 )
 # pg_dump writes these around and into its data. Any other of psql's own commands may lead to another database.
 HARMLESS = re.compile(rb"\\(restrict|unrestrict) |\\\.")
+COMMAND = re.compile(rb"\\\S*")  # psql takes it wherever it stands in a line, but not in a text
+TEXT = re.compile(rb"'[^']*'")
 
 
 @contextmanager
@@ -60,9 +62,11 @@ def check_script(script: IO[bytes], path: Path) -> None:
     for line in script:
         if is_data:
             is_data = line.rstrip() != rb"\."
-        elif line.startswith(b"\\") and not HARMLESS.match(line):
-            command = line.decode(errors="replace").split(maxsplit=1)[0]
-            raise RestoreFailed(f"{path} has the command {command} in it. Make the dump without --create.")
+        elif not HARMLESS.match(line) and (command := COMMAND.search(TEXT.sub(b"", line))):
+            name = command[0].decode(errors="replace")
+            raise RestoreFailed(
+                f"{path} has the command {name} in it. Make the dump without --create, or in the custom format."
+            )
         else:
             has_table = has_table or (line.startswith(b"CREATE TABLE ") and TABLE.encode() in line)
             is_data = line.startswith(b"COPY ") and line.rstrip().endswith(b" FROM stdin;")
@@ -73,12 +77,12 @@ def check_script(script: IO[bytes], path: Path) -> None:
 @contextmanager
 def new_database(server_url: str, tell: Tell) -> Iterator[str]:
     """The URL of an empty database that was not there before, dropped at the end. Raises RestoreFailed."""
-    name = f"{urlsplit(server_url).path.strip('/')}_drill_{secrets.token_hex(4)}"
+    name = f"{unquote(urlsplit(server_url).path.strip('/'))}_drill_{secrets.token_hex(4)}"
     create = "CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'"
     execute(server_url, create, name)
     try:
         tell(f"Restoring into the new database {name} ...")
-        yield urlsplit(server_url)._replace(scheme="postgresql", path=f"/{name}").geturl()
+        yield urlsplit(server_url)._replace(scheme="postgresql", path=f"/{quote(name, safe='')}").geturl()
     finally:
         execute(server_url, "DROP DATABASE {} WITH (FORCE)", name)
         tell(f"The database {name} is dropped.")

@@ -104,6 +104,18 @@ def test_staff_with_a_session_move_stock_if_they_send_the_csrf_token() -> None:
     assert StockMovement.objects.get(kind="ADJUSTED").actor == staff
 
 
+def test_a_form_of_a_browser_with_a_key_is_read_once() -> None:
+    """Its CSRF token is looked for in the body, of which the key is kept with a hash."""
+    order, client = make_order(), Client(enforce_csrf_checks=True)
+    client.force_login(User.objects.create_user("ann@example.com", "secret"))
+    client.get("/cart/")
+    form = {"csrfmiddlewaretoken": client.cookies["csrftoken"].value}
+
+    answer = client.post(f"/api/v1/orders/{order.code}/cancel", form, headers={"Idempotency-Key": "k1"})
+
+    assert (answer.status_code, answer.json()["status"]) == (200, "CANCELLED")
+
+
 def test_a_customers_session_places_an_order_of_their_account_only_with_the_csrf_token() -> None:
     make_product("MUG")
     ann, client = User.objects.create_user("ann@example.com", "secret"), Client(enforce_csrf_checks=True)

@@ -95,6 +95,17 @@ def test_a_refused_call_keeps_nothing_so_its_key_may_be_sent_again(client: Clien
     assert send(client, path, POUND, token=token, key="k1").status_code == 201
 
 
+def test_a_call_that_changes_nothing_is_not_kept_however_many_keys_a_guest_makes_up(
+    client: Client, order: Order
+) -> None:
+    before, first = everything(), {"number": 1, "payment_method": order.payment.payment_method}
+
+    answers = [send(client, f"orders/{order.code}/payments", first, key=f"k{number}") for number in range(3)]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 200]
+    assert (everything(), AnsweredCall.objects.count()) == (before, 0)
+
+
 def test_a_call_whose_answer_can_not_be_kept_is_not_done(client: Client, order: Order, token: str) -> None:
     before = everything()
     tamper("ALTER TABLE api_answeredcall ADD CONSTRAINT no_room CHECK (FALSE)")

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import LiteralString
 
 import psycopg
 import pytest
@@ -18,16 +19,21 @@ from tests.audit.backups import copy_server
 from tests.builders import make_order
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("shop")]
-# Of a primary in production. Its copy would not start, or hang, or write into the shop's archive.
+# Of a primary in production. Its copy would not start, or hang, change the shop's archive, or take what a publisher has
+# for the shop.
 PRODUCTION = """
 archive_mode = 'on'
 archive_command = 'touch /tmp/orderly-drill-archived'
+archive_cleanup_command = 'pg_archivecleanup /backups/wal %r'
 listen_addresses = '*'
+max_logical_replication_workers = '4'
 primary_conninfo = 'host=127.0.0.1 port=9'
+recovery_end_command = 'touch /tmp/orderly-drill-recovered'
 shared_preload_libraries = 'pg_stat_monitor'
 ssl = 'on'
 synchronous_standby_names = 'standby'
 """
+HARMFUL: list[LiteralString] = ["archive_cleanup_command", "recovery_end_command", "max_logical_replication_workers"]
 
 
 @pytest.fixture
@@ -55,6 +61,7 @@ def test_the_settings_of_the_shop_do_not_count(tmp_path: Path) -> None:
         assert read_facts(url)["orders"] == 1
         with psycopg.connect(url) as copy:
             copy.execute("CREATE TABLE written ()")  # answered at once
+            assert [copy.execute(f"SHOW {name}").fetchone() for name in HARMFUL] == [("",), ("",), ("0",)]
 
     assert not Path("/tmp/orderly-drill-archived").exists()  # noqa: S108
 

@@ -26,7 +26,7 @@ from audit.drill import ask, is_behind, read_facts
 from audit.models import Difference
 from audit.reconciliation import reconcile
 from audit.remedies import adopt_difference, propose_remedy, refund_difference, review_difference
-from audit.restoring.dumps import split_password
+from audit.restoring.dumps import new_database, split_password
 from audit.restoring.programs import RestoreFailed
 from audit.restoring.sources import restored
 from audit.services import audit_orders
@@ -195,6 +195,10 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], str]] = {
         lambda folder: dump(folder / "shop.sql", "--format=plain", "--create"),
         r"has the command \\connect in it\. Make the dump without --create",
     ),
+    "a script that leads there in the middle of a line": (
+        lambda folder: write(folder / "shop.sql", "CREATE TABLE orders_order ();  \\connect orderly\n"),
+        r"has the command \\connect in it",
+    ),
     "a dump of a newer pg_dump": (make_future, r"unsupported version.*\n.*put the programs of that version on PATH"),
     "a compressed dump": (
         lambda folder: dump(folder / "shop.sql.gz", "--format=plain", "--compress=gzip"),
@@ -233,6 +237,16 @@ def test_a_full_disk_is_named_and_what_was_made_is_dropped(tmp_path: Path, monke
     assert list_databases() == databases
 
 
+@pytest.fixture
+def shop_url() -> Iterator[str]:
+    """Of a shop whose database has a name that a URL has to quote."""
+    name, url = sql.Identifier('my "50%" shop'), urlsplit(os.environ["DATABASE_URL"])
+    with psycopg.connect(url.geturl(), autocommit=True) as server:
+        server.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(name))
+        yield url._replace(path="/my%20%2250%25%22%20shop").geturl()
+        server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+
+
 def test_a_role_that_may_make_no_database_is_told_how_it_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, name = dump(tmp_path / "shop.dump"), f"poor_{uuid4().hex}"
     with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as server:
@@ -244,6 +258,15 @@ def test_a_role_that_may_make_no_database_is_told_how_it_may(tmp_path: Path, mon
                 call_command("drill", "--from", str(path))
         finally:
             server.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(name)))
+
+
+def test_a_database_may_have_any_name(shop_url: str) -> None:
+    databases = list_databases()
+
+    with new_database(shop_url, lambda _: None) as url, psycopg.connect(url) as made:
+        assert made.info.dbname.startswith('my "50%" shop_drill_')
+
+    assert list_databases() == databases
 
 
 def test_a_drill_that_is_stopped_drops_what_it_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,14 +1,19 @@
 """The probes say what a load balancer has to know, and strangers no more."""
 
+import json
+import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from celery import current_app
 from django.conf import LazySettings
-from django.db import connection
+from django.db import connection, connections
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
-from audit.health import ask_migrations
+from audit import health
+from audit.health import answer_readiness, ask_migrations
 from audit.models import Tick
 from audit.ticks import read_schedule, record_tick
 from tests.locks import end_our_session
@@ -18,7 +23,9 @@ NOWHERE = "redis://127.0.0.1:9/0"
 
 
 @pytest.fixture(autouse=True)
-def _everybody_at_work(settings: LazySettings) -> Iterator[None]:
+def _everybody_at_work(settings: LazySettings, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(health, "examination", health.Examination())
+    monkeypatch.setattr(health, "KEPT_FOR", 0)
     settings.ALLOWED_HOSTS = ["shop.example.com"]
     settings.SECURE_SSL_REDIRECT = True
     for task in read_schedule():
@@ -78,3 +85,30 @@ def test_the_shop_takes_orders_without_a_broker(monkeypatch: pytest.MonkeyPatch)
     status, parts = probe("/readyz")
 
     assert (status, parts["status"], parts["broker"]) == (200, "ok", "failing")
+
+
+def test_whoever_asks_often_is_told_what_was_found_a_moment_ago(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "KEPT_FOR", 60)
+    found = probe("/readyz")
+    monkeypatch.setattr(current_app.conf, "broker_write_url", NOWHERE)
+
+    with CaptureQueriesContext(connection) as asked:
+        assert [probe("/readyz"), probe("/readyz")] == [found, found]
+    assert len(asked) == 0
+
+
+def test_a_crowd_that_asks_takes_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The broker hangs, so that finding out takes long."""
+    found = probe("/readyz")
+    with socket.create_server(("127.0.0.1", 0)) as broker, ThreadPoolExecutor(1) as pool:
+        broker.settimeout(10)
+        port = broker.getsockname()[1]
+        monkeypatch.setattr(current_app.conf, "broker_write_url", f"redis://127.0.0.1:{port}/0")
+        first = pool.submit(answer_readiness)
+        connected, _address = broker.accept()  # the first one asks
+
+        assert [probe("/readyz"), probe("/readyz")] == [found, found]
+        connected.close()
+        broker.close()
+        assert json.loads(first.result().content)["broker"] == "failing"
+        pool.submit(connections.close_all).result()  # the thread's own

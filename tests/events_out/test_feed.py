@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from django.core.management import call_command
 from django.db import connection, transaction
 
 from events_out import feed
@@ -48,6 +49,17 @@ def open_event(order: Order) -> Iterator[threading.Event]:
     finally:
         go_on.set()
         thread.join()
+
+
+def test_after_a_restore_a_reader_gets_the_new_events_behind_those_that_are_lost() -> None:
+    make_order()
+    cursor = settle_events() + 100  # the reader has seen so many events that the backup lacks
+
+    call_command("skip_event_ids")
+    order = make_order()
+    settle_events()
+
+    assert read_all(after=cursor) == [order.events.get().pk]
 
 
 def test_a_reader_gets_the_events_of_all_orders_page_by_page_in_one_order() -> None:

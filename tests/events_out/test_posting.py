@@ -41,6 +41,11 @@ INSIDE = [
     "::ffff:7f00:1",
     "64:ff9b::7f00:1",
     "2002:7f00:1::1",  # 127.0.0.1 by 6to4
+    "::7f00:1",  # and as IPv4 was once written into IPv6
+    "::ffff:0:7f00:1",  # and by a translator
+    "fec0::1",  # of a site
+    "3fff::1",  # of examples
+    "5f00::1",  # a segment of a route
 ]
 
 

@@ -23,13 +23,13 @@ from payments.dispute_models import Dispute
 from payments.disputes import UnknownCharge, look_up_dispute
 from payments.gateway import GatewayUnavailable, ProviderDispute
 from payments.refund_models import Refund
-from payments.refunds import count_left
+from payments.refunds import RefundTooLarge, count_left, refund_payment
 from payments.services import charge_payment
 from payments.stripe_webhooks import read_event
 from payments.tasks import look_up_dispute as look_up_task
 from payments.webhook_models import WebhookEvent
 from payments.webhooks import process_due_events, receive_event
-from tests.builders import everything, make_order
+from tests.builders import everything, make_order, request_refund
 from tests.provider import Provider
 from tests.webhooks import sign
 
@@ -207,6 +207,25 @@ def test_what_a_bank_has_taken_back_is_not_refunded_a_second_time(
     provider.end_dispute(dispute, "win")
     look_up(dispute)
     assert count_left(order.payment) == order.total
+
+
+def test_a_won_dispute_that_is_lost_after_the_money_was_refunded_leaves_the_books_right(
+    order: Order, provider: Provider, dispute: str
+) -> None:
+    provider.end_dispute(dispute, "win")
+    look_up(dispute)
+    refund = request_refund(order, amount=order.total)
+    refund_payment(key=refund.key)
+    record_refund(key=refund.key)
+
+    provider.end_dispute(dispute, "lose")
+    look_up(dispute)
+
+    order.refresh_from_db()
+    assert (order.refunded, order.needs_review, count_left(order.payment)) == (order.total, True, 0)
+    assert audit_orders()["violations"] == []
+    with pytest.raises(RefundTooLarge):
+        request_refund(order, number=2, amount=1)
 
 
 def test_staff_are_mailed_the_amount_the_reason_and_the_deadline(
