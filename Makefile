@@ -21,13 +21,13 @@ bench: $(VENV)/ready
 run: $(VENV)/ready
 	$(PY) -m lab.stack run
 
-# Two processes, each with servers of its own: most tests wait for something.
+# Three processes, each with servers of its own: most tests wait for something.
 test: $(VENV)/ready
-	$(PY) -m pytest --numprocesses 2 --dist loadfile
+	$(PY) -m pytest --numprocesses 3 --dist loadfile
 
 # The fast half: every test that needs no browser and starts no whole shop of its own.
 unit: $(VENV)/ready
-	$(PY) -m pytest --numprocesses 2 --dist loadfile --ignore tests/browser --ignore tests/crash --ignore tests/lab --ignore tests/live
+	$(PY) -m pytest --numprocesses 3 --dist loadfile --ignore tests/browser --ignore tests/crash --ignore tests/lab --ignore tests/live
 
 # On the servers of each profile (docs/operating.md): orders of every kind, whole processes that die, and some chaos.
 profiles: $(VENV)/ready

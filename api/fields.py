@@ -110,7 +110,7 @@ SkuInPath = Annotated[str, Path(description="The product's SKU. It may have a sl
 PaymentMethod = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_check_printable)]
 Gateway = Annotated[str, Field(min_length=1, max_length=32), AfterValidator(_check_printable)]
 Currency = Annotated[str, Field(min_length=1, max_length=3), AfterValidator(_check_printable)]
-Note = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_check_printable)]
+Note = Annotated[str, Field(max_length=500), AfterValidator(_check_printable)]
 # Strict: True and 1.0 are no whole numbers.
 Amount = Annotated[int, Field(strict=True, ge=1, le=MAX_AMOUNT, description="In minor units: 255 is 2.55 pounds.")]
 Quantity = Annotated[int, Field(strict=True, ge=1, le=MAX_QUANTITY)]

@@ -50,10 +50,18 @@ def switch_off(*, pk: int, reason: str = "") -> None:
 
 
 def send_test(*, pk: int) -> Delivery:
-    """Have the endpoint told of a test, which is delivered as any event is."""
-    return Delivery.objects.create(endpoint_id=pk)
+    """Have the endpoint told of a test, which is delivered as any event is. If it rests after a failure, that ends."""
+    test = Delivery.objects.create(endpoint_id=pk)
+    Endpoint.objects.filter(pk=pk).update(resting_until=None)
+    return test
 
 
 def replay_deliveries(deliveries: DeliveryQuerySet) -> int:
-    """Deliver these again, as if they were new, with the ids that they had. Return how many they are."""
-    return deliveries.update(tries=0, deliver_after=Now(), delivered_at=None)
+    """Deliver these again, as if they were new, with the ids that they had. Return how many they are.
+
+    Endpoints of theirs that rest after a failure rest no more.
+    """
+    endpoints = list(deliveries.order_by().values_list("endpoint", flat=True).distinct())
+    count = deliveries.update(tries=0, deliver_after=Now(), delivered_at=None)
+    Endpoint.objects.filter(pk__in=endpoints).update(resting_until=None)
+    return count

@@ -108,6 +108,24 @@ def test_a_replay_is_delivered_again_with_the_id_that_it_had(receiver: Receiver)
     assert Delivery.objects.get().tries == 1
 
 
+def test_a_test_and_a_replay_do_not_wait_for_an_endpoint_that_rests(receiver: Receiver) -> None:
+    endpoint = make_endpoint(receiver.url)
+    make_order()
+    resting = Endpoint.objects.filter(pk=endpoint.pk)
+    resting.update(failures=8, failing_since=Now(), resting_until=Now() + timedelta(minutes=5))
+    deliver(endpoint)
+    assert receiver.ids == []
+
+    send_test(pk=endpoint.pk)
+    deliver(endpoint)
+    assert len(receiver.ids) == 2  # the order's event was waiting, too
+
+    resting.update(failures=8, failing_since=Now(), resting_until=Now() + timedelta(minutes=5))
+    replay_deliveries(Delivery.objects.all())
+    deliver(endpoint)
+    assert len(receiver.ids) == 4
+
+
 @pytest.mark.parametrize("types", [[], ["order.nothing"], ["order.placed", "endpoint.test"]])
 def test_postgresql_takes_no_endpoint_without_types_or_with_an_unknown_one(types: list[str]) -> None:
     endpoint = make_endpoint()

@@ -53,11 +53,11 @@ def open_event(order: Order) -> Iterator[threading.Event]:
 
 def test_after_a_restore_a_reader_gets_the_new_events_behind_those_that_are_lost() -> None:
     make_order()
-    cursor = settle_events() + 100  # the reader has seen so many events that the backup lacks
+    cursor = move_horizon() + 100  # the reader has seen so many events that the backup lacks
 
     call_command("skip_event_ids")
     order = make_order()
-    settle_events()
+    move_horizon()
 
     assert read_all(after=cursor) == [order.events.get().pk]
 

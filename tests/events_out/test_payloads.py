@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from events_out.answers import GIVE_UP_AFTER, PAUSES, REST, REST_MAX
 from events_out.deliveries import deliver_to_endpoint, plan_deliveries
-from events_out.endpoints import OVERLAP
+from events_out.endpoints import OVERLAP, send_test
 from events_out.event_types import TYPES
 from events_out.feed import list_events, move_horizon
 from events_out.models import Delivery, Endpoint
@@ -168,7 +168,9 @@ def test_the_page_says_when_a_delivery_is_tried_again() -> None:
     assert timedelta(hours=24) == OVERLAP
 
 
-def test_the_receiver_of_the_page_takes_an_event(settings: LazySettings, receiver: Receiver, tmp_path: Path) -> None:
+def test_the_receiver_of_the_page_takes_an_event_and_a_test(
+    settings: LazySettings, receiver: Receiver, tmp_path: Path
+) -> None:
     """Its program is run, with the secret that its command prints."""
     (program,) = re.findall(r"<<'END'\n(.*?)\n    END\n", PAGE, re.DOTALL)
     file, port, out = tmp_path / "receiver.py", free_port(), StringIO()
@@ -177,6 +179,7 @@ def test_the_receiver_of_the_page_takes_an_event(settings: LazySettings, receive
     order = make_order()
     move_horizon()
     plan_deliveries()
+    test = send_test(pk=Endpoint.objects.get().pk)
 
     command = [sys.executable, str(file), out.getvalue().strip(), str(port)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
@@ -185,14 +188,15 @@ def test_the_receiver_of_the_page_takes_an_event(settings: LazySettings, receive
                 Endpoint.objects.update(resting_until=None)
                 Delivery.objects.waiting().update(deliver_after=timezone.now() - timedelta(seconds=1))
                 deliver_to_endpoint(pk=Endpoint.objects.get().pk)
-                if Delivery.objects.delivered().exists():
+                if not Delivery.objects.waiting().exists():
                     break
                 time.sleep(0.05)
         finally:
             running.terminate()
         printed = running.stdout.read() if running.stdout else ""
     event = OrderEvent.objects.get()
-    assert printed == f"evt_{event.pk} order.placed {order.code}\n"
+    lines = [f"evt_{event.pk} order.placed {order.code}", f"test_{test.pk} endpoint.test -"]
+    assert sorted(printed.splitlines()) == sorted(lines)
 
 
 def test_an_endpoint_is_added_by_a_command_for_the_types_that_are_named() -> None:
