@@ -13,6 +13,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import connection
 from django.db.models.signals import post_migrate
 from django.test import override_settings
+from django.utils import translation
 
 from lab.stack.stack import Stack, run_stack
 from payments.gateway import get_gateway
@@ -112,6 +113,13 @@ def django_db_setup(django_db_setup: None) -> None:
         return [table for table in find_tables(**options) if table not in kept]
 
     connection.introspection.django_table_names = find_tables_to_flush  # type: ignore[assignment,method-assign]
+
+
+@pytest.fixture(autouse=True)
+def _language_of_the_settings() -> Iterator[None]:
+    """A request leaves its reader's language in the thread."""
+    yield
+    translation.deactivate()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from django.db.models import QuerySet
@@ -63,12 +63,13 @@ def count_told(told: Sequence[Told], *, since: int, well_at: datetime) -> dict[s
     """Events that were sent, how often again, what trouble was made, and how long the last strike was felt."""
     first, happened = find_first(told), _find_since(since)
     waits = [one.at - max(happened[name].created_at, well_at) for name, one in first.items() if name in happened]
+    longest = max(waits, default=timedelta())
     troubles = Counter(one.trouble for one in told if one.trouble)
     return {
         "sent": len(first),
         "repeated": sum(one.is_taken for one in told) - len(first),
         "troubles": troubles.total(),
-        "longest_wait_after_strikes": round(max([0.0, *(wait.total_seconds() for wait in waits)]), 2),
+        "longest_wait_after_strikes": round(longest / timedelta(seconds=1), 2),
     }
 
 
