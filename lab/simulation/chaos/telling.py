@@ -63,7 +63,7 @@ def count_told(told: Sequence[Told], *, since: int, well_at: datetime) -> dict[s
     """Events that were sent, how often again, what trouble was made, and how long the last strike was felt."""
     first, happened = find_first(told), _find_since(since)
     waits = [one.at - max(happened[name].created_at, well_at) for name, one in first.items() if name in happened]
-    longest = max(waits, default=timedelta())
+    longest = max([timedelta(), *waits])
     troubles = Counter(one.trouble for one in told if one.trouble)
     return {
         "sent": len(first),
