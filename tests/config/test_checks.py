@@ -20,7 +20,7 @@ from audit.tasks import record_audit
 from config.broker import configure_broker
 from config.celery import app
 from config.checks import check_waiting_room_can_count, check_waiting_rooms_have_products
-from lab.stack.embedded import valkey
+from lab.stack.embedded import free_port, valkey
 from lab.stack.processes import Supervisor
 from lab.stack.rabbitmq import PROGRAM, rabbitmq
 from lab.stack.stack import WORKERS
@@ -185,7 +185,8 @@ def use_broker(url: str) -> Iterator[None]:
 
 def test_a_redis_cluster_is_found(tmp_path: Path) -> None:
     folder, log = tmp_path / "valkey", tmp_path / "log"
-    process, url = valkey(folder, log=log, settings={"cluster-enabled": "yes"})
+    ports = {"cluster-port": str(free_port())}  # otherwise one among those of clients
+    process, url = valkey(folder, log=log, settings={"cluster-enabled": "yes", **ports})
     with Supervisor() as supervisor, use_broker(url):
         supervisor.start(process)
         assert find(deploy=True) == ["orderly.E022"]

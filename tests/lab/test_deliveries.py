@@ -209,6 +209,7 @@ def test_a_dispute_is_told_of_when_it_opens_and_when_it_ends(telling: Provider, 
     charge = receiver.events[0]["data"]["object"]["id"]
 
     dispute = telling.open_dispute(charge)
+    receiver.wait_for(2)  # two that wait are sent side by side
     telling.end_dispute(dispute, "win")
 
     receiver.wait_for(3)

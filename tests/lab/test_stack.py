@@ -171,7 +171,7 @@ def test_manage_takes_a_damaged_stack_file_for_none(checkout: Path, running: "su
     try:
         for damage in (b"", b"\xff\x00", b"{}"):
             file.write_bytes(damage)
-            assert "SECRET_KEY is not set" in command(checkout, "manage.py", "check").stderr
+            assert "STRIPE_API_KEY is not set" in command(checkout, "manage.py", "check").stderr
     finally:
         file.write_bytes(sound)
 
