@@ -19,11 +19,11 @@ from ninja.responses import NinjaJSONEncoder
 from api.clients import get_client
 from api.models import AnsweredCall
 from api.problems import BadRequest
+from purge import delete_in_batches
 
 LOCKED_KEYS = 3  # the first key of an advisory lock; orders.checkout and audit.ledger have others
 LOCK = "SELECT pg_try_advisory_xact_lock(%s, hashtext(%s))"
 KEPT_FOR = timedelta(days=2)
-DELETE_BATCH = 1_000
 
 
 def answer_once(
@@ -63,12 +63,8 @@ def answer_once(
 
 
 def delete_old_calls() -> None:
-    """Delete what was answered more than KEPT_FOR ago, in batches: nobody waits long for a lock or the log."""
-    long_ago = AnsweredCall.objects.filter(created_at__lt=Now() - KEPT_FOR)
-    deleted = DELETE_BATCH
-    while deleted == DELETE_BATCH:
-        batch = long_ago.order_by("created_at").values("pk")[:DELETE_BATCH]
-        deleted, _ = AnsweredCall.objects.filter(pk__in=batch).delete()
+    """Delete what was answered more than KEPT_FOR ago, in batches."""
+    delete_in_batches(AnsweredCall.objects.filter(created_at__lt=Now() - KEPT_FOR), order_by="created_at")
 
 
 def _lock(call: AnsweredCall) -> None:

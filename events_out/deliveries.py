@@ -23,10 +23,11 @@ from events_out.feed import read_horizon
 from events_out.models import Endpoint
 from events_out.posting import NoAnswer, Poster
 from events_out.signing import sign
+from purge import delete_in_batches
 
 logger = logging.getLogger(__name__)
 
-BATCH = 1000  # deliveries that are planned, or rows that are deleted, in one statement
+BATCH = 1000  # deliveries that are planned in one statement
 LANES = 4  # deliveries to one endpoint at the same time
 LEASE = 5  # seconds beyond WEBHOOK_TIMEOUT; then the worker is taken for dead, and another tries
 
@@ -101,12 +102,9 @@ def claim_delivery(*, endpoint: int) -> Delivery | None:
 
 
 def delete_old_deliveries() -> None:
-    """Delete those of more than WEBHOOK_DAYS ago that are over, in batches: nobody waits long for a lock or the log."""
+    """Delete those of more than WEBHOOK_DAYS ago that are over, in batches."""
     old = Delivery.objects.filter(deliver_after=None, created_at__lt=Now() - timedelta(days=settings.WEBHOOK_DAYS))
-    deleted = BATCH
-    while deleted == BATCH:
-        batch = old.order_by("created_at").values("pk")[:BATCH]
-        deleted, _ = Delivery.objects.filter(pk__in=batch).delete()
+    delete_in_batches(old, order_by="created_at")
 
 
 def _plan_batch(pk: int, horizon: int) -> bool:

@@ -52,7 +52,7 @@ def describe_order(order: Order) -> dict[str, Any]:
                 "name": line.name,
                 "quantity": line.quantity,
                 "price": line.price,
-                "total": line.price * line.quantity,
+                "total": line.total,
             }
             for line in order.cached_lines
         ],

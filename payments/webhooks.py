@@ -12,6 +12,7 @@ from kombu.exceptions import OperationalError
 
 from payments.webhook_handlers import HANDLERS, News
 from payments.webhook_models import WebhookEvent, WebhookEventQuerySet
+from purge import delete_in_batches
 
 logger = logging.getLogger(__name__)
 
@@ -19,7 +20,6 @@ logger = logging.getLogger(__name__)
 # of MAX_TRIES comes after a quarter of an hour. By then the order's own sweep has long gone on with it.
 PAUSE = 1
 MAX_TRIES = 10
-DELETE_BATCH = 1000  # rows
 
 # One statement: a repeat of the same event writes nothing, also one at the same time.
 STORE = """
@@ -68,12 +68,9 @@ def replay_events(events: WebhookEventQuerySet) -> int:
 
 
 def delete_old_events() -> None:
-    """Delete the events of more than WEBHOOK_DAYS ago, in batches: nobody waits long for a lock or the log."""
+    """Delete the events of more than WEBHOOK_DAYS ago, in batches."""
     long_ago = WebhookEvent.objects.filter(received_at__lt=Now() - timedelta(days=settings.WEBHOOK_DAYS))
-    deleted = DELETE_BATCH
-    while deleted == DELETE_BATCH:
-        batch = long_ago.order_by("received_at").values("pk")[:DELETE_BATCH]
-        deleted, _ = WebhookEvent.objects.filter(pk__in=batch).delete()
+    delete_in_batches(long_ago, order_by="received_at")
 
 
 def _store(event: WebhookEvent, *, is_known: bool) -> WebhookEvent | None:

@@ -10,6 +10,7 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 from standardwebhooks import WebhookVerificationError
 
+import purge
 from events_out import deliveries
 from events_out.deliveries import claim_delivery, delete_old_deliveries, deliver_to_endpoint
 from events_out.models import Delivery, Endpoint
@@ -153,7 +154,7 @@ def test_control_without_the_wait_for_earlier_events_they_overtake_each_other(
 def test_old_deliveries_that_are_over_are_deleted_in_batches(
     receiver: Receiver, settings: LazySettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deliveries, "BATCH", 2)
+    monkeypatch.setattr(purge, "BATCH", 2)
     endpoint = make_endpoint(receiver.url)
     for _ in range(5):
         make_order()

@@ -17,6 +17,7 @@ from django.test import Client
 from kombu.exceptions import OperationalError as BrokerDown
 from pytest_django import DjangoAssertNumQueries
 
+import purge
 from orders.models import Order
 from orders.services import cancel_order, finalize_order
 from payments import tasks, webhooks
@@ -650,7 +651,7 @@ def test_events_are_deleted_after_webhook_days_and_not_before(
     settings: LazySettings, monkeypatch: pytest.MonkeyPatch, messages: Messages
 ) -> None:
     settings.WEBHOOK_DAYS = 3
-    monkeypatch.setattr(webhooks, "DELETE_BATCH", 4)
+    monkeypatch.setattr(purge, "BATCH", 4)
     make_product()
     for _ in range(10):
         send(make_event("x"))
