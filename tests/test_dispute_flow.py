@@ -1,8 +1,6 @@
 """A dispute through a webhook, a real broker and real worker processes, to the order's event; and found without one."""
 
 import json
-import time
-from collections.abc import Callable
 from typing import Any, LiteralString
 from uuid import uuid4
 
@@ -12,6 +10,7 @@ import requests
 
 from lab.stack.stack import Stack
 from tests.test_flow import place, wait_until_final
+from tests.waiting import wait_for
 from tests.webhooks import post_event
 
 
@@ -27,13 +26,6 @@ def query(stack: Stack, statement: LiteralString, *parameters: str) -> Any:
     with psycopg.connect(stack.environment["DATABASE_URL"]) as connection:
         row = connection.execute(statement, parameters).fetchone()
     return row and row[0]
-
-
-def wait_for(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.1)
 
 
 def ask_provider(stack: Stack, path: str, **params: str) -> dict[str, Any]:
@@ -61,10 +53,10 @@ def test_a_dispute_is_told_by_webhook_opened_and_lost(stack: Stack, charge: tupl
 
     assert tell(stack, "charge.dispute.created", opened) == 200
     assert tell(stack, "charge.dispute.created", opened) == 200
-    wait_for(lambda: count_events(stack, code, "dispute_opened"), "the order does not know of its dispute")
+    wait_for(lambda: count_events(stack, code, "dispute_opened"), "the order to know of its dispute", seconds=60)
     lost = ask_provider(stack, f"/{opened['id']}/lose")
     assert tell(stack, "charge.dispute.closed", lost) == 200
-    wait_for(lambda: count_events(stack, code, "dispute_closed"), "the order does not know of its end")
+    wait_for(lambda: count_events(stack, code, "dispute_closed"), "the order to know of its end", seconds=60)
 
     assert count_events(stack, code, "dispute_opened") == 1
     assert query(stack, "SELECT status FROM payments_dispute WHERE provider_id = %s", opened["id"]) == "LOST"
@@ -81,6 +73,6 @@ def test_a_dispute_whose_webhook_was_lost_is_found_by_the_task(stack: Stack, cha
     asked = stack.manage("shell", "-c", "from audit.tasks import reconcile; reconcile.delay()")
     assert asked.returncode == 0, asked.stderr
 
-    wait_for(lambda: count_events(stack, code, "dispute_opened"), "the order does not know of its dispute")
+    wait_for(lambda: count_events(stack, code, "dispute_opened"), "the order to know of its dispute", seconds=60)
     clean = stack.manage("reconcile", "--json")
     assert (clean.returncode, json.loads(clean.stdout)["open"]) == (0, 0)

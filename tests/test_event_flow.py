@@ -2,8 +2,7 @@
 
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from lab.stack.stack import Stack
 from tests.receiver import Receiver, run_receiver
 from tests.test_flow import place
+from tests.waiting import wait_for
 
 
 @pytest.fixture
@@ -26,13 +26,6 @@ def add_endpoint(stack: Stack, url: str) -> str:
     return done.stdout.strip()
 
 
-def wait_for(happened: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not happened():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
 def test_events_reach_who_is_told_while_the_worker_is_killed_and_another_endpoint_hangs(
     stack: Stack, sku: str, receiver: Receiver
 ) -> None:
@@ -42,7 +35,7 @@ def test_events_reach_who_is_told_while_the_worker_is_killed_and_another_endpoin
         secret = add_endpoint(stack, receiver.url)
         receiver.pause = 0.3
         codes = [place(stack, sku)["code"] for _ in range(8)]
-        wait_for(lambda: len(receiver.requests) > 2)
+        wait_for(lambda: len(receiver.requests) > 2, "a worker amid its deliveries", seconds=60)
         stack.process("webhooks").send(signal.SIGKILL)
         receiver.pause = 0
 
@@ -50,5 +43,5 @@ def test_events_reach_who_is_told_while_the_worker_is_killed_and_another_endpoin
             events = {request.id: request.verify(secret) for request in receiver.requests}  # a repeat has its id
             return [event["type"] for event in events.values() if event["data"]["order"]["code"] == code]
 
-        wait_for(lambda: all(len(told(code)) == 2 for code in codes))
+        wait_for(lambda: all(len(told(code)) == 2 for code in codes), "all events", seconds=60)
     assert {tuple(told(code)) for code in codes} == {("order.placed", "order.confirmed")}

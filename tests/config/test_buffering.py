@@ -20,7 +20,7 @@ from lab.simulation.strikes.running_stack import find_children
 from lab.stack.embedded import free_port
 from lab.stack.processes import child_command
 from lab.stack.var import BASE_DIR
-from tests.crash.drill import wait_for
+from tests.waiting import wait_for
 
 CONNECTIONS = 100
 START = b"POST / HTTP/1.1\r\nHost: shop\r\nContent-Length: 3\r\n"

@@ -6,14 +6,14 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from http.client import HTTPException
 from pathlib import Path
 from threading import Lock
-from typing import Any, LiteralString, TypeVar
+from typing import Any, LiteralString
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 from uuid import uuid4
@@ -26,10 +26,9 @@ from config.broker import configure_broker
 from lab.stack.processes import Process
 from lab.stack.stack import Stack
 from tests.crash.points import BY_NAME, Left
+from tests.waiting import PATIENCE, wait_for
 from tests.webhooks import SUCCEEDED, make_event, post_event
 
-T = TypeVar("T")
-PATIENCE = 90  # seconds; nothing takes that long, but a machine may be slow
 PRICE = 500
 VISA, DECLINED = "pm_card_visa", "pm_card_visa_chargeDeclined"
 DROPPED = "pm_sandbox_drop"  # charged, but the answer is lost
@@ -480,14 +479,3 @@ refund_order(code=order.code, number=1, lines=[{returned}], amount={amount})
 
 def accepted(answer: tuple[int, dict[str, Any]] | None) -> tuple[int, dict[str, Any]] | None:
     return answer if answer and answer[0] in (200, 201) else None
-
-
-def wait_for(condition: Callable[[], T | None], what: str | Callable[[], str]) -> T:
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        with suppress(psycopg.OperationalError):  # the database is restarting
-            if found := condition():
-                return found
-        if time.monotonic() > deadline:
-            raise AssertionError(f"waited in vain for {what if isinstance(what, str) else what()}")
-        time.sleep(0.05)

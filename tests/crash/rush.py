@@ -9,7 +9,8 @@ from random import sample
 from typing import Any
 from uuid import uuid4
 
-from tests.crash.drill import VISA, Drill, Purchase, accepted, wait_for
+from tests.crash.drill import VISA, Drill, Purchase, accepted
+from tests.waiting import wait_for
 
 SLOW = "pm_sandbox_slow"
 NEXT = """

@@ -3,8 +3,9 @@
 import time
 from dataclasses import dataclass
 
-from tests.crash.drill import PRICE, Drill, Purchase, wait_for
+from tests.crash.drill import PRICE, Drill, Purchase
 from tests.crash.points import BY_NAME, NOTHING, Left, Point
+from tests.waiting import wait_for
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ from lab.stack.profiles import PROFILE
 from lab.stack.servers import throwaway_database
 from lab.stack.standby import find_receiver, let_it_lag, promote
 from tests.crash.conftest import run_drill
-from tests.crash.drill import PRICE, Drill, Purchase, wait_for
+from tests.crash.drill import PRICE, Drill, Purchase
 from tests.crash.stories import PAID, finish
+from tests.waiting import wait_for
 
 UNITS = 20
 LOST = 12

@@ -8,9 +8,10 @@ from uuid import uuid4
 import pytest
 
 from tests.crash.conftest import run_drill
-from tests.crash.drill import Drill, Purchase, wait_for
+from tests.crash.drill import Drill, Purchase
 from tests.crash.points import BY_NAME
 from tests.crash.stories import PAID, assert_outcome, finish, look_at
+from tests.waiting import wait_for
 
 POISON = {"charge.unread": "payments", "finalize.written": "orders"}
 

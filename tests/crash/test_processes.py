@@ -25,7 +25,7 @@ from lab.simulation.strikes.processes import skew_clock
 from lab.simulation.strikes.running_stack import Missed, RunningStack
 from lab.stack.processes import Process
 from tests.crash.conftest import run_drill
-from tests.crash.drill import ASKS, DECLINED, DROPPED, VISA, Drill, Purchase, wait_for
+from tests.crash.drill import ASKS, DECLINED, DROPPED, VISA, Drill, Purchase
 from tests.crash.points import BY_NAME
 from tests.crash.stories import (
     EXPIRED,
@@ -42,6 +42,7 @@ from tests.crash.stories import (
     resume_while_it_is_finalized,
 )
 from tests.mail_server import run_mail_server
+from tests.waiting import wait_for
 from tests.webhooks import CANCELED, FAILED, SUCCEEDED, make_event
 
 SLOW, HANGING = "pm_sandbox_slow", "pm_sandbox_hang"

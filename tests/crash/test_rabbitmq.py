@@ -11,8 +11,9 @@ from config.broker import DELIVERY_LIMIT
 from lab.stack.profiles import PROFILE
 from lab.stack.rabbitmq import PROGRAM
 from tests.crash.conftest import run_drill
-from tests.crash.drill import Drill, Purchase, wait_for
+from tests.crash.drill import Drill, Purchase
 from tests.crash.stories import PAID, assert_outcome, look_at
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.skipif(not PROGRAM.exists(), reason="RabbitMQ is not installed")
 LONGER_THAN_A_RESTART = 12  # seconds

@@ -7,8 +7,9 @@ from uuid import uuid4
 import pytest
 
 from tests.crash.conftest import run_drill
-from tests.crash.drill import Drill, Purchase, wait_for
+from tests.crash.drill import Drill, Purchase
 from tests.mail_server import MailServer, run_mail_server
+from tests.waiting import wait_for
 
 SLOW = "pm_sandbox_slow"
 ORDERS = 60  # more than the payments worker has threads

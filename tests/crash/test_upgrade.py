@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from tests.crash.drill import Drill, Purchase, wait_for
+from tests.crash.drill import Drill, Purchase
 from tests.crash.stories import PAID, assert_outcome, crash_at, finish
+from tests.waiting import wait_for
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from lab.stack.sentinels import watched_valkey
 from shop import product_pages
 from shop.product_pages import PageCache
 from tests.builders import make_product
-from tests.crash.drill import wait_for
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.django_db
 
