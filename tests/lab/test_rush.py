@@ -1,24 +1,13 @@
 """A small rush: every unit is sold, and everybody else is told so."""
 
 import json
-import subprocess
-import sys
 
-from lab.stack.var import BASE_DIR
-from tests.servers import GIVEN
+from tests.lab.commands import run_stack_command
 
 
 def test_a_rush_sells_every_unit_and_tells_the_others() -> None:
     arguments = ["--visitors", "200", "--units", "10", "--seconds", "2", "--json"]
-    done = subprocess.run(
-        [sys.executable, "-m", "lab.stack", "rush", *arguments],
-        cwd=BASE_DIR,
-        env=GIVEN,
-        capture_output=True,
-        text=True,
-        timeout=400,
-        check=False,
-    )
+    done = run_stack_command("rush", *arguments)
 
     assert done.returncode == 0, done.stderr + done.stdout
     report = json.loads(done.stdout)

@@ -1,15 +1,12 @@
 """The bench runs, every scenario of it, and ends in a clean audit; on one that is not clean it fails."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from lab.bench.options import SCENARIOS
-from lab.stack.var import BASE_DIR
-from tests.servers import GIVEN
+from tests.lab.commands import run_stack_command
 
 CASES = {
     "a": "many products, 0 ms",
@@ -24,20 +21,8 @@ CASES = {
 }
 
 
-def run_bench(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "lab.stack", "bench", *arguments],
-        cwd=BASE_DIR,
-        env=GIVEN,
-        capture_output=True,
-        text=True,
-        timeout=400,
-        check=False,
-    )
-
-
 def test_a_smoke_run_measures_every_scenario_and_audits_clean(tmp_path: Path) -> None:
-    done = run_bench("--smoke", "--json", str(tmp_path / "bench.json"))
+    done = run_stack_command("bench", "--smoke", "--json", str(tmp_path / "bench.json"))
 
     assert done.returncode == 0, done.stderr
     report = json.loads((tmp_path / "bench.json").read_text())
@@ -53,7 +38,7 @@ def test_a_smoke_run_measures_every_scenario_and_audits_clean(tmp_path: Path) ->
 
 @pytest.mark.parametrize("arguments", [["--scenarios", "x"], ["--rounds", "0"], ["--against", "/nowhere"]])
 def test_what_can_not_be_run_is_refused_at_once(arguments: list[str]) -> None:
-    done = run_bench(*arguments)
+    done = run_stack_command("bench", *arguments)
 
     assert done.returncode == 2
     assert arguments[0] in done.stderr

@@ -1,10 +1,9 @@
 """A chaos run: its schedule hangs on the seed alone, and a short one on the real stack finds nothing lost."""
 
 import json
-import subprocess
-import sys
 from argparse import ArgumentTypeError
 from collections import Counter
+from functools import partial
 from threading import Event
 
 import pytest
@@ -14,8 +13,7 @@ from lab.simulation.chaos.options import choose_kinds
 from lab.simulation.strikes.deck import DECK, KINDS, LASTS, make_schedule, read_kinds
 from lab.simulation.strikes.lasting import LASTING
 from lab.simulation.strikes.striker import KILLS, SUDDEN
-from lab.stack.var import BASE_DIR
-from tests.servers import GIVEN
+from tests.lab.commands import run_stack_command
 
 PROCESSES = {"postgres", "valkey", "provider", "web", "payments", "orders", "mails", "webhooks", "beat"}
 # As short as they can be with processes that need seconds to start.
@@ -26,18 +24,7 @@ CLOCKS = {
     "SWEEP_AFTER": "3",
     "SWEEP_AFTER_MAX": "2",
 }
-
-
-def run_stack_command(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "lab.stack", *arguments],
-        cwd=BASE_DIR,
-        env={**GIVEN, **CLOCKS},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+run_chaos = partial(run_stack_command, "chaos", clocks=CLOCKS, timeout=120)
 
 
 def test_the_same_seed_makes_the_same_schedule_and_another_seed_another() -> None:
@@ -85,7 +72,7 @@ def test_kinds_are_chosen_by_their_names_and_an_unknown_name_is_an_error_that_li
 
 
 def test_help_lists_every_argument_and_every_kind_without_starting_a_stack() -> None:
-    shown = run_stack_command("chaos", "--help")
+    shown = run_chaos("--help")
 
     assert (shown.returncode, shown.stderr) == (0, "")
     for name in ["--orders", "--seconds", "--seed", "--only", "--without", "--json", "--profile", *KINDS]:
@@ -93,7 +80,7 @@ def test_help_lists_every_argument_and_every_kind_without_starting_a_stack() -> 
 
 
 def test_an_unknown_kind_ends_the_command_before_a_stack_starts() -> None:
-    refused = run_stack_command("chaos", "--without", "floods")
+    refused = run_chaos("--without", "floods")
 
     assert (refused.returncode, refused.stdout) == (2, "")
     assert "unknown: floods" in refused.stderr
@@ -102,9 +89,7 @@ def test_an_unknown_kind_ends_the_command_before_a_stack_starts() -> None:
 
 # Seed 136505 begins with a kill of PostgreSQL, the provider, orders, web, webhooks and payments.
 def test_a_short_run_on_the_real_stack_loses_nothing() -> None:
-    done = run_stack_command(
-        "chaos", "--orders", "50", "--seconds", "10", "--seed", "136505", "--only", "kills", "--json"
-    )
+    done = run_chaos("--orders", "50", "--seconds", "10", "--seed", "136505", "--only", "kills", "--json")
 
     assert done.stdout, done.stderr
     report = json.loads(done.stdout)
