@@ -98,7 +98,7 @@ def is_sentinel(url: str) -> bool:
 
 def is_rabbitmq(url: str) -> bool:
     try:
-        return _have_hosts(url, "amqp", "amqps") and not urlsplit(url).query
+        return _have_hosts(url, "amqp", "amqps") and not any(urlsplit(one).query for one in split_hosts(url))
     except ValueError:
         return False
 

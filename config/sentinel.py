@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qs, unquote, urlsplit
 
 PORT = 26379
+SEVERAL = re.compile(r"(?P<before>\w+://(?:[^/?#]*@)?)(?P<hosts>[^/?#@]*)(?P<behind>.*)")
 PATH = re.compile(r"/(?P<name>[\w.-]+)(/(?P<database>\d*))?")
 
 
@@ -25,19 +26,21 @@ class Service:
 
 def split_hosts(url: str) -> list[str]:
     """One URL for each host, where the URL has commas between several. Raises ValueError."""
-    parts = urlsplit(url)
-    credentials, at, hosts = parts.netloc.rpartition("@")
-    return [parts._replace(netloc=f"{credentials}{at}{host.strip()}").geturl() for host in hosts.split(",")]
+    # Not by urlsplit: newer Pythons refuse an IPv6 address beside other hosts.
+    if not (parts := SEVERAL.fullmatch(url)):
+        raise ValueError("no host")
+    hosts = parts["hosts"].split(",")
+    return [urlsplit(f"{parts['before']}{host.strip()}{parts['behind']}").geturl() for host in hosts]
 
 
 def parse_service(url: str) -> Service:
     """Raises ValueError, without the URL in it."""
-    parts = urlsplit(url)
+    hosts = [urlsplit(one) for one in split_hosts(url)]
+    parts = hosts[0]
     path = PATH.fullmatch(unquote(parts.path))
     options = parse_qs(parts.query, strict_parsing=bool(parts.query))
     if not path or not options.keys() <= {"sentinel_password"}:
         raise ValueError("no service, or an unknown option")
-    hosts = [urlsplit(one) for one in split_hosts(url)]
     credentials, at, _ = parts.netloc.rpartition("@")
     return Service(
         sentinels=[(host.hostname or "", host.port or PORT) for host in hosts],

@@ -271,6 +271,16 @@ def test_the_cache_finds_its_redis_by_the_sentinels(monkeypatch: pytest.MonkeyPa
     assert cache["OPTIONS"]["SENTINEL_KWARGS"]["password"] == "hunter2"
 
 
+def test_rabbitmq_may_have_an_ipv6_address_beside_other_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
+    url = "amqp://ann:p%40ss@one,[::1]:5673/shop"
+    monkeypatch.setenv("BROKER_URL", url)
+    assert read_settings()["BROKER_URL"] == url
+
+    monkeypatch.setenv("BROKER_URL", f"{url}?ssl=1")
+    with pytest.raises(ImproperlyConfigured, match="BROKER_URL is like"):
+        read_settings()
+
+
 def test_a_pooler_of_transactions_needs_a_way_past_it(monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(read_settings()["DATABASES"]) == ["default"]
     monkeypatch.setenv("DATABASE_POOLER", "transaction")
