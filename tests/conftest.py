@@ -5,6 +5,7 @@ from typing import cast
 from uuid import uuid4
 
 import pytest
+from celery import current_app
 from django.conf import LazySettings
 from django.conf import global_settings as default_settings
 from django.contrib.auth.models import Permission
@@ -120,6 +121,15 @@ def _language_of_the_settings() -> Iterator[None]:
     """A request leaves its reader's language in the thread."""
     yield
     translation.deactivate()
+
+
+@pytest.fixture(autouse=True)
+def _empty_queues() -> Iterator[None]:
+    """No worker takes what a test publishes. The next test must not count it."""
+    yield
+    with current_app.pool.acquire() as broker:
+        for queue in current_app.conf.task_queues:
+            queue(broker.default_channel).purge()
 
 
 @pytest.fixture(scope="session", autouse=True)
