@@ -8,12 +8,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from pathlib import Path
 from threading import Event, Thread
-from typing import Any
 from uuid import uuid4
 
 import psycopg
@@ -42,6 +40,7 @@ from lab.stack.var import BASE_DIR
 from tests.builders import make_order, make_product, stock_of
 from tests.provider import Provider
 from tests.servers import GIVEN
+from tests.waiting import wait_for
 
 PATIENCE = 30  # seconds; nothing takes that long, but a machine may be slow
 RUNNER = """
@@ -96,16 +95,6 @@ def broker() -> Iterator["redis.Redis"]:
 @pytest.fixture
 def broker_stack(describe_stack: Callable[..., RunningStack]) -> RunningStack:
     return describe_stack(urls={"redis": os.environ["REDIS_URL"]}, valkey=1)
-
-
-def wait_for(condition: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        with suppress(psycopg.OperationalError):  # the strike ends our session, too
-            if condition():
-                return
-        time.sleep(0.02)
-    raise AssertionError("it never came")
 
 
 def can_write(url: str) -> bool:
@@ -227,9 +216,9 @@ def test_a_mail_server_is_slow_until_the_end(
     stack = describe_stack(email_url=f"smtp://127.0.0.1:{mail_server.server_address[1]}", mail_server=1)
 
     with slow_down_mail_server(stack, "mail-server"):
-        wait_for(lambda: list(mail_server.delays.values()) == [SLOW])
+        wait_for(lambda: list(mail_server.delays.values()) == [SLOW], "a slow mail server")
 
-    wait_for(lambda: not mail_server.delays)
+    wait_for(lambda: not mail_server.delays, "a quick mail server")
 
 
 def test_the_mail_server_keeps_the_message_ids_of_the_mails_that_it_took(
@@ -275,7 +264,7 @@ def test_a_second_worker_has_a_clock_that_is_ahead_and_the_same_timeouts(
     log = tmp_path / "log" / "second-orders.log"
     with subprocess.Popen([sys.executable, "-m", "clock"]) as worker:
         with start_skewed_worker(describe_stack(orders=worker.pid), "orders"):
-            wait_for(lambda: log.exists() and log.read_text().endswith("\n"))
+            wait_for(lambda: log.exists() and log.read_text().endswith("\n"), "the clock")
         now, monotonic = time.time(), time.monotonic()
         worker.kill()
 
@@ -327,7 +316,7 @@ def test_strikes_end_at_once_when_the_run_is_told_to_stop(describe_stack: Callab
         striker = Striker(describe_stack(beat=child.pid).file, run="run", stopping=stopping)
         run = Thread(target=striker.carry_out, args=[[Strike(0, "freezes", "beat", 600)]])
         run.start()
-        wait_for(lambda: is_frozen(child.pid))
+        wait_for(lambda: is_frozen(child.pid), "the frost")
 
         stopping.set()
 
@@ -355,11 +344,11 @@ def test_a_strike_ends_when_its_run_is_killed(
         }[kind]
         with subprocess.Popen([sys.executable, "-c", RUNNER, str(stack.file), kind, target], cwd=BASE_DIR) as runner:
             try:
-                wait_for(is_struck)
+                wait_for(is_struck, "the strike")
             finally:
                 runner.kill()
 
-        wait_for(lambda: not is_struck())
+        wait_for(lambda: not is_struck(), "the end of the strike")
         child.kill()
 
 
