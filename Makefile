@@ -21,9 +21,10 @@ bench: $(VENV)/ready
 run: $(VENV)/ready
 	$(PY) -m lab.stack run
 
-# Three processes, each with servers of its own: most tests wait for something.
+# Three processes, each with servers of its own: most tests wait for something. The longest files come first, so that
+# no process is alone with one at the end.
 test: $(VENV)/ready
-	$(PY) -m pytest --numprocesses 3 --dist loadfile
+	$(PY) -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder tests/crash tests/lab tests/browser tests/live tests
 
 # The fast half: every test that needs no browser and starts no whole shop of its own.
 unit: $(VENV)/ready
