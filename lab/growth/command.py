@@ -12,7 +12,7 @@ from lab.growth.inputs import Inputs
 from lab.growth.limits import list_limits
 from lab.growth.measured import FILE, read_measured
 from lab.growth.measuring import measure
-from lab.growth.plan import plan_growth
+from lab.growth.plan import describe_today, plan_growth
 from lab.growth.report import PAGE, draw_checks, draw_limits, draw_plans, write_page
 
 
@@ -30,7 +30,9 @@ def growth(arguments: Namespace) -> int:
     tables = {
         "checks": draw_checks(checks),
         "limits": draw_limits(list_limits(measured, inputs)),
-        "plan": draw_plans([plan_growth(rate, measured, inputs) for rate in arguments.rates]),
+        "plan": draw_plans(
+            describe_today(measured, inputs), [plan_growth(rate, measured, inputs) for rate in arguments.rates]
+        ),
     }
     print("\n\n".join(tables.values()))
     if arguments.write:

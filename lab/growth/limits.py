@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from lab.growth.inputs import Inputs
 from lab.growth.laws import capacity
 from lab.growth.machine import WEB_PROCESSES, Conditions, list_stations
-from lab.growth.measured import Measured
-from lab.growth.plan import limit_database, web_cpu
+from lab.growth.measured import AUDIT_SECONDS, Measured
+from lab.growth.plan import HOUR, limit_database, web_cpu
 
 DAY = 86_400
 # https://docs.stripe.com/rate-limits in 2026, live mode: requests a second of an account, to one endpoint such as POST
@@ -14,6 +14,7 @@ DAY = 86_400
 STRIPE_ENDPOINT, STRIPE_ACCOUNT = 25.0, 100.0
 # Of audit/ledger.py, payments/stripe_api.py and .env.example: seconds for a list, charges on its pages, days of it.
 LIST_TIMEOUT, LIST_PAGE, AUDIT_DAYS, RECONCILE_DAYS = 1200.0, 100, 2, 60
+AUDIT_TIME = 1800.0  # seconds, of audit/tasks.py
 SWEEP_BATCH, SWEEP_EVERY = 100, 5.0  # of orders/sweep.py, and its default
 COMPUTED, LAW, STATED = "computed", "computed; its law is checked", "stated by Stripe"
 
@@ -87,7 +88,14 @@ def _limit_servers(measured: Measured, inputs: Inputs) -> list[Limit]:
     broker = capacity(seconds=measured.cpu["valkey"] / 1000, servers=inputs.busy)
     log = inputs.busy * inputs.disk / measured.log_bytes_after_checkpoint
     each = "one for each shop or event"
+    audited = AUDIT_TIME / AUDIT_SECONDS / (inputs.days * inputs.hours * HOUR)
     return [
+        Limit(
+            f"the audit reads {inputs.days:g} days of {inputs.hours:g} hours in {AUDIT_TIME / 60:g} minutes",
+            audited,
+            COMPUTED,
+            f"keep fewer days; {each}",
+        ),
         Limit(f"a primary of {inputs.database_cores:g} cores", limit_database(measured, inputs), COMPUTED, each),
         Limit("one Valkey for everything", broker, COMPUTED, f"a broker beside it (`BROKER_URL`); {each}"),
         Limit("the log of one primary on its disk", log, COMPUTED, f"a faster disk; {each}"),

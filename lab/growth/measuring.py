@@ -23,7 +23,7 @@ from lab.stack.embedded import find_programs
 from lab.stack.processes import ProcessFailed
 from lab.stack.stack import Stack, run_servers, run_stack
 
-ORDERS = 300
+WARM_ORDERS, ORDERS = 300, 1000
 SECONDS = 60.0  # of POSTs a round at most
 
 # What one order writes. The provider's database is on another server, so the log is the shop's own.
@@ -52,7 +52,7 @@ def measure() -> dict[str, Any]:
     with run_apart() as stack:
         shop = open_orderly(stack.folder / "stack.json")
         stock_orderly(stack, [*name_many(), HOT], PLENTY)
-        run_round(shop, make_checkouts(shop, pick_many, ORDERS), seconds=SECONDS)  # fills the caches
+        run_round(shop, make_checkouts(shop, pick_many, WARM_ORDERS), seconds=SECONDS)  # fills the caches
         found = {
             "date": f"{datetime.now(UTC):%Y-%m-%d}",
             "load": round(os.getloadavg()[0], 1),

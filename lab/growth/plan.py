@@ -7,8 +7,8 @@ from math import ceil
 
 from lab.growth.inputs import Inputs
 from lab.growth.laws import in_progress, mean_wait
-from lab.growth.machine import CHARGE_COMMITS, CHARGE_THREADS, WEB_PROCESSES
-from lab.growth.measured import AUDIT_SECONDS, END_STATEMENT, EVENTS, PAGE_CPU, Measured
+from lab.growth.machine import CHARGE_COMMITS, CHARGE_THREADS, CORES, WEB_PROCESSES
+from lab.growth.measured import AUDIT_SECONDS, CPU_CASE, END_STATEMENT, EVENTS, PAGE_CPU, Measured
 from lab.stack.stack import POOLS
 
 HOUR = 3600
@@ -61,6 +61,28 @@ def plan_growth(rate: float, measured: Measured, inputs: Inputs) -> Plan:
     )
 
 
+def describe_today(measured: Measured, inputs: Inputs) -> Plan:
+    """The bench's machine at the rate that was found on it: nothing of this is planned."""
+    rate = measured.bench[CPU_CASE, "end to end/s", "orderly"]
+    seconds = database_cpu(measured) + measured.commits * measured.fsync
+    kept = rate * HOUR * inputs.hours * inputs.days
+    return Plan(
+        rate=rate,
+        databases=1,
+        processes={"web": WEB_PROCESSES, "payments": 1, "orders": 1, "mails": 1},
+        machines=1,
+        database_cores=CORES,
+        connections=round(measured.bench[CPU_CASE, "connections", "orderly"]),
+        busy_connections=in_progress(rate=rate, seconds=seconds),
+        payments_in_flight=0,
+        log_bytes=rate * measured.log_bytes_after_checkpoint,
+        commits=rate * measured.commits,
+        disk_bytes=rate * HOUR * measured.disk_bytes,
+        audit_seconds=kept * AUDIT_SECONDS,
+        money=CORES * inputs.core_price + kept * measured.disk_bytes / 1e9 * inputs.gb_price,
+    )
+
+
 def limit_database(measured: Measured, inputs: Inputs) -> float:
     """Orders a second that one primary carries, by its cores and by its log. Nobody has tried more than two cores."""
     by_cores = inputs.database_cores * inputs.busy / database_cpu(measured)
@@ -86,15 +108,17 @@ def shop_cpu(measured: Measured, inputs: Inputs) -> float:
 def count_processes(rate: float, measured: Measured, inputs: Inputs) -> dict[str, int]:
     """For one database. A Python process has one core at most, whatever its threads."""
     cpu = {process: value / 1000 for process, value in measured.cpu.items()}
-    waits = inputs.latency + CHARGE_COMMITS * inputs.commit + cpu["payments"]
-    seconds = {
-        "web": web_cpu(measured, inputs),
-        "payments": max(cpu["payments"], inputs.busy * count_threads(rate, waits) / CHARGE_THREADS / rate),
-        "orders": cpu["orders"] + END_STATEMENT + inputs.commit,
-        "mails": cpu["mails"] + inputs.commit + inputs.mail,
+    charging = inputs.latency + CHARGE_COMMITS * inputs.commit + cpu["payments"]
+
+    def busy(seconds: float) -> int:
+        return ceil(rate * seconds / inputs.busy)
+
+    return {
+        "web": max(WEB_PROCESSES, busy(web_cpu(measured, inputs))),
+        "payments": max(busy(cpu["payments"]), ceil(count_threads(rate, charging) / CHARGE_THREADS)),
+        "orders": busy(cpu["orders"] + END_STATEMENT + inputs.commit),
+        "mails": busy(cpu["mails"] + inputs.commit + inputs.mail),
     }
-    least = {"web": WEB_PROCESSES}
-    return {name: max(ceil(rate * each / inputs.busy), least.get(name, 1)) for name, each in seconds.items()}
 
 
 def count_threads(rate: float, seconds: float) -> int:

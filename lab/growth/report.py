@@ -26,9 +26,10 @@ def draw_limits(limits: Sequence[Limit]) -> str:
     return draw(["limit", "orders/s", "known how", "how to lift it"], rows)
 
 
-def draw_plans(plans: Sequence[Plan]) -> str:
-    """A column a rate."""
-    head = ["orders/s", *(show(plan.rate) for plan in plans)]
+def draw_plans(today: Plan, planned: Sequence[Plan]) -> str:
+    """A column a rate; the first is measured."""
+    plans = [today, *planned]
+    head = ["orders/s", f"today: {show(today.rate)}", *(show(plan.rate) for plan in planned)]
     rows = [
         ["databases", *(show(plan.databases) for plan in plans)],
         *([name, *(show(plan.processes[name]) for plan in plans)] for name in plans[0].processes),
