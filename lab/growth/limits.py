@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from lab.growth.inputs import Inputs
 from lab.growth.laws import capacity
 from lab.growth.machine import WEB_PROCESSES, Conditions, list_stations
-from lab.growth.measured import AUDIT_SECONDS, Measured
+from lab.growth.measured import AUDIT_SECONDS, CPU_CASE, Measured
 from lab.growth.plan import HOUR, limit_database, web_cpu
 
 DAY = 86_400
@@ -60,6 +60,7 @@ def _limit_processes(measured: Measured, inputs: Inputs) -> list[Limit]:
     conditions = Conditions(latency=inputs.latency, commit=inputs.commit, is_hot=True)
     found = {station.name: station.capacity for station in list_stations(measured, conditions)}
     mail = capacity(seconds=measured.cpu["mails"] / 1000 + inputs.commit + inputs.mail, servers=1)
+    rate = measured.bench[CPU_CASE, "end to end/s", "orderly"]
     pages = capacity(seconds=web_cpu(measured, inputs), servers=WEB_PROCESSES)
     return [
         Limit("one mails worker (mails are late, nothing else)", mail, COMPUTED, "more workers `mails`"),
@@ -70,9 +71,7 @@ def _limit_processes(measured: Measured, inputs: Inputs) -> list[Limit]:
             "`SWEEP_EVERY=1`; a second beat",
         ),
         Limit("two web processes, with customers' pages", pages, COMPUTED, "a web process for each core, anywhere"),
-        Limit(
-            "two cores, without pages", found["cores"], "measured", "PostgreSQL, web and workers on their own machines"
-        ),
+        Limit("two cores, without pages", rate, "measured", "PostgreSQL, web and workers on their own machines"),
         Limit("48 threads that charge", found["payments: threads"], LAW, "more workers `payments`"),
         Limit(
             "the row of one product that everybody wants",
