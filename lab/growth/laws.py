@@ -4,13 +4,8 @@ from math import inf
 
 
 def capacity(*, seconds: float, servers: float) -> float:
-    """The most a second that so many servers can do, if each is held for so long (the law of utilisation)."""
+    """The most a second that so many servers can do, if each is held for so long: the law of utilisation, at 1."""
     return servers / seconds if seconds else inf
-
-
-def utilisation(*, rate: float, seconds: float, servers: float) -> float:
-    """The share of their time for which the servers are held; above 1 the queue grows without end."""
-    return rate * seconds / servers
 
 
 def in_progress(*, rate: float, seconds: float) -> float:

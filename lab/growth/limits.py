@@ -12,10 +12,10 @@ DAY = 86_400
 # https://docs.stripe.com/rate-limits in 2026, live mode: requests a second of an account, to one endpoint such as POST
 # /v1/payment_intents, and to all of them. Stripe raises them on request.
 STRIPE_ENDPOINT, STRIPE_ACCOUNT = 25.0, 100.0
-# Of audit/ledger.py, payments/stripe_api.py and .env.example: seconds for a list, charges on its pages, days of it.
-LIST_TIMEOUT, LIST_PAGE, AUDIT_DAYS, RECONCILE_DAYS = 1200.0, 100, 2, 60
-AUDIT_TIME = 1800.0  # seconds, of audit/tasks.py
-SWEEP_BATCH, SWEEP_EVERY = 100, 5.0  # of orders/sweep.py, and its default
+# Copies, as the shop's modules need its settings. A test holds them against the shop's own.
+LIST_TIMEOUT, LIST_PAGE, AUDIT_DAYS, RECONCILE_DAYS = 1200.0, 100, 2, 60  # seconds for a list, charges on its pages
+AUDIT_TIME = 1800.0  # seconds
+SWEEP_BATCH, SWEEP_EVERY = 100, 5.0
 COMPUTED, LAW, STATED = "computed", "computed; its law is checked", "stated by Stripe"
 
 

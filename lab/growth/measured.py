@@ -19,7 +19,7 @@ PLACE_STATEMENT, END_STATEMENT = 0.87e-3, 0.69e-3
 EVENTS = {"web": 2.0, "postgres": 1.0}
 # From docs/performance/products.md and place.md, 2026-11-29: ms of CPU of a kept page, with the web server's own.
 PAGE_CPU = 2.4 + 0.6
-# From docs/performance/history.md: seconds of an audit for each order there ever was, and ms for a page of the list.
+# From docs/performance/history.md, November 2026: seconds of an audit for each order there ever was.
 AUDIT_SECONDS = 15e-6
 
 

@@ -1,11 +1,16 @@
 """The model says what was measured, within 20 %, and its page has its tables."""
 
 import json
+import re
 from dataclasses import replace
+from inspect import getsource, signature
 from pathlib import Path
 
 import pytest
 
+from audit import ledger
+from audit.tasks import record_audit
+from lab.growth import limits, machine
 from lab.growth.cases import BENCH, ROUNDS, list_checks
 from lab.growth.inputs import RATES, Inputs
 from lab.growth.limits import list_limits
@@ -14,6 +19,10 @@ from lab.growth.measured import FILE, PAGE, Measured, read_measured
 from lab.growth.plan import describe_today, limit_database, plan_growth
 from lab.growth.report import MARKS, draw_checks, draw_limits, draw_plans, write_page
 from lab.growth.report import PAGE as SCALING
+from lab.stack.stack import WORKERS, run_stack
+from lab.stack.var import BASE_DIR
+from orders.sweep import claim_stuck_orders
+from payments.stripe_api import StripeApi
 from tests.lab.commands import run_stack_command
 
 
@@ -112,6 +121,24 @@ def test_the_command_plans_the_rates_that_it_is_asked_for_and_checks_the_model()
     assert done.returncode == 0, done.stderr
     assert "| orders/s " in done.stdout
     assert "| 500 " in done.stdout
+
+
+def test_the_limits_are_the_shops_own() -> None:
+    shop = (BASE_DIR / "config" / "settings.py").read_text()
+
+    assert ledger.LEDGER_TIMEOUT == limits.LIST_TIMEOUT
+    assert record_audit.time_limit == limits.AUDIT_TIME
+    assert signature(claim_stuck_orders).parameters["limit"].default == limits.SWEEP_BATCH
+    assert f"limit={limits.LIST_PAGE}," in getsource(StripeApi.ask_for_all)
+    for name in ("AUDIT_DAYS", "RECONCILE_DAYS", "SWEEP_EVERY"):
+        assert re.search(rf"^{name} = .*\b{getattr(limits, name):g}\b", shop, re.MULTILINE), name
+
+
+def test_the_machine_is_the_one_that_the_stack_starts() -> None:
+    assert f"--concurrency {machine.CHARGE_THREADS}" in WORKERS["payments"]
+    assert "--concurrency 1" in WORKERS["orders"]
+    web = getsource(run_stack)
+    assert f"--workers {machine.WEB_PROCESSES} --threads {machine.WEB_THREADS}" in web
 
 
 def test_both_sources_say_when_they_were_measured(measured: Measured) -> None:

@@ -6,7 +6,7 @@ from math import inf
 
 import pytest
 
-from lab.growth.laws import capacity, chance_to_wait, in_progress, mean_wait, utilisation
+from lab.growth.laws import capacity, chance_to_wait, in_progress, mean_wait
 
 
 @pytest.mark.parametrize(
@@ -43,9 +43,8 @@ def test_the_mean_wait_is_that_of_a_simulated_queue() -> None:
     assert waited / 40_000 == pytest.approx(mean_wait(rate=1.5, seconds=1, servers=3), rel=0.1)
 
 
-def test_utilisation_capacity_and_those_in_progress_agree() -> None:
+def test_at_capacity_every_server_is_held() -> None:
     most = capacity(seconds=0.3, servers=48)
 
     assert most == pytest.approx(160)
-    assert utilisation(rate=most, seconds=0.3, servers=48) == pytest.approx(1)
     assert in_progress(rate=most, seconds=0.3) == pytest.approx(48)
