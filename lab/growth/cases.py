@@ -26,15 +26,14 @@ BENCH = {
 }
 # The bench's machine has too few cores to reach any other limit. Here each order waits for one thing for so long that
 # the cores are idle meanwhile; so these figures hold on a busy machine, too.
-SLOW_COMMIT = 0.1
-ROUND_ORDERS = 60
 ROUNDS = {
-    "a payment takes 2 s": Conditions(latency=2.0),
-    "commits take 100 ms": Conditions(commit=SLOW_COMMIT),
-    "commits take 100 ms, one hot product": Conditions(commit=SLOW_COMMIT, is_hot=True),
+    "a payment takes 4 s": (Conditions(latency=4.0), 144),
+    "commits take 400 ms": (Conditions(commit=0.4), 30),
+    "commits take 200 ms, one hot product": (Conditions(commit=0.2, is_hot=True), 48),
 }
-HALF = "commits take 100 ms, 5 orders/s"
-HALF_PACE = 5.0  # orders a second: half of what the orders worker can then end
+HALF = "commits take 400 ms, 1.25 orders/s"
+HALF_CONDITIONS, HALF_ORDERS = Conditions(commit=0.4), 50
+HALF_PACE = 1.25  # orders a second: half of what the orders worker can then end
 
 
 @dataclass(frozen=True)
@@ -78,10 +77,10 @@ def _check_naive(measured: Measured) -> Iterator[Check]:
 
 
 def _check_rounds(measured: Measured) -> Iterator[Check]:
-    for name, conditions in ROUNDS.items():
-        rate = predict_rate(measured, conditions, orders=ROUND_ORDERS)
+    for name, (conditions, orders) in ROUNDS.items():
+        rate = predict_rate(measured, conditions, orders=orders)
         yield Check(name, "orders/s", _name_limit(measured, conditions), rate, measured.rounds[name])
-    wait = predict_wait(measured, Conditions(commit=SLOW_COMMIT), pace=HALF_PACE)
+    wait = predict_wait(measured, HALF_CONDITIONS, pace=HALF_PACE)
     yield Check(HALF, "mean s to the end", "", wait, measured.rounds[HALF])
 
 

@@ -43,6 +43,6 @@ def add_growth_options(parser: ArgumentParser) -> None:
         "--check", action="store_true", help="hold the model against what was measured; fail beyond 20 %%"
     )
     parser.add_argument(
-        "--measure", action="store_true", help="measure first, on a stack that is thrown away: two minutes"
+        "--measure", action="store_true", help="measure first, on a stack that is thrown away: five minutes"
     )
     parser.add_argument("--write", action="store_true", help="write the tables in docs/scaling.md")

@@ -56,10 +56,17 @@ def find_limit(stations: Sequence[Station]) -> Station:
 
 
 def predict_rate(measured: Measured, conditions: Conditions, *, orders: int) -> float:
-    """Orders a second from the first POST to the last end: the limit's time for all, and the last one's other waits."""
-    stations = list_stations(measured, conditions)
-    alone = conditions.latency + (1 + CHARGE_COMMITS) * conditions.commit
-    return orders / (orders / find_limit(stations).capacity + alone)
+    """Orders a second from the first POST to the last end.
+
+    The first of them (as many as the limit serves at a time) pass alone. The others follow as fast as the limit can.
+    """
+    limit = find_limit(list_stations(measured, conditions))
+    return orders / (sum_waits(conditions) + max(orders - limit.servers, 0) / limit.capacity)
+
+
+def sum_waits(conditions: Conditions) -> float:
+    """Seconds in which an order waits for the provider and for commits, until the statement that ends it."""
+    return conditions.latency + (1 + CHARGE_COMMITS) * conditions.commit
 
 
 def predict_wait(measured: Measured, conditions: Conditions, *, pace: float) -> float:
@@ -68,13 +75,12 @@ def predict_wait(measured: Measured, conditions: Conditions, *, pace: float) -> 
     cores, orders = stations["cores"], stations["orders: one worker"]
     sessions = stations["payments: database connections"]
     computing = cores.seconds + mean_wait(rate=pace, seconds=cores.seconds, servers=cores.servers)
-    waiting = conditions.latency + (1 + CHARGE_COMMITS) * conditions.commit
     queueing = mean_wait(rate=pace, seconds=orders.seconds, servers=1, variation=0)
     if sessions.seconds:
         each = sessions.seconds / CHARGE_COMMITS
         wait = mean_wait(rate=pace * CHARGE_COMMITS, seconds=each, servers=sessions.servers, variation=0)
         queueing += CHARGE_COMMITS * wait
-    return computing + waiting + queueing
+    return computing + sum_waits(conditions) + queueing
 
 
 def predict_connections() -> int:

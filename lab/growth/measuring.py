@@ -17,7 +17,7 @@ from lab.bench.shops import Shop, open_orderly
 from lab.bench.stocking import PLENTY, stock_orderly
 from lab.bench.wire import Request
 from lab.bench.workbench import SETTINGS, NotClean
-from lab.growth.cases import HALF, HALF_PACE, ROUND_ORDERS, ROUNDS, SLOW_COMMIT
+from lab.growth.cases import HALF, HALF_CONDITIONS, HALF_ORDERS, HALF_PACE, ROUNDS
 from lab.growth.machine import Conditions
 from lab.stack.embedded import find_programs
 from lab.stack.processes import ProcessFailed
@@ -111,27 +111,27 @@ def _read_place(connection: Any) -> Any:
 
 def measure_rounds(shop: Shop) -> dict[str, float]:
     """Orders a second in each of ROUNDS, and the mean seconds of an order at HALF_PACE."""
-    rounds = {name: measure_rate(shop, conditions) for name, conditions in ROUNDS.items()}
-    with slow_commits(shop):
+    rounds = {name: measure_rate(shop, conditions, orders) for name, (conditions, orders) in ROUNDS.items()}
+    with slow_commits(shop, HALF_CONDITIONS.commit):
         rounds[HALF] = measure_wait(shop)
     return rounds
 
 
-def measure_rate(shop: Shop, conditions: Conditions) -> float:
-    requests = make_checkouts(shop, pick_hot if conditions.is_hot else pick_many, ROUND_ORDERS)
+def measure_rate(shop: Shop, conditions: Conditions, orders: int) -> float:
+    requests = make_checkouts(shop, pick_hot if conditions.is_hot else pick_many, orders)
     shop.set_latency(round(1000 * conditions.latency))
     try:
-        with slow_commits(shop) if conditions.commit else nullcontext():
+        with slow_commits(shop, conditions.commit) if conditions.commit else nullcontext():
             return run_round(shop, requests, seconds=SECONDS).end_to_end_per_second
     finally:
         shop.set_latency(0)
 
 
 @contextmanager
-def slow_commits(shop: Shop) -> Iterator[None]:
-    """Every commit of an order or a payment takes longer."""
+def slow_commits(shop: Shop, seconds: float) -> Iterator[None]:
+    """Every commit of an order or a payment takes so much longer."""
     with shop.connect() as connection:
-        connection.execute(SLOW.format(seconds=SLOW_COMMIT))
+        connection.execute(SLOW.format(seconds=seconds))
         try:
             yield
         finally:
@@ -141,7 +141,7 @@ def slow_commits(shop: Shop) -> Iterator[None]:
 
 def measure_wait(shop: Shop) -> float:
     """Mean seconds from an order's beginning to its end, where HALF_PACE come a second, as people do: by chance."""
-    requests = come_by_chance(make_checkouts(shop, pick_many, 2 * ROUND_ORDERS))
+    requests = come_by_chance(make_checkouts(shop, pick_many, HALF_ORDERS))
     with shop.connect() as connection:
         begun = connection.execute("SELECT clock_timestamp()").fetchone()
         send_load(requests, address=shop.address, connections=CLIENTS).require(201)
