@@ -13,7 +13,7 @@ def assumed(default: float, meaning: str) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """Assumptions. Prices are US dollars a month, about the list prices of a large cloud in 2026; yours differ."""
+    """Assumptions. Costs are US dollars a month, about the list prices of a large cloud in 2026; yours differ."""
 
     latency: float = assumed(0.3, "seconds of the provider's answer")
     commit: float = assumed(0.002, "seconds of a commit: a network disk, and a standby in the next building")
@@ -25,9 +25,9 @@ class Inputs:
     machine_cores: float = assumed(8, "cores of a machine for web and workers")
     hours: float = assumed(4, "hours a day at this rate")
     days: float = assumed(30, "days for which orders are kept in the database")
-    core_price: float = assumed(30, "a core with 4 GB of memory")
-    gb_price: float = assumed(0.08, "a GB of disk")
-    iops_price: float = assumed(0.005, "a write a second, beyond free_iops")
+    core_cost: float = assumed(30, "a core with 4 GB of memory")
+    gb_cost: float = assumed(0.08, "a GB of disk")
+    iops_cost: float = assumed(0.005, "a write a second, beyond free_iops")
     free_iops: float = assumed(3000, "writes a second that a disk has without extra pay")
 
 

@@ -94,11 +94,11 @@ def measure_log(shop: Shop) -> dict[str, float]:
         before, size = _read_place(connection)
         run_round(shop, make_checkouts(shop, pick_many, ORDERS), seconds=SECONDS)
         after, grown = _read_place(connection)
-        written = connection.execute(LOG, {"before": before, "after": after}).fetchone()
-    total, images, commits = written or (0, 0, 0)
+        found = connection.execute(LOG, {"before": before, "after": after}).fetchone()
+    written, images, commits = found or (0, 0, 0)
     return {
-        "log_bytes": float(total - images) / ORDERS,
-        "log_bytes_after_checkpoint": float(total) / ORDERS,
+        "log_bytes": float(written - images) / ORDERS,
+        "log_bytes_after_checkpoint": float(written) / ORDERS,
         "commits": float(commits) / ORDERS,
         "disk_bytes": (grown - size) / ORDERS,
     }

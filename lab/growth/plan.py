@@ -32,7 +32,7 @@ class Plan:
     commits: float  # a second, of each database: no more writes to disk than that
     disk_bytes: float  # an hour
     audit_seconds: float  # for all orders that are kept in one database
-    money: float  # dollars a month
+    dollars: float  # a month
 
 
 def plan_growth(rate: float, measured: Measured, inputs: Inputs) -> Plan:
@@ -56,8 +56,8 @@ def plan_growth(rate: float, measured: Measured, inputs: Inputs) -> Plan:
         commits=each * measured.commits,
         disk_bytes=rate * HOUR * measured.disk_bytes,
         audit_seconds=kept * AUDIT_SECONDS,
-        money=machines * inputs.machine_cores * inputs.core_price
-        + databases * COPIES * price_database(cores, kept * measured.disk_bytes, each * measured.commits, inputs),
+        dollars=machines * inputs.machine_cores * inputs.core_cost
+        + databases * COPIES * cost_database(cores, kept * measured.disk_bytes, each * measured.commits, inputs),
     )
 
 
@@ -79,7 +79,7 @@ def describe_today(measured: Measured, inputs: Inputs) -> Plan:
         commits=rate * measured.commits,
         disk_bytes=rate * HOUR * measured.disk_bytes,
         audit_seconds=kept * AUDIT_SECONDS,
-        money=CORES * inputs.core_price + kept * measured.disk_bytes / 1e9 * inputs.gb_price,
+        dollars=CORES * inputs.core_cost + kept * measured.disk_bytes / 1e9 * inputs.gb_cost,
     )
 
 
@@ -132,7 +132,7 @@ def count_connections(processes: Mapping[str, int]) -> int:
     return sum(number * POOLS.get(name, 1) for name, number in processes.items())
 
 
-def price_database(cores: int, kept_bytes: float, commits: float, inputs: Inputs) -> float:
+def cost_database(cores: int, kept_bytes: float, commits: float, inputs: Inputs) -> float:
     """Dollars a month of one server with its disk."""
     writes = max(commits - inputs.free_iops, 0)
-    return cores * inputs.core_price + kept_bytes / 1e9 * inputs.gb_price + writes * inputs.iops_price
+    return cores * inputs.core_cost + kept_bytes / 1e9 * inputs.gb_cost + writes * inputs.iops_cost

@@ -42,7 +42,7 @@ def draw_plans(today: Plan, planned: Sequence[Plan]) -> str:
         ["commits/s of each database", *(show(plan.commits) for plan in plans)],
         ["disk for an hour of orders, GB", *(show(plan.disk_bytes / 1e9) for plan in plans)],
         ["an audit of the orders kept in one database, minutes", *(show(plan.audit_seconds / 60) for plan in plans)],
-        ["dollars a month", *(show(plan.money) for plan in plans)],
+        ["dollars a month", *(show(plan.dollars) for plan in plans)],
     ]
     return draw(head, rows)
 
