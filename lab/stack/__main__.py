@@ -14,6 +14,8 @@ from django.core.exceptions import ImproperlyConfigured
 
 from lab.bench.command import bench
 from lab.bench.options import add_bench_options
+from lab.growth.command import growth
+from lab.growth.inputs import add_growth_options
 from lab.rush.command import rush
 from lab.rush.options import add_rush_options
 from lab.simulation.chaos.options import add_chaos_options
@@ -25,6 +27,8 @@ from lab.stack.var import BASE_DIR, AlreadyRunning
 
 # What may be wrong with the machine or the environment. Their words are enough.
 ERRORS = (AlreadyRunning, ImproperlyConfigured, ProcessFailed, ServersMissing, UnknownProfile, psycopg.Error, OSError)
+
+FIGURES = {"bench": bench, "growth": growth, "rush": rush}  # the commands that find figures
 
 
 def _exit(signal_number: int, _frame: FrameType | None) -> NoReturn:
@@ -53,6 +57,8 @@ def main() -> int:
     add_bench_options(commands.add_parser("bench", help=bench_help, description=f"Measure {bench_help}."))
     rush_help = "thousands of visitors who come for a few units, on a stack that is thrown away"
     add_rush_options(commands.add_parser("rush", help=rush_help, description=f"Send {rush_help}."))
+    growth_help = "what more orders a second need: machines, processes, connections, disks, money"
+    add_growth_options(commands.add_parser("growth", help=growth_help, description=f"Compute {growth_help}."))
     execute_parser = commands.add_parser("exec", help="run a command with throwaway servers")
     execute_parser.add_argument("arguments", nargs="+", metavar="COMMAND", help="the command, after --")
     options = parser.parse_args()
@@ -83,10 +89,8 @@ def start(options: argparse.Namespace) -> int:
             return demo()
         case "chaos":
             return chaos(make_profile_parser().parse_known_args(sys.argv[2:])[1])
-        case "bench":
-            return bench(options)
-        case "rush":
-            return rush(options)
+        case "bench" | "growth" | "rush":
+            return FIGURES[options.command](options)
     run()
     return 0
 

@@ -1,0 +1,1 @@
+"""A model of growth: what more orders a second need, from what one order was measured to cost."""
