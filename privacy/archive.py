@@ -1,11 +1,11 @@
 """Old orders are written to a file, and only then their rows go. Payments, refunds and stock movements stay."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from django.db import connection, transaction
-from django.db.models import Exists, Min, OuterRef
+from django.db.models import Exists, Min, OuterRef, Q
 from django.utils import timezone
 
 from accounts.pseudonyms import make_pseudonym
@@ -67,17 +67,34 @@ def find_archivable(days: int) -> OrderQuerySet:
         TransferRefund.objects.unsent().filter(transfer__reference=OuterRef("code")),
         Difference.objects.unresolved().filter(reference=OuterRef("code")),
     ]
-    ended = Order.objects.filter(finalized_at__lt=before, needs_review=False)
-    # Said twice, because it is created_at that has an index of all orders, the oldest first.
-    ended = ended.filter(created_at__lt=_find_first_untold(told_through, before))
-    return ended.filter(*[~Exists(rows) for rows in happening])
+    return _find_ended(before, told_through).filter(*[~Exists(rows) for rows in happening])
 
 
 def _lock_orders(days: int) -> Sequence[Order]:
     """Lock first, and then look again: whoever changes something of an order holds its lock until the commit."""
-    oldest = find_archivable(days).order_by("created_at", "pk")
-    locked = [order.pk for order in oldest.select_for_update(of=("self",), skip_locked=True)[:BATCH]]
-    return list(find_archivable(days).filter(pk__in=locked).order_by("created_at", "pk"))
+    for page in _read_pages(days):
+        of_page = find_archivable(days).filter(pk__in=page)
+        locked = [order.pk for order in of_page.select_for_update(of=("self",), skip_locked=True)]
+        if orders := list(find_archivable(days).filter(pk__in=locked).order_by("created_at", "pk")):
+            return orders
+    return []
+
+
+def _read_pages(days: int) -> Iterator[list[int]]:
+    """The ids of orders that ended long ago, the oldest first, BATCH at a time: only of these is the rest asked."""
+    before = timezone.now() - timedelta(days=days)
+    ended = _find_ended(before, _find_told_through()).order_by("created_at", "pk").values_list("pk", "created_at")
+    page = list(ended[:BATCH])
+    while page:
+        yield [pk for pk, _ in page]
+        pk, created_at = page[-1]
+        page = list(ended.filter(Q(created_at__gt=created_at) | Q(created_at=created_at, pk__gt=pk))[:BATCH])
+
+
+def _find_ended(before: datetime, told_through: int) -> OrderQuerySet:
+    """Said twice, because it is created_at that has an index of all orders, the oldest first."""
+    ended = Order.objects.filter(finalized_at__lt=before, needs_review=False)
+    return ended.filter(created_at__lt=_find_first_untold(told_through, before))
 
 
 def _name_file(orders: Sequence[Order]) -> str:
