@@ -13,6 +13,8 @@ ARCHIVE_DIR = read_folder("ARCHIVE_DIR")  # empty: beat archives nothing
 ARCHIVE_EVERY = 600  # seconds
 AUDIT_RUN_DAYS = read_number("AUDIT_RUN_DAYS", 30, least=1, most=36_500)
 KEY_DAYS = read_number("KEY_DAYS", 2, least=1, most=366)  # the answers that the API repeats under a key
+SESSION_DAYS = read_number("SESSION_DAYS", 14, least=1, most=366)
+SESSION_COOKIE_AGE = SESSION_DAYS * 24 * 3600  # from the last change of the session on
 
 if 0 < ORDER_DAYS < ORDER_LEAST_DAYS:
     raise ImproperlyConfigured(f"ORDER_DAYS is 0 or at least {ORDER_LEAST_DAYS}; not {ORDER_DAYS}.")

@@ -6,6 +6,7 @@ from django.apps import apps
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.contrib.sessions.models import Session
+from django.core import mail as outbox
 from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection
@@ -20,9 +21,12 @@ from audit.models import Difference
 from audit.reconciliation import reconcile
 from audit.services import audit_orders
 from events_out.models import Delivery
+from orders.mails import send_due_mails
 from orders.models import Order, OrderEvent, OrderMail
+from orders.refund_answers import record_refund
 from orders.services import finalize_order
 from payments.models import Payment, Refund, Transfer
+from payments.refunds import refund_payment
 from payments.services import charge_payment
 from payments.webhook_models import WebhookEvent
 from privacy.erasure import STEPS, DisputeIsOpen, ErasureRefused, IsStaff, OrderIsPending, RefundIsOpen, erase_customer
@@ -169,6 +173,19 @@ def test_a_mail_that_was_not_sent_is_sent_to_nobody(order: Order) -> None:
 
     erase_customer(email=ANN)
 
+    assert not OrderMail.objects.filter(sent_at=None).exists()
+
+
+def test_what_is_refunded_later_is_mailed_to_nobody(order: Order) -> None:
+    erase_customer(email=ANN)
+    refund = request_refund(order, amount=100)
+    refund_payment(key=refund.key)
+    record_refund(key=refund.key)
+
+    assert OrderMail.objects.filter(kind="refunded", sent_at=None).exists()
+    assert send_due_mails() == 0
+
+    assert outbox.outbox == []
     assert not OrderMail.objects.filter(sent_at=None).exists()
 
 

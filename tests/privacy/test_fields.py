@@ -9,7 +9,7 @@ from django.db import models
 
 from privacy.fields import ERASED, KEPT
 
-TEXTS: tuple[type[models.Field[Any, Any]], ...] = (
+TEXTS: tuple[Any, ...] = (
     models.CharField,
     models.TextField,
     models.JSONField,
