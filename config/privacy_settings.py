@@ -19,4 +19,4 @@ SESSION_COOKIE_AGE = SESSION_DAYS * 24 * 3600  # from the last change of the ses
 if 0 < ORDER_DAYS < ORDER_LEAST_DAYS:
     raise ImproperlyConfigured(f"ORDER_DAYS is 0 or at least {ORDER_LEAST_DAYS}; not {ORDER_DAYS}.")
 if ARCHIVE_DIR and not ORDER_DAYS:
-    raise ImproperlyConfigured("ARCHIVE_DIR is for orders that are older than ORDER_DAYS, which is not set.")
+    raise ImproperlyConfigured(f"ARCHIVE_DIR is set beside ORDER_DAYS only; not {ARCHIVE_DIR!r} without it.")

@@ -12,7 +12,7 @@ from accounts.pseudonyms import DOMAIN, ERASED, make_pseudonym
 from audit.models import Difference
 from events_out.models import Delivery
 from orders.models import ArchivedOrder, Order, OrderMail
-from payments.models import Dispute, Payment, Refund, Transfer, TransferRefund
+from payments.models import Dispute, Payment, Refund, Transfer, TransferRefund, WebhookEvent
 from privacy.models import Erasure
 from privacy.people import (
     Person,
@@ -150,7 +150,7 @@ def _erase_webhook_events(person: Person) -> int:
     for event in find_webhook_events(person):
         body = _strip(event.body)
         if body != event.body:
-            count += find_webhook_events(person).filter(pk=event.pk).update(body=body)
+            count += WebhookEvent.objects.filter(pk=event.pk).update(body=body)
     return count
 
 

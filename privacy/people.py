@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from django.apps import apps
 from django.contrib.admin.models import LogEntry
@@ -28,11 +29,6 @@ class Person:
     emails: frozenset[str]
     user: User | None
     codes: tuple[str, ...]
-
-    def names(self, *columns: str) -> Q:
-        """Whether a text has one of the person's addresses or codes in it, in any spelling of case."""
-        words = [*self.emails, *self.codes]
-        return Q(*(Q(**{f"{column}__icontains": word}) for column in columns for word in words), _connector=Q.OR)
 
 
 def find_person(email: str) -> Person:
@@ -65,10 +61,11 @@ def find_webhook_events(person: Person) -> WebhookEventQuerySet:
     return WebhookEvent.objects.filter(Q(reference__in=person.codes) | texts)
 
 
-def find_answered_calls(person: Person) -> "QuerySet[apps.AnsweredCall]":  # type: ignore[name-defined]
+def find_answered_calls(person: Person) -> QuerySet[Any]:
     """What the API has answered of the person's orders. The API is above this module, so its model is named."""
-    calls = apps.get_model("api", "AnsweredCall")._default_manager
-    return calls.filter(person.names("answer", "address"))
+    words = (*person.emails, *person.codes)
+    texts = Q(*(Q(answer__icontains=word) | Q(address__contains=word) for word in words), _connector=Q.OR)
+    return apps.get_model("api", "AnsweredCall")._default_manager.filter(texts)
 
 
 def find_log_entries(person: Person) -> QuerySet[LogEntry]:

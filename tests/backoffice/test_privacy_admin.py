@@ -6,7 +6,7 @@ from accounts.models import User
 from accounts.pseudonyms import make_pseudonym
 from orders.models import ArchivedOrder, Order
 from orders.services import finalize_order
-from payments.models import Payment
+from payments.models import Payment, Transfer, TransferRefund
 from privacy.models import Erasure
 from tests.builders import answer_payment, everything, make_order
 
@@ -82,6 +82,16 @@ def test_who_may_only_look_erases_nothing(order: Order) -> None:
     assert client.post(ADD, {"email": ANN, "confirmed": "on"}).status_code == 403
 
     assert everything() == before
+
+
+def test_a_transfer_of_an_archived_order_is_shown(browser: Client) -> None:
+    gone = {"reference": "261129-AAAAA-AAAAA", "provider_id": "B-1", "amount": 5, "currency": "GBP"}
+    transfer = Transfer.objects.create(**gone, arrived_on="2026-01-01")
+    TransferRefund.objects.create(transfer=transfer, key="r-1", amount=5, sent_on="2026-01-02", provider_id="B-2")
+
+    page = browser.get("/admin/payments/transferrefund/").content.decode()
+
+    assert "The order is archived." in page
 
 
 def test_an_archived_order_is_found_by_its_code(browser: Client) -> None:

@@ -17,7 +17,7 @@ from lab.stack.var import BASE_DIR
 
 def read_settings() -> dict[str, Any]:
     """As a process that starts now would read them."""
-    for subject in ("limit", "log", "mail", "payment"):
+    for subject in ("limit", "log", "mail", "payment", "privacy"):
         sys.modules.pop(f"config.{subject}_settings", None)
     return runpy.run_path(str(BASE_DIR / "config" / "settings.py"))
 

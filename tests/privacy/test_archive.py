@@ -17,24 +17,26 @@ from audit.models import Difference
 from audit.reconciliation import reconcile
 from audit.remedies import NotRemedied, adopt_difference, propose_remedy, review_difference
 from audit.services import audit_orders
+from events_out.feed import move_horizon
 from events_out.models import Delivery, Endpoint
 from orders.models import ArchivedOrder, Order, OrderEvent, OrderMail
 from orders.refund_answers import record_refund
-from orders.services import finalize_order
 from payments.disputes import UnknownCharge, look_up_dispute
+from payments.models import Payment
 from payments.refunds import refund_payment
-from payments.services import charge_payment
 from privacy import archive
 from privacy.archive import archive_orders
 from privacy.archive_files import write_archive
 from privacy.records import describe_orders
 from privacy.tasks import archive_orders as archive_task
 from tests.audit.dying import die_at
-from tests.builders import everything, make_confirmed, make_endpoint, make_order, request_refund, stock_of, tamper
-from tests.privacy.aging import YEAR, age_events, age_everything, list_codes
+from tests.builders import everything, make_endpoint, make_order, request_refund, stock_of, tamper
+from tests.locks import holding
+from tests.privacy.aging import YEAR, age_events, age_everything, end_order, list_codes
 from tests.provider import Provider
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("gateway", "empty_ledger")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("gateway", "empty_ledger")]
+committed = pytest.mark.django_db(transaction=True)  # for an audit, another process, or a refusal of PostgreSQL
 LEAST = 180  # days
 
 
@@ -42,17 +44,26 @@ def read_lines(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for path in sorted(folder.glob("*.jsonl")) for line in path.read_text().splitlines()]
 
 
+def make_confirmed(**fields: Any) -> Order:
+    return end_order(make_order({"MUG": 3}, **fields))
+
+
 def make_history() -> list[Order]:
-    """A confirmed order of which a unit came back, and a cancelled one; both of long ago."""
+    """A confirmed order and a cancelled one, of long ago."""
     confirmed = make_confirmed()
-    refund = request_refund(confirmed, units=1)
-    refund_payment(key=refund.key)
-    record_refund(key=refund.key)
-    cancelled = make_order(payment_method="pm_card_visa_chargeDeclined", email="bob@example.com")
-    charge_payment(reference=cancelled.code)
-    cancelled = finalize_order(code=cancelled.code)
+    declined = make_order(payment_method="pm_card_visa_chargeDeclined", email="bob@example.com")
+    cancelled = end_order(declined, Payment.Status.DECLINED)
     age_everything()
     return [confirmed, cancelled]
+
+
+def give_back(order: Order) -> None:
+    """A unit and its money."""
+    refund = request_refund(order, units=1)
+    refund_payment(key=refund.key)
+    record_refund(key=refund.key)
+    age_events(like="refund%")
+    OrderMail.objects.update(sent_at=Now())
 
 
 def assert_all_agrees() -> None:
@@ -61,8 +72,11 @@ def assert_all_agrees() -> None:
     assert not Difference.objects.unresolved().exists()
 
 
+@committed
 def test_an_order_is_written_to_a_file_and_goes(tmp_path: Path) -> None:
     confirmed, cancelled = make_history()
+    give_back(confirmed)
+    move_horizon()
     stock = stock_of("MUG")
     assert_all_agrees()
 
@@ -130,7 +144,7 @@ def open_dispute(order: Order) -> None:
 
 def open_refund(order: Order) -> None:
     request_refund(order, amount=100)
-    age_events()
+    age_events(like="refund%")
 
 
 def open_difference(order: Order) -> None:
@@ -191,6 +205,18 @@ def test_an_order_to_which_something_is_to_happen_stays(happens: Any, tmp_path: 
     assert (everything(), list(tmp_path.iterdir())) == (before, [])
 
 
+@committed
+def test_an_order_that_somebody_has_locked_is_left_to_the_next_run(tmp_path: Path) -> None:
+    held, free = make_history()
+
+    with holding("SELECT FROM orders_order WHERE code = %s FOR UPDATE", held.code):
+        assert archive_orders(days=LEAST, folder=tmp_path) == 1
+        assert list_codes() == {held.code}
+
+    assert archive_orders(days=LEAST, folder=tmp_path) == 1
+    assert {record["order"]["code"] for record in read_lines(tmp_path)} == {held.code, free.code}
+
+
 def test_orders_that_are_young_or_pending_stay(tmp_path: Path) -> None:
     pending = make_order()
     age_everything()
@@ -221,6 +247,7 @@ DIES = [
 
 
 @pytest.mark.parametrize(("moment", "target", "words"), DIES, ids=[words for *_, words in DIES])
+@committed
 def test_an_archive_that_is_killed_has_removed_nothing_and_is_repeated(
     tmp_path: Path, moment: str, target: str, words: str
 ) -> None:
@@ -239,6 +266,7 @@ def archive_to(folder: str) -> int:
     return archive_orders(days=LEAST, folder=Path(folder))
 
 
+@committed
 def test_control_an_archive_that_removes_first_loses_orders(tmp_path: Path) -> None:
     make_history()
 
@@ -270,6 +298,7 @@ def test_a_disk_that_is_full_removes_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("table", ["orders_order", "orders_orderline", "orders_orderevent"])
+@committed
 def test_postgresql_lets_no_row_go_before_its_order_is_archived(table: str) -> None:
     make_confirmed()
     before = everything()
@@ -289,6 +318,7 @@ def test_batches_are_files_of_their_own(tmp_path: Path, monkeypatch: pytest.Monk
     assert len(list(tmp_path.glob("*.jsonl"))) == 2
 
 
+@committed
 def test_what_happens_to_money_of_an_archived_order_is_for_a_person(tmp_path: Path, provider: Provider) -> None:
     order, staff = make_confirmed(), User.objects.create_user("staff@example.com")
     age_everything()

@@ -24,25 +24,20 @@ from events_out.models import Delivery
 from orders.mails import send_due_mails
 from orders.models import Order, OrderEvent, OrderMail
 from orders.refund_answers import record_refund
-from orders.services import finalize_order
 from payments.models import Payment, Refund, Transfer
 from payments.refunds import refund_payment
-from payments.services import charge_payment
 from payments.webhook_models import WebhookEvent
 from privacy.erasure import STEPS, DisputeIsOpen, ErasureRefused, IsStaff, OrderIsPending, RefundIsOpen, erase_customer
 from privacy.exporting import export_customer
 from privacy.models import Erasure
 from tests.audit.dying import die_at
 from tests.builders import everything, make_endpoint, make_order, request_refund, tamper
+from tests.privacy.aging import end_order
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("gateway", "empty_ledger")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("gateway", "empty_ledger")]
+committed = pytest.mark.django_db(transaction=True)  # for an audit, another process, or a refusal of PostgreSQL
 ANN = "ann@example.com"
 MARK = "Melusine"  # in whatever anybody wrote of her
-
-
-def confirm(order: Order) -> Order:
-    charge_payment(reference=order.code)
-    return finalize_order(code=order.code)
 
 
 @pytest.fixture
@@ -60,8 +55,8 @@ def ann() -> User:
 @pytest.fixture
 def order(ann: User, staff: User) -> Order:
     """Her confirmed order, and in every other place something of her."""
-    order = confirm(make_order(email=ANN, user=ann, metadata={"address": MARK}))
-    confirm(make_order(email=ANN))
+    order = end_order(make_order(email=ANN, user=ann, metadata={"address": MARK}))
+    end_order(make_order(email=ANN))
     order.add_event(OrderEvent.Kind.RECONCILED, actor=staff, note=MARK, remedy="reviewed")
     Payment.objects.update(last_error=MARK)
     Refund.objects.update(last_error=MARK)
@@ -116,6 +111,7 @@ def all_rows() -> list[Any]:
     return [everything(), *(list(model._default_manager.order_by("pk").values()) for model in models)]
 
 
+@committed
 def test_nothing_of_the_person_is_left_and_the_books_agree(order: Order, ann: User) -> None:
     before = read_all_texts()
     assert (ANN in before, MARK.lower() in before) == (True, True)
@@ -132,6 +128,7 @@ def test_nothing_of_the_person_is_left_and_the_books_agree(order: Order, ann: Us
     assert set(Order.objects.values_list("email", flat=True)) == {make_pseudonym(ANN)}
 
 
+@committed
 def test_what_the_law_and_the_ledger_need_stays(order: Order) -> None:
     erase_customer(email=ANN)
 
@@ -156,7 +153,7 @@ def test_the_account_is_closed(ann: User, order: Order) -> None:
 
 
 def test_the_session_of_a_guest_who_ordered_ends_and_others_stay() -> None:
-    confirm(make_order(email=ANN))
+    end_order(make_order(email=ANN))
     for email in (ANN, "bob@example.com"):
         visitor = Client()
         session = visitor.session
@@ -176,6 +173,7 @@ def test_a_mail_that_was_not_sent_is_sent_to_nobody(order: Order) -> None:
     assert not OrderMail.objects.filter(sent_at=None).exists()
 
 
+@committed
 def test_what_is_refunded_later_is_mailed_to_nobody(order: Order) -> None:
     erase_customer(email=ANN)
     refund = request_refund(order, amount=100)
@@ -190,7 +188,7 @@ def test_what_is_refunded_later_is_mailed_to_nobody(order: Order) -> None:
 
 
 def test_others_lose_nothing(order: Order) -> None:
-    bob = confirm(make_order(email="bob@example.com", metadata={"address": "Elm Street 1"}))
+    bob = end_order(make_order(email="bob@example.com", metadata={"address": "Elm Street 1"}))
 
     erase_customer(email=ANN)
 
@@ -215,7 +213,7 @@ def test_a_repeat_changes_nothing(order: Order) -> None:
 def test_who_comes_back_and_is_erased_again_has_the_same_pseudonym(order: Order) -> None:
     erase_customer(email=ANN)
     User.objects.create_user(ANN)
-    confirm(make_order(email=ANN))
+    end_order(make_order(email=ANN))
 
     erase_customer(email=ANN)
 
@@ -278,6 +276,7 @@ def test_no_email_is_refused() -> None:
         erase_customer(email="ann")
 
 
+@committed
 def test_an_erasure_that_is_killed_has_erased_nothing_and_is_repeated(order: Order) -> None:
     before = all_rows()
 
@@ -287,6 +286,7 @@ def test_an_erasure_that_is_killed_has_erased_nothing_and_is_repeated(order: Ord
     assert erase_customer(email=ANN)["orders"] == 2
 
 
+@committed
 def test_postgresql_lets_nothing_of_an_event_or_a_transfer_change_but_its_note(order: Order) -> None:
     before = everything()
 
