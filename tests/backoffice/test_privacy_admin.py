@@ -52,13 +52,12 @@ def test_a_confirmed_erasure_is_done_and_says_who_did_it(browser: Client, order:
     assert (make_pseudonym(ANN) in page, ANN in page) == (True, False)
 
 
-@pytest.mark.parametrize("text", ["Ann@Example.com", make_pseudonym(ANN)])
-def test_an_erasure_is_found_by_the_email_that_was_erased(browser: Client, order: Order, text: str) -> None:
+def test_an_erasure_is_found_by_the_email_that_was_erased(browser: Client, order: Order) -> None:
     browser.post(ADD, {"email": ANN, "confirmed": "on"})
 
-    found = browser.get("/admin/privacy/erasure/", {"q": text}).context["cl"].result_count
-
-    assert found == 1
+    for text in ("Ann@Example.com", make_pseudonym(ANN)):
+        assert browser.get("/admin/privacy/erasure/", {"q": text}).context["cl"].result_count == 1
+    assert browser.get("/admin/privacy/erasure/", {"q": "bob@example.com"}).context["cl"].result_count == 0
 
 
 def test_an_order_that_has_not_ended_is_named(browser: Client) -> None:
