@@ -18,6 +18,7 @@ from accounts.models import AccountMail, User
 from accounts.services import make_sign_up_token, make_verification_token
 from languages import current_language, find_language
 from mail_queue import send_mails
+from purge import delete_in_batches
 
 Kind = AccountMail.Kind
 SUBJECTS = {
@@ -45,7 +46,7 @@ def send_due_mails(*, limit: int = 1000) -> int:
 def delete_old_mails() -> None:
     """Delete the mails whose links are too old, sent or not, and with them the addresses."""
     age = timedelta(seconds=settings.VERIFICATION_LINK_AGE)
-    AccountMail.objects.filter(created_at__lt=Now() - age).delete()
+    delete_in_batches(AccountMail.objects.filter(created_at__lt=Now() - age), order_by="pk")
 
 
 def make_message(mail: AccountMail) -> EmailMessage | None:

@@ -10,6 +10,7 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
 
+from django.conf import settings
 from django.db import connection, transaction
 from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse
@@ -23,7 +24,6 @@ from purge import delete_in_batches
 
 LOCKED_KEYS = 3  # the first key of an advisory lock; orders.checkout and audit.ledger have others
 LOCK = "SELECT pg_try_advisory_xact_lock(%s, hashtext(%s))"
-KEPT_FOR = timedelta(days=2)
 
 
 def answer_once(
@@ -63,8 +63,9 @@ def answer_once(
 
 
 def delete_old_calls() -> None:
-    """Delete what was answered more than KEPT_FOR ago, in batches."""
-    delete_in_batches(AnsweredCall.objects.filter(created_at__lt=Now() - KEPT_FOR), order_by="created_at")
+    """Delete what was answered more than KEY_DAYS ago, in batches."""
+    long_ago = AnsweredCall.objects.filter(created_at__lt=Now() - timedelta(days=settings.KEY_DAYS))
+    delete_in_batches(long_ago, order_by="created_at")
 
 
 def _lock(call: AnsweredCall) -> None:

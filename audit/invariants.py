@@ -1,7 +1,7 @@
 """What must always hold, A1 to A10. Each check is one query: it finds the orders or products where it does not."""
 
 from audit.dispute_invariants import DISPUTE_CHECKS
-from audit.queries import Check
+from audit.queries import ARCHIVED, Check
 from audit.refund_invariants import REFUND_CHECKS
 
 
@@ -12,7 +12,9 @@ def match_movements(kind: str, orders: str) -> str:
             SELECT o.code, line.product_id, line.quantity FROM orders_order o
             JOIN orders_orderline line ON line.order_id = o.id WHERE {orders}
         ) wanted
-        FULL JOIN (SELECT * FROM catalog_stockmovement WHERE kind = '{kind}') moved
+        FULL JOIN (
+            SELECT * FROM catalog_stockmovement WHERE kind = '{kind}' AND NOT {ARCHIVED.format(code="reference")}
+        ) moved
             ON moved.reference = wanted.code AND moved.stock_id = wanted.product_id
         WHERE wanted.quantity IS DISTINCT FROM moved.quantity
         """
@@ -71,9 +73,20 @@ ORDER_CHECKS = [
     Check(
         "A2",
         "a payment without its order",
-        """
+        f"""
         SELECT payment.reference FROM payments_payment payment
-        LEFT JOIN orders_order o ON o.code = payment.reference WHERE o.id IS NULL
+        LEFT JOIN orders_order o ON o.code = payment.reference
+        WHERE o.id IS NULL AND NOT {ARCHIVED.format(code="payment.reference")}
+        """,
+    ),
+    Check(
+        "A2",
+        "archived, and still here; or archived, and its payment is gone",
+        """
+        SELECT archived.code FROM orders_archivedorder archived
+        LEFT JOIN orders_order o ON o.code = archived.code
+        LEFT JOIN payments_payment payment ON payment.reference = archived.code
+        WHERE o.id IS NOT NULL OR payment.id IS NULL
         """,
     ),
     Check(
@@ -139,9 +152,10 @@ ORDER_CHECKS = [
     Check(
         "A6",
         "money at the provider without its order",
-        """
+        f"""
         SELECT COALESCE(NULLIF(charge.reference, ''), charge.provider_id) FROM audit_charge charge
-        LEFT JOIN orders_order o ON o.code = charge.reference WHERE o.id IS NULL AND charge.amount > charge.refunded
+        LEFT JOIN orders_order o ON o.code = charge.reference
+        WHERE o.id IS NULL AND charge.amount > charge.refunded AND NOT {ARCHIVED.format(code="charge.reference")}
         """,
         ledger=True,
     ),

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+# An archived order has left its payments, its refunds and its movements, and its code.
+ARCHIVED = "EXISTS (SELECT FROM orders_archivedorder archived WHERE archived.code = {code})"
+
 
 @dataclass(frozen=True)
 class Check:

@@ -1,6 +1,6 @@
 """What must always hold of refunds, as a part of A3, A4, A5 and A7."""
 
-from audit.queries import Check
+from audit.queries import ARCHIVED, Check
 
 # A refund of the order's money by what our rows say. The ledger was read before the rows: what was answered after that
 # may or may not be in it.
@@ -45,7 +45,7 @@ REFUND_CHECKS = [
     Check(
         "A3",
         "units came back that no recorded refund returns, or the other way round",
-        """
+        f"""
         SELECT COALESCE(wanted.code, moved.reference) FROM (
             SELECT o.code, refund.key, line.product_id, returned.quantity FROM orders_refundline returned
             JOIN payments_refund refund ON refund.id = returned.refund_id
@@ -54,7 +54,9 @@ REFUND_CHECKS = [
         ) wanted
         FULL JOIN (
             SELECT * FROM catalog_stockmovement movement WHERE kind = 'RETURNED' AND NOT EXISTS (
-                SELECT FROM payments_refund WHERE key = reference AND status = 'FAILED' AND provider_id IS NOT NULL)
+                SELECT FROM payments_refund refund JOIN payments_payment payment ON payment.id = refund.payment_id
+                WHERE refund.key = movement.reference AND (refund.status = 'FAILED' AND refund.provider_id IS NOT NULL
+                    OR {ARCHIVED.format(code="payment.reference")}))
         ) moved ON moved.reference = wanted.key AND moved.stock_id = wanted.product_id
         WHERE wanted.quantity IS DISTINCT FROM moved.quantity
         """,

@@ -10,7 +10,7 @@ from audit.models import Difference
 from audit.tasks import refund_surplus
 from orders.adopting import NotAdoptable, adopt_charge, waits_for_charge
 from orders.disputes import record_dispute
-from orders.models import Order, OrderEvent
+from orders.models import ArchivedOrder, Order, OrderEvent
 from orders.tasks import publish_on_commit
 from payments.disputes import UnknownCharge, ask_for_dispute
 from payments.models import Payment, PaymentQuerySet
@@ -48,6 +48,8 @@ def adopt_difference(*, pk: int, actor: User, note: str) -> None:
     Raises a NotRemedied, having changed nothing, or GatewayUnavailable.
     """
     difference = Difference.objects.get(pk=pk)
+    if _is_archived(difference):
+        raise NotRemedied("Its order is archived.")
     try:
         match difference.kind:
             case Kind.MISSING_HERE:
@@ -79,6 +81,8 @@ def refund_difference(*, pk: int, actor: User, note: str) -> None:
 def propose_remedy(difference: Difference) -> Proposal:
     """Which remedy would be taken now. Changes nothing, and does not ask the provider, which may know better."""
     match difference.kind:
+        case _ if _is_archived(difference):
+            return "review"
         case Kind.MISSING_HERE:
             return _propose_for_charge(difference)
         case Kind.REFUND_DIFFERS if difference.amount_there > difference.amount_here:
@@ -86,6 +90,11 @@ def propose_remedy(difference: Difference) -> Proposal:
         case Kind.DISPUTE_DIFFERS if difference.reference:
             return "adopt"
     return "review"
+
+
+def _is_archived(difference: Difference) -> bool:
+    """Its money is for a person to see to: there is no order any more that could be paid, refunded or disputed."""
+    return ArchivedOrder.objects.filter(code=difference.reference).exists()
 
 
 def _propose_for_charge(difference: Difference) -> Proposal:

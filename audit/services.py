@@ -17,6 +17,7 @@ from audit.ledger import BEGINNING, LEDGER_TIMEOUT, copied_ledger, lock_ledgers,
 from audit.models import AuditRun
 from audit.reconciliation import record_differences
 from payments.gateway import GatewayUnavailable, read_times_to_pay
+from purge import delete_in_batches
 
 MAX_CODES = 1000  # in one violation: a report stays readable
 
@@ -89,7 +90,7 @@ def _find_violations(started: datetime, since: datetime) -> Iterator[Violation]:
 
 
 def record_audit() -> AuditRun:
-    """Audit the orders of the last AUDIT_DAYS, and keep the report for a month. Write down what differs, too.
+    """Audit the orders of the last AUDIT_DAYS, and keep the report for AUDIT_RUN_DAYS. Write down what differs, too.
 
     The run is not ok if the provider can't be asked. Raises AuditIsRunning, having done nothing.
     """
@@ -101,5 +102,6 @@ def record_audit() -> AuditRun:
                 report: dict[str, Any] = {**_check_orders(started, since)}
         except GatewayUnavailable as error:
             report = {"ok": False, "error": str(error)}
-        AuditRun.objects.filter(created_at__lt=Now() - timedelta(days=30)).delete()
+        long_ago = AuditRun.objects.filter(created_at__lt=Now() - timedelta(days=settings.AUDIT_RUN_DAYS))
+        delete_in_batches(long_ago, order_by="pk")
         return AuditRun.objects.create(ok=report["ok"], report=report)

@@ -156,7 +156,9 @@ class TransferRefundAdmin(BankAdmin):
 
 def explain_surplus(transfer: Transfer) -> str:
     """Say why a transfer, or a part of it, goes back, as its order stands now."""
-    order = Order.objects.select_related("payment").get(code=transfer.reference)
+    order = Order.objects.select_related("payment").filter(code=transfer.reference).first()
+    if order is None:
+        return gettext("The order is archived.")
     if not order.payment.waits_for_money:
         return gettext("The order waits for no money: it is %(status)s.") % {"status": order.get_status_display()}
     difference = transfer.amount - order.total

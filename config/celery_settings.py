@@ -46,6 +46,7 @@ task_routes = {
     "payments.tasks.process_webhook_event": {"queue": "payments"},
     "payments.tasks.refund_payment": {"queue": "payments"},
     "payments.tasks.sweep_webhook_events": {"queue": "sweep"},
+    "privacy.tasks.archive_orders": {"queue": "mails"},
 }
 task_default_queue = "orders"
 task_queues = BROKER.make_queues(route["queue"] for route in task_routes.values())
@@ -89,3 +90,7 @@ beat_schedule = {
     "delete-old-calls": schedule_task("api.tasks.delete_old_calls", 24 * 3600, expires=3600),
     "delete-old-webhook-events": schedule_task("payments.tasks.delete_old_webhook_events", 24 * 3600, expires=3600),
 }
+if settings.ARCHIVE_DIR:
+    beat_schedule["archive-orders"] = schedule_task(
+        "privacy.tasks.archive_orders", settings.ARCHIVE_EVERY, expires=settings.ARCHIVE_EVERY
+    )

@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection
 from importlib.util import find_spec
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.functional import Promise
@@ -132,6 +133,14 @@ def read_seconds(name: str, default: float, *, most: float = MOST) -> float:
     if not 0 < seconds <= most:  # so is NaN
         raise ImproperlyConfigured(f"{name} is a number of seconds, more than 0 and at most {most:.0f}; not {value!r}.")
     return seconds
+
+
+def read_folder(name: str) -> str:
+    """The absolute path of a folder. Whether it is there is asked where it is used: not every process has it."""
+    value = read_text(name)
+    if value and not Path(value).is_absolute():
+        raise ImproperlyConfigured(f"{name} is the absolute path of a folder; not {value!r}.")
+    return value
 
 
 def read_currency(name: str, default: str) -> str:

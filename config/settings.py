@@ -37,6 +37,7 @@ from config.log_settings import *
 from config.mail_settings import *
 from config.payment_settings import *
 from config.postgresql import POOLERS, configure_databases
+from config.privacy_settings import *
 from config.version import read_version
 
 VERSION = read_version(BASE_DIR)  # the code that this process runs
@@ -74,6 +75,7 @@ INSTALLED_APPS = [
     "orders",
     "events_out",
     "audit",
+    "privacy",
     "api",
     "shop",
     "config",

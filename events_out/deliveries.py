@@ -17,7 +17,7 @@ from django.utils import timezone
 from database_errors import run_again_if_lost
 from events_out import payloads
 from events_out.answers import record_failure, record_success
-from events_out.delivery_models import Delivery
+from events_out.delivery_models import Delivery, EndpointMail
 from events_out.event_types import list_kinds
 from events_out.feed import read_horizon
 from events_out.models import Endpoint
@@ -102,9 +102,10 @@ def claim_delivery(*, endpoint: int) -> Delivery | None:
 
 
 def delete_old_deliveries() -> None:
-    """Delete those of more than WEBHOOK_DAYS ago that are over, in batches."""
-    old = Delivery.objects.filter(deliver_after=None, created_at__lt=Now() - timedelta(days=settings.WEBHOOK_DAYS))
-    delete_in_batches(old, order_by="created_at")
+    """Delete those of more than WEBHOOK_DAYS ago that are over, and the mails of endpoints that were sent then."""
+    before = Now() - timedelta(days=settings.WEBHOOK_DAYS)
+    delete_in_batches(Delivery.objects.filter(deliver_after=None, created_at__lt=before), order_by="created_at")
+    delete_in_batches(EndpointMail.objects.filter(sent_at__lt=before), order_by="pk")
 
 
 def _plan_batch(pk: int, horizon: int) -> bool:

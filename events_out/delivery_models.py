@@ -45,7 +45,7 @@ class Delivery(models.Model):
         null=True,
         verbose_name=_("event"),
         help_text=_("Empty: it is a test."),
-        db_index=False,  # nobody looks for an event's deliveries
+        db_index=False,  # delivery_of_event: a test has none
     )
     order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="+", null=True, verbose_name=_("order"))
     created_at = models.DateTimeField(_("created at"), db_default=Now())
@@ -76,6 +76,8 @@ class Delivery(models.Model):
                 fields=["endpoint", "order", "id"], condition=Q(deliver_after__isnull=False), name="delivery_of_order"
             ),
             models.Index(fields=["created_at"], name="delivery_created_at"),
+            # PostgreSQL looks for them when an archived order's events go.
+            models.Index(fields=["event"], condition=Q(event__isnull=False), name="delivery_of_event"),
         ]
         constraints = [
             models.UniqueConstraint(fields=["endpoint", "event"], name="delivery_once"),

@@ -25,7 +25,10 @@ def send_due_mails(*, limit: int = 1000) -> int:
 
 
 def make_message(mail: DisputeMail) -> EmailMessage | None:
-    """The mail in the shop's language, or None where STAFF_EMAILS names nobody. Its Message-ID is always the same."""
+    """The mail in the shop's language, or None where STAFF_EMAILS names nobody.
+
+    Its Message-ID is the same each time it is made, until the bank says the same of the dispute once more.
+    """
     if not settings.STAFF_EMAILS:
         return None
     dispute = mail.dispute
@@ -37,5 +40,9 @@ def make_message(mail: DisputeMail) -> EmailMessage | None:
             subject=str(SUBJECTS[DisputeMail.Kind(mail.kind)]) % facts,
             body=render_to_string(f"mails/dispute_{mail.kind}.txt", {**facts, "dispute": dispute, "url": url}),
             to=settings.STAFF_EMAILS,
-            headers={"Message-ID": f"<{dispute.pk}.{mail.kind}@disputes.{settings.MAIL_DOMAIN}>"},
+            headers={"Message-ID": f"<{_name(mail)}@disputes.{settings.MAIL_DOMAIN}>"},
         )
+
+
+def _name(mail: DisputeMail) -> str:
+    return f"{mail.created_at:%y%m%d%H%M%S}.{mail.dispute_id}.{mail.kind}"

@@ -11,7 +11,7 @@ from payments.dispute_models import Dispute
 class DisputeMail(QueuedMail):
     """A mail to staff: written with what it tells of, sent afterwards to the addresses in STAFF_EMAILS.
 
-    One for each status that a dispute has had. A bank may change its mind.
+    One for each status that a dispute has had. A bank may change its mind, and back: then it is sent once more.
     """
 
     class Kind(models.TextChoices):

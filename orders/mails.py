@@ -6,6 +6,7 @@ from django.template.loader import render_to_string
 from django.utils import translation
 from django.utils.translation import gettext_lazy as _
 
+from accounts.pseudonyms import DOMAIN
 from languages import find_language
 from mail_queue import send_mails
 from money import format_money
@@ -29,11 +30,13 @@ def send_due_mails(*, limit: int = 1000) -> int:
 def make_message(mail: OrderMail) -> EmailMultiAlternatives | None:
     """The mail in text and HTML, in the order's language. Its Message-ID is the same each time it is made.
 
-    None: it would say how to pay for an order that waits for no money any more.
+    None: it would say how to pay for an order that waits for no money any more, or its customer was erased.
     """
     order = mail.order
     asks_for_money = mail.kind == OrderMail.Kind.INSTRUCTIONS
     if asks_for_money and not order.payment.waits_for_money:
+        return None
+    if order.email.endswith(DOMAIN):
         return None
     with translation.override(find_language(order.language)):
         context = {

@@ -14,6 +14,7 @@ from accounts.email_addresses import ASCII_LOWER
 from accounts.models import User
 from catalog.models import Product
 from languages import current_language
+from orders.archive_models import ArchivedOrder
 from orders.codes import make_code
 from orders.dispute_models import DisputeMail
 from orders.event_models import OrderEvent
@@ -24,7 +25,7 @@ from orders.signals import announce_event
 from payments.models import Payment
 
 # Django looks for models here.
-__all__ = ["DisputeMail", "Order", "OrderEvent", "OrderLine", "OrderMail", "RefundLine"]
+__all__ = ["ArchivedOrder", "DisputeMail", "Order", "OrderEvent", "OrderLine", "OrderMail", "RefundLine"]
 
 
 MAX_METADATA = 8_192  # bytes of its JSON. PostgreSQL writes blanks between its parts

@@ -68,8 +68,9 @@ def replay_events(events: WebhookEventQuerySet) -> int:
 
 
 def delete_old_events() -> None:
-    """Delete the events of more than WEBHOOK_DAYS ago, in batches."""
-    long_ago = WebhookEvent.objects.filter(received_at__lt=Now() - timedelta(days=settings.WEBHOOK_DAYS))
+    """Delete the events of more than WEBHOOK_DAYS ago, in batches. One that waits for a look stays."""
+    before = Now() - timedelta(days=settings.WEBHOOK_DAYS)
+    long_ago = WebhookEvent.objects.filter(received_at__lt=before, process_after=None)
     delete_in_batches(long_ago, order_by="received_at")
 
 

@@ -10,7 +10,7 @@ from django.db import IntegrityError, connection
 from django.test import Client
 from django.utils import timezone
 
-from api.keys import KEPT_FOR, LOCKED_KEYS
+from api.keys import LOCKED_KEYS
 from api.models import AnsweredCall
 from api.tasks import delete_old_calls
 from orders.models import Order
@@ -153,7 +153,7 @@ def test_a_key_that_is_none_is_refused(client: Client, order: Order, token: str)
 def test_old_answers_are_deleted(client: Client) -> None:
     for number in range(2):
         send(client, f"orders/{make_order().code}/cancel", {}, key=f"k{number}")
-    AnsweredCall.objects.filter(key="k0").update(created_at=timezone.now() - KEPT_FOR - timedelta(minutes=1))
+    AnsweredCall.objects.filter(key="k0").update(created_at=timezone.now() - timedelta(days=2, minutes=1))
 
     delete_old_calls()
 

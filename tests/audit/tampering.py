@@ -221,6 +221,18 @@ TAMPERINGS = [
         refused_by="order_expires_within_a_year",
     ),
     # Its lines
+    Tampering(
+        "CONFIRMED",
+        "archived, and still here",
+        "INSERT INTO orders_archivedorder (code, customer, file) SELECT code, '', 'orders.jsonl' FROM orders_order",
+        found=("A2", "A3", "A9"),
+    ),
+    Tampering(
+        "PENDING",
+        "archived without a payment",
+        f"INSERT INTO orders_archivedorder (code, customer, file) VALUES ('{GHOST}', '', 'orders.jsonl')",
+        found=("A2",),
+    ),
     Tampering("PENDING", "no lines", "DELETE FROM orders_orderline", refused_by="append-only", found=("A2", "A9")),
     Tampering(
         "PENDING",

@@ -38,6 +38,9 @@ PAGES = {
     "/admin/catalog/stock/": {"Support", "Stock"},
     "/admin/catalog/stock/move/": {"Stock"},
     "/admin/catalog/stockmovement/": {"Support", "Stock"},
+    "/admin/privacy/erasure/": set(),
+    "/admin/privacy/erasure/add/": set(),
+    "/admin/orders/archivedorder/": set(),
     "/admin/accounts/user/": set(),
     "/admin/auth/group/": set(),
 }

@@ -17,7 +17,7 @@ from lab.stack.var import BASE_DIR
 
 def read_settings() -> dict[str, Any]:
     """As a process that starts now would read them."""
-    for subject in ("limit", "log", "mail", "payment"):
+    for subject in ("limit", "log", "mail", "payment", "privacy"):
         sys.modules.pop(f"config.{subject}_settings", None)
     return runpy.run_path(str(BASE_DIR / "config" / "settings.py"))
 
@@ -40,6 +40,9 @@ WRONG = [
     *((name, value) for name in ("SHOP_MAX_QUANTITY", "SHOP_MAX_LINES") for value in ("0", "-5", "many")),
     *((name, value) for name in ("SHOP_MAX_UNPAID", "SHOP_LOW_STOCK") for value in ("-1", "many")),
     ("AUDIT_DAYS", "40000"),
+    *(("ORDER_DAYS", value) for value in ("-1", "179", "a year")),
+    *((name, value) for name in ("AUDIT_RUN_DAYS", "KEY_DAYS", "SESSION_DAYS") for value in ("0", "many")),
+    *(("ARCHIVE_DIR", value) for value in ("archive", "/srv/archive")),  # the second: without ORDER_DAYS
     ("ORDER_EXPIRES_AFTER", "31622401"),  # longer than PostgreSQL allows
     *(("CHECKOUT_LIMITS", value) for value in ("session", "10", "session=ten", "ip=-1", "visitor=10", "ip=1=2")),
     ("DECLINE_LIMITS", "card=5"),

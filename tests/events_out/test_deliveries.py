@@ -8,12 +8,13 @@ import pytest
 from django.conf import LazySettings
 from django.db import connection, transaction
 from django.db.models.functions import Now
+from django.utils import timezone
 from standardwebhooks import WebhookVerificationError
 
 import purge
 from events_out import deliveries
 from events_out.deliveries import claim_delivery, delete_old_deliveries, deliver_to_endpoint
-from events_out.models import Delivery, Endpoint
+from events_out.models import Delivery, Endpoint, EndpointMail
 from orders.models import OrderEvent
 from tests.builders import make_endpoint, make_order
 from tests.concurrency.race import close_after, race
@@ -169,6 +170,16 @@ def test_old_deliveries_that_are_over_are_deleted_in_batches(
 
     assert set(Delivery.objects.all()) == {young, *Delivery.objects.waiting()}
     assert Delivery.objects.count() == 2
+
+
+def test_old_mails_about_endpoints_are_deleted_once_they_were_sent(settings: LazySettings) -> None:
+    endpoint, old = make_endpoint(), timezone.now() - timedelta(days=settings.WEBHOOK_DAYS, seconds=1)
+    for sent_at in (old, None):
+        EndpointMail.objects.create(endpoint=endpoint, reason="It fails.", created_at=old, sent_at=sent_at)
+
+    delete_old_deliveries()
+
+    assert EndpointMail.objects.get().sent_at is None
 
 
 @with_threads

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -20,7 +21,7 @@ from orders.models import Order
 from orders.refund_answers import record_refund
 from orders.services import finalize_order, mark_reviewed
 from payments.dispute_models import Dispute
-from payments.disputes import UnknownCharge, look_up_dispute
+from payments.disputes import UnknownCharge, ask_for_dispute, look_up_dispute
 from payments.gateway import GatewayUnavailable, ProviderDispute
 from payments.refund_models import Refund
 from payments.refunds import RefundTooLarge, count_left, refund_payment
@@ -144,6 +145,21 @@ def test_a_dispute_that_was_won_and_is_lost_after_all_is_told_again(
     ]
     assert ["came back" in outbox.outbox[0].body, "gone for good" in outbox.outbox[1].body] == [True, True]
     assert audit_orders()["violations"] == []
+
+
+def test_a_dispute_that_is_lost_once_more_is_mailed_once_more(
+    order: Order, dispute: str, settings: LazySettings
+) -> None:
+    settings.STAFF_EMAILS = ["money@example.com"]
+    made, asked_at = ask_for_dispute(gateway="stripe", provider_id=dispute)
+    lost, won = replace(made, status="lost"), replace(made, status="won")
+    for hours, said in enumerate((lost, won, lost)):
+        record_dispute(gateway="stripe", made=said, asked_at=asked_at + timedelta(hours=hours))
+        send_due_mails()
+
+    first, second, third = [sent.subject for sent in outbox.outbox]
+    assert (first[-7:], second[-6:], third) == ("is lost", "is won", first)
+    assert not DisputeMail.objects.filter(sent_at=None).exists()
 
 
 def test_a_repeat_says_nothing_new(order: Order, dispute: str) -> None:

@@ -620,7 +620,7 @@ def test_last_years_event_sent_again_today_changes_nothing(messages: Messages, r
     send(body)
     answer_payment(order, Status.SUCCEEDED)
     finalize_order(code=order.code)
-    WebhookEvent.objects.update(received_at=Now() - timedelta(days=400))
+    WebhookEvent.objects.update(received_at=Now() - timedelta(days=400), process_after=None)
     delete_old_events()
     messages.waiting.clear()
     before = everything()
@@ -655,13 +655,15 @@ def test_events_are_deleted_after_webhook_days_and_not_before(
     make_product()
     for _ in range(10):
         send(make_event("x"))
-    WebhookEvent.objects.update(received_at=Now() - timedelta(days=3, seconds=1))
+    WebhookEvent.objects.update(received_at=Now() - timedelta(days=3, seconds=1), process_after=None)
+    send(make_event("waiting"))
+    WebhookEvent.objects.filter(reference="waiting").update(received_at=Now() - timedelta(days=4))
     send(make_event("y"))
     WebhookEvent.objects.filter(reference="y").update(received_at=Now() - timedelta(days=3) + timedelta(minutes=1))
 
     tasks.delete_old_webhook_events()
 
-    assert [event.reference for event in WebhookEvent.objects.all()] == ["y"]
+    assert {event.reference for event in WebhookEvent.objects.all()} == {"y", "waiting"}
 
 
 def test_a_replayed_event_is_processed_as_if_it_came_just_now(hints: list[str], messages: Messages) -> None:

@@ -1,0 +1,123 @@
+"""Old orders are written to a file, and only then their rows go. Payments, refunds and stock movements stay."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from django.db import connection, transaction
+from django.db.models import Exists, Min, OuterRef, Q
+from django.utils import timezone
+
+from accounts.pseudonyms import make_pseudonym
+from audit.models import Difference
+from events_out.feed import read_horizon
+from events_out.models import Delivery, Endpoint
+from orders.models import ArchivedOrder, DisputeMail, Order, OrderEvent, OrderMail
+from orders.querysets import OrderQuerySet
+from payments.models import Dispute, Refund, TransferRefund
+from privacy.archive_files import write_archive
+from privacy.records import describe_orders, pseudonymize
+
+BATCH = 500  # orders in one file, and in one transaction
+
+# In this order, for each names the one before it.
+REMOVE = [
+    "DELETE FROM events_out_delivery WHERE order_id = ANY(%s)",
+    "DELETE FROM orders_ordermail WHERE order_id = ANY(%s)",
+    "DELETE FROM orders_refundline WHERE line_id IN (SELECT id FROM orders_orderline WHERE order_id = ANY(%s))",
+    "DELETE FROM orders_orderevent WHERE order_id = ANY(%s)",
+    "DELETE FROM orders_orderline WHERE order_id = ANY(%s)",
+    "DELETE FROM orders_order WHERE id = ANY(%s)",
+]
+
+
+def archive_orders(*, days: int, folder: Path) -> int:
+    """Archive up to BATCH orders, the oldest first, in one transaction. Return how many: 0 when there are none left.
+
+    The file is on the disk before a row goes. A run that is killed has done all of it, or has left at most a file that
+    nothing names; the next run replaces that. Any number may run at the same time. Raises OSError, having removed
+    nothing.
+    """
+    with transaction.atomic():
+        orders = _lock_orders(days)
+        if not orders:
+            return 0
+        path = folder / _name_file(orders)
+        write_archive(path, map(pseudonymize, describe_orders([order.code for order in orders])))
+        _remove_orders(orders, file=path.name)
+    return len(orders)
+
+
+def find_archivable(days: int) -> OrderQuerySet:
+    """Orders that ended more than so many days ago, to which nothing happened since, and nothing is to happen.
+
+    They need no review, no money of them is on its way or differs from the provider's ledger, nothing of them is to be
+    mailed, and everybody was told of all their events.
+    """
+    before, told_through = timezone.now() - timedelta(days=days), _find_told_through()
+    payments = {"payment__reference": OuterRef("code")}
+    happening = [
+        OrderEvent.objects.filter(order=OuterRef("pk"), created_at__gte=before),
+        OrderEvent.objects.filter(order=OuterRef("pk"), pk__gt=told_through),
+        Delivery.objects.waiting().filter(order=OuterRef("pk")),
+        OrderMail.objects.filter(order=OuterRef("pk"), sent_at=None),
+        DisputeMail.objects.filter(dispute__payment__reference=OuterRef("code"), sent_at=None),
+        Refund.objects.filter(recorded_at=None, **payments),
+        Dispute.objects.open().filter(**payments),
+        TransferRefund.objects.unsent().filter(transfer__reference=OuterRef("code")),
+        Difference.objects.unresolved().filter(reference=OuterRef("code")),
+    ]
+    return _find_ended(before, told_through).filter(*[~Exists(rows) for rows in happening])
+
+
+def _lock_orders(days: int) -> Sequence[Order]:
+    """Lock first, and then look again: whoever changes something of an order holds its lock until the commit."""
+    for page in _read_pages(days):
+        of_page = find_archivable(days).filter(pk__in=page)
+        locked = [order.pk for order in of_page.select_for_update(of=("self",), skip_locked=True)]
+        if orders := list(find_archivable(days).filter(pk__in=locked).order_by("created_at", "pk")):
+            return orders
+    return []
+
+
+def _read_pages(days: int) -> Iterator[list[int]]:
+    """The ids of orders that ended long ago, the oldest first, BATCH at a time: only of these is the rest asked."""
+    before = timezone.now() - timedelta(days=days)
+    ended = _find_ended(before, _find_told_through()).order_by("created_at", "pk").values_list("pk", "created_at")
+    page = list(ended[:BATCH])
+    while page:
+        yield [pk for pk, _ in page]
+        pk, created_at = page[-1]
+        page = list(ended.filter(Q(created_at__gt=created_at) | Q(created_at=created_at, pk__gt=pk))[:BATCH])
+
+
+def _find_ended(before: datetime, told_through: int) -> OrderQuerySet:
+    """Said twice, because it is created_at that has an index of all orders, the oldest first."""
+    ended = Order.objects.filter(finalized_at__lt=before, needs_review=False)
+    return ended.filter(created_at__lt=_find_first_untold(told_through, before))
+
+
+def _name_file(orders: Sequence[Order]) -> str:
+    """By the first order: as long as that is here, a file of the same name was written by a run that was killed."""
+    return f"orders-{orders[0].created_at:%Y-%m-%d}-{orders[0].code}.jsonl"
+
+
+def _remove_orders(orders: Sequence[Order], *, file: str) -> None:
+    ArchivedOrder.objects.bulk_create(
+        ArchivedOrder(code=order.code, customer=make_pseudonym(order.email), file=file) for order in orders
+    )
+    with connection.cursor() as cursor:
+        for statement in REMOVE:
+            cursor.execute(statement, [[order.pk for order in orders]])
+
+
+def _find_told_through() -> int:
+    """Every endpoint, also one that is switched off, has its deliveries of all events up to this id."""
+    planned: int | None = Endpoint.objects.aggregate(least=Min("planned_through"))["least"]
+    return read_horizon() if planned is None else min(planned, read_horizon())
+
+
+def _find_first_untold(told_through: int, before: datetime) -> datetime:
+    """Orders that were placed since then have events that somebody is still to be told of: none has to be read."""
+    untold = OrderEvent.objects.filter(pk__gt=told_through).order_by("pk").first()
+    return min(before, untold.created_at) if untold else before

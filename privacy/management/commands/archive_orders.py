@@ -1,0 +1,65 @@
+"""Archives old orders: manage.py archive_orders --older-than DAYS --to DIR"""
+
+import json
+from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.db import Error
+from tqdm import tqdm
+
+from database_errors import describe, is_passing
+from privacy.archive import archive_orders, find_archivable
+
+
+class Command(BaseCommand):
+    help = "Write orders that ended long ago to files, and remove them here. May be stopped, and run again."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        least = settings.ORDER_LEAST_DAYS
+        parser.add_argument(
+            "--older-than",
+            type=read_days,
+            default=settings.ORDER_DAYS,
+            metavar="DAYS",
+            help=f"Since they ended, and since the last that happened to them: at least {least}. Default: ORDER_DAYS.",
+        )
+        parser.add_argument(
+            "--to", type=Path, default=settings.ARCHIVE_DIR or None, metavar="DIR", help="Default: ARCHIVE_DIR."
+        )
+        parser.add_argument("--dry-run", action="store_true", help="Only count them.")
+        parser.add_argument("--json", action="store_true", help="Print one JSON object.")
+
+    def handle(self, *, older_than: int, to: Path | None, dry_run: bool, **options: Any) -> None:
+        if not older_than:
+            raise CommandError("Orders are kept for ever: ORDER_DAYS is not set. Say --older-than DAYS.")
+        if not dry_run and not (to and to.is_dir()):
+            raise CommandError("Say --to DIR, a folder that is there; or set ARCHIVE_DIR.")
+        try:
+            count = find_archivable(older_than).count()
+            done = 0 if dry_run or not to else sum(self.archive(count, older_than, to))
+        except OSError as error:
+            raise CommandError(f"What was not written stays here; run it again: {error}") from error
+        except Error as error:
+            if not is_passing(error):
+                raise
+            raise CommandError(f"What was not archived stays here; run it again: {describe(error)}") from error
+        words = f"{count:,} orders would be archived." if dry_run else f"{done:,} orders archived."
+        facts = {"older_than": older_than, "found": count, "archived": done}
+        self.stdout.write(json.dumps(facts) if options["json"] else words)
+
+    def archive(self, count: int, days: int, folder: Path) -> Iterator[int]:
+        with tqdm(total=count, desc="Archiving", unit=" orders", disable=None) as bar:
+            while archived := archive_orders(days=days, folder=folder):
+                bar.update(archived)
+                yield archived
+
+
+def read_days(text: str) -> int:
+    least = settings.ORDER_LEAST_DAYS
+    if not (text.isascii() and text.isdecimal() and least <= int(text) <= 36_500):
+        raise ArgumentTypeError(f"{text!r} is not a whole number from {least} to 36500")
+    return int(text)

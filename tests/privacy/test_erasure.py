@@ -1,0 +1,373 @@
+import json
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.contrib.sessions.models import Session
+from django.core import mail as outbox
+from django.core.exceptions import ValidationError
+from django.core.management import CommandError, call_command
+from django.db import IntegrityError, connection
+from django.db.models.functions import Now
+from django.test import Client
+from django.utils import timezone
+
+from accounts.models import AccountMail, User
+from accounts.pseudonyms import make_pseudonym
+from api.models import AnsweredCall
+from audit.models import Difference
+from audit.reconciliation import reconcile
+from audit.services import audit_orders
+from events_out.models import Delivery
+from orders.mails import send_due_mails
+from orders.models import Order, OrderEvent, OrderMail
+from orders.refund_answers import record_refund
+from payments.models import Payment, Refund, Transfer
+from payments.refunds import refund_payment
+from payments.webhook_models import WebhookEvent
+from privacy.erasure import STEPS, DisputeIsOpen, ErasureRefused, IsStaff, OrderIsPending, RefundIsOpen, erase_customer
+from privacy.exporting import export_customer
+from privacy.models import Erasure
+from tests.audit.dying import die_at
+from tests.builders import everything, make_endpoint, make_order, request_refund, tamper
+from tests.privacy.aging import end_order
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("gateway", "empty_ledger")]
+committed = pytest.mark.django_db(transaction=True)  # for an audit, another process, or a refusal of PostgreSQL
+ANN = "ann@example.com"
+MARK = "Melusine"  # in whatever anybody wrote of her
+
+
+@pytest.fixture
+def staff() -> User:
+    return User.objects.create_user("staff@example.com", is_staff=True)
+
+
+@pytest.fixture
+def ann() -> User:
+    return User.objects.create_user(
+        ANN, "a long passphrase", first_name=MARK, last_name=MARK, verified_email=ANN, last_login=timezone.now()
+    )
+
+
+@pytest.fixture
+def order(ann: User, staff: User) -> Order:
+    """Her confirmed order, and in every other place something of her."""
+    order = end_order(make_order(email=ANN, user=ann, metadata={"address": MARK}))
+    end_order(make_order(email=ANN))
+    order.add_event(OrderEvent.Kind.RECONCILED, actor=staff, note=MARK, remedy="reviewed")
+    Payment.objects.update(last_error=MARK)
+    Refund.objects.update(last_error=MARK)
+    billing = {"id": "ch_1", "payment_intent": "pi_1", "billing_details": {"email": "Ann@example.com", "name": MARK}}
+    for number, reference in enumerate((order.code, "")):
+        body = json.dumps({"data": {"object": billing}})
+        WebhookEvent.objects.create(
+            provider="stripe", event_id=f"evt_{number}", type="x", reference=reference, body=body
+        )
+    AccountMail.objects.create(kind="reset", email=ANN, language="en")
+    answer = json.dumps({"code": order.code, "metadata": {"address": MARK}})
+    AnsweredCall.objects.create(client="", address="/api/v1/orders", key="k", body_hash="", status=201, answer=answer)
+    known: dict[str, Any] = {
+        "kind": "amount_differs",
+        "gateway": "stripe",
+        "provider_id": "pi_2",
+        "reference": order.code,
+    }
+    known |= {"resolution": "reviewed", "resolved_at": timezone.now(), "occurred_at": timezone.now()}
+    Difference.objects.create(**known, note=MARK, last_error=MARK, actor=staff)
+    delivery = {"event": order.events.first(), "order": order, "deliver_after": None, "delivered_at": Now()}
+    Delivery.objects.create(endpoint=make_endpoint(), **delivery, answer=MARK, last_error=MARK)
+    of_users = ContentType.objects.get_for_model(User)
+    LogEntry.objects.create(
+        user=staff,
+        content_type=of_users,
+        object_id=str(ann.pk),
+        object_repr=ANN,
+        action_flag=CHANGE,
+        change_message=MARK,
+    )
+    Transfer.objects.create(
+        provider_id="B-1", reference=order.code, amount=1, currency="GBP", arrived_on=timezone.now(), note=MARK
+    )
+    Client().force_login(ann)
+    return order
+
+
+def read_all_texts() -> str:
+    """Every row of every table, as text; sessions decoded."""
+    texts = []
+    with connection.cursor() as cursor:
+        for model in apps.get_models():
+            cursor.execute(f'SELECT row::text FROM "{model._meta.db_table}" row')  # noqa: S608
+            texts += [text for (text,) in cursor.fetchall()]
+    texts += [json.dumps(session.get_decoded()) for session in Session.objects.all()]
+    return "\n".join(texts).lower()
+
+
+def all_rows() -> list[Any]:
+    models = (User, AccountMail, WebhookEvent, AnsweredCall, Difference, LogEntry, Session, Erasure)
+    return [everything(), *(list(model._default_manager.order_by("pk").values()) for model in models)]
+
+
+@committed
+def test_nothing_of_the_person_is_left_and_the_books_agree(order: Order, ann: User) -> None:
+    before = read_all_texts()
+    assert (ANN in before, MARK.lower() in before) == (True, True)
+    money = list(Payment.objects.order_by("pk").values_list("amount", "provider_id", "status"))
+    clean = audit_orders()["violations"]
+
+    counts = erase_customer(email=ANN)
+
+    after = read_all_texts()
+    assert [line for line in after.splitlines() if ANN in line or MARK.lower() in line] == []
+    assert counts.keys() == STEPS.keys() - {"archived_orders"}
+    assert list(Payment.objects.order_by("pk").values_list("amount", "provider_id", "status")) == money
+    assert audit_orders()["violations"] == clean
+    assert set(Order.objects.values_list("email", flat=True)) == {make_pseudonym(ANN)}
+
+
+@committed
+def test_what_the_law_and_the_ledger_need_stays(order: Order) -> None:
+    erase_customer(email=ANN)
+
+    order.refresh_from_db()
+    assert (order.total, order.status, order.lines.get().sku) == (500, "CONFIRMED", "MUG")
+    assert order.events.get(kind="reconciled").data == {"note": "[erased]", "remedy": "reviewed"}
+    assert WebhookEvent.objects.filter(event_id="evt_0").exists()
+    reconcile()
+    assert not Difference.objects.unresolved().filter(kind="missing_here").exists()
+
+
+def test_the_account_is_closed(ann: User, order: Order) -> None:
+    visitor = Client()
+    visitor.force_login(ann)
+
+    erase_customer(email=ANN)
+
+    ann.refresh_from_db()
+    assert (ann.is_active, ann.has_usable_password(), ann.email) == (False, False, f"account-{ann.pk}@erased.invalid")
+    assert not Session.objects.exists()
+    assert visitor.get("/orders/").status_code == 302
+
+
+def test_the_session_of_a_guest_who_ordered_ends_and_others_stay() -> None:
+    end_order(make_order(email=ANN))
+    for email in (ANN, "bob@example.com"):
+        visitor = Client()
+        session = visitor.session
+        session["email"] = email
+        session.save()
+
+    assert erase_customer(email=ANN)["sessions"] == 1
+
+    assert [session.get_decoded() for session in Session.objects.all()] == [{"email": "bob@example.com"}]
+
+
+def test_a_mail_that_was_not_sent_is_sent_to_nobody(order: Order) -> None:
+    OrderMail.objects.update(sent_at=None)
+
+    erase_customer(email=ANN)
+
+    assert not OrderMail.objects.filter(sent_at=None).exists()
+
+
+@committed
+def test_what_is_refunded_later_is_mailed_to_nobody(order: Order) -> None:
+    erase_customer(email=ANN)
+    refund = request_refund(order, amount=100)
+    refund_payment(key=refund.key)
+    record_refund(key=refund.key)
+
+    assert OrderMail.objects.filter(kind="refunded", sent_at=None).exists()
+    assert send_due_mails() == 0
+
+    assert outbox.outbox == []
+    assert not OrderMail.objects.filter(sent_at=None).exists()
+
+
+def test_others_lose_nothing(order: Order) -> None:
+    bob = end_order(make_order(email="bob@example.com", metadata={"address": "Elm Street 1"}))
+
+    erase_customer(email=ANN)
+
+    bob.refresh_from_db()
+    assert (bob.email, bob.metadata) == ("bob@example.com", {"address": "Elm Street 1"})
+
+
+@pytest.mark.parametrize("spelling", ["ANN@example.com", "  Ann@EXAMPLE.com "])
+def test_the_email_is_read_as_everywhere_else(order: Order, spelling: str) -> None:
+    assert erase_customer(email=spelling)["orders"] == 2
+
+
+def test_a_repeat_changes_nothing(order: Order) -> None:
+    erase_customer(email=ANN)
+    before = all_rows()
+
+    assert erase_customer(email=ANN) == {}
+
+    assert all_rows() == before
+
+
+def test_who_comes_back_and_is_erased_again_has_the_same_pseudonym(order: Order) -> None:
+    erase_customer(email=ANN)
+    User.objects.create_user(ANN)
+    end_order(make_order(email=ANN))
+
+    erase_customer(email=ANN)
+
+    assert Order.objects.filter(email=make_pseudonym(ANN)).count() == 3
+
+
+def test_an_erasure_says_who_did_it_and_not_whose(order: Order, staff: User) -> None:
+    erase_customer(email=ANN, actor=staff)
+
+    done = Erasure.objects.get()
+    assert (done.actor, done.customer) == (staff, make_pseudonym(ANN))
+    assert done.counts["orders"] == 2
+
+
+def leave_pending(order: Order) -> None:
+    make_order(email=ANN)
+
+
+def leave_a_refund_open(order: Order) -> None:
+    request_refund(order, amount=100)
+
+
+def leave_a_dispute_open(order: Order) -> None:
+    tamper(
+        "INSERT INTO payments_dispute (payment_id, gateway, provider_id, amount, currency, reason, status, opened_at)"
+        " SELECT payment_id, 'stripe', 'dp_1', 100, 'GBP', 'fraudulent', 'OPEN', now() FROM orders_order"
+        " ORDER BY id LIMIT 1"
+    )
+
+
+def make_her_staff(order: Order) -> None:
+    User.objects.filter(email=ANN).update(is_staff=True)
+
+
+@pytest.mark.parametrize(
+    ("leave", "refusal", "code"),
+    [
+        (leave_pending, OrderIsPending, "order_pending"),
+        (leave_a_refund_open, RefundIsOpen, "refund_open"),
+        (leave_a_dispute_open, DisputeIsOpen, "dispute_open"),
+        (make_her_staff, IsStaff, "account_of_staff"),
+    ],
+)
+def test_an_erasure_is_refused_while_something_is_open(
+    order: Order, leave: Any, refusal: type[ErasureRefused], code: str
+) -> None:
+    leave(order)
+    before = all_rows()
+
+    with pytest.raises(refusal):
+        erase_customer(email=ANN)
+    with pytest.raises(CommandError, match=code):
+        call_command("erase_customer", ANN, "--no-input")
+
+    assert all_rows() == before
+
+
+def test_no_email_is_refused() -> None:
+    with pytest.raises(ValidationError):
+        erase_customer(email="ann")
+
+
+@committed
+def test_an_erasure_that_is_killed_has_erased_nothing_and_is_repeated(order: Order) -> None:
+    before = all_rows()
+
+    die_at("before", "privacy.erasure.find_log_entries", "privacy.erasure.erase_customer", email=ANN)
+
+    assert all_rows() == before
+    assert erase_customer(email=ANN)["orders"] == 2
+
+
+@committed
+def test_postgresql_lets_nothing_of_an_event_or_a_transfer_change_but_its_note(order: Order) -> None:
+    before = everything()
+
+    for statement in (
+        "UPDATE orders_orderevent SET data = '{}'",
+        "UPDATE orders_orderevent SET kind = 'swept'",
+        "UPDATE orders_orderevent SET data = data || '{\"note\": \"[erased]\"}' WHERE kind = 'placed'",
+        "UPDATE payments_transfer SET amount = 2",
+        "UPDATE payments_transfer SET note = 'She paid.'",
+        "DELETE FROM payments_transfer",
+    ):
+        with pytest.raises(IntegrityError, match="append-only"), connection.cursor() as cursor:
+            cursor.execute(statement)
+
+    assert everything() == before
+
+
+def test_a_dry_run_says_what_would_be_erased(order: Order, capsys: pytest.CaptureFixture[str]) -> None:
+    before = all_rows()
+
+    call_command("erase_customer", ANN, "--dry-run")
+
+    assert capsys.readouterr().out.startswith("To erase: 2 orders, 1 notes, ")
+    assert all_rows() == before
+
+
+def test_the_command_asks_first(
+    order: Order, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = all_rows()
+    monkeypatch.setattr("builtins.input", lambda prompt: "no")
+    with pytest.raises(CommandError, match="Nothing was erased"):
+        call_command("erase_customer", ANN)
+    assert all_rows() == before
+
+    monkeypatch.setattr("builtins.input", lambda prompt: "erase")
+    call_command("erase_customer", ANN)
+
+    assert "Erased: 2 orders" in capsys.readouterr().out
+
+
+# The export
+
+
+def test_an_export_has_everything_that_an_erasure_erases(order: Order) -> None:
+    held = export_customer(email="Ann@example.com")
+
+    assert held["account"]["first_name"] == MARK
+    assert "password" not in held["account"]
+    assert [len(found["lines"]) for found in held["orders"]] == [1, 1]
+    assert held["orders"][0]["order"]["metadata"] == {"address": MARK}
+    assert held["orders"][0]["payments"][0]["provider_id"] == order.payment.provider_id
+    for place in ("account_mails", "webhook_events", "deliveries", "differences", "answered_calls", "sessions"):
+        assert held[place], place
+    assert [entry["object_repr"] for entry in held["log_entries"]] == [ANN]
+
+
+def test_an_export_has_nothing_of_others_and_changes_nothing(order: Order) -> None:
+    make_order(email="bob@example.com")
+    before = all_rows()
+
+    text = json.dumps(export_customer(email=ANN), default=str)
+
+    assert "bob@example.com" not in text
+    assert all_rows() == before
+
+
+def test_of_nobody_there_is_nothing() -> None:
+    held = export_customer(email="nobody@example.com")
+
+    assert {name for name, value in held.items() if value} == {"email", "exported_at"}
+
+
+def test_the_export_is_a_file_for_its_writers_eyes(
+    order: Order, tmp_path: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "ann.json"
+
+    call_command("export_customer", ANN, "--to", str(path))
+
+    assert json.loads(path.read_text())["email"] == ANN
+    assert path.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(CommandError, match="exists"):
+        call_command("export_customer", ANN, "--to", str(path))
