@@ -127,7 +127,7 @@ def _language_of_the_settings() -> Iterator[None]:
 def _empty_queues() -> Iterator[None]:
     """No worker takes what a test publishes. The next test must not count it."""
     yield
-    with current_app.pool.acquire() as broker:
+    with current_app.connection_or_acquire() as broker:
         for queue in current_app.conf.task_queues:
             queue(broker.default_channel).purge()
 
