@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 from standardwebhooks import WebhookVerificationError
 
 import purge
-from events_out import deliveries
+from events_out import deliveries, planning
 from events_out.deliveries import claim_delivery, delete_old_deliveries, deliver_to_endpoint
 from events_out.models import Delivery, Endpoint
 from orders.models import OrderEvent
@@ -108,7 +108,7 @@ def test_an_address_inside_is_not_told_whatever_the_row_says(receiver: Receiver,
 
 
 def test_planning_goes_on_where_a_batch_ends(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deliveries, "BATCH", 2)
+    monkeypatch.setattr(planning, "BATCH", 2)
     endpoint = make_endpoint(receiver.url)
     orders = [make_order() for _ in range(5)]
 
