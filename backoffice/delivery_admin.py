@@ -25,7 +25,8 @@ class TryInline(admin.TabularInline):  # type: ignore[type-arg]  # Django's own 
 
     model = DeliveryTry
     verbose_name_plural = _("Tries")
-    fields = readonly_fields = ["tried_at", "seconds", "answer_status", "error"]
+    fields = ["tried_at", "seconds", "answer_status", "error"]
+    readonly_fields = ["seconds"]
     ordering = ["-pk"]
     extra = 0
 
