@@ -104,7 +104,7 @@ def test_a_method_that_does_not_fit_is_refused(world: World, method: str) -> Non
 
     assert_none_failed(answers)
     allowed = [(address, answer.status_code) for address, answer in answers if answer.status_code != 405]
-    # Whoever is not logged in is sent to log in first, and a language is none of the address's business.
+    # Whoever is not logged in is sent to log in first.
     assert [each for each in allowed if each[1] not in (302, 404)] == []
     staff = world.log_in(world.staff)
     assert_none_failed([(address, world.send(staff, address, method)) for address in OWN_FORMS])
