@@ -13,7 +13,7 @@ from standardwebhooks import WebhookVerificationError
 import purge
 from events_out import deliveries, planning
 from events_out.deliveries import claim_delivery, delete_old_deliveries, deliver_to_endpoint
-from events_out.models import Delivery, Endpoint
+from events_out.models import Delivery, DeliveryTry, Endpoint
 from orders.models import OrderEvent
 from tests.builders import make_endpoint, make_order
 from tests.concurrency.race import close_after, race
@@ -169,6 +169,7 @@ def test_old_deliveries_that_are_over_are_deleted_in_batches(
 
     assert set(Delivery.objects.all()) == {young, *Delivery.objects.waiting()}
     assert Delivery.objects.count() == 2
+    assert [tried.delivery for tried in DeliveryTry.objects.all()] == [young]
 
 
 @with_threads
