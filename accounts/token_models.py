@@ -1,5 +1,7 @@
 """The bearer tokens of programs. A token itself is stored nowhere."""
 
+from typing import Self
+
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -8,6 +10,14 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 SCOPES = ["unlimited", "orders", "refunds", "stock", "events"]
+
+
+class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
+    """The questions that are asked of tokens in more than one place."""
+
+    def valid(self) -> Self:
+        """Neither revoked nor expired."""
+        return self.filter(Q(expires_at=None) | Q(expires_at__gt=Now()), revoked_at=None)
 
 
 class ApiToken(models.Model):
@@ -32,8 +42,11 @@ class ApiToken(models.Model):
         verbose_name=_("created by"),
     )
     created_at = models.DateTimeField(_("created at"), db_default=Now())
+    expires_at = models.DateTimeField(_("expires at"), null=True, blank=True, help_text=_("Empty: never."))
     last_used_at = models.DateTimeField(_("last used at"), null=True, blank=True, help_text=_("To the minute."))
     revoked_at = models.DateTimeField(_("revoked at"), null=True, blank=True)
+
+    objects = ApiTokenQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("API token")

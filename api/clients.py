@@ -10,7 +10,7 @@ from ninja.utils import check_csrf
 
 from accounts.models import ApiToken, User
 from accounts.tokens import find_token, shows_token
-from api.problems import BadRequest, refuse_client
+from api.problems import RequestRefused, refuse_client
 
 Scope = ApiToken.Scope
 # What staff may do in the admin, they may do here.
@@ -37,7 +37,7 @@ class Token(AuthBase):
     openapi_scheme = "bearer"
 
     def __call__(self, request: HttpRequest) -> Client | None:
-        """Raises BadRequest for a token that the shop does not know."""
+        """Raises RequestRefused for a token that the shop does not know."""
         if "Authorization" not in request.headers:
             return None
         if shows_token(request, settings.API_REFUND_TOKENS):
@@ -83,14 +83,14 @@ def get_client(request: HttpRequest) -> Client:
 
 
 def check_scope(request: HttpRequest, scope: ApiToken.Scope) -> Client:
-    """Return the client. Raises BadRequest, unless it may do what the scope names."""
+    """Return the client. Raises RequestRefused, unless it may do what the scope names."""
     client = get_client(request)
     if scope in client.scopes:
         return client
     raise refuse_scope(scope) if client.name else refuse_client()
 
 
-def refuse_scope(scope: ApiToken.Scope) -> BadRequest:
+def refuse_scope(scope: ApiToken.Scope) -> RequestRefused:
     if scope == Scope.REFUNDS:  # its code is older than the scopes
-        return BadRequest("may_not_refund", "This client may not refund orders: it needs the scope refunds.")
-    return BadRequest("missing_scope", f"This needs the scope {scope.value}.")
+        return RequestRefused("may_not_refund", "This client may not refund orders: it needs the scope refunds.")
+    return RequestRefused("missing_scope", f"This needs the scope {scope.value}.")

@@ -11,7 +11,7 @@ from api.schemas import Problem
 
 REFUSED = {
     400: "A field, the key or the body is wrong",
-    401: "The token is missing, unknown or revoked",
+    401: "The token is missing, unknown, expired or revoked",
     403: "The client may not do this",
     404: "There is no such thing",
     409: "It is refused as things stand now",

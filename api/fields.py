@@ -10,7 +10,7 @@ from ninja.parser import Parser
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
 from accounts.email_addresses import read_email_address
-from api.problems import BadRequest
+from api.problems import RequestRefused
 from catalog.texts import MAX_SKU, normalize, read_sku
 from orders.models import MAX_METADATA
 from payments.refund_models import MAX_NUMBER
@@ -32,11 +32,19 @@ class Asked(BaseModel):
 class JsonParser(Parser):
     def parse_body(self, request: HttpRequest) -> Any:
         if request.content_type != "application/json":
-            raise BadRequest("unsupported_media_type", "Send application/json.")
+            raise RequestRefused("unsupported_media_type", "Send application/json.")
         try:
-            return json.loads(request.body)
+            return json.loads(request.body, object_pairs_hook=_read_object)
         except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, or nested too deep
-            raise BadRequest("malformed_json", "The body is not JSON.") from error
+            raise RequestRefused("malformed_json", "The body is not JSON, or a name stands in it twice.") from error
+
+
+def _read_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Of a name that stands there twice, whoever checked the body before us may have read the other value."""
+    read = dict(pairs)
+    if len(read) < len(pairs):
+        raise ValueError("a name stands there twice")
+    return read
 
 
 def _read_email(value: str) -> str:
@@ -58,7 +66,7 @@ def read_path_sku(text: str) -> str:
     try:
         return read_sku(text)
     except ValidationError as error:
-        raise BadRequest("not_found", "There is no such product.") from error
+        raise RequestRefused("not_found", "There is no such product.") from error
 
 
 def _check_printable(value: str) -> str:

@@ -19,7 +19,7 @@ from ninja.responses import NinjaJSONEncoder
 
 from api.clients import get_client
 from api.models import AnsweredCall
-from api.problems import BadRequest
+from api.problems import RequestRefused
 from purge import delete_in_batches
 
 LOCKED_KEYS = 3  # the first key of an advisory lock; orders.checkout and audit.ledger have others
@@ -33,7 +33,7 @@ def answer_once(
 
     A call that is refused, or that changed nothing and so has another status than `keeps`, keeps nothing: anybody can
     send any number of these. The same key may be sent again then. Without a key the work is done each time. Raises
-    BadRequest if the key was used for another body, or while another call with it is under way.
+    RequestRefused if the key was used for another body, or while another call with it is under way.
     """
     if not key:
         return _write_answer(work())
@@ -53,7 +53,7 @@ def answer_once(
                 call.save()
             return answer
     if known.body_hash != call.body_hash:
-        raise BadRequest("idempotency_key_reused", "Something else was asked for under this key.")
+        raise RequestRefused("idempotency_key_reused", "Something else was asked for under this key.")
     return HttpResponse(
         known.answer,
         status=known.status,
@@ -74,7 +74,7 @@ def _lock(call: AnsweredCall) -> None:
         cursor.execute(LOCK, [LOCKED_KEYS, json.dumps([call.client, call.address, call.key])])
         [locked] = cursor.fetchone()
     if not locked:
-        raise BadRequest("call_under_way", "Another call with this key is under way.", Retry_After="1")
+        raise RequestRefused("call_under_way", "Another call with this key is under way.", Retry_After="1")
 
 
 def _write_answer(done: Status[Any]) -> HttpResponse:

@@ -1,11 +1,10 @@
 """Orders: a client places, reads and lists them, pays again after a decline, cancels, and refunds if it may."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from contextlib import nullcontext
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated
 
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from ninja import Path, Query, Router, Status
 
@@ -14,12 +13,13 @@ from api.clients import ANYBODY, KNOWN, Client, Scope, check_scope, get_client, 
 from api.documents import refuses
 from api.fields import CODE_PATTERN, Key, OptionalKey
 from api.keys import answer_once
-from api.problems import BadRequest
+from api.problems import RequestRefused
+from api.quotas import has_limits, name_visitor, tell_quotas
 from api.schemas import NewOrder, NewPayment, NewRefund, OrderAnswer, OrderPage, ReturnedLine
 from orders import services
 from orders.admission import admit_checkout
 from orders.checkout import Checkout, place_order
-from orders.limits import Quota, limit_checkout, limit_payment, read_quotas
+from orders.limits import limit_checkout, limit_payment
 from orders.models import Order
 from orders.paying import pay_again
 from orders.pricing import CheckoutLine
@@ -44,17 +44,16 @@ def create_order(request: HttpRequest, response: HttpResponse, asked: NewOrder, 
     """
     client = get_client(request)
     checkout = _make_checkout(asked, key, client)
-    if Scope.UNLIMITED in client.scopes:
-        order, created = place_order(checkout, limited=False)
-    else:
-        visitor = _name_visitor(request, client)
+    if has_limits(client):
         skus = [line.sku for line in checkout.lines]
         with (
             admit_checkout(skus, visitor=name_program(key), checkout_key=key),
-            limit_checkout(checkout_key=key, **visitor),
+            limit_checkout(checkout_key=key, **name_visitor(request)),
         ):
             order, created = place_order(checkout)
-        _tell_quotas(response, read_quotas(**visitor))
+        tell_quotas(request, response)
+    else:
+        order, created = place_order(checkout, limited=False)
     pays_unasked = get_gateway(checkout.gateway).time_to_pay is not None
     return _answer(order, created, unsent=created and not pays_unasked)
 
@@ -90,13 +89,14 @@ def create_payment(request: HttpRequest, code: Code, asked: NewPayment, key: Opt
         order, created = pay_again(code=code, number=asked.number, **asked_for, actor=client.user)
         return _answer(order, created)
 
-    is_limited = Scope.UNLIMITED not in client.scopes
-    visitor = _name_visitor(request, client)
-    with limit_payment(code=code, number=asked.number, **visitor) if is_limited else nullcontext():
-        return answer_once(request, key, pay)
+    limit = limit_payment(code=code, number=asked.number, **name_visitor(request))
+    with limit if has_limits(client) else nullcontext():
+        answer = answer_once(request, key, pay)
+    tell_quotas(request, answer)
+    return answer
 
 
-@router.post("orders/{order_code:code}/cancel", response=OrderAnswer, **refuses(400, 401, 404, 409, 422))
+@router.post("orders/{order_code:code}/cancel", response=OrderAnswer, **refuses(400, 401, 404, 409, 413, 422))
 def cancel_order(request: HttpRequest, code: Code, key: OptionalKey = "") -> HttpResponse:
     """Cancel a pending order. It ends at once, or once the provider has said that no money can be taken any more."""
     _get_order(code)
@@ -134,7 +134,7 @@ def _list_visible(client: Client) -> OrderQuerySet:
 def _read_cursor(code: str) -> int:
     last = Order.objects.filter(code=code).values_list("pk", flat=True).first()
     if last is None:
-        raise BadRequest("bad_field", "after: no page ended with this.")
+        raise RequestRefused("bad_field", "after: no page ended with this.")
     return last
 
 
@@ -153,12 +153,6 @@ def _make_checkout(asked: NewOrder, key: str, client: Client) -> Checkout:
     )
 
 
-def _name_visitor(request: HttpRequest, client: Client) -> dict[str, Any]:
-    """By what orders and declined cards are counted."""
-    session_key = request.session.session_key if client.user else None
-    return {"ip": request.META["REMOTE_ADDR"], "session_key": session_key, "user": client.user}
-
-
 def _find_lines(order: Order, units: Collection[ReturnedLine]) -> list[Returned]:
     """The order's lines of which units come back. Raises NoSuchLine."""
     lines = {line.sku: line.pk for line in order.cached_lines}
@@ -170,17 +164,9 @@ def _find_lines(order: Order, units: Collection[ReturnedLine]) -> list[Returned]
 def _get_order(code: str) -> Order:
     order = Order.objects.select_related("payment").filter(code=code).first()
     if order is None:
-        raise BadRequest("not_found", "There is no such order.")
+        raise RequestRefused("not_found", "There is no such order.")
     return order
 
 
 def _answer(order: Order, created: bool = False, *, unsent: bool = False) -> Status[OrderAnswer]:
     return Status(HTTPStatus.CREATED if created else HTTPStatus.OK, describe_order(order, unsent=unsent))
-
-
-def _tell_quotas(response: HttpResponse, quotas: Sequence[Quota]) -> None:
-    """Say in the headers of draft-ietf-httpapi-ratelimit-headers how many orders the client may still place."""
-    if quotas:
-        policies = [f'"{quota.kind}";q={quota.most};w={settings.LIMIT_WINDOW}' for quota in quotas]
-        response["RateLimit-Policy"] = ", ".join(policies)
-        response["RateLimit"] = ", ".join(f'"{quota.kind}";r={quota.left};t={quota.seconds}' for quota in quotas)

@@ -8,7 +8,7 @@ from django.db import Error
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
-from catalog.services import AdjustmentRefused
+from catalog.services import AdjustmentRefused, AdjustmentReused
 from database_errors import RETRY_AFTER, describe, is_passing
 from orders.paying import PaymentRefused
 from orders.pricing import CheckoutRefused
@@ -63,8 +63,8 @@ STATUSES = {
 }
 
 
-class BadRequest(Exception):
-    """The API itself refuses the request. `code` is one of STATUSES."""
+class RequestRefused(Exception):
+    """The API itself refuses the request, by one of STATUSES."""
 
     def __init__(self, code: str, detail: str, **headers: str) -> None:
         super().__init__(detail)
@@ -72,8 +72,8 @@ class BadRequest(Exception):
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
 
 
-def refuse_client() -> BadRequest:
-    return BadRequest("bad_token", "Authorization: not one of this shop's API tokens.", WWW_Authenticate="Bearer")
+def refuse_client() -> RequestRefused:
+    return RequestRefused("bad_token", "Authorization: not one of this shop's API tokens.", WWW_Authenticate="Bearer")
 
 
 def answer_problem(
@@ -90,12 +90,12 @@ def answer_problem(
     return JsonResponse(body, status=status, headers=headers, content_type="application/problem+json")
 
 
-def answer_bad_request(_request: HttpRequest, refusal: BadRequest) -> HttpResponse:
+def answer_request_refused(_request: HttpRequest, refusal: RequestRefused) -> HttpResponse:
     return answer_problem(refusal.code, refusal.detail, headers=refusal.headers)
 
 
 def answer_unknown_client(request: HttpRequest, _error: AuthenticationError) -> HttpResponse:
-    return answer_bad_request(request, refuse_client())
+    return answer_request_refused(request, refuse_client())
 
 
 def answer_refusal(_request: HttpRequest, refusal: PaymentRefused | NotRefundable) -> HttpResponse:
@@ -112,7 +112,8 @@ def answer_order_is_final(_request: HttpRequest, refusal: OrderIsFinal) -> HttpR
 
 
 def answer_adjustment_refused(_request: HttpRequest, refusal: AdjustmentRefused) -> HttpResponse:
-    return answer_problem("adjustment_refused", f"{refusal}.")
+    is_reused = isinstance(refusal, AdjustmentReused)  # of an older call, whose answer is kept no more
+    return answer_problem("idempotency_key_reused" if is_reused else "adjustment_refused", f"{refusal}.")
 
 
 def answer_database_error(request: HttpRequest, error: Error) -> HttpResponse:
@@ -138,12 +139,12 @@ def answer_wrong_field(_request: HttpRequest, error: ValidationError) -> HttpRes
 
 def answer_unread_body(request: HttpRequest, error: HttpError) -> HttpResponse:
     """Ninja hides what its parser raised behind an error of its own."""
-    if isinstance(error.__cause__, BadRequest):
-        return answer_bad_request(request, error.__cause__)
+    if isinstance(error.__cause__, RequestRefused):
+        return answer_request_refused(request, error.__cause__)
     raise error
 
 
-def answer_too_large(_request: HttpRequest, _error: RequestDataTooBig) -> HttpResponse:
+def answer_too_large(_request: HttpRequest, _error: RequestDataTooBig | None = None) -> HttpResponse:
     return answer_problem("body_too_large", "The body is too large.")
 
 

@@ -11,7 +11,7 @@ from ninja import Query, Router
 from api.clients import ANYBODY
 from api.documents import refuses
 from api.fields import SkuInPath, read_path_sku
-from api.problems import BadRequest
+from api.problems import RequestRefused
 from api.schemas import ListedProduct, ProductAnswer, ProductPage
 from catalog.models import Product
 from catalog.search import MAX_QUERY, find_products, read_page
@@ -33,7 +33,7 @@ def list_products(request: HttpRequest, q: Words = "", after: Cursor = "") -> Pr
 def show_product(request: HttpRequest, sku: SkuInPath) -> ProductAnswer:
     product = Product.objects.for_sale().with_stock().filter(sku=read_path_sku(sku)).first()
     if product is None:
-        raise BadRequest("not_found", "There is no such product for sale.")
+        raise RequestRefused("not_found", "There is no such product for sale.")
     return ProductAnswer(**_describe(product), description=product.description)
 
 
@@ -52,4 +52,4 @@ def _describe(product: Product) -> dict[str, Any]:
 def _find_product(cursor: str) -> Product:
     with suppress(ValidationError, Product.DoesNotExist):
         return Product.objects.only("pk").get(sku=read_sku(cursor))
-    raise BadRequest("bad_field", "after: no page ended with this.")
+    raise RequestRefused("bad_field", "after: no page ended with this.")

@@ -3,15 +3,16 @@
 import hashlib
 from http import HTTPStatus
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from ninja import Router, Status
 
 from api.clients import KNOWN, Client, Scope, check_scope
 from api.documents import refuses
 from api.fields import Key, SkuInPath, read_path_sku
-from api.problems import BadRequest
+from api.keys import answer_once
+from api.problems import RequestRefused
 from api.schemas import NewAdjustment, StockAnswer
-from catalog.models import Stock, StockMovement
+from catalog.models import Stock
 from catalog.services import adjust_stock
 
 router = Router(auth=KNOWN, tags=["stock"])
@@ -23,15 +24,22 @@ router = Router(auth=KNOWN, tags=["stock"])
     response={HTTPStatus.CREATED: StockAnswer},
     **refuses(400, 401, 403, 404, 409, 413, 415, 422),
 )
-def create_adjustment(request: HttpRequest, sku: SkuInPath, asked: NewAdjustment, key: Key) -> Status[StockAnswer]:
-    """Correct the stock. The same key again moves nothing, and answers with the stock as it is by then."""
+def create_adjustment(request: HttpRequest, sku: SkuInPath, asked: NewAdjustment, key: Key) -> HttpResponse:
+    """Correct the stock. The same key again moves nothing, also when its answer is kept no more."""
     client = check_scope(request, Scope.STOCK)
-    stock, reference = _get_stock(sku), _name_movement(client, key)
-    adjust_stock(
-        reference=reference, product_id=stock.pk, quantity=asked.quantity, reason=asked.reason, actor=client.user
-    )
-    _check_same(stock.movements.get(reference=reference, kind=StockMovement.Kind.ADJUSTED), asked)
-    return Status(HTTPStatus.CREATED, _describe(_get_stock(sku)))
+    stock = _get_stock(sku)
+
+    def adjust() -> Status[StockAnswer]:
+        adjust_stock(
+            reference=_name_movement(client, key),
+            product_id=stock.pk,
+            quantity=asked.quantity,
+            reason=asked.reason,
+            actor=client.user,
+        )
+        return Status(HTTPStatus.CREATED, _describe(_get_stock(sku)))
+
+    return answer_once(request, key, adjust)
 
 
 @router.get("stock/{path:sku}", response=StockAnswer, **refuses(401, 403, 404))
@@ -45,16 +53,10 @@ def _name_movement(client: Client, key: str) -> str:
     return f"api-{hashlib.sha256(f'{client.name} {key}'.encode()).hexdigest()[:40]}"
 
 
-def _check_same(movement: StockMovement, asked: NewAdjustment) -> None:
-    """Raises BadRequest if the key moved something else: then nothing was moved now, for a repeat moves nothing."""
-    if (movement.quantity, movement.reason) != (asked.quantity, asked.reason):
-        raise BadRequest("idempotency_key_reused", "Another adjustment was made under this key.")
-
-
 def _get_stock(sku: str) -> Stock:
     stock = Stock.objects.select_related("product").filter(product__sku=read_path_sku(sku)).first()
     if stock is None:
-        raise BadRequest("not_found", "There is no stock of such a product.")
+        raise RequestRefused("not_found", "There is no stock of such a product.")
     return stock
 
 

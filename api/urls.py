@@ -1,18 +1,12 @@
 """The URLs of the API. What /api/v1/orders does, /api/orders does as well: it is older than the versions."""
 
-from collections.abc import Callable
-from functools import wraps
-from typing import Any
-
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.urls import include, path, re_path, register_converter
 from django.urls.converters import StringConverter
-from django.views.decorators.cache import cache_control
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import conditional_page
 
 from api.fields import CODE_PATTERN
-from api.problems import answer_not_found, answer_problem
+from api.problems import answer_not_found
+from api.protocol import LARGEST_BODY, LARGEST_WITH_LINES, follow_protocol
 from api.v1 import v1
 
 
@@ -20,29 +14,16 @@ class OrderCodeConverter(StringConverter):
     regex = CODE_PATTERN
 
 
-def answer_in_json(view: Any) -> Callable[..., HttpResponse]:
-    """Ninja answers another method, and its own bare address, in plain text."""
-
-    @wraps(view)
-    def answer(request: HttpRequest, **kwargs: Any) -> HttpResponse:
-        try:
-            response: HttpResponse = view(request, **kwargs)
-        except Http404:
-            return answer_not_found(request)
-        if isinstance(response, HttpResponseNotAllowed):
-            allowed = response["Allow"]
-            return answer_problem("method_not_allowed", f"Use {allowed}.", headers={"Allow": allowed})
-        return response
-
-    return answer
-
-
-only_for_whoever_asked = cache_control(private=True, no_cache=True)
 register_converter(OrderCodeConverter, "order_code")
+PAGES = {"", "openapi.json", "docs"}  # of ninja's own
+HAVE_LINES = {"orders", "orders/<order_code:code>/refunds"}
 _operations, _app, _namespace = v1.urls
 for _operation in _operations:
-    # Whoever asks again sends the ETag, and is answered with a 304 until something has changed.
-    _operation.callback = only_for_whoever_asked(conditional_page(answer_in_json(_operation.callback)))
+    _operation.callback = follow_protocol(
+        _operation.callback,
+        largest_body=LARGEST_WITH_LINES if str(_operation.pattern) in HAVE_LINES else LARGEST_BODY,
+        is_page=str(_operation.pattern) in PAGES,
+    )
 
 urlpatterns = [
     path("v1/", (_operations, _app, _namespace)),

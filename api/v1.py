@@ -6,7 +6,7 @@ from django.core.exceptions import RequestDataTooBig
 from django.db import Error
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
-from api import problems
+from api import problems, quotas
 from api.documents import DocumentedApi
 from api.event_views import router as events
 from api.fields import JsonParser
@@ -14,6 +14,7 @@ from api.order_views import router as orders
 from api.product_views import router as products
 from api.stock_views import router as stock
 from catalog.services import AdjustmentRefused
+from orders.limits import TooManyCheckouts, TooManyDeclines
 from orders.paying import PaymentRefused
 from orders.pricing import CheckoutRefused
 from orders.services import OrderIsFinal
@@ -29,7 +30,9 @@ for router in (products, orders, stock, events):
     v1.add_router("", router)
 
 ANSWERS: dict[type[Exception], Any] = {
-    problems.BadRequest: problems.answer_bad_request,
+    problems.RequestRefused: problems.answer_request_refused,
+    TooManyCheckouts: quotas.answer_limit_reached,
+    TooManyDeclines: quotas.answer_limit_reached,
     CheckoutRefused: problems.answer_checkout_refused,
     PaymentRefused: problems.answer_refusal,
     NotRefundable: problems.answer_refusal,

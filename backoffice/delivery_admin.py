@@ -1,5 +1,7 @@
 """The admin's log of webhook deliveries: staff read what became of each, and have some delivered again."""
 
+from typing import Any
+
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -12,10 +14,37 @@ from django.utils.translation import ngettext
 from backoffice.replaying import ReplayAdmin, StateFilter
 from events_out.endpoints import replay_deliveries
 from events_out.event_types import TEST, find_type
-from events_out.models import Delivery
+from events_out.models import Delivery, DeliveryTry
 from events_out.tasks import sweep_events
 
 STATES: dict[str, Promise] = {"waiting": _("Waiting"), "delivered": _("Delivered"), "given_up": _("Given up")}
+
+
+class TryInline(admin.TabularInline):  # type: ignore[type-arg]  # Django's own is not generic
+    """Whoever sees the delivery sees its tries."""
+
+    model = DeliveryTry
+    verbose_name_plural = _("Tries")
+    fields = ["tried_at", "seconds", "answer_status", "error"]
+    readonly_fields = ["seconds"]
+    ordering = ["-pk"]
+    extra = 0
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return True
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    @admin.display(description=_("seconds"))
+    def seconds(self, tried: DeliveryTry) -> str:
+        return f"{(tried.ended_at - tried.tried_at).total_seconds():.2f}" if tried.ended_at else ""
 
 
 class DeliveryStateFilter(StateFilter):
@@ -33,9 +62,10 @@ class DeliveryAdmin(ReplayAdmin):
     ordering = ["-pk"]
     fieldsets = [
         (None, {"fields": ["endpoint", "type", "code", "state", "created_at"]}),
-        (_("Tries"), {"fields": ["tries", "tried_at", "deliver_after", "delivered_at"]}),
+        (_("Times"), {"fields": ["tries", "tried_at", "deliver_after", "delivered_at"]}),
         (_("Last answer"), {"fields": ["answer_status", "answer", "last_error"]}),
     ]
+    inlines = [TryInline]
     permission = "events_out.replay_delivery"
 
     @admin.display(description=_("event"))

@@ -1,5 +1,6 @@
 """The forms that move stock: by a delivery, by an adjustment with its reason, or by a file of both."""
 
+from contextlib import suppress
 from uuid import uuid4
 
 from django import forms
@@ -11,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from catalog.models import Stock, StockMovement
-from catalog.services import AdjustmentRefused, adjust_stock, receive_stock
+from catalog.services import AdjustmentRefused, AdjustmentReused, adjust_stock, receive_stock
 from catalog.stock_file import (
     MAX_ROWS,
     MAX_UNITS,
@@ -39,7 +40,8 @@ class MovementForm(forms.Form):
     def save(self, *, stock: Stock, actor: User) -> StockMovement | None:
         """Move the stock and return the movement. None: nothing was moved, and the form's errors say why."""
         try:
-            self.move_stock(stock=stock, actor=actor)
+            with suppress(AdjustmentReused):  # what is below says what was moved
+                self.move_stock(stock=stock, actor=actor)
         except AdjustmentRefused as error:
             self.add_error("quantity", gettext("%(error)s.") % {"error": error})
             return None

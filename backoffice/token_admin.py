@@ -10,13 +10,20 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import ApiToken, User
-from accounts.tokens import create_token, revoke_token
+from accounts.tokens import MAX_DAYS, create_token, revoke_token
 from backoffice.read_only import ReadOnlyAdmin
 
 
 class NewTokenForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's own is not generic
     scopes = forms.MultipleChoiceField(
         label=_("Scopes"), choices=ApiToken.Scope.choices, widget=forms.CheckboxSelectMultiple, required=False
+    )
+    days = forms.IntegerField(
+        label=_("Days"),
+        min_value=1,
+        max_value=MAX_DAYS,
+        required=False,
+        help_text=_("For which it is good. Empty: for ever."),
     )
 
     class Meta:
@@ -27,7 +34,7 @@ class NewTokenForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's own i
 @admin.register(ApiToken)
 class ApiTokenAdmin(ReadOnlyAdmin):
     form = NewTokenForm
-    list_display = ["name", "scope_list", "created_at", "created_by", "last_used_at", "revoked_at"]
+    list_display = ["name", "scope_list", "created_at", "created_by", "expires_at", "last_used_at", "revoked_at"]
     list_select_related = ["created_by"]
     search_fields = ["name"]
     actions = ["revoke"]
@@ -39,7 +46,7 @@ class ApiTokenAdmin(ReadOnlyAdmin):
         return request.user.has_perm("accounts.change_apitoken")
 
     def get_fields(self, request: HttpRequest, obj: ApiToken | None = None) -> Any:
-        return [*self.list_display] if obj else ["name", "scopes"]
+        return [*self.list_display] if obj else ["name", "scopes", "days"]
 
     @admin.display(description=_("scopes"))
     def scope_list(self, token: ApiToken) -> str:
@@ -47,7 +54,7 @@ class ApiTokenAdmin(ReadOnlyAdmin):
 
     def save_model(self, request: HttpRequest, obj: ApiToken, form: Any, change: bool) -> None:
         asked = form.cleaned_data
-        row, secret = create_token(name=asked["name"], scopes=asked["scopes"], actor=cast(User, request.user))
+        row, secret = create_token(**asked, actor=cast(User, request.user))
         obj.pk, obj.secret = row.pk, secret  # type: ignore[attr-defined]  # for response_add alone
 
     def response_add(self, request: HttpRequest, obj: ApiToken, *args: Any, **kwargs: Any) -> HttpResponse:

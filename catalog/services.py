@@ -75,6 +75,10 @@ class AdjustmentRefused(Exception):
     """The adjustment has no reason, or would leave less on hand than is reserved. Its text is for staff."""
 
 
+class AdjustmentReused(AdjustmentRefused):
+    """The reference has adjusted the product by another quantity, or for another reason."""
+
+
 def read_products(skus: Iterable[str]) -> list[tuple[Product, int]]:
     """Return the products of these SKUs, each with its available units, in product id order.
 
@@ -96,11 +100,14 @@ def receive_stock(*, reference: str, quantities: Mapping[int, int], actor: User 
 def adjust_stock(*, reference: str, product_id: int, quantity: int, reason: str, actor: User | None = None) -> None:
     """Correct the stock of a product by some units, more or fewer, after a count. A repeat changes nothing.
 
-    Raises AdjustmentRefused if there is no reason, or if less would be left on hand than is reserved.
+    Raises AdjustmentRefused if there is no reason, or if less would be left on hand than is reserved, and
+    AdjustmentReused if the reference was used for another adjustment of the product.
     """
     with transaction.atomic():
         available = lock_stock([product_id])
-        if product_id in _find_quantities(reference=reference, kind=Kind.ADJUSTED):
+        if made := _find_adjustment(reference=reference, product_id=product_id):
+            if made != (quantity, reason):
+                raise AdjustmentReused(_("Another adjustment was made under this reference"))
             return
         if not reason:
             raise AdjustmentRefused(_("An adjustment needs a reason"))
@@ -141,8 +148,9 @@ def describe_move(
     }
 
 
-def _find_quantities(*, reference: str, kind: StockMovement.Kind) -> dict[int, int]:
-    return dict(StockMovement.objects.filter(reference=reference, kind=kind).values_list("stock_id", "quantity"))
+def _find_adjustment(*, reference: str, product_id: int) -> tuple[int, str] | None:
+    adjusted = StockMovement.objects.filter(reference=reference, kind=Kind.ADJUSTED, stock=product_id)
+    return adjusted.values_list("quantity", "reason").first()
 
 
 def lock_stock(products: Iterable[int]) -> dict[int, int]:

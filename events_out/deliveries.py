@@ -1,4 +1,4 @@
-"""How endpoints are told: deliveries are planned as rows, claimed, sent with no transaction open, and sent again."""
+"""How endpoints are told: planned deliveries are claimed, sent with no transaction open, and sent again."""
 
 import logging
 import time
@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models import Count
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -17,9 +17,7 @@ from django.utils import timezone
 from database_errors import run_again_if_lost
 from events_out import payloads
 from events_out.answers import record_failure, record_success
-from events_out.delivery_models import Delivery, EndpointMail
-from events_out.event_types import list_kinds
-from events_out.feed import read_horizon
+from events_out.delivery_models import Delivery, DeliveryTry, EndpointMail
 from events_out.models import Endpoint
 from events_out.posting import NoAnswer, Poster
 from events_out.signing import sign
@@ -27,22 +25,13 @@ from purge import delete_in_batches
 
 logger = logging.getLogger(__name__)
 
-BATCH = 1000  # deliveries that are planned in one statement
 LANES = 4  # deliveries to one endpoint at the same time
+KEPT_TRIES = 20  # in the log of a delivery, which staff may have repeated any number of times
 LEASE = 5  # seconds beyond WEBHOOK_TIMEOUT; then the worker is taken for dead, and another tries
 
-PLAN = """
-WITH events AS (
-    SELECT id, order_id FROM orders_orderevent
-    WHERE id > %(after)s AND id <= %(horizon)s AND kind = ANY(%(kinds)s) ORDER BY id LIMIT %(limit)s
-), planned AS (
-    INSERT INTO events_out_delivery (endpoint_id, event_id, order_id)
-    SELECT %(endpoint)s, id, order_id FROM events ORDER BY id ON CONFLICT (endpoint_id, event_id) DO NOTHING
-)
-SELECT count(*), max(id) FROM events
-"""
 # An event waits while an earlier one of its order does, so an order's events arrive in order. A claim is committed at
-# once, and holds for the lease: nobody else takes the delivery, and no lock is held while it is sent.
+# once, and holds for the lease: nobody else takes the delivery, and no lock is held while it is sent. Its try is in the
+# log before anything is sent: one whose worker died stays there without an end.
 CLAIM = """
 WITH due AS (
     SELECT delivery.id FROM events_out_delivery AS delivery
@@ -55,24 +44,20 @@ WITH due AS (
                 AND earlier.deliver_after IS NOT NULL AND earlier.id < delivery.id
         )
     ORDER BY deliver_after, delivery.id LIMIT 1 FOR UPDATE OF delivery SKIP LOCKED
+), claimed AS (
+    UPDATE events_out_delivery AS delivery SET
+        tries = tries + 1, tried_at = statement_timestamp(),
+        deliver_after = statement_timestamp() + make_interval(secs => %(lease)s)
+    FROM due WHERE delivery.id = due.id
+    RETURNING delivery.id
+), forgotten AS (
+    DELETE FROM events_out_deliverytry WHERE id IN (
+        SELECT logged.id FROM events_out_deliverytry AS logged JOIN claimed ON claimed.id = delivery_id
+        ORDER BY logged.id DESC OFFSET %(kept)s - 1
+    )
 )
-UPDATE events_out_delivery AS delivery SET
-    tries = tries + 1, tried_at = statement_timestamp(),
-    deliver_after = statement_timestamp() + make_interval(secs => %(lease)s)
-FROM due WHERE delivery.id = due.id
-RETURNING delivery.id
+INSERT INTO events_out_deliverytry (delivery_id) SELECT id FROM claimed RETURNING id
 """
-
-
-def plan_deliveries() -> None:
-    """Write a delivery for each endpoint that is on, and each event up to the horizon that it wants to hear of.
-
-    Any number may plan at the same time. Each endpoint is planned by one of them.
-    """
-    horizon = read_horizon()
-    for pk in Endpoint.objects.on().filter(planned_through__lt=horizon).values_list("pk", flat=True):
-        while _plan_batch(pk, horizon):
-            pass
 
 
 def find_due_endpoints() -> dict[int, int]:
@@ -86,19 +71,20 @@ def deliver_to_endpoint(*, pk: int) -> None:
     """Deliver what is due, the longest due first, for as long as the sweep's pause: then others have their turn."""
     end = time.monotonic() + settings.SWEEP_EVERY
     with closing(Poster()) as poster:
-        for delivery in _claim_deliveries(pk):
-            _deliver(delivery, poster)
+        for tried in _claim_deliveries(pk):
+            _deliver(tried, poster)
             if time.monotonic() > end:
                 break
 
 
-def claim_delivery(*, endpoint: int) -> Delivery | None:
-    """Claim the endpoint's next delivery. The claim is committed, and counts as a try. No two callers get the same."""
+def claim_delivery(*, endpoint: int) -> DeliveryTry | None:
+    """Claim the endpoint's next delivery, and return this try of it, both committed. No two callers get the same."""
+    values = {"endpoint": endpoint, "lease": settings.WEBHOOK_TIMEOUT + LEASE, "kept": KEPT_TRIES}
     with connection.cursor() as cursor:
-        cursor.execute(CLAIM, {"endpoint": endpoint, "lease": settings.WEBHOOK_TIMEOUT + LEASE})
+        cursor.execute(CLAIM, values)
         row = cursor.fetchone()
-    claimed = Delivery.objects.select_related("endpoint", "event__order").prefetch_related("event__order__lines")
-    return claimed.get(pk=row[0]) if row else None
+    claimed = DeliveryTry.objects.select_related("delivery__endpoint", "delivery__event__order")
+    return claimed.prefetch_related("delivery__event__order__lines").get(pk=row[0]) if row else None
 
 
 def delete_old_deliveries() -> None:
@@ -108,42 +94,27 @@ def delete_old_deliveries() -> None:
     delete_in_batches(EndpointMail.objects.filter(sent_at__lt=before), order_by="pk")
 
 
-def _plan_batch(pk: int, horizon: int) -> bool:
-    """Return whether there is more."""
-    with transaction.atomic():
-        endpoint = Endpoint.objects.on().select_for_update(no_key=True, skip_locked=True).filter(pk=pk).first()
-        if endpoint is None:
-            return False
-        values = {"after": endpoint.planned_through, "horizon": horizon, "endpoint": pk, "limit": BATCH}
-        with connection.cursor() as cursor:
-            cursor.execute(PLAN, values | {"kinds": list_kinds(endpoint.types)})
-            count, last = cursor.fetchone()
-        is_full = count == BATCH
-        Endpoint.objects.filter(pk=pk).update(planned_through=last if is_full else horizon)
-        return bool(is_full)
+def _claim_deliveries(endpoint: int) -> Iterator[DeliveryTry]:
+    while claimed := claim_delivery(endpoint=endpoint):
+        yield claimed
 
 
-def _claim_deliveries(endpoint: int) -> Iterator[Delivery]:
-    while delivery := claim_delivery(endpoint=endpoint):
-        yield delivery
-
-
-def _deliver(delivery: Delivery, poster: Poster) -> None:
-    endpoint, now = delivery.endpoint, timezone.now()
+def _deliver(tried: DeliveryTry, poster: Poster) -> None:
+    delivery, now = tried.delivery, timezone.now()
     body = payloads.encode(_describe(delivery))
-    headers = sign(endpoint, message_id=_name(delivery), now=now, body=body)
+    headers = sign(delivery.endpoint, message_id=_name(delivery), now=now, body=body)
     if not connection.in_atomic_block:  # or the transaction is the caller's
         connection.close()  # whoever is told may take long
     try:
-        answer = poster.post(endpoint.url, body.encode(), {"Content-Type": "application/json", **headers})
+        answer = poster.post(delivery.endpoint.url, body.encode(), {"Content-Type": "application/json", **headers})
     except NoAnswer as error:
         logger.warning("%s was not delivered: %s", delivery, error)
-        record_failure(delivery, error=str(error))
+        record_failure(tried, error=str(error))
         return
     if answer.is_success:
-        run_again_if_lost(partial(record_success, delivery, answer))  # or it would be delivered again
+        run_again_if_lost(partial(record_success, tried, answer))  # or it would be delivered again
     else:
-        record_failure(delivery, error=f"It answered {answer.status}.", answer=answer)
+        record_failure(tried, error=f"It answered {answer.status}.", answer=answer)
 
 
 def _describe(delivery: Delivery) -> dict[str, Any]:

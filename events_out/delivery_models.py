@@ -95,6 +95,24 @@ class Delivery(models.Model):
         return f"{self.event or 'test'} to {self.endpoint}"
 
 
+class DeliveryTry(models.Model):
+    """One try of a delivery, and what came of it. Nothing of what was sent or answered: that is no log's business."""
+
+    delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="log", verbose_name=_("delivery"))
+    tried_at = models.DateTimeField(_("tried at"), db_default=Now())
+    ended_at = models.DateTimeField(_("ended at"), null=True, help_text=_("Empty: under way, or its worker died."))
+    answer_status = models.PositiveIntegerField(_("status of the answer"), null=True)
+    error = models.TextField(_("error"), blank=True, db_default="")
+
+    class Meta:
+        verbose_name = _("try of a webhook delivery")
+        verbose_name_plural = _("tries of webhook deliveries")
+        ordering = ["pk"]
+
+    def __str__(self) -> str:
+        return f"{self.delivery_id} at {self.tried_at}"
+
+
 class EndpointMail(QueuedMail):
     """A mail to staff: an endpoint was switched off. Sent to the addresses in STAFF_EMAILS."""
 

@@ -10,11 +10,11 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
-from events_out.delivery_models import Delivery, EndpointMail
+from events_out.delivery_models import Delivery, DeliveryTry, EndpointMail
 from events_out.event_types import CHOICES, TYPES
 
 # Django looks for models here.
-__all__ = ["Delivery", "Endpoint", "EndpointMail", "Horizon"]
+__all__ = ["Delivery", "DeliveryTry", "Endpoint", "EndpointMail", "Horizon"]
 
 
 def make_secret() -> str:

@@ -23,6 +23,7 @@ class NoAnswer(Exception):
 class Answer(NamedTuple):
     status: int
     text: str  # how it begins
+    retry_after: str = ""  # the header, as it is
 
     @property
     def is_success(self) -> bool:
@@ -44,7 +45,7 @@ class Poster:
             check_url(url)
         except AddressRefused as refusal:
             raise NoAnswer(str(refusal)) from None
-        received, refused = BytesIO(), list[str]()
+        received, refused, asked = BytesIO(), list[str](), list[str]()
 
         def open_socket(_purpose: int, peer: Any) -> socket | int:
             # Judged here, and not when the name is looked up: this address is the one that is connected to.
@@ -57,7 +58,13 @@ class Poster:
             received.write(data)
             return None if received.tell() <= LARGEST_ANSWER else 0  # which ends the request
 
+        def read_header(line: bytes) -> None:
+            name, _, value = line.decode("latin-1").partition(":")
+            if name.lower() == "retry-after":
+                asked.append(value.strip())
+
         self._prepare(url, body, headers)
+        self._curl.setopt(pycurl.HEADERFUNCTION, read_header)
         self._curl.setopt(pycurl.OPENSOCKETFUNCTION, open_socket)
         self._curl.setopt(pycurl.WRITEFUNCTION, read)
         with ExitStack() as sockets:  # libcurl has copies of its own
@@ -67,7 +74,7 @@ class Poster:
                 if error.args[0] != pycurl.E_WRITE_ERROR:
                     words = f"{', '.join(refused)}: not a public address" if refused else str(error.args[-1])
                     raise NoAnswer(words) from None
-        return Answer(self._curl.getinfo(pycurl.RESPONSE_CODE), make_storable(received.getvalue()))
+        return Answer(self._curl.getinfo(pycurl.RESPONSE_CODE), make_storable(received.getvalue()), *asked[:1])
 
     def _prepare(self, url: str, body: bytes, headers: Mapping[str, str]) -> None:
         curl = self._curl

@@ -3,14 +3,14 @@
 from celery import shared_task
 from django.conf import settings
 
-from events_out import deliveries, feed, mails
+from events_out import deliveries, feed, mails, planning
 
 
 @shared_task
 def sweep_events() -> None:
     """Let the events that are committed be read, plan what is delivered of them, and have it delivered."""
     feed.move_horizon()
-    deliveries.plan_deliveries()
+    planning.plan_deliveries()
     for pk, lanes in deliveries.find_due_endpoints().items():
         for _ in range(lanes):
             deliver_to_endpoint.apply_async((pk,), expires=settings.CLOCK_SKEW)

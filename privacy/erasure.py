@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 from accounts.models import AccountMail, User
 from accounts.pseudonyms import DOMAIN, ERASED, make_pseudonym
 from audit.models import Difference
-from events_out.models import Delivery
+from events_out.models import Delivery, DeliveryTry
 from orders.models import ArchivedOrder, Order, OrderMail
 from payments.models import Dispute, Payment, Refund, Transfer, TransferRefund, WebhookEvent
 from privacy.models import Erasure
@@ -141,7 +141,8 @@ def _erase_differences(person: Person) -> int:
 
 def _erase_deliveries(person: Person) -> int:
     answered = Delivery.objects.filter(order__code__in=person.codes).exclude(answer="", last_error="")
-    return answered.update(answer="", last_error="")
+    tried = DeliveryTry.objects.filter(delivery__order__code__in=person.codes).exclude(error="")
+    return answered.update(answer="", last_error="") + tried.update(error="")
 
 
 def _erase_webhook_events(person: Person) -> int:

@@ -17,6 +17,7 @@ ERASED = {
     "audit.Difference.note": "replaced",
     "events_out.Delivery.answer": "emptied",
     "events_out.Delivery.last_error": "emptied",
+    "events_out.DeliveryTry.error": "emptied",
     "orders.ArchivedOrder.customer": "emptied",
     "orders.Order.email": "replaced by the pseudonym",
     "orders.Order.metadata": "emptied",

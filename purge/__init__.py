@@ -12,4 +12,5 @@ def delete_in_batches(rows: QuerySet[Any], *, order_by: str) -> None:
     deleted = BATCH
     while deleted == BATCH:
         batch = rows.order_by(order_by).values("pk")[:BATCH]
-        deleted, _ = rows.model._default_manager.filter(pk__in=batch).delete()
+        _, counts = rows.model._default_manager.filter(pk__in=batch).delete()
+        deleted = counts.get(rows.model._meta.label, 0)  # without what goes with them

@@ -11,7 +11,7 @@ from catalog.models import Product, Stock, StockMovement
 from catalog.services import receive_stock
 from events_out.endpoints import create_endpoint
 from events_out.event_types import TYPES
-from events_out.models import Delivery, Endpoint, EndpointMail
+from events_out.models import Delivery, DeliveryTry, Endpoint, EndpointMail
 from orders.checkout import Checkout, place_order
 from orders.dispute_models import DisputeMail
 from orders.models import Order, OrderEvent, OrderLine, OrderMail
@@ -40,7 +40,7 @@ GUARDED = (
 )
 STOCK = (Product, Stock, StockMovement)
 MONEY = (Payment, Refund, Dispute, Transfer, TransferAnswer, TransferRefund)
-TOLD = (Endpoint, Delivery, EndpointMail)
+TOLD = (Endpoint, Delivery, DeliveryTry, EndpointMail)
 EVERYTHING = (*STOCK, *MONEY, *TOLD, Order, OrderLine, OrderEvent, OrderMail, RefundLine, DisputeMail)
 
 

@@ -3,8 +3,10 @@
 from datetime import timedelta
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import IntegrityError
 from django.test import RequestFactory
+from django.utils import timezone
 
 from accounts.models import ApiToken
 from accounts.tokens import create_token, find_token, revoke_token
@@ -41,6 +43,52 @@ def test_a_revoked_token_is_found_no_more_and_keeps_its_first_revocation() -> No
 
     assert find(f"Bearer {secret}") is None
     assert ApiToken.objects.get().revoked_at == revoked_at
+
+
+def test_a_token_is_good_for_its_days() -> None:
+    row, secret = create_token(name="Warehouse", scopes=["stock"], days=2)
+    assert find(f"Bearer {secret}") == row
+
+    ApiToken.objects.update(expires_at=timezone.now())
+
+    assert find(f"Bearer {secret}") is None
+
+
+def test_a_command_makes_a_token_and_prints_it_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    call_command("create_token", "Warehouse", "--scope", "stock", "--scope", "events", "--expires", "30")
+
+    secret = capsys.readouterr().out.strip()
+    token = find(f"Bearer {secret}")
+    assert token
+    assert (token.name, token.scopes) == ("Warehouse", ["events", "stock"])
+    assert token.expires_at
+    assert round((token.expires_at - timezone.now()) / timedelta(days=1)) == 30
+    call_command("revoke_token", "Warehouse")
+    assert find(f"Bearer {secret}") is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (["Warehouse"], "already"),
+        (["Shop", "--scope", "everything"], "invalid choice"),
+        (["Shop", "--expires", "0"], "1 to 36500 days"),
+        (["Shop", "--expires", "99999999999"], "1 to 36500 days"),
+        (["x" * 101], "at most 100 characters"),
+    ],
+)
+def test_a_command_that_makes_no_sense_makes_no_token(asked: list[str], words: str) -> None:
+    create_token(name="Warehouse", scopes=[])
+
+    with pytest.raises(CommandError, match=words):
+        call_command("create_token", *asked)
+
+    assert ApiToken.objects.count() == 1
+
+
+def test_a_token_that_nobody_made_is_not_revoked() -> None:
+    with pytest.raises(CommandError, match="no token Warehouse"):
+        call_command("revoke_token", "Warehouse")
 
 
 def test_its_last_use_is_noted_once_a_minute() -> None:

@@ -6,6 +6,7 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 
 from accounts.models import User
+from api.models import AnsweredCall
 from catalog.models import StockMovement
 from orders.models import Order
 from orders.services import finalize_order
@@ -45,10 +46,27 @@ def test_stock_is_read_and_adjusted_once_for_each_key(client: Client) -> None:
     answers = [send(client, "stock/A/B/adjustments", LESS, token=token, key="k1") for _ in range(2)]
 
     assert [answer.status_code for answer in answers] == [201, 201]
+    assert answers[1]["Idempotent-Replayed"] == "true"
     assert send(client, "stock/A/B", token=token).json() == answers[1].json()
     assert answers[0].json() == {"sku": "A/B", "on_hand": 8, "reserved": 1, "available": 7}
     movement = StockMovement.objects.get(kind="ADJUSTED")
     assert (movement.quantity, movement.reason, movement.actor) == (-2, "Broken", None)
+
+
+def test_a_key_whose_answer_is_kept_no_more_moves_no_stock_again(client: Client) -> None:
+    make_product("MUG")
+    path, token = "stock/MUG/adjustments", make_token("stock")
+    send(client, path, LESS, token=token, key="k1")
+    AnsweredCall.objects.all().delete()
+    before = everything()
+
+    again = send(client, path, LESS, token=token, key="k1")
+    AnsweredCall.objects.all().delete()
+    other = send(client, path, LESS | {"quantity": -1}, token=token, key="k1")
+
+    assert (again.status_code, again.json()["on_hand"]) == (201, 8)
+    assert_refused(other, 422, "idempotency_key_reused")
+    assert everything() == before
 
 
 def test_the_same_key_is_another_adjustment_of_another_client_or_product(client: Client) -> None:

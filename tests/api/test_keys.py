@@ -1,7 +1,9 @@
 """A call with an Idempotency-Key is done once, and its repeats get its answer, word by word."""
 
+import json
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import psycopg
 import pytest
@@ -10,13 +12,13 @@ from django.db import IntegrityError, connection
 from django.test import Client
 from django.utils import timezone
 
+from accounts.models import ApiToken
 from api.keys import LOCKED_KEYS
 from api.models import AnsweredCall
 from api.tasks import delete_old_calls
 from orders.models import Order
 from orders.services import finalize_order
 from payments.models import Payment
-from payments.refund_models import Refund
 from tests.api.clients import make_token, send
 from tests.api.test_api import assert_refused
 from tests.builders import answer_payment, everything, make_order, tamper
@@ -143,13 +145,6 @@ def test_while_a_call_is_under_way_another_with_its_key_is_refused(
     assert_refused(send(client, f"orders/{order.code}/cancel", {}, key="k1"), 409, "order_has_ended")
 
 
-def test_a_key_that_is_none_is_refused(client: Client, order: Order, token: str) -> None:
-    path = f"orders/{order.code}/refunds"
-    for key in ("x" * 256, "caf\u00e9"):
-        assert_refused(send(client, path, POUND, token=token, key=key), 400, "bad_idempotency_key")
-    assert not Refund.objects.exists()
-
-
 def test_old_answers_are_deleted(client: Client) -> None:
     for number in range(2):
         send(client, f"orders/{make_order().code}/cancel", {}, key=f"k{number}")
@@ -158,3 +153,84 @@ def test_old_answers_are_deleted(client: Client) -> None:
     delete_old_calls()
 
     assert [call.key for call in AnsweredCall.objects.all()] == ["k1"]
+
+
+# --- the same rules for every call that changes something
+
+
+@pytest.fixture
+def calls(order: Order) -> dict[str, tuple[str, dict[str, Any], dict[str, Any]]]:
+    """The address of each, a body that is right, and another one."""
+    held = make_order({"CUP": 1}, hold_on_decline=600)
+    answer_payment(held, Payment.Status.DECLINED)
+    finalize_order(code=held.code)
+    payment, less = {"number": 2, "payment_method": "pm_card_visa"}, {"quantity": -1, "reason": "Broken"}
+    return {
+        "payment": (f"orders/{held.code}/payments", payment, payment | {"payment_method": "pm_card_mastercard"}),
+        "cancel": (f"orders/{make_order().code}/cancel", {}, {"why": "changed my mind"}),
+        "refund": (f"orders/{order.code}/refunds", POUND, POUND | {"amount": 50}),
+        "adjustment": ("stock/MUG/adjustments", less, less | {"quantity": -2}),
+    }
+
+
+CALLS = ("payment", "cancel", "refund", "adjustment")
+
+
+@pytest.fixture
+def all_scopes() -> str:
+    return make_token("refunds", "stock")
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_every_call_is_answered_once_for_its_key(client: Client, calls: Any, all_scopes: str, name: str) -> None:
+    path, body, other = calls[name]
+    first = send(client, path, body, token=all_scopes, key="k1")
+    before = everything()
+
+    again = send(client, path, body, token=all_scopes, key="k1")
+    changed = send(client, path, other, token=all_scopes, key="k1")
+
+    assert first.status_code in (200, 201)
+    assert "Idempotent-Replayed" not in first
+    assert (again.status_code, again.content) == (first.status_code, first.content)
+    assert again["Idempotent-Replayed"] == "true"
+    assert_refused(changed, 422, "idempotency_key_reused")
+    assert everything() == before
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_no_call_waits_for_another_one_with_its_key(
+    client: Client, calls: Any, all_scopes: str, name: str, other_call: psycopg.Connection
+) -> None:
+    path, body, _other = calls[name]
+    token = ApiToken.objects.get()
+    held = json.dumps([f"token {token.pk}", f"/api/v1/{path}", "k1"])
+    other_call.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [LOCKED_KEYS, held])
+    before = everything()
+
+    answer = send(client, path, body, token=all_scopes, key="k1")
+
+    assert_refused(answer, 409, "call_under_way")
+    assert answer["Retry-After"] == "1"
+    assert everything() == before
+
+
+@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("key", ["x" * 256, "caf\u00e9", "a\tb", "\x7f"])
+def test_every_call_reads_a_key_alike(client: Client, calls: Any, all_scopes: str, name: str, key: str) -> None:
+    path, body, _other = calls[name]
+    before = everything()
+
+    assert_refused(send(client, path, body, token=all_scopes, key=key), 400, "bad_idempotency_key")
+    assert everything() == before
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_only_an_adjustment_needs_a_key(client: Client, calls: Any, all_scopes: str, name: str) -> None:
+    """A payment and a refund have their number, and an order ends once."""
+    path, body, _other = calls[name]
+    for header in ({}, {"Idempotency-Key": ""}):
+        answer = send(client, path, body, token=all_scopes, **header)
+        if name == "adjustment":
+            assert_refused(answer, 400, "bad_idempotency_key")
+    assert not AnsweredCall.objects.exists()

@@ -43,7 +43,9 @@ def test_every_refusal_of_the_api_itself_has_a_status() -> None:
     for path in (Path(settings.BASE_DIR) / "api").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             match node:
-                case ast.Call(func=ast.Name(id="BadRequest" | "answer_problem"), args=[ast.Constant(value=code), *_]):
+                case ast.Call(
+                    func=ast.Name(id="RequestRefused" | "answer_problem"), args=[ast.Constant(value=code), *_]
+                ):
                     named.add(code)
 
     assert len(named) > 5

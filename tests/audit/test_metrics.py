@@ -11,9 +11,9 @@ from django.utils import timezone
 
 from audit.models import AuditRun, Difference
 from audit.ticks import record_tick
-from events_out.deliveries import plan_deliveries
 from events_out.feed import move_horizon
 from events_out.models import Endpoint
+from events_out.planning import plan_deliveries
 from orders.admission import CHECKOUT
 from orders.models import Order
 from payments.models import Payment

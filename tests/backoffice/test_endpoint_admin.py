@@ -1,19 +1,21 @@
 """Staff say who is told of events, read what became of it, and have it delivered again."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.conf import LazySettings
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
 from django.test import Client
+from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from accounts.models import User
-from events_out.deliveries import plan_deliveries
 from events_out.event_types import TYPES
 from events_out.feed import move_horizon
 from events_out.models import Delivery, Endpoint
+from events_out.planning import plan_deliveries
 from events_out.tasks import sweep_events
 from tests.builders import everything, make_endpoint, make_order
 
@@ -170,3 +172,17 @@ def test_whoever_may_only_look_replays_nothing(client: Client, woken: list[str])
 def test_every_type_can_be_chosen(admin_client: Client) -> None:
     page = admin_client.get(f"{ENDPOINTS}add/").text
     assert all(f'value="{name}"' in page for name in TYPES)
+
+
+def test_the_page_of_a_delivery_shows_each_try_to_whoever_sees_the_delivery(client: Client) -> None:
+    delivery = make_delivery(make_endpoint())
+    at = timezone.now()
+    delivery.log.create(tried_at=at, ended_at=at + timedelta(seconds=1.5), answer_status=503, error="It answered 503.")
+    staff = User.objects.create_user("support@example.com", is_staff=True)
+    staff.user_permissions.add(Permission.objects.get(codename="view_delivery"))
+    client.force_login(staff)
+
+    page = client.get(f"{DELIVERIES}{delivery.pk}/change/").text
+
+    assert "It answered 503." in page
+    assert "1.50" in page

@@ -15,13 +15,14 @@ URL = "/admin/accounts/apitoken/"
 
 
 def test_a_new_token_is_shown_once_and_works(admin_client: Client) -> None:
-    answer = admin_client.post(f"{URL}add/", {"name": "Warehouse", "scopes": ["stock", "events"]})
+    answer = admin_client.post(f"{URL}add/", {"name": "Warehouse", "scopes": ["stock", "events"], "days": "7"})
 
     [secret] = re.findall(r"orderly_[\w-]{43}", answer.text)
     token = find_token(RequestFactory().get("/", headers={"Authorization": f"Bearer {secret}"}))
     assert token
     assert (token.name, token.scopes) == ("Warehouse", ["events", "stock"])
     assert token.created_by == User.objects.get()
+    assert token.expires_at
     assert "no-store" in answer["Cache-Control"]
     assert "messages" not in answer.cookies  # or the browser would keep it
     assert secret not in admin_client.get(f"{URL}{token.pk}/change/").text

@@ -9,6 +9,7 @@ from catalog.services import (
     MOVE,
     RESERVED,
     AdjustmentRefused,
+    AdjustmentReused,
     adjust_stock,
     describe_move,
     receive_stock,
@@ -114,6 +115,19 @@ def test_adjust_stock_refuses_to_take_reserved_units_or_to_go_without_a_reason(q
     before = everything()
 
     with pytest.raises(AdjustmentRefused):
+        adjust_stock(reference="count", product_id=mug.pk, quantity=quantity, reason=reason)
+
+    assert everything() == before
+
+
+@pytest.mark.parametrize(("quantity", "reason"), [(-1, "broken"), (-2, "lost")])
+def test_a_reference_adjusts_a_product_by_one_quantity_for_one_reason(quantity: int, reason: str) -> None:
+    mug, cup = make_product("MUG"), make_product("CUP")
+    adjust_stock(reference="count", product_id=mug.pk, quantity=-2, reason="broken")
+    adjust_stock(reference="count", product_id=cup.pk, quantity=-1, reason="lost")
+    before = everything()
+
+    with pytest.raises(AdjustmentReused):
         adjust_stock(reference="count", product_id=mug.pk, quantity=quantity, reason=reason)
 
     assert everything() == before

@@ -24,6 +24,7 @@ CLOCKS = {
     "SANDBOX_SLOW_SECONDS": "1.5",
     "SANDBOX_HANG_SECONDS": "4",
     "WORKER_TIMEOUT": "8",
+    "WEBHOOK_TIMEOUT": "2",
     **TRANSFERS,
 }
 

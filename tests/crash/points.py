@@ -74,7 +74,7 @@ class Point:
 
     name: str
     place: int | None  # one of PLACES
-    process: str  # web, payments, orders or beat
+    process: str  # web, payments, orders, webhooks or beat
     words: str
     moment: str  # before or after
     target: str  # the function

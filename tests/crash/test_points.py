@@ -1,10 +1,12 @@
 """A process is killed at each point of an order's life, and every order ends as if nothing had happened."""
 
+import json
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from threading import Lock
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -12,9 +14,11 @@ from tests.crash.crashes import CRASHES, Crash
 from tests.crash.drill import DROPPED, Drill, Purchase
 from tests.crash.points import BY_NAME, NOTHING, Left
 from tests.crash.stories import Outcome, assert_outcome, crash_at, finish, finish_refund
+from tests.receiver import Receiver, run_receiver
+from tests.waiting import wait_for
 
 # A process dies for one order at a time. A second death would change what is left of the first order.
-DEATHS = {process: Lock() for process in ("beat", "orders", "payments", "web")}
+DEATHS = {process: Lock() for process in ("beat", "orders", "payments", "web", "webhooks")}
 
 
 def run_crash(drill: Drill, crash: Crash) -> tuple[Left, int, Outcome]:
@@ -39,7 +43,17 @@ Running = Future[tuple[Left, int, Outcome]]
 
 
 @pytest.fixture(scope="module")
-def outcomes(drill: Drill) -> Iterator[dict[Crash, Running]]:
+def told(drill: Drill) -> Iterator[Receiver]:
+    """Somebody who is told of each order that is confirmed."""
+    with run_receiver() as receiver:
+        added = drill.stack.manage("add_webhook_endpoint", uuid4().hex, receiver.url, "order.confirmed")
+        assert added.returncode == 0, added.stderr
+        yield receiver
+        drill.execute("UPDATE events_out_endpoint SET is_on = FALSE")
+
+
+@pytest.fixture(scope="module")
+def outcomes(drill: Drill, told: Receiver) -> Iterator[dict[Crash, Running]]:
     """Run every crash, as many at a time as there are processes to die. Each has its own order and product."""
     drill.stock(map(str, CRASHES))
     with ThreadPoolExecutor(len(CRASHES)) as pool:
@@ -68,3 +82,18 @@ def test_an_order_survives_a_crash(
 
 def test_the_audit_is_clean_after_every_crash(violations: list[dict[str, Any]]) -> None:
     assert violations == []
+
+
+@pytest.mark.parametrize("crash", [crash for crash in CRASHES if crash.point.name.startswith("event.")], ids=str)
+def test_an_event_survives_a_crash(crash: Crash, outcomes: dict[Crash, Running], told: Receiver) -> None:
+    code = outcomes[crash].result()[2].code
+    times = 2 if crash.point.name == "event.sent" else 1
+
+    wait_for(lambda: len(list_told(told, code)) == times, f"the event of {code}", seconds=60)
+
+    assert len(set(list_told(told, code))) == 1
+
+
+def list_told(receiver: Receiver, code: str) -> list[str]:
+    """The id of each event of the order that was sent, as often as it was."""
+    return [request.id for request in receiver.requests if json.loads(request.body)["data"]["order"]["code"] == code]

@@ -4,9 +4,10 @@ import json
 
 from django.db.models.functions import Now
 
-from events_out.deliveries import deliver_to_endpoint, plan_deliveries
+from events_out.deliveries import deliver_to_endpoint
 from events_out.feed import move_horizon
 from events_out.models import Delivery, Endpoint
+from events_out.planning import plan_deliveries
 from orders.models import Order
 from orders.services import cancel_order
 from tests.receiver import Receiver

@@ -12,9 +12,9 @@ from django.utils import timezone
 from standardwebhooks import WebhookVerificationError
 
 import purge
-from events_out import deliveries
+from events_out import deliveries, planning
 from events_out.deliveries import claim_delivery, delete_old_deliveries, deliver_to_endpoint
-from events_out.models import Delivery, Endpoint, EndpointMail
+from events_out.models import Delivery, DeliveryTry, Endpoint, EndpointMail
 from orders.models import OrderEvent
 from tests.builders import make_endpoint, make_order
 from tests.concurrency.race import close_after, race
@@ -109,7 +109,7 @@ def test_an_address_inside_is_not_told_whatever_the_row_says(receiver: Receiver,
 
 
 def test_planning_goes_on_where_a_batch_ends(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deliveries, "BATCH", 2)
+    monkeypatch.setattr(planning, "BATCH", 2)
     endpoint = make_endpoint(receiver.url)
     orders = [make_order() for _ in range(5)]
 
@@ -170,6 +170,7 @@ def test_old_deliveries_that_are_over_are_deleted_in_batches(
 
     assert set(Delivery.objects.all()) == {young, *Delivery.objects.waiting()}
     assert Delivery.objects.count() == 2
+    assert [tried.delivery for tried in DeliveryTry.objects.all()] == [young]
 
 
 def test_old_mails_about_endpoints_are_deleted_once_they_were_sent(settings: LazySettings) -> None:

@@ -16,12 +16,13 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from events_out.answers import GIVE_UP_AFTER, PAUSES, REST, REST_MAX
-from events_out.deliveries import deliver_to_endpoint, plan_deliveries
+from events_out.deliveries import deliver_to_endpoint
 from events_out.endpoints import OVERLAP, send_test
 from events_out.event_types import TYPES
 from events_out.feed import list_events, move_horizon
 from events_out.models import Delivery, Endpoint
 from events_out.payloads import describe_event, encode
+from events_out.planning import plan_deliveries
 from lab.stack.embedded import free_port
 from orders.disputes import record_dispute
 from orders.models import Order, OrderEvent

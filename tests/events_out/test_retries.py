@@ -1,19 +1,22 @@
 """What fails is tried again, whoever dies meanwhile; who is dead holds up nobody."""
 
+import time
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.conf import LazySettings
 from django.utils import timezone
+from django.utils.http import http_date
 
-from events_out import deliveries
+from events_out import deliveries, planning
 from events_out.answers import PAUSES, find_next_try, record_failure, record_success
-from events_out.deliveries import claim_delivery, plan_deliveries
+from events_out.deliveries import claim_delivery
 from events_out.feed import move_horizon
-from events_out.models import Delivery, Endpoint
+from events_out.models import Delivery, DeliveryTry, Endpoint
+from events_out.planning import plan_deliveries
 from events_out.posting import Answer
-from tests.builders import everything, make_endpoint, make_order
+from tests.builders import make_endpoint, make_order
 from tests.events_out.telling import cancel, deliver, kinds, let_time_pass, plan
 from tests.receiver import Receiver
 
@@ -139,7 +142,7 @@ def test_a_worker_that_dies_while_it_plans_plans_nothing_twice(
     make_order()
     move_horizon()
     with monkeypatch.context() as dying:
-        dying.setattr(deliveries, "list_kinds", _die)
+        dying.setattr(planning, "list_kinds", _die)
         with pytest.raises(SystemExit):
             plan_deliveries()
     Endpoint.objects.update(planned_through=endpoint.planned_through)
@@ -159,14 +162,89 @@ def test_a_failure_that_comes_late_changes_nothing_and_a_late_success_counts(rec
     quick = claim_delivery(endpoint=endpoint.pk)
     assert slow
     assert quick
-    before = everything()
+    before = read_told()
     record_failure(slow, error="no answer")
-    assert everything() == before
+    assert read_told() == before
+    assert [tried.error for tried in DeliveryTry.objects.all()] == ["no answer", ""]
 
     record_success(slow, Answer(204, ""))
     record_failure(quick, error="no answer")
     assert Delivery.objects.delivered().get().last_error == ""
     assert Endpoint.objects.get().failures == 0
+
+
+def read_told() -> tuple[list[Any], list[Any]]:
+    return list(Delivery.objects.values()), list(Endpoint.objects.values())
+
+
+def test_each_try_is_in_the_log_until_there_are_many(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deliveries, "KEPT_TRIES", 3)
+    endpoint = make_endpoint(receiver.url)
+    make_order()
+    plan()
+    claim_delivery(endpoint=endpoint.pk)  # and dies
+    receiver.answer = b"our secret is out"
+    for receiver.status in (500, 429, 204):
+        let_time_pass()
+        deliver(endpoint)
+
+    tries = list(DeliveryTry.objects.values_list("answer_status", "error"))
+    assert tries == [(500, "It answered 500."), (429, "It answered 429."), (204, "")]
+    assert not DeliveryTry.objects.filter(ended_at=None).exists()
+    assert "secret" not in str(DeliveryTry.objects.values())
+
+
+def test_a_try_whose_worker_died_has_no_end(receiver: Receiver) -> None:
+    endpoint = make_endpoint(receiver.url)
+    make_order()
+    plan()
+    claim_delivery(endpoint=endpoint.pk)  # and dies
+
+    let_time_pass()
+    deliver(endpoint)
+
+    dead, other = DeliveryTry.objects.all()
+    assert (dead.ended_at, other.answer_status) == (None, 204)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize(
+    ("asked", "seconds"),
+    [("90", 90), ("1", 5), ("99999999999999999999", 3600), ("-1", 5), ("soon", 5), ("1.5", 5), ("", 5), ("²", 5)],
+)
+def test_an_endpoint_is_left_alone_for_as_long_as_it_asks(
+    receiver: Receiver, status: int, asked: str, seconds: int
+) -> None:
+    assert_left_alone(measure_pauses(receiver, status, asked), seconds)
+
+
+def test_an_endpoint_may_ask_by_a_date(receiver: Receiver) -> None:
+    in_a_while = http_date(time.time() + 120)
+    assert_left_alone(measure_pauses(receiver, 503, in_a_while), 120)
+
+
+def test_the_date_of_yesterday_and_that_of_another_answer_are_not_heeded(receiver: Receiver) -> None:
+    assert_left_alone(measure_pauses(receiver, 503, http_date(time.time() - 86_400)), 5)
+    Endpoint.objects.all().update(is_on=False)
+    assert_left_alone(measure_pauses(receiver, 500, "90", name="Other"), 5)
+
+
+def assert_left_alone(pauses: list[float], seconds: int) -> None:
+    assert [abs(pause - seconds) < 10 for pause in pauses] == [True, True], pauses
+
+
+def measure_pauses(receiver: Receiver, status: int, asked: str, *, name: str = "Warehouse") -> list[float]:
+    """The seconds for which the delivery and its endpoint wait after such an answer."""
+    endpoint = make_endpoint(receiver.url, name=name)
+    make_order()
+    receiver.status, receiver.headers = status, {"Retry-After": asked.encode().decode("latin-1")}
+    now = timezone.now()
+    deliver(endpoint)
+    endpoint.refresh_from_db()
+    delivery = Delivery.objects.get(endpoint=endpoint)
+    assert delivery.deliver_after
+    assert endpoint.resting_until
+    return [(until - now).total_seconds() for until in (delivery.deliver_after, endpoint.resting_until)]
 
 
 def _die(*_: object, **__: object) -> Any:
