@@ -69,10 +69,12 @@ deployment: $(VENV)/ready
 	$(VENV)/bin/kubernetes-validate --strict --quiet deploy/kubernetes/*.yaml
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" bash deploy/check.sh
 
-# The site of docs/, in var/site. A link or an anchor that leads nowhere is an error.
+# The site of docs/, in var/site. A link or an anchor that leads nowhere is an error, and so is what another host serves.
 docs: $(VENV)/ready
 	$(WITHOUT_HOME) UV_PROJECT_ENVIRONMENT=$(VENV) $(PY) -m uv sync --frozen --inexact --group docs --quiet
 	$(VENV)/bin/zensical build --clean --strict
+	! grep -rnoE '<(script|link|img|iframe)[^>]* (src|href)="(https?:)?//[^"]*' var/site --include '*.html'
+	@echo "Read it at http://127.0.0.1:8008: $(PY) -m http.server --bind 127.0.0.1 --directory var/site 8008"
 
 # What a release needs, on a clean clone: every Python and Django that we support, and a table at the end.
 # RELEASE=full runs all tests on each, and not the short set.
@@ -93,4 +95,4 @@ $(VENV)/ready: pyproject.toml uv.lock
 
 # Takes away the virtual environments, and the data of `make run`.
 clean:
-	rm -rf .venv .venv-* var
+	rm -rf .venv .venv-* .cache var
