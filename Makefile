@@ -32,7 +32,8 @@ test: $(VENV)/ready
 
 # The fast half: every test that needs no browser and starts no whole shop of its own.
 unit: $(VENV)/ready
-	$(PY) -m pytest --numprocesses 3 --dist loadfile --ignore tests/browser --ignore tests/crash --ignore tests/lab --ignore tests/live
+	$(PY) -m pytest --numprocesses 3 --dist loadfile --ignore tests/browser --ignore tests/crash --ignore tests/lab --ignore tests/live \
+		--ignore tests/docs/test_commands.py
 
 # On the servers of each profile (docs/operating.md): orders of every kind, whole processes that die, and some chaos.
 profiles: $(VENV)/ready

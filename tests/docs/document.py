@@ -54,7 +54,7 @@ def list_targets() -> Iterator[list[str]]:
 
 def list_states(label: str) -> Iterator[list[str]]:
     """Each status of the model, in its own order. One of which tests/docs/states.py says nothing is an error."""
-    for value, title in apps.get_model(label).Status.choices:  # type: ignore[attr-defined]
+    for value, title in apps.get_model(label).Status.choices:
         yield [f"`{value}`", str(title), *LEADS_TO[label][value]]
 
 

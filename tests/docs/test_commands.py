@@ -1,5 +1,6 @@
 """Every block of commands in the documents is run, in the order of its page, or not_run.py says why not."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -29,13 +30,15 @@ def is_listed(block: Block) -> bool:
 RUN = {block.page: [other for other in BLOCKS if other.page == block.page and not is_listed(other)] for block in BLOCKS}
 
 
-def test_what_is_not_run_is_there() -> None:
+def test_what_is_not_run_is_there_and_so_is_the_test_that_runs_it() -> None:
     unknown = [
         (page, beginning)
         for page, beginning, _ in NOT_RUN
         if not any(block.page == page and block.text.startswith(beginning) for block in BLOCKS)
     ]
     assert unknown == []
+    tests = {test for _, _, reason in NOT_RUN for test in re.findall(r"tests/[\w/]+\.py", reason)}
+    assert {test for test in tests if not (BASE_DIR / test).exists()} == set()
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from tests.docs.settings_table import INTERNAL, find_calls, read_example
 
 HELP = re.compile(r"^# HELP (orderly_\w+) (.+)$", re.MULTILINE)
 ROW = re.compile(r"^\| `orderly_.+$", re.MULTILINE)
+IMAGE = re.compile(r"\borderly(?:-sandbox)?:(\d[\w.]+)")
 NAVIGATION = re.compile(r'"([\w/-]+\.md)"')
 
 
@@ -51,8 +52,13 @@ def test_every_test_that_proves_a_guarantee_is_there() -> None:
     assert {name for name in named if f"def {name}(" not in written} == set()
 
 
-def test_the_changelog_tells_of_the_version() -> None:
-    version = tomllib.loads((settings.BASE_DIR / "pyproject.toml").read_text())["project"]["version"]
-    changelog = (settings.BASE_DIR / "CHANGELOG.md").read_text()
+def test_one_version_is_told_everywhere() -> None:
+    root = settings.BASE_DIR
+    version = tomllib.loads((root / "pyproject.toml").read_text())["project"]["version"]
+    files = [root / "compose.yaml", DOCS / "deploy.md", *(root / "deploy" / "kubernetes").glob("*.yaml")]
+    images = [IMAGE.findall(path.read_text()) for path in files]
 
-    assert re.search(rf"^## {re.escape(version)} \(\d{{4}}-\d\d-\d\d\)$", changelog, re.MULTILINE)
+    assert {found for names in images for found in names} == {version}
+    assert re.search(
+        rf"^## {re.escape(version)} \(\d{{4}}-\d\d-\d\d\)$", (root / "CHANGELOG.md").read_text(), re.MULTILINE
+    )
