@@ -9,7 +9,10 @@ LEADS_TO = {
         "CANCELLED": ("unpaid, and its stock is released; `cancel_reason` says why", NOTHING),
     },
     "payments.Payment": {
-        "PENDING": ("nobody has asked the provider yet", "`SENT`, or `CANCELLED` by its row alone"),
+        "PENDING": (
+            "nobody has asked the provider yet",
+            "`SENT`; `CANCELLED` by its row alone; or `SUCCEEDED`, if the payment before it took the money after all",
+        ),
         "SENT": (
             "the provider was asked, or is about to be; without an answer it is asked again with the same key",
             "`SUCCEEDED`, `DECLINED`, `ACTION_REQUIRED`, or `CANCELLED` by the provider",
