@@ -5,22 +5,27 @@ PY := $(VENV)/bin/python
 # A user such as nobody, or a service's, has no home to keep caches in. uv ends with an error there.
 WITHOUT_HOME := $(shell test -w "$$HOME" || echo UV_NO_CACHE=1 PIP_NO_CACHE_DIR=1)
 
-.PHONY: demo chaos bench run test unit profiles check rules deployment fmt messages clean
+.PHONY: demo chaos bench run test unit profiles check rules deployment docs release-check fmt messages clean
 
+# A real day of orders on a shop that is thrown away, three workers killed on the way, and an audit: a minute at most.
 demo: $(VENV)/ready
 	$(PY) -m lab.stack demo
 
+# Thousands of orders while processes die and neighbours fall sick, on a shop that is thrown away: five minutes.
 # make chaos CHAOS="--orders 2000 --seconds 220 --seed 7 --without locked-row"; CHAOS=--help lists all there is
 chaos: $(VENV)/ready
 	$(PY) -m lab.stack chaos $(CHAOS)
 
+# The speed beside two simpler designs, on shops that are thrown away: five minutes.
 # make bench BENCH="--scenarios abcdeghf --rounds 5 --write"; BENCH=--help lists all there is
 bench: $(VENV)/ready
 	$(PY) -m lab.stack bench $(BENCH)
 
+# The shop on http://127.0.0.1:8000 until Ctrl-C. Its data stay in var/; the admin's password is printed once.
 run: $(VENV)/ready
 	$(PY) -m lab.stack run
 
+# Every test, on real servers and processes: some twenty minutes on two cores.
 # Three processes, each with servers of its own: most tests wait for something. The longest files come first, so that
 # no process is alone with one at the end.
 test: $(VENV)/ready
@@ -28,7 +33,8 @@ test: $(VENV)/ready
 
 # The fast half: every test that needs no browser and starts no whole shop of its own.
 unit: $(VENV)/ready
-	$(PY) -m pytest --numprocesses 3 --dist loadfile --ignore tests/browser --ignore tests/crash --ignore tests/lab --ignore tests/live
+	$(PY) -m pytest --numprocesses 3 --dist loadfile --ignore tests/browser --ignore tests/crash --ignore tests/lab --ignore tests/live \
+		--ignore tests/docs/test_commands.py
 
 # On the servers of each profile (docs/operating.md): orders of every kind, whole processes that die, and some chaos.
 profiles: $(VENV)/ready
@@ -37,9 +43,11 @@ profiles: $(VENV)/ready
 		$(PY) -m lab.stack chaos --profile $$profile --orders 60 --seconds 15; \
 	done
 
+# The two halves of what a change has to pass.
 check: rules test
 
-rules: $(VENV)/ready
+# Formatting, lint, types, import contracts, deployment checks, migrations, and the site of docs/ without a broken link.
+rules: $(VENV)/ready docs
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
 	$(PY) -m lab.stack exec -- sh -ec ' \
@@ -50,6 +58,7 @@ rules: $(VENV)/ready
 		$(PY) manage.py makemigrations --check --dry-run'
 	$(VENV)/bin/lint-imports
 
+# Formats, and mends what a linter can.
 fmt: $(VENV)/ready
 	$(PY) -m ruff format .
 	$(PY) -m ruff check --fix .
@@ -61,6 +70,18 @@ deployment: $(VENV)/ready
 	$(VENV)/bin/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
 	$(VENV)/bin/kubernetes-validate --strict --quiet deploy/kubernetes/*.yaml
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" bash deploy/check.sh
+
+# The site of docs/, in var/site. A link or an anchor that leads nowhere is an error, and so is what another host serves.
+docs: $(VENV)/ready
+	$(WITHOUT_HOME) UV_PROJECT_ENVIRONMENT=$(VENV) $(PY) -m uv sync --frozen --inexact --group docs --quiet
+	$(VENV)/bin/zensical build --clean --strict
+	! grep -rnoE '<(script|link|img|iframe)[^>]* (src|href)="(https?:)?//[^"]*' var/site --include '*.html'
+	@echo "Read it at http://127.0.0.1:8008: $(PY) -m http.server --bind 127.0.0.1 --directory var/site 8008"
+
+# What a release needs, on a clean clone: every Python and Django that we support, and a table at the end.
+# RELEASE=full runs all tests on each, and not the short set.
+release-check:
+	bash .ci/release-check $(RELEASE)
 
 # Brings each locale/ up to date with the texts of the code; then translate what is new there, and do it again. Needs gettext.
 messages: $(VENV)/ready
@@ -74,5 +95,6 @@ $(VENV)/ready: pyproject.toml uv.lock
 	$(WITHOUT_HOME) UV_PROJECT_ENVIRONMENT=$(VENV) $(PY) -m uv sync --frozen --inexact --compile-bytecode --quiet
 	touch $@
 
+# Takes away the virtual environments, and the data of `make run`.
 clean:
-	rm -rf .venv .venv-* var
+	rm -rf .venv .venv-* .cache var

@@ -64,13 +64,16 @@ class OrderStatus:
 
 
 def describe_order(order: Order) -> OrderStatus:
-    """Describe the order by its row, its payment's and what has gone back, all read in one query: of one moment."""
-    match order.status:
+    """Describe the order by its row, its payment's and what has gone back, all read in one query: of one moment.
+
+    A status that is not described here is an error, and no tale that the order is on its way.
+    """
+    match Order.Status(order.status):
         case Order.Status.CONFIRMED:
             return _describe_confirmed(order)
         case Order.Status.CANCELLED:
             return _describe_cancelled(order)
-        case _pending if order.needs_review:
+        case Order.Status.PENDING if order.needs_review:
             return OrderStatus(
                 title=_("Our staff are checking this order"),
                 text=_("It is taking longer than it should. Do not pay again: we will tell you how it ends."),
@@ -78,9 +81,9 @@ def describe_order(order: Order) -> OrderStatus:
                 step=2,
                 poll=30,
             )
-        case _pending if order.payment.waits_for_money:
+        case Order.Status.PENDING if order.payment.waits_for_money:
             return _describe_waiting(order)
-        case _pending:
+        case Order.Status.PENDING:
             return _describe_pending(order)
 
 
@@ -132,7 +135,7 @@ def _describe_cancelled(order: Order) -> OrderStatus:
 
 def _describe_pending(order: Order) -> OrderStatus:
     payment, poll = order.payment, _poll_after(order)
-    match payment.status:
+    match Payment.Status(payment.status):
         case Payment.Status.SUCCEEDED:
             title, text = _("Paid"), _("Your payment went through. We are confirming the order.")
         case Payment.Status.DECLINED:
@@ -141,7 +144,7 @@ def _describe_pending(order: Order) -> OrderStatus:
             title, text = _("Cancelling"), _("No money was taken. Your items are going back to the shelf.")
         case Payment.Status.SENT | Payment.Status.ACTION_REQUIRED:
             return _describe_asked(order, poll)
-        case _unsent:
+        case Payment.Status.PENDING:
             title, text = _("Reserved"), _("Your items are put aside for you. The payment has not begun yet.")
             return OrderStatus(title=title, text=text, tone="wait", step=1, poll=poll, may_cancel=True)
     return OrderStatus(title=title, text=text, tone="wait", step=2, poll=poll)

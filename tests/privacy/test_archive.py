@@ -18,7 +18,7 @@ from audit.reconciliation import reconcile
 from audit.remedies import NotRemedied, adopt_difference, propose_remedy, review_difference
 from audit.services import audit_orders
 from events_out.feed import move_horizon
-from events_out.models import Delivery, Endpoint
+from events_out.models import Delivery, DeliveryTry, Endpoint
 from orders.models import ArchivedOrder, Order, OrderEvent, OrderMail
 from orders.refund_answers import record_refund
 from payments.disputes import UnknownCharge, look_up_dispute
@@ -231,6 +231,7 @@ def test_deliveries_that_are_over_go_with_their_order(tmp_path: Path) -> None:
     order = make_confirmed()
     delivery = Delivery.objects.create(endpoint=make_endpoint(), event=order.events.first(), order=order)
     Delivery.objects.filter(pk=delivery.pk).update(deliver_after=None, delivered_at=Now())
+    DeliveryTry.objects.create(delivery=delivery)
     age_everything()
     Endpoint.objects.update(planned_through=order.events.order_by("pk").last().pk)  # type: ignore[union-attr]
 

@@ -20,7 +20,7 @@ from api.models import AnsweredCall
 from audit.models import Difference
 from audit.reconciliation import reconcile
 from audit.services import audit_orders
-from events_out.models import Delivery
+from events_out.models import Delivery, DeliveryTry
 from orders.mails import send_due_mails
 from orders.models import Order, OrderEvent, OrderMail
 from orders.refund_answers import record_refund
@@ -78,7 +78,8 @@ def order(ann: User, staff: User) -> Order:
     known |= {"resolution": "reviewed", "resolved_at": timezone.now(), "occurred_at": timezone.now()}
     Difference.objects.create(**known, note=MARK, last_error=MARK, actor=staff)
     delivery = {"event": order.events.first(), "order": order, "deliver_after": None, "delivered_at": Now()}
-    Delivery.objects.create(endpoint=make_endpoint(), **delivery, answer=MARK, last_error=MARK)
+    told = Delivery.objects.create(endpoint=make_endpoint(), **delivery, answer=MARK, last_error=MARK)
+    DeliveryTry.objects.create(delivery=told, error=MARK)
     of_users = ContentType.objects.get_for_model(User)
     LogEntry.objects.create(
         user=staff,

@@ -127,6 +127,15 @@ def test_an_order_that_is_not_cancelled_is_not_ordered_again(client: Client, sta
     assert cart_of(client) == {}
 
 
+@pytest.mark.parametrize("name", ["order", "payment"])
+def test_an_unknown_status_is_an_error_and_no_tale_that_the_order_is_on_its_way(name: str) -> None:
+    order = Order.objects.select_related("payment").get(pk=make_order().pk)
+    (order if name == "order" else order.payment).status = "PACKED"
+
+    with pytest.raises(ValueError, match="PACKED"):
+        describe_order(order)
+
+
 def test_status_is_polled_until_it_is_final(client: Client) -> None:
     order = make_order()
     page = f"/orders/{order.code}/status/"

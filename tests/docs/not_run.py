@@ -1,0 +1,44 @@
+"""Blocks of the pages that tests/docs does not run: the page, how the block begins, and why."""
+
+RECOVERY = "tests/audit/test_recovery_document.py runs it"
+API_PAGE = "tests/api/test_page.py sends it as it stands"
+IMAGE = "needs Docker; deploy/check.sh runs the steps of the image"
+KUBERNETES = "needs a cluster; `make deployment` validates the files"
+ROOT = "needs root, and a machine of its own"
+SYSTEMD = "needs root and systemd; deploy/check.sh has systemd look at the units"
+SHOP = "starts a shop as the tests do: tests/lab/test_stack.py"
+MAKE = (
+    "the targets: CI runs them, tests/lab runs what they start, and tests/docs/test_names.py says that they are there"
+)
+PYTEST = "the whole suite runs it"
+NONE = "no command"
+
+NOT_RUN = [
+    ("README.md", "make demo", MAKE),
+    ("CONTRIBUTING.md", "make test", MAKE),
+    ("CONTRIBUTING.md", ".venv/bin/python -m pytest", PYTEST),
+    ("docs/api.md", "API=http", API_PAGE),
+    ("docs/api.md", "CODE=", API_PAGE),
+    ("docs/api.md", "TOKEN=", API_PAGE),
+    ("docs/deploy.md", "apt-get install", ROOT),
+    ("docs/deploy.md", "git clone ADDRESS", "needs this repository's address; deploy/check.sh runs the same steps"),
+    ("docs/deploy.md", "install -d", SYSTEMD),
+    ("docs/deploy.md", "proxy_set_header", NONE),
+    ("docs/deploy.md", "git pull", SYSTEMD),
+    ("docs/deploy.md", "docker compose", IMAGE),
+    ("docs/deploy.md", "kubectl apply", KUBERNETES),
+    ("docs/gateways.md", ".venv/bin/python -m pytest", PYTEST),
+    ("docs/life-of-an-order.md", "place_order (a)", NONE),
+    ("docs/operating.md", "server_check_delay", NONE),
+    ("docs/performance.md", "make bench", MAKE),
+    ("docs/reconciliation.md", "curl -u sk_test_sandbox:", "tests/lab/test_disputes.py asks the sandbox for the same"),
+    ("docs/recovery.md", "pg_dump", RECOVERY),
+    ("docs/recovery.md", "pg_basebackup", RECOVERY),
+    ("docs/recovery.md", ".venv/bin/python manage.py", RECOVERY),
+    ("docs/recovery.md", "systemctl", RECOVERY),
+    ("docs/recovery.md", "createdb", RECOVERY),
+    ("docs/recovery.md", "location /", NONE),
+    ("docs/recovery.md", "restore_command", NONE),
+    ("docs/tutorial.md", "make run", SHOP),
+    ("docs/waiting-room.md", "WAITING_ROOM=checkout", SHOP),
+]
