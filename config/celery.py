@@ -5,6 +5,7 @@ import os
 from functools import partial
 from typing import Any
 
+import structlog
 from celery import Celery, Task
 from celery.exceptions import Ignore
 from celery.signals import celeryd_init, setup_logging, worker_init
@@ -15,7 +16,7 @@ from config import task_context  # noqa: F401 - it connects itself to the signal
 from config.watchdog import start_watchdog
 from database_errors import describe, is_passing, run_again_if_lost
 
-logger = logging.getLogger(__name__)
+logger = structlog.stdlib.get_logger(__name__)
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -33,7 +34,7 @@ class RepeatedTask(Task):  # type: ignore[type-arg]  # Celery's own is not gener
         except Error as error:
             if not is_passing(error):
                 raise
-            logger.warning("%s%s is left to a later one: %s", self.name, args, describe(error))
+            logger.warning("the task is left to a later one", task=self.name, args=args, reason=describe(error))
             raise Ignore from error  # ends its chain, too
         finally:
             end_database_use()

@@ -1,15 +1,15 @@
 """The page for an error that no view has answered. It says "try again" if that helps; otherwise it is Django's own."""
 
-import logging
 import sys
 
+import structlog
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.template.loader import render_to_string
 from django.views import defaults
 
 from database_errors import RETRY_AFTER, describe, is_passing
 
-logger = logging.getLogger(__name__)
+logger = structlog.stdlib.get_logger(__name__)
 
 
 def answer_error(request: HttpRequest) -> HttpResponseBase:
@@ -29,7 +29,7 @@ def answer_bad_request(request: HttpRequest, exception: Exception) -> HttpRespon
 
 def answer_try_again(request: HttpRequest, error: BaseException) -> HttpResponse:
     """Status 503, with words for people. The page reads nothing from the database, not even the user or the cart."""
-    logger.warning("%s %s can't be answered now: %s", request.method, request.path, describe(error))
+    logger.warning("a request can't be answered now", method=request.method, path=request.path, reason=describe(error))
     page = render_to_string("503.html", {"again": request.get_full_path() if request.method == "GET" else ""})
     response = HttpResponse(page, status=503, headers={"Retry-After": str(RETRY_AFTER), "Cache-Control": "no-store"})
     response._has_been_logged = True  # type: ignore[attr-defined]  # or Django adds a traceback

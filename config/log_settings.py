@@ -1,6 +1,7 @@
 """The settings of the log: lines on the console, for whoever runs the processes to keep."""
 
 import config.dotenv  # noqa: F401
+from config.addresses import read_service_url
 from config.environment import read_bool, read_choice
 from config.logs import configure_structlog
 
@@ -21,5 +22,20 @@ LOGGING = {
     },
     "root": {"handlers": ["console"], "level": read_choice("LOG_LEVEL", "INFO", LOG_LEVELS)},
 }
+# Each needs an extra: see pyproject.toml. Empty: nowhere, and nothing of it is loaded.
+OTEL_EXPORTER_OTLP_ENDPOINT = read_service_url(
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "http://127.0.0.1:4318",
+    r"https?://[^\s/]+(/\S*)?",
+    package="opentelemetry.instrumentation.django",
+    extra="otel",
+)
+SENTRY_DSN = read_service_url(
+    "SENTRY_DSN",
+    "https://key@sentry.example.com/1",
+    r"https?://\w+@[^\s/@]+(/\S+)?/\d+",
+    package="sentry_sdk",
+    extra="sentry",
+)
 DJANGO_STRUCTLOG_CELERY_TASK_START_LOG_LEVEL = 10  # DEBUG: a line for each task says nothing that its own do not
 configure_structlog()

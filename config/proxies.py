@@ -12,7 +12,7 @@ WITH_PORT = re.compile(r"\[(?P<v6>.+)\](?::\d+)?|(?P<v4>[\d.]+):\d+")
 
 
 def find_client(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
-    """Put the client's address into REMOTE_ADDR, and drop what only a trusted proxy may say: X-Forwarded-Proto, X-Request-ID.
+    """Put the client's address into REMOTE_ADDR. Drop X-Forwarded-Proto and X-Request-ID unless from a trusted proxy.
 
     REMOTE_ADDR is empty if no proxy says whose the request is. This is a middleware.
     """

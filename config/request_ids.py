@@ -6,6 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 from django.core.signals import request_started
+from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
@@ -32,7 +33,7 @@ class RequestIds:
             bind_contextvars(order=named["code"])
 
 
-@request_started.connect
+@receiver(request_started)
 def forget_last_request(**_: Any) -> None:
     """A thread answers one request after the other."""
     clear_contextvars()

@@ -1,6 +1,5 @@
 """How endpoints are told: deliveries are planned as rows, claimed, sent with no transaction open, and sent again."""
 
-import logging
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -8,6 +7,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
+import structlog
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Count
@@ -25,7 +25,7 @@ from events_out.posting import NoAnswer, Poster
 from events_out.signing import sign
 from purge import delete_in_batches
 
-logger = logging.getLogger(__name__)
+logger = structlog.stdlib.get_logger(__name__)
 
 BATCH = 1000  # deliveries that are planned in one statement
 LANES = 4  # deliveries to one endpoint at the same time
@@ -136,7 +136,7 @@ def _deliver(delivery: Delivery, poster: Poster) -> None:
     try:
         answer = poster.post(endpoint.url, body.encode(), {"Content-Type": "application/json", **headers})
     except NoAnswer as error:
-        logger.warning("%s was not delivered: %s", delivery, error)
+        logger.warning("an event was not delivered", delivery=delivery.pk, reason=str(error))
         record_failure(delivery, error=str(error))
         return
     if answer.is_success:
