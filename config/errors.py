@@ -1,8 +1,9 @@
-"""The page for an error that no view has answered. It says "try again" if that helps; otherwise it is Django's own."""
+"""The page for an error that no view has answered. It says "try again" if that helps; otherwise what to name to us."""
 
 import sys
 
 import structlog
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.template.loader import render_to_string
 from django.views import defaults
@@ -17,7 +18,17 @@ def answer_error(request: HttpRequest) -> HttpResponseBase:
     error = sys.exception()
     if error and is_passing(error):
         return answer_try_again(request, error)
-    return defaults.server_error(request)
+    return HttpResponse(render_error(request), status=500, headers={"Cache-Control": "no-store"})
+
+
+def render_error(request: HttpRequest) -> str:
+    """The page names the request, whose lines the log has. It has the cart and the account, if these can be read."""
+    told = {"number": request.headers.get("X-Request-ID", ""), "reported": bool(settings.SENTRY_DSN)}
+    try:
+        return render_to_string("500.html", told, request=request)
+    except Exception as error:  # they may be what is broken
+        logger.warning("the page of an error has neither cart nor account", reason=describe(error))
+        return render_to_string("500.html", told)
 
 
 def answer_bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:

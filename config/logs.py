@@ -57,7 +57,7 @@ def collect_fields(_logger: Any, _method: str, given: Fields) -> Fields:
 
 
 def write_json(_logger: Any, _method: str, fields: Fields) -> str:
-    return json.dumps(fields, default=str, ensure_ascii=False)
+    return json.dumps(fields, default=str)
 
 
 def write_line(_logger: Any, _method: str, fields: Fields) -> str:
