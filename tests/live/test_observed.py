@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from itertools import dropwhile
@@ -49,9 +50,9 @@ def observed(receiver: Receiver) -> Iterator[Stack]:
         yield running
 
 
-def place(shop: Stack, method: str = "pm_card_visa") -> tuple[str, str]:
+def place(shop: Stack, method: str = "pm_card_visa", *, quantity: int = 1) -> tuple[str, str]:
     """An order's code, and the id of its request."""
-    body = {"email": EMAIL, "lines": [{"sku": "MUG", "quantity": 1}], "payment_method": method}
+    body = {"email": EMAIL, "lines": [{"sku": "MUG", "quantity": quantity}], "payment_method": method}
     headers = {"Content-Type": "application/json", "Idempotency-Key": uuid4().hex}
     request = urllib.request.Request(f"{shop.web_url}/api/v1/orders", json.dumps(body).encode(), headers)
     with urllib.request.urlopen(request, timeout=20) as answer:
@@ -163,7 +164,50 @@ def test_a_task_that_fails_is_reported_with_its_order_and_nobodys_address(observ
     assert event["release"]
     assert "for nobody to read: [email]" in json.dumps(event)
     assert EMAIL not in json.dumps(event)
-    assert not find_events(receiver, "CardDeclined")
+
+
+def test_an_error_of_the_web_is_reported_without_what_was_sent(observed: Stack, receiver: Receiver) -> None:
+    url = f"{observed.web_url}/api/v1/orders?secret-of-the-query"
+    secrets = {"Authorization": f"Bearer orderly_{'a1B2' * 8}", "Cookie": "sessionid=secret-of-the-cookie"}
+    with psycopg.connect(observed.full_environment["DATABASE_URL"], autocommit=True) as connection:
+        connection.execute("ALTER TABLE accounts_apitoken RENAME TO broken")
+        try:
+            with pytest.raises(urllib.error.HTTPError, match="500") as error:
+                urllib.request.urlopen(urllib.request.Request(url, headers=secrets), timeout=20)
+        finally:
+            connection.execute("ALTER TABLE broken RENAME TO accounts_apitoken")
+    request_id = error.value.headers["X-Request-ID"]
+
+    (event, *_) = wait_for(lambda: find_events(receiver, request_id), "a report of the request")
+
+    assert event["tags"]["request_id"] == request_id
+    assert event["request"] == {"method": "GET", "url": f"{observed.web_url}/api/v1/orders"}
+    assert "a1B2" not in json.dumps(event)
+    assert "secret-of" not in json.dumps(event)
+    assert request_id in error.value.read().decode()
+
+
+def test_a_red_audit_and_a_command_that_breaks_are_reported(observed: Stack, receiver: Receiver) -> None:
+    with psycopg.connect(observed.full_environment["DATABASE_URL"], autocommit=True) as connection:
+        connection.execute("UPDATE catalog_stock SET on_hand = on_hand + 1")
+        code = "from audit.tasks import record_audit; record_audit(); raise RuntimeError('the command broke')"
+        assert observed.manage("shell", "--no-imports", "-c", code).returncode == 1
+        connection.execute("UPDATE catalog_stock SET on_hand = on_hand - 1")
+
+    for words in ("the audit is not clean", "the command broke"):
+        wait_for(lambda words=words: find_events(receiver, words), f"a report that {words}")
+
+
+def test_a_refusal_is_no_event(observed: Stack, receiver: Receiver) -> None:
+    code, _ = place(observed, "pm_card_visa_chargeDeclined")
+    wait_until(observed, code, "CANCELLED")
+    with pytest.raises(urllib.error.HTTPError, match="409"):
+        place(observed, quantity=10_000)
+    observed.manage("shell", "--no-imports", "-c", "raise RuntimeError('the last one')")  # all before it have come then
+    wait_for(lambda: find_events(receiver, "the last one"), "the last report")
+
+    assert find_events(receiver, code) == []
+    assert find_events(receiver, "CardDeclined") == find_events(receiver, "OutOfStock") == []
 
 
 REFUSE_ENDS = f"""
