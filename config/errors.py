@@ -23,7 +23,7 @@ def answer_error(request: HttpRequest) -> HttpResponseBase:
 
 def render_error(request: HttpRequest) -> str:
     """The page names the request, whose lines the log has. It has the cart and the account, if these can be read."""
-    told = {"number": request.headers.get("X-Request-ID", ""), "reported": bool(settings.SENTRY_DSN)}
+    told = {"number": request.META.get("HTTP_X_REQUEST_ID", ""), "reported": bool(settings.SENTRY_DSN)}
     try:
         return render_to_string("500.html", told, request=request)
     except Exception as error:  # they may be what is broken
