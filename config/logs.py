@@ -16,7 +16,7 @@ from config.redaction import redact
 
 Fields = MutableMapping[str, Any]
 
-# Whose request or task it is that writes the line. Tracing adds the trace, where a shop has it.
+# Whose request or task it is that writes the line, in codes of ours. Tracing adds the trace, where a shop has it.
 SOURCES: list[Callable[[], Mapping[str, Any]]] = [get_contextvars]
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # a line's end, and what a terminal obeys
 PLAIN = re.compile(r"[^\s\"'=\\]+")
@@ -46,14 +46,15 @@ def hand_over(_logger: Any, _method: str, fields: Fields) -> dict[str, Any]:
 
 def collect_fields(_logger: Any, _method: str, given: Fields) -> Fields:
     record: logging.LogRecord = given["_record"]
-    said: Fields = {"event": given["event"], **getattr(record, "fields", {})}
-    for source in SOURCES:
-        for name, value in source().items():
-            said.setdefault(name, value)
+    said = {"event": given["event"], **getattr(record, "fields", {})}
     if exc_info := given.get("exc_info"):
         said["exception"] = "".join(traceback.format_exception(*exc_info)).rstrip()
     time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-    return {"time": time, "level": record.levelname, "logger": record.name, **redact(said)}
+    fields = {"time": time, "level": record.levelname, "logger": record.name, **redact(said)}
+    for source in SOURCES:
+        for name, value in source().items():
+            fields.setdefault(name, value)  # its own is the nearer one
+    return fields
 
 
 def write_json(_logger: Any, _method: str, fields: Fields) -> str:

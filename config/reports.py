@@ -37,6 +37,7 @@ def start_reports() -> None:
         ],
     )
     ignore_logger("opentelemetry.*")  # a collector that is away is no error of the shop's
+    ignore_logger("django.security.*")  # such as a stranger's Host header
 
 
 def prepare(event: Event, hint: Hint) -> Event | None:
