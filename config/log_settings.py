@@ -14,7 +14,7 @@ FOREIGN_LOGGERS = ["django", "django.server", "gunicorn.error", "py.warnings"]
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"()": "config.logs.make_formatter", "form": LOG_FORMAT}},
+    "formatters": {"line": {"()": "config.logs.Formatter", "form": LOG_FORMAT}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "loggers": {
         **{name: {"level": "WARNING"} for name in QUIET_LOGGERS},

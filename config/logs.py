@@ -10,7 +10,6 @@ from typing import Any
 
 import structlog
 from structlog.contextvars import get_contextvars
-from structlog.stdlib import ProcessorFormatter
 
 from config.redaction import redact
 
@@ -22,10 +21,15 @@ CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # a line's end, and wh
 PLAIN = re.compile(r"[^\s\"'=\\]+")
 
 
-def make_formatter(form: str) -> logging.Formatter:
+class Formatter(logging.Formatter):
     """The formatter of every line, whoever writes it: ours, Django's, Celery's, gunicorn's. `form`: json or line."""
-    write = {"json": write_json, "line": write_line}[form]
-    return ProcessorFormatter(processors=[collect_fields, write])
+
+    def __init__(self, form: str) -> None:
+        super().__init__()
+        self.write = {"json": write_json, "line": write_line}[form]
+
+    def format(self, record: logging.LogRecord) -> str:
+        return self.write(collect_fields(record))
 
 
 def configure_structlog() -> None:
@@ -44,11 +48,10 @@ def hand_over(_logger: Any, _method: str, fields: Fields) -> dict[str, Any]:
     return {"msg": words, "exc_info": exc_info, "extra": {"fields": dict(fields)}}
 
 
-def collect_fields(_logger: Any, _method: str, given: Fields) -> Fields:
-    record: logging.LogRecord = given["_record"]
-    said = {"event": given["event"], **getattr(record, "fields", {})}
-    if exc_info := given.get("exc_info"):
-        said["exception"] = "".join(traceback.format_exception(*exc_info)).rstrip()
+def collect_fields(record: logging.LogRecord) -> Fields:
+    said = {"event": record.getMessage(), **getattr(record, "fields", {})}
+    if record.exc_info:
+        said["exception"] = "".join(traceback.format_exception(*record.exc_info)).rstrip()
     time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
     fields = {"time": time, "level": record.levelname, "logger": record.name, **redact(said)}
     for source in SOURCES:
@@ -57,11 +60,11 @@ def collect_fields(_logger: Any, _method: str, given: Fields) -> Fields:
     return fields
 
 
-def write_json(_logger: Any, _method: str, fields: Fields) -> str:
+def write_json(fields: Fields) -> str:
     return json.dumps(fields, default=str)
 
 
-def write_line(_logger: Any, _method: str, fields: Fields) -> str:
+def write_line(fields: Fields) -> str:
     """The traceback follows, indented: nothing but a line of ours begins at the margin."""
     start = [fields.pop(name) for name in ("time", "level", "logger", "event")]
     exception = str(fields.pop("exception", ""))

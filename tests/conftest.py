@@ -15,7 +15,7 @@ from django.db.models.signals import post_migrate
 from django.test import override_settings
 from django.utils import translation
 
-from config.logs import make_formatter
+from config.logs import Formatter
 from lab.stack.stack import Stack, run_stack
 from payments.gateway import get_gateway
 from payments.stripe import StripeGateway
@@ -119,7 +119,7 @@ def django_db_setup(django_db_setup: None) -> None:
 @pytest.fixture(autouse=True)
 def _lines_as_operators_read_them(caplog: pytest.LogCaptureFixture) -> None:
     """`caplog.text` has the lines with their fields."""
-    caplog.handler.setFormatter(make_formatter("line"))
+    caplog.handler.setFormatter(Formatter("line"))
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,7 @@ from django.http import HttpResponse
 from django.test import Client, RequestFactory
 from structlog.contextvars import bound_contextvars, clear_contextvars
 
-from config.logs import make_formatter
+from config.logs import Formatter
 from config.proxies import find_client
 from config.redaction import redact
 from config.request_ids import RequestIds
@@ -46,7 +46,7 @@ def write(form: str, words: str, *arguments: object, error: BaseException | None
     exc_info = (type(error), error, error.__traceback__) if error else None
     record = logging.LogRecord("shop.views", logging.WARNING, __file__, 1, words, arguments, exc_info)
     record.fields = fields
-    return make_formatter(form).format(record)
+    return Formatter(form).format(record)
 
 
 def test_a_line_of_json_has_its_fields_and_those_of_its_request() -> None:

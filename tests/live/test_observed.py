@@ -154,7 +154,7 @@ def test_a_task_that_fails_is_reported_with_its_order_and_nobodys_address(observ
         connection.execute(REFUSE_ENDS)
         try:
             code, request_id = place(observed)
-            (event, *_) = wait_for(lambda: find_events(receiver, code), f"a report of {code}")
+            event = wait_for_event(receiver, code)
         finally:
             connection.execute(ALLOW_ENDS)
     wait_until(observed, code, "CONFIRMED")
@@ -178,7 +178,7 @@ def test_an_error_of_the_web_is_reported_without_what_was_sent(observed: Stack, 
             connection.execute("ALTER TABLE broken RENAME TO accounts_apitoken")
     request_id = error.value.headers["X-Request-ID"]
 
-    (event, *_) = wait_for(lambda: find_events(receiver, request_id), "a report of the request")
+    event = wait_for_event(receiver, request_id)
 
     assert event["tags"]["request_id"] == request_id
     assert event["request"] == {"method": "GET", "url": f"{observed.web_url}/api/v1/orders"}
@@ -195,7 +195,7 @@ def test_a_red_audit_and_a_command_that_breaks_are_reported(observed: Stack, rec
         connection.execute("UPDATE catalog_stock SET on_hand = on_hand - 1")
 
     for words in ("the audit is not clean", "the command broke"):
-        wait_for(lambda words=words: find_events(receiver, words), f"a report that {words}")
+        wait_for_event(receiver, words)
 
 
 def test_a_refusal_is_no_event(observed: Stack, receiver: Receiver) -> None:
@@ -204,7 +204,7 @@ def test_a_refusal_is_no_event(observed: Stack, receiver: Receiver) -> None:
     with pytest.raises(urllib.error.HTTPError, match="409"):
         place(observed, quantity=10_000)
     observed.manage("shell", "--no-imports", "-c", "raise RuntimeError('the last one')")  # all before it have come then
-    wait_for(lambda: find_events(receiver, "the last one"), "the last report")
+    wait_for_event(receiver, "the last one")
 
     assert find_events(receiver, code) == []
     assert find_events(receiver, "CardDeclined") == find_events(receiver, "OutOfStock") == []
@@ -217,6 +217,10 @@ CREATE TRIGGER refuse_end BEFORE UPDATE OF status ON orders_order
 FOR EACH ROW WHEN (NEW.status = 'CONFIRMED') EXECUTE FUNCTION refuse_end();
 """
 ALLOW_ENDS = "DROP FUNCTION refuse_end CASCADE"
+
+
+def wait_for_event(receiver: Receiver, words: str) -> dict[str, Any]:
+    return wait_for(lambda: find_events(receiver, words), f"a report of {words}")[0]
 
 
 def find_events(receiver: Receiver, words: str) -> list[dict[str, Any]]:
