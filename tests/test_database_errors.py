@@ -292,7 +292,7 @@ def test_a_task_that_meets_a_lock_is_one_line_in_the_log(caplog: pytest.LogCaptu
     assert str(result.state) == "IGNORED"
     (line,) = [line for line in caplog.text.splitlines() if "left to a later one" in line]
     assert " WARNING " in line
-    assert f"order={order.code} " in line
+    assert f" order={order.code}" in line
     assert "Traceback" not in caplog.text
 
 
