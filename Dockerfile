@@ -3,7 +3,10 @@ FROM python:3.13-slim-bookworm AS build
 WORKDIR /srv/orderly
 RUN pip install --no-cache-dir "uv>=0.8,<1"
 COPY pyproject.toml uv.lock ./
-RUN uv sync --frozen --no-dev --compile-bytecode --no-cache
+# --build-arg EXTRAS="--extra sentry --extra otel" for reports and traces.
+ARG EXTRAS=""
+# hadolint ignore=SC2086
+RUN uv sync --frozen --no-dev --compile-bytecode --no-cache ${EXTRAS:-}
 COPY . .
 # Static files depend on no setting, but the settings must be there. These are of no shop.
 RUN ORDERLY_LOCAL=1 SECRET_KEY=build STRIPE_API_KEY=sk_test_build DATABASE_URL=postgres://127.0.0.1/build \

@@ -92,7 +92,7 @@ messages: $(VENV)/ready
 $(VENV)/ready: pyproject.toml uv.lock
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	$(WITHOUT_HOME) $(PY) -m pip install --quiet --upgrade "uv>=0.8"
-	$(WITHOUT_HOME) UV_PROJECT_ENVIRONMENT=$(VENV) $(PY) -m uv sync --frozen --inexact --compile-bytecode --quiet
+	$(WITHOUT_HOME) UV_PROJECT_ENVIRONMENT=$(VENV) $(PY) -m uv sync --frozen --inexact --all-extras --compile-bytecode --quiet
 	touch $@
 
 # Takes away the virtual environments, and the data of `make run`.

@@ -1,14 +1,14 @@
 """Limits how often a visitor may try passwords, which could be guessed, and ask for mails, which fill a mailbox."""
 
-import logging
 from uuid import uuid4
 
+import structlog
 from django.conf import settings
 from redis.exceptions import RedisError
 
 from rate_limit import Limit, find_network, take_turn
 
-logger = logging.getLogger(__name__)
+logger = structlog.stdlib.get_logger(__name__)
 
 
 def limit_log_in(*, email: str, ip: str) -> None:
@@ -32,4 +32,4 @@ def _count(what: str, max_counts: dict[str, int], *, account: str, ip: str) -> N
     try:
         take_turn(limits, thing=uuid4().hex, seconds=settings.LIMIT_WINDOW)
     except RedisError as error:
-        logger.warning("%s is not limited: %s", what, error)
+        logger.warning("tries are not limited", what=what, reason=str(error))

@@ -1,8 +1,8 @@
 """Refusals as problem+json (RFC 9457), each with a stable code. docs/api.md says what each code means."""
 
-import logging
 from collections.abc import Mapping, Sequence
 
+import structlog
 from django.core.exceptions import RequestDataTooBig
 from django.db import Error
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
@@ -15,7 +15,7 @@ from orders.pricing import CheckoutRefused
 from orders.services import OrderIsFinal
 from payments.refunds import NotRefundable
 
-logger = logging.getLogger(__name__)
+logger = structlog.stdlib.get_logger(__name__)
 
 STATUSES = {
     "adjustment_refused": 409,
@@ -120,7 +120,7 @@ def answer_database_error(request: HttpRequest, error: Error) -> HttpResponse:
     """503 if the same request may succeed later. Anything else is a bug."""
     if not is_passing(error):
         raise error
-    logger.warning("%s %s can't be answered now: %s", request.method, request.path, describe(error))
+    logger.warning("a request can't be answered now", method=request.method, path=request.path, reason=describe(error))
     detail = "The shop is busy. Try again with the same Idempotency-Key."
     return answer_problem("try_again", detail, headers={"Retry-After": str(RETRY_AFTER)})
 

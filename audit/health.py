@@ -1,12 +1,12 @@
 """The probes of load balancers: /healthz says that a web process answers, /readyz that it can take orders."""
 
-import logging
 from collections.abc import Callable
 from functools import cache
 from math import inf
 from threading import Lock
 from time import monotonic
 
+import structlog
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
@@ -14,7 +14,7 @@ from audit.broker import open_broker
 from audit.database import find_unapplied_migrations
 from audit.liveness import check_liveness
 
-logger = logging.getLogger(__name__)
+logger = structlog.stdlib.get_logger(__name__)
 
 KEPT_FOR = 1  # second
 TOO_OLD = 10  # seconds beyond it: then a database hangs, and nobody says any more that all is well
@@ -96,7 +96,7 @@ def passes(ask: Callable[[], None]) -> bool:
     try:
         ask()
     except Exception as error:  # whatever it is, the answer is no
-        logger.warning("%s: %s: %s", ask.__name__, type(error).__name__, error)
+        logger.warning("a part is not ready", part=ask.__name__, reason=f"{type(error).__name__}: {error}")
         return False
     return True
 

@@ -1,14 +1,13 @@
 """Money at a provider that belongs to no order is given back: decided in the difference's row, then asked for."""
 
-import logging
-
+import structlog
 from django.db.models.functions import Now
 
 from audit.models import Difference
 from payments.gateway import GatewayUnavailable, RefundRefused
 from payments.requests import make_storable, reach_gateway
 
-logger = logging.getLogger(__name__)
+logger = structlog.stdlib.get_logger(__name__)
 
 
 def refund_surplus(*, pk: int) -> None:
@@ -43,4 +42,4 @@ def refund_all_surplus() -> None:
         try:
             refund_surplus(pk=pk)
         except GatewayUnavailable as error:
-            logger.warning("the refund of difference %s is unknown: %s", pk, error)
+            logger.warning("the refund of a difference is unknown", difference=pk, reason=str(error))

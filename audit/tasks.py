@@ -1,8 +1,8 @@
 """The tasks by which beat audits the shop and looks whether anybody is at work. They log what is wrong."""
 
-import logging
 from datetime import timedelta
 
+import structlog
 from celery import shared_task
 from celery.exceptions import Ignore
 from django.conf import settings
@@ -13,13 +13,13 @@ from audit.models import Difference
 from payments.gateway import GatewayUnavailable
 from payments.tasks import look_up_dispute
 
-logger = logging.getLogger(__name__)
+logger = structlog.stdlib.get_logger(__name__)
 
 
 @shared_task
 def check_liveness() -> None:
     for trouble in liveness.check_liveness().troubles:
-        logger.error("%s", trouble)
+        logger.error("the shop is not at work", reason=str(trouble))
 
 
 @shared_task(time_limit=30 * 60)
@@ -31,7 +31,7 @@ def record_audit() -> None:
         raise Ignore from None  # not a success: if the running audit never ends, the liveness check has to see that
     _look_up_disputes()
     if not run.ok:
-        logger.error("the audit is not clean: %s", run.report)
+        logger.error("the audit is not clean", run=run.pk, report=run.report)
 
 
 @shared_task(time_limit=30 * 60)
@@ -43,11 +43,11 @@ def reconcile() -> None:
     except ledger.AuditIsRunning:
         raise Ignore from None
     except GatewayUnavailable as error:
-        logger.error("the ledgers can't be compared: %s", error)
+        logger.error("the ledgers can't be compared", reason=str(error))
         raise Ignore from None  # no success: if it never is one, the liveness check says so
     _look_up_disputes()
     if count := Difference.objects.unresolved().count():
-        logger.error("%s differences from the providers' ledgers are open", count)
+        logger.error("differences from the providers' ledgers are open", count=count)
 
 
 @shared_task
@@ -55,7 +55,7 @@ def refund_surplus(pk: int) -> None:
     try:
         surplus.refund_surplus(pk=pk)
     except GatewayUnavailable as error:
-        logger.warning("the refund of difference %s is unknown: %s", pk, error)
+        logger.warning("the refund of a difference is unknown", difference=pk, reason=str(error))
 
 
 def _look_up_disputes() -> None:

@@ -1,9 +1,9 @@
 """Records when each scheduled task ends, by the database's clock: this shows whether beat and its workers work."""
 
-import logging
 import time
 from typing import Any
 
+import structlog
 from celery import Task, current_app
 from celery.signals import task_success
 from django.apps import AppConfig
@@ -14,7 +14,7 @@ from django.dispatch import receiver
 
 from audit.models import Tick
 
-logger = logging.getLogger(__name__)
+logger = structlog.stdlib.get_logger(__name__)
 
 
 def read_schedule() -> dict[str, float]:
@@ -47,7 +47,7 @@ def record_end(sender: "Task[..., object]", **_: object) -> None:
         try:
             record_tick(task=sender.name, version=sender.request.get("version") or "")
         except Error as error:  # the task did its work; its next end will be recorded
-            logger.warning("the end of %s was not recorded: %s", sender.name, error)
+            logger.warning("the end of a task was not recorded", task=sender.name, reason=str(error))
 
 
 @receiver(post_migrate)

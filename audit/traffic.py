@@ -3,11 +3,11 @@
 All are counted in the database and at the broker, so they are right under any number of processes, and after a kill.
 """
 
-import logging
 from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
+import structlog
 from celery import current_app
 from django.db.models import Count, F, Max, QuerySet
 from django.db.models.functions import Now
@@ -25,7 +25,7 @@ from payments.models import Payment
 from payments.webhook_models import WebhookEvent
 from waiting_room import NoWaitingRoom, count_crowds
 
-logger = logging.getLogger(__name__)
+logger = structlog.stdlib.get_logger(__name__)
 
 RECENTLY = timedelta(minutes=5)
 
@@ -97,7 +97,7 @@ def collect_queues() -> Iterable[Metric]:
     try:
         lengths = read_queue_lengths()
     except (OperationalError, ChannelError, OSError) as error:
-        logger.warning("The broker does not say how long its queues are: %s", error)
+        logger.warning("the broker does not say how long its queues are", reason=str(error))
         lengths = {}
     yield GaugeMetricFamily("orderly_broker_up", "Whether the broker answers.", bool(lengths))
     yield label("orderly_queue_messages", "Messages that no worker has fetched.", "queue", lengths)

@@ -1,8 +1,8 @@
 """What staff can do to orders: an action has its words, changes an order, and tells what became of it."""
 
-import logging
 from typing import NamedTuple
 
+import structlog
 from django.contrib import messages
 from django.db import Error
 from django.utils.functional import Promise
@@ -16,7 +16,7 @@ from orders.models import Order
 from orders.services import NothingToReview, OrderIsFinal, cancel_order, mark_reviewed, resume_order
 from orders.tasks import sweep_stuck_orders
 
-logger = logging.getLogger(__name__)
+logger = structlog.stdlib.get_logger(__name__)
 
 
 class Outcome(NamedTuple):
@@ -69,7 +69,8 @@ class OrderAction:
             return NEEDS_NO_REVIEW
         except Error as error:  # the very error that brought the order into review may happen again here
             passing = is_passing(error)
-            logger.error("%s of %s failed: %s", self.name, order.code, describe(error), exc_info=not passing)
+            reason = describe(error)
+            logger.error("an action failed", action=self.name, order=order.code, reason=reason, exc_info=not passing)
             return BUSY if passing else FAILED
         return self.describe(changed)
 

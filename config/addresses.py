@@ -10,7 +10,7 @@ from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.validators import validate_email
 from environ import Env
 
-from config.environment import read_list, read_required, read_text
+from config.environment import has_module, read_list, read_required, read_text
 from config.sentinel import parse_service, split_hosts
 
 DATABASE = "postgres://user:password@host:port/name"
@@ -107,6 +107,16 @@ def _have_hosts(url: str, *schemes: str) -> bool:
     """Whether each of the URL's hosts is one. Raises ValueError where it is no URL."""
     parts = [_split(one) for one in split_hosts(url)]
     return all(part and part.scheme in schemes for part in parts)
+
+
+def read_service_url(name: str, example: str, form: str, *, package: str, extra: str) -> str:
+    """Where a service is told something, by a package that is an extra. It is empty if it is not set."""
+    url = read_text(name)
+    if url and not re.fullmatch(form, url):
+        raise ImproperlyConfigured(f"{name} is like {example}.")
+    if url and not has_module(f"{package}.any"):
+        raise ImproperlyConfigured(f"{name} needs packages that are not installed: uv sync --extra {extra}.")
+    return url
 
 
 def read_site_url(name: str) -> str:

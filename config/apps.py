@@ -1,7 +1,9 @@
-"""The project as a Django app: it has nothing but checks."""
+"""The project as a Django app: it has nothing but checks, lines of the log, and what a shop may have beside it."""
 
 from django.apps import AppConfig, apps
+from django.conf import settings
 from django.db.models.signals import post_migrate
+from django.utils.module_loading import import_string
 
 from config.postgresql.role import set_patience
 
@@ -10,6 +12,10 @@ class ProjectConfig(AppConfig):
     name = "config"
 
     def ready(self) -> None:
-        from config import checks  # noqa: F401, PLC0415 - they need the tasks, and register themselves
+        from config import checks, order_log  # noqa: F401, PLC0415 - they need models, and register themselves
 
+        if settings.OTEL_EXPORTER_OTLP_ENDPOINT:
+            import_string("config.tracing.start_tracing")()
+        if settings.SENTRY_DSN:
+            import_string("config.reports.start_reports")()
         post_migrate.connect(set_patience, sender=apps.get_app_config("orders"))  # `migrate` calls none without models

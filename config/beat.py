@@ -1,13 +1,13 @@
 """Beat's schedule, with a file that is only a cache of when each task ran last."""
 
-import logging
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import structlog
 from celery.beat import PersistentScheduler, ScheduleEntry
 
-logger = logging.getLogger(__name__)
+logger = structlog.stdlib.get_logger(__name__)
 
 CLOCK_JUMP = timedelta(seconds=1)
 
@@ -23,7 +23,9 @@ class Scheduler(PersistentScheduler):
         try:
             super().setup_schedule()
         except Exception as error:  # whatever unpickling a damaged file can raise
-            logger.warning("the schedule in %s can't be read and begins anew: %r", self.schedule_filename, error)
+            logger.warning(
+                "the schedule can't be read and begins anew", file=self.schedule_filename, reason=repr(error)
+            )
             self._remove_db()
             super().setup_schedule()
 

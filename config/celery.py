@@ -1,19 +1,22 @@
 """The Celery app: tasks from every installed app, and database connections kept from one task to the next."""
 
-import logging
+import logging.config
 import os
 from functools import partial
 from typing import Any
 
+import structlog
 from celery import Celery, Task
 from celery.exceptions import Ignore
-from celery.signals import worker_init
+from celery.signals import celeryd_init, setup_logging, worker_init
+from django.conf import settings
 from django.db import Error, close_old_connections, connection
 
+from config import task_context  # noqa: F401 - it connects itself to the signals
 from config.watchdog import start_watchdog
 from database_errors import describe, is_passing, run_again_if_lost
 
-logger = logging.getLogger(__name__)
+logger = structlog.stdlib.get_logger(__name__)
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -31,7 +34,7 @@ class RepeatedTask(Task):  # type: ignore[type-arg]  # Celery's own is not gener
         except Error as error:
             if not is_passing(error):
                 raise
-            logger.warning("%s%s is left to a later one: %s", self.name, args, describe(error))
+            logger.warning("the task is left to a later one", task=self.name, args=args, reason=describe(error))
             raise Ignore from error  # ends its chain, too
         finally:
             end_database_use()
@@ -41,6 +44,17 @@ app = Celery("orderly", task_cls=RepeatedTask)
 app.config_from_object("config.celery_settings")
 app.autodiscover_tasks()
 worker_init.connect(start_watchdog)
+
+
+@setup_logging.connect
+def take_our_log(**_: Any) -> None:
+    """Celery's lines look like all others, and LOG_LEVEL holds for them: it sets up nothing where this is connected."""
+    logging.config.dictConfig(settings.LOGGING)
+
+
+@celeryd_init.connect
+def keep_banner(instance: Any, **_: Any) -> None:
+    instance.quiet = settings.LOG_FORMAT == "json"  # the banner is no JSON
 
 
 # CELERY_DB_REUSE_MAX keeps Celery from reconnecting for each task. We use Django's own rule instead: a connection ends

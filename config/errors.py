@@ -1,15 +1,16 @@
-"""The page for an error that no view has answered. It says "try again" if that helps; otherwise it is Django's own."""
+"""The page for an error that no view has answered. It says "try again" if that helps; otherwise what to name to us."""
 
-import logging
 import sys
 
+import structlog
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.template.loader import render_to_string
 from django.views import defaults
 
 from database_errors import RETRY_AFTER, describe, is_passing
 
-logger = logging.getLogger(__name__)
+logger = structlog.stdlib.get_logger(__name__)
 
 
 def answer_error(request: HttpRequest) -> HttpResponseBase:
@@ -17,7 +18,17 @@ def answer_error(request: HttpRequest) -> HttpResponseBase:
     error = sys.exception()
     if error and is_passing(error):
         return answer_try_again(request, error)
-    return defaults.server_error(request)
+    return HttpResponse(render_error(request), status=500, headers={"Cache-Control": "no-store"})
+
+
+def render_error(request: HttpRequest) -> str:
+    """The page names the request, whose lines the log has. It has the cart and the account, if these can be read."""
+    told = {"number": request.META.get("HTTP_X_REQUEST_ID", ""), "reported": bool(settings.SENTRY_DSN)}
+    try:
+        return render_to_string("500.html", told, request=request)
+    except Exception as error:  # they may be what is broken
+        logger.warning("the page of an error has neither cart nor account", reason=describe(error))
+        return render_to_string("500.html", told)
 
 
 def answer_bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:
@@ -29,7 +40,7 @@ def answer_bad_request(request: HttpRequest, exception: Exception) -> HttpRespon
 
 def answer_try_again(request: HttpRequest, error: BaseException) -> HttpResponse:
     """Status 503, with words for people. The page reads nothing from the database, not even the user or the cart."""
-    logger.warning("%s %s can't be answered now: %s", request.method, request.path, describe(error))
+    logger.warning("a request can't be answered now", method=request.method, path=request.path, reason=describe(error))
     page = render_to_string("503.html", {"again": request.get_full_path() if request.method == "GET" else ""})
     response = HttpResponse(page, status=503, headers={"Retry-After": str(RETRY_AFTER), "Cache-Control": "no-store"})
     response._has_been_logged = True  # type: ignore[attr-defined]  # or Django adds a traceback

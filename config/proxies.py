@@ -12,7 +12,7 @@ WITH_PORT = re.compile(r"\[(?P<v6>.+)\](?::\d+)?|(?P<v4>[\d.]+):\d+")
 
 
 def find_client(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
-    """Put the client's address into REMOTE_ADDR, and drop X-Forwarded-Proto unless a trusted proxy set it.
+    """Put the client's address into REMOTE_ADDR. Drop X-Forwarded-Proto and X-Request-ID unless from a trusted proxy.
 
     REMOTE_ADDR is empty if no proxy says whose the request is. This is a middleware.
     """
@@ -23,6 +23,7 @@ def find_client(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable
             client = read_client(request.headers.get("X-Forwarded-For", ""))
         else:
             request.META.pop("HTTP_X_FORWARDED_PROTO", None)
+            request.META.pop("HTTP_X_REQUEST_ID", None)
         request.META["REMOTE_ADDR"] = str(client or "")
         return get_response(request)
 

@@ -85,6 +85,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "audit.health.answer_probes",
     "config.proxies.find_client",
+    "config.request_ids.RequestIds",
     "django.middleware.security.SecurityMiddleware",
     "config.security.add_content_security_policy",
     "whitenoise.middleware.WhiteNoiseMiddleware",

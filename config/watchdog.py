@@ -5,11 +5,12 @@ import os
 from threading import Event, Lock, Thread, Timer
 from typing import Any
 
+import structlog
 from celery import Task
 from celery.signals import task_postrun, task_prerun, worker_shutting_down
 from django.conf import settings
 
-logger = logging.getLogger(__name__)
+logger = structlog.stdlib.get_logger(__name__)
 
 TICK = 1.0  # seconds
 LAST_WORDS = 3.0  # seconds that the log has to take why a worker ends
@@ -102,7 +103,7 @@ def end(reason: str) -> None:
         timer = Timer(LAST_WORDS, os._exit, [1])
         timer.daemon = True
         timer.start()
-        logger.critical("this worker ends, to be started again: %s", reason)
+        logger.critical("this worker ends, to be started again", reason=reason)
         logging.shutdown()
     finally:
         os._exit(1)  # the main thread may hang, and no exception of ours reaches it

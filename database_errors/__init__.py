@@ -1,17 +1,17 @@
 """Says which database errors pass, repeats what met one, and limits how long a task waits for a lock."""
 
-import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import psycopg
+import structlog
 from django.contrib.sessions.backends.base import UpdateError
 from django.contrib.sessions.exceptions import SessionInterrupted
 from django.db import Error, InterfaceError, OperationalError, connection
 from django.db.backends.utils import CursorWrapper
 
-logger = logging.getLogger(__name__)
+logger = structlog.stdlib.get_logger(__name__)
 T = TypeVar("T")
 
 RETRY_AFTER = 5  # seconds that clients are told to wait
@@ -88,7 +88,7 @@ def run_again_if_lost(run: Callable[[], T]) -> T:
     except Error as error:
         if not is_database_lost(error):
             raise
-        logger.warning("waiting for the database: %s", describe(error))
+        logger.warning("waiting for the database", reason=describe(error))
     wait_for_database()
     return run()
 

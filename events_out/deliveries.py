@@ -1,6 +1,5 @@
 """How endpoints are told: planned deliveries are claimed, sent with no transaction open, and sent again."""
 
-import logging
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -8,6 +7,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
+import structlog
 from django.conf import settings
 from django.db import connection
 from django.db.models import Count
@@ -23,7 +23,7 @@ from events_out.posting import NoAnswer, Poster
 from events_out.signing import sign
 from purge import delete_in_batches
 
-logger = logging.getLogger(__name__)
+logger = structlog.stdlib.get_logger(__name__)
 
 LANES = 4  # deliveries to one endpoint at the same time
 KEPT_TRIES = 20  # in the log of a delivery, which staff may have repeated any number of times
@@ -108,7 +108,7 @@ def _deliver(tried: DeliveryTry, poster: Poster) -> None:
     try:
         answer = poster.post(delivery.endpoint.url, body.encode(), {"Content-Type": "application/json", **headers})
     except NoAnswer as error:
-        logger.warning("%s was not delivered: %s", delivery, error)
+        logger.warning("an event was not delivered", delivery=delivery.pk, reason=str(error))
         record_failure(tried, error=str(error))
         return
     if answer.is_success:

@@ -1,6 +1,5 @@
 """A queue of mails in the database: each row is claimed, sent within a time limit, and tried again if that fails."""
 
-import logging
 import signal
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
@@ -12,6 +11,7 @@ from types import FrameType
 from typing import NoReturn, TypeVar
 
 import django
+import structlog
 from celery.signals import worker_shutting_down
 from django.conf import settings
 from django.core import mail as django_mail
@@ -25,7 +25,7 @@ from psycopg.sql import SQL, Identifier
 
 from database_errors import run_again_if_lost
 
-logger = logging.getLogger(__name__)
+logger = structlog.stdlib.get_logger(__name__)
 
 BATCH = 100  # mails that are read at a time
 CLOSE_WITHIN = 2.0  # seconds for the mail server to answer QUIT
@@ -86,7 +86,7 @@ class MailServer:
             with limit_time(CLOSE_WITHIN):
                 self._connection.close()
         except OSError as error:
-            logger.info("the mail server did not answer QUIT: %r", error)
+            logger.info("the mail server did not answer QUIT", reason=repr(error))
 
 
 def send_mails(
@@ -177,10 +177,10 @@ def _send_mail(mail: Mail, make_message: Callable[[Mail], EmailMessage | None], 
         if message:
             server.send(message)
     except OSError as error:  # smtplib's errors are of this kind, and so is a server that can't be reached
-        logger.warning("mail %s did not go out: %s", mail, error)
+        logger.warning("a mail did not go out", mail=str(mail), reason=str(error))
         return False
     except Exception:  # one bad mail must not hold up the others
-        logger.exception("mail %s can't be made or sent", mail)
+        logger.exception("a mail can't be made or sent", mail=str(mail))
         return False
     mail.sent_at = timezone.now()  # _claim_mails writes it down, with the next claim
     return message is not None

@@ -1,9 +1,9 @@
 """Who may check out now: in a rush, visitors wait until the shop can take their orders."""
 
-import logging
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
+import structlog
 from django.conf import settings
 from django.db import Error
 from redis.exceptions import RedisError
@@ -15,7 +15,7 @@ from orders.pace import measure_pace
 from orders.pricing import CheckoutRefused
 from waiting_room import NoWaitingRoom, Place, ask, claim_turn, count_crowds, set_pace, use_turn_up
 
-logger = logging.getLogger(__name__)
+logger = structlog.stdlib.get_logger(__name__)
 
 CHECKOUT = "checkout"  # the room of all products
 VISITORS_PER_UNIT = 2  # not everybody who is let in buys
@@ -92,7 +92,7 @@ def admit_checkout(skus: Collection[str], *, visitor: str, checkout_key: str) ->
         for room in rooms:
             use_turn_up(room, visitor=visitor, checkout_key=checkout_key)
     except (RedisError, NoWaitingRoom) as error:
-        logger.warning("the turn of %s is not used up: %s", checkout_key, error)
+        logger.warning("a turn is not used up", reason=str(error))
 
 
 def _take_turn(room: str, visitor: str, checkout_key: str) -> None:
@@ -117,7 +117,7 @@ def _measure(room: str) -> None:
     except Error as error:
         if not is_passing(error):
             raise
-        logger.warning("nobody is let in now: %s", describe(error))
+        logger.warning("nobody is let in now", reason=describe(error))
         pace, useful = 0.0, None
     set_pace(room, pace=pace, useful=useful)
 
@@ -131,6 +131,6 @@ def _count_useful(room: str) -> int | None:
 def _answer_without_redis(error: Exception) -> None:
     """Raises WaitingRoomClosed, unless everybody is let in."""
     if settings.WAITING_ROOM_WITHOUT_REDIS == "closed":
-        logger.error("the waiting room lets nobody in: %s", error)
+        logger.error("the waiting room lets nobody in", reason=str(error))
         raise WaitingRoomClosed("The shop can't let anybody in just now.", retry_after=CLOSED_FOR) from error
-    logger.warning("the waiting room lets everybody in: %s", error)
+    logger.warning("the waiting room lets everybody in", reason=str(error))

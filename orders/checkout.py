@@ -25,6 +25,7 @@ from orders.signals import announce_event
 from orders.tasks import process_order, publish_on_commit
 from payments.gateway import Gateway, get_gateway
 from payments.services import CREATE_FOR, NEXT_ID
+from spans import span
 
 LOCKED_CUSTOMERS = 1  # the first key of our advisory locks
 TRIES = 3  # of one checkout: others may take its units and give them back meanwhile, or take its code
@@ -134,7 +135,8 @@ def place_order(checkout: Checkout, *, limited: bool = True) -> tuple[Order, boo
     unpaid orders than one customer may have. Raises a CheckoutRefused.
     """
     try:
-        return _place_order(checkout, limited=limited), True
+        with span("place_order"):
+            return _place_order(checkout, limited=limited), True
     except (CheckoutRefused, Error):
         # Only now: a new checkout, which is the rule, need not ask whether its key was used. After an error of the
         # database the first order may be found all the same: it is read-only, or only the commit's answer was lost.

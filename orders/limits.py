@@ -1,12 +1,12 @@
 """How often one visitor may check out and pay: reserving costs a bot nothing, declines tell which stolen cards work."""
 
-import logging
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import takewhile
 from math import ceil
 from typing import Any, NamedTuple
 
+import structlog
 from django.conf import settings
 from django.db.models import QuerySet
 from redis.exceptions import RedisError
@@ -19,7 +19,7 @@ from orders.pricing import CheckoutRefused
 from payments.models import Payment
 from rate_limit import Limit, LimitReached, find_network, give_turn_back, read_turns, take_turn
 
-logger = logging.getLogger(__name__)
+logger = structlog.stdlib.get_logger(__name__)
 
 WAIT_FOR_ANSWERS = 10  # seconds; most banks answer within two
 SEPARATOR = "\t"  # between the code of an order and the number of its payment; no checkout key has one
@@ -83,7 +83,7 @@ def read_quotas(*, ip: str, session_key: str | None = None, user: User | None = 
     try:
         turns = read_turns(subjects.values(), seconds=settings.LIMIT_WINDOW)
     except RedisError as error:
-        logger.warning("nobody can be told what is left: %s", error)
+        logger.warning("nobody can be told what is left", reason=str(error))
         return []
     quotas = []
     for kind, subject in subjects.items():
@@ -117,14 +117,14 @@ def _take_turn(thing: str, subjects: Mapping[str, str], limits: Mapping[str, int
     try:
         take_turn(counts, thing=thing, seconds=settings.LIMIT_WINDOW)
     except RedisError as error:
-        logger.warning("checkouts are not limited: %s", error)
+        logger.warning("checkouts are not limited", reason=str(error))
         return False
     except LimitReached as limit:
         raise TooManyCheckouts("Too many orders in a short time.", retry_after=limit.retry_after) from limit
     try:
         _check_declines(thing, subjects)
     except RedisError as error:
-        logger.warning("declines are not limited: %s", error)
+        logger.warning("declines are not limited", reason=str(error))
     except CheckoutRefused:
         _give_turn_back(thing, subjects)
         raise
@@ -135,7 +135,7 @@ def _give_turn_back(thing: str, subjects: Mapping[str, str]) -> None:
     try:
         give_turn_back(subjects.values(), thing=thing)
     except RedisError as error:
-        logger.warning("a refused checkout stays counted: %s", error)
+        logger.warning("a refused checkout stays counted", reason=str(error))
 
 
 def _name_subjects(ip: str, session_key: str | None, user: User | None) -> Iterator[tuple[str, str]]:

@@ -1,10 +1,10 @@
 """What a checkout costs today, or why it is refused."""
 
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
+import structlog
 from django.conf import settings
 
 from catalog.models import Product
@@ -12,7 +12,7 @@ from catalog.services import read_products
 from money.currencies import LARGEST_AMOUNT, get_smallest, get_step
 from orders.models import OrderLine
 
-logger = logging.getLogger(__name__)
+logger = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def _check_amounts(lines: Iterable[OrderLine], total: int, currency: str) -> Non
     """Raises PriceNotChargeable, TotalTooSmall and TotalTooLarge."""
     # Each price is checked, not the total: five units of a price that can't be charged may add up to one that can.
     if odd := [{"sku": line.sku, "price": line.price} for line in lines if line.price % get_step(currency)]:
-        logger.error("%s can't be sold: %s", currency, odd)  # staff gave the price, or a file
+        logger.error("prices can't be charged", currency=currency, skus=odd)  # staff gave the price, or a file
         raise PriceNotChargeable(f"{currency} is charged in multiples of {get_step(currency)} minor units.", odd)
     least = get_smallest(currency)
     if total < least:

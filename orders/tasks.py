@@ -1,9 +1,9 @@
 """What the orders worker does, and how an order gets there. Messages carry codes only: the rows say what is true."""
 
-import logging
 from collections.abc import Callable, Iterable
 from threading import Timer
 
+import structlog
 from celery import chain, shared_task
 from celery.signals import worker_ready
 from django.conf import settings
@@ -21,7 +21,7 @@ from payments.refunds import claim_due_refunds
 from payments.requests import end_dead_requests
 from payments.tasks import cancel_payment, charge_payment, check_refund, refund_payment
 
-logger = logging.getLogger(__name__)
+logger = structlog.stdlib.get_logger(__name__)
 
 
 def process_order(code: str, *, expired: bool = False, pause: float | None = None) -> None:
@@ -44,7 +44,7 @@ def publish_on_commit(publish: Callable[[], object], what: object) -> None:
         try:
             publish()
         except OperationalError as error:
-            logger.warning("%s is left to the sweep: %s", what, error)
+            logger.warning("what was written is left to the sweep", what=str(what), reason=str(error))
 
     # Robust: the row stands, so nothing that fails from here on is the customer's error.
     transaction.on_commit(publish_or_leave, robust=True)
@@ -119,7 +119,7 @@ def take_up_lost_orders(**_: object) -> None:
     except Error as error:
         if not is_passing(error):
             raise
-        logger.warning("lost orders are left to the sweep: %s", describe(error))
+        logger.warning("lost orders are left to the sweep", reason=describe(error))
     finally:
         connection.close()  # in a pool of threads this one takes no tasks, and would keep it
 
@@ -134,4 +134,5 @@ def send_due_mails() -> None:
 
 def _process_orders(claims: Iterable[sweep.Claim]) -> None:
     for claim in claims:
+        logger.info("order swept", order=claim.code, expired=claim.expired)
         process_order(claim.code, expired=claim.expired, pause=claim.pause)

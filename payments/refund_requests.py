@@ -3,6 +3,7 @@
 import logging
 from functools import partial
 
+import structlog
 from django.db import connection
 
 from database_errors import execute_impatiently, run_again_if_lost
@@ -10,7 +11,7 @@ from payments.gateway import GatewayUnavailable
 from payments.refund_models import Refund
 from payments.requests import IN_FLIGHT_UNTIL, execute, list_timeouts, make_storable
 
-logger = logging.getLogger(__name__)
+logger = structlog.stdlib.get_logger(__name__)
 Status = Refund.Status
 
 FIELDS = [field.attname for field in Refund._meta.concrete_fields]
@@ -63,7 +64,7 @@ def record_answer(
         return
     known = Refund.objects.get(pk=refund.pk)
     level = logging.INFO if known.status == status else logging.ERROR
-    logger.log(level, "refund %s was answered again: %s", known, answer)
+    logger.log(level, "the refund was answered again", key=known.key, was=known.status, outcome=str(status))
 
 
 def record_error(refund: Refund, error: GatewayUnavailable) -> None:

@@ -2,11 +2,14 @@
 
 import json
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
+import structlog
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models.functions import Now
@@ -24,8 +27,9 @@ from payments.gateway import (
 )
 from payments.models import Payment
 from payments.processes import is_dead, name_process
+from spans import span
 
-logger = logging.getLogger(__name__)
+logger = structlog.stdlib.get_logger(__name__)
 Status = Payment.Status
 
 FIELDS = [field.attname for field in Payment._meta.concrete_fields]
@@ -113,6 +117,21 @@ def reach_gateway(name: str) -> Gateway:
     return get_gateway(name)
 
 
+@contextmanager
+def calling(verb: str, key: str) -> Iterator[None]:
+    """A call to the provider under this key. The log says how long it took, and what came of it."""
+    begun, outcome = time.monotonic(), "done"
+    try:
+        with span(f"{verb} at the provider", key=key):
+            yield
+    except Exception as error:  # which is the answer, such as CardDeclined, or that there was none
+        outcome = type(error).__name__
+        raise
+    finally:
+        seconds = round(time.monotonic() - begun, 3)
+        logger.info("the provider was asked", call=verb, key=key, outcome=outcome, seconds=seconds)
+
+
 def make_request(payment: Payment) -> ChargeRequest:
     return ChargeRequest(
         key=payment.key,
@@ -143,7 +162,7 @@ def record_answer(
     known = Payment.objects.get(pk=payment.pk)
     contradicts = known.provider_id != provider_id  # both None: both say that nothing was taken
     level = logging.ERROR if contradicts else logging.INFO
-    logger.log(level, "payment %s was answered again: %s", known, answer)
+    logger.log(level, "the payment was answered again", key=known.key, was=known.status, outcome=status.value)
 
 
 def record_action(payment: Payment) -> None:

@@ -1,8 +1,8 @@
 """How a payment goes: written down, asked for outside any transaction, answered by a conditional UPDATE."""
 
-import logging
 from collections.abc import Sequence
 
+import structlog
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models.functions import Now
@@ -11,6 +11,7 @@ from database_errors import limit_lock_wait
 from payments.gateway import ActionRequired, CardDeclined, Charge, GatewayUnavailable, get_gateway
 from payments.models import Payment
 from payments.requests import (
+    calling,
     make_request,
     make_storable,
     mark_sent,
@@ -20,7 +21,7 @@ from payments.requests import (
     record_error,
 )
 
-logger = logging.getLogger(__name__)
+logger = structlog.stdlib.get_logger(__name__)
 Status = Payment.Status
 
 CREATE = """
@@ -83,7 +84,8 @@ def charge_payment(*, reference: str) -> None:
     if payment is None:
         return
     try:
-        charge = reach_gateway(payment.gateway).charge(make_request(payment))
+        with calling("charge", payment.key):
+            charge = reach_gateway(payment.gateway).charge(make_request(payment))
     except CardDeclined as decline:
         record_answer(payment, status=Status.DECLINED, decline_code=decline.code[:64], last_error="")
     except ActionRequired:
@@ -126,7 +128,8 @@ def cancel_payment(*, reference: str) -> None:
     if payment is None:
         return
     try:
-        charge = reach_gateway(payment.gateway).cancel(make_request(payment))
+        with calling("cancel", payment.key):
+            charge = reach_gateway(payment.gateway).cancel(make_request(payment))
     except GatewayUnavailable as error:
         record_error(payment, error)
         raise
@@ -179,7 +182,8 @@ def _close_declined(reference: str) -> bool:
     if declined is None or not payments.unanswered().exists():
         return False
     try:
-        charge = reach_gateway(declined.gateway).cancel(make_request(declined))
+        with calling("cancel", declined.key):
+            charge = reach_gateway(declined.gateway).cancel(make_request(declined))
     except GatewayUnavailable as error:
         payments.unanswered().update(last_error=make_storable(error))
         raise
@@ -192,7 +196,12 @@ def _close_declined(reference: str) -> bool:
 
 def _adopt(declined: Payment, charge: Charge) -> None:
     """Write down, as the answer to the present payment, that the declined one took the money after all."""
-    logger.error("payment %s was declined, and took the money later: %s", declined, charge.provider_id)
+    logger.error(
+        "a declined payment took the money later",
+        key=declined.key,
+        order=declined.reference,
+        provider_id=charge.provider_id,
+    )
     present = Payment.objects.filter(reference=declined.reference, status=Status.PENDING, gateway=declined.gateway)
     answer = {"status": Status.SUCCEEDED, "provider_id": charge.provider_id, "last_error": f"taken by {declined.key}"}
     if not present.update(**answer, sent_at=Now(), answered_at=Now()):  # that of another gateway can't be its answer

@@ -1,12 +1,12 @@
 """What Stripe's answers mean for a charge: yes, no, and everything else, which is unknown."""
 
-import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import stripe
+import structlog
 
 from payments.gateway import (
     ActionRequired,
@@ -19,7 +19,7 @@ from payments.gateway import (
 )
 from payments.stripe_api import Answer
 
-logger = logging.getLogger(__name__)
+logger = structlog.stdlib.get_logger(__name__)
 
 # Refused for what the request says, so refused each time it is sent. Any other invalid request is our own fault
 # (a wrong API key, a currency the account hasn't got), and must not cancel orders.
@@ -119,7 +119,8 @@ def reference_of(intent: Answer) -> str:
 def check_reference(intent: Answer | None, request: ChargeRequest) -> None:
     """Raises GatewayUnavailable where the intent is somebody else's: its money, or its no, is not ours."""
     if intent is not None and not is_of(intent, request):
-        logger.error("asked for %s, the provider answered with %s of %r", request.key, intent["id"], intent["metadata"])
+        found = {"found": intent["id"], "metadata": intent["metadata"]}
+        logger.error("the provider answered with somebody else's payment", key=request.key, **found)
         raise GatewayUnavailable(f"the provider answered with somebody else's payment intent: {intent['id']}")
 
 

@@ -1,7 +1,6 @@
 """The tasks that ask the provider, or process its webhook events. A message is a reference, a key or an id."""
 
-import logging
-
+import structlog
 from celery import shared_task
 from django.conf import settings
 
@@ -9,7 +8,7 @@ from payments import disputes, refunds, services, webhooks
 from payments.gateway import GatewayUnavailable
 from payments.webhook_models import WebhookEvent
 
-logger = logging.getLogger(__name__)
+logger = structlog.stdlib.get_logger(__name__)
 
 
 @shared_task
@@ -17,7 +16,7 @@ def charge_payment(reference: str) -> None:
     try:
         services.charge_payment(reference=reference)
     except GatewayUnavailable as error:
-        logger.warning("charge of %s is unknown: %s", reference, error)
+        logger.warning("the charge is unknown", order=reference, reason=str(error))
 
 
 @shared_task
@@ -25,7 +24,7 @@ def cancel_payment(reference: str) -> None:
     try:
         services.cancel_payment(reference=reference)
     except GatewayUnavailable as error:
-        logger.warning("cancel of %s is unknown: %s", reference, error)
+        logger.warning("the cancel is unknown", order=reference, reason=str(error))
 
 
 @shared_task
@@ -33,7 +32,7 @@ def look_up_dispute(gateway: str, provider_id: str) -> None:
     try:
         disputes.look_up_dispute(gateway=gateway, provider_id=provider_id)
     except (GatewayUnavailable, disputes.UnknownCharge) as error:
-        logger.warning("dispute %s is unknown: %s", provider_id, error)
+        logger.warning("the dispute is unknown", dispute=provider_id, reason=str(error))
 
 
 @shared_task
@@ -41,7 +40,7 @@ def refund_payment(key: str) -> None:
     try:
         refunds.refund_payment(key=key)
     except GatewayUnavailable as error:
-        logger.warning("%s is unknown: %s", key, error)
+        logger.warning("the refund is unknown", key=key, reason=str(error))
 
 
 @shared_task
@@ -49,7 +48,7 @@ def check_refund(key: str) -> None:
     try:
         refunds.check_refund(key=key)
     except GatewayUnavailable as error:
-        logger.warning("whether %s still holds is unknown: %s", key, error)
+        logger.warning("whether the refund still holds is unknown", key=key, reason=str(error))
 
 
 @shared_task

@@ -1,7 +1,6 @@
 """The addresses at which providers tell us of news. Nobody is logged in there: a signature says who it is."""
 
-import logging
-
+import structlog
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.views.decorators.csrf import csrf_exempt
@@ -11,7 +10,7 @@ from payments.stripe_webhooks import EventRefused, read_event
 from payments.tasks import publish_event
 from payments.webhooks import receive_event
 
-logger = logging.getLogger(__name__)
+logger = structlog.stdlib.get_logger(__name__)
 
 LARGEST_BODY = 2**20  # bytes; Stripe's events have some thousands
 
@@ -31,11 +30,11 @@ def receive_stripe_event(request: HttpRequest) -> HttpResponse:
     try:
         event = read_event(request.body, request.headers.get("Stripe-Signature", ""))
     except EventRefused as refusal:
-        logger.warning("a webhook event is refused: %s", refusal)
+        logger.warning("a webhook event is refused", reason=str(refusal))
         return HttpResponse("This is no event that Stripe has just signed.", status=400, content_type="text/plain")
     if urgent := receive_event(event):
         try:
             publish_event(urgent)
         except OperationalError as error:
-            logger.warning("%s is left to the sweep: %s", urgent, error)
+            logger.warning("a webhook event is left to the sweep", webhook_event=urgent.pk, reason=str(error))
     return HttpResponse(status=200, content_type="text/plain")

@@ -1,10 +1,10 @@
 """The inbox of what providers tell us unasked: an event is stored once, looked at, and looked at again."""
 
-import logging
 from collections.abc import Sequence
 from datetime import timedelta
 from itertools import groupby
 
+import structlog
 from django.conf import settings
 from django.db import Error, connection, transaction
 from django.db.models.functions import Now
@@ -14,7 +14,7 @@ from payments.webhook_handlers import HANDLERS, News
 from payments.webhook_models import WebhookEvent, WebhookEventQuerySet
 from purge import delete_in_batches
 
-logger = logging.getLogger(__name__)
+logger = structlog.stdlib.get_logger(__name__)
 
 # Seconds until the sweep first takes up an event that waits. Each pause is twice as long as the one before, so the last
 # of MAX_TRIES comes after a quarter of an hour. By then the order's own sweep has long gone on with it.
@@ -119,12 +119,17 @@ def _process_one(event: WebhookEvent) -> News:
         except Error:
             raise
         except OperationalError as error:
-            logger.warning("%s is left to a later look: %s", event, error)
+            logger.warning("a webhook event is left to a later look", **_name(event), reason=str(error))
         except Exception:  # one bad event must not hold up the others
-            logger.exception("%s can't be processed", event)
+            logger.exception("a webhook event can't be processed", **_name(event))
     if news is not News.NONE and event.tries + 1 >= MAX_TRIES:
-        logger.warning("%s is given up after %s looks", event, MAX_TRIES)
+        logger.warning("a webhook event is given up", **_name(event), looks=MAX_TRIES)
     return news
+
+
+def _name(event: WebhookEvent) -> dict[str, str | int]:
+    """The fields of a line about it."""
+    return {"webhook_event": event.pk, "order": event.reference}
 
 
 def _look(event: WebhookEvent) -> News:

@@ -22,7 +22,8 @@ BATCH = 500  # orders in one file, and in one transaction
 
 # In this order, for each names the one before it.
 REMOVE = [
-    "DELETE FROM events_out_deliverytry WHERE delivery_id IN (SELECT id FROM events_out_delivery WHERE order_id = ANY(%s))",
+    "DELETE FROM events_out_deliverytry USING events_out_delivery AS delivery"
+    " WHERE delivery_id = delivery.id AND delivery.order_id = ANY(%s)",
     "DELETE FROM events_out_delivery WHERE order_id = ANY(%s)",
     "DELETE FROM orders_ordermail WHERE order_id = ANY(%s)",
     "DELETE FROM orders_refundline WHERE line_id IN (SELECT id FROM orders_orderline WHERE order_id = ANY(%s))",

@@ -1,8 +1,8 @@
 """The way of a customer who has to act at the bank: there, and back to the order's page."""
 
-import logging
 from http import HTTPStatus
 
+import structlog
 from django.contrib import messages
 from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -19,7 +19,7 @@ from payments.actions import find_next_action
 from payments.gateway import GatewayUnavailable, NextAction, get_gateway
 from shop.payment_forms import render_with_payment_form
 
-logger = logging.getLogger(__name__)
+logger = structlog.stdlib.get_logger(__name__)
 
 ASK_EVERY = 2  # seconds: whoever reloads the address does not make us ask more often
 
@@ -37,7 +37,7 @@ def go_to_bank(request: HttpRequest, *, code: str) -> HttpResponse:
         if action and not action.url:
             return _show_script(request, order, action)
     except GatewayUnavailable as error:
-        logger.warning("what the customer of %s has to do is unknown: %s", code, error)
+        logger.warning("what the customer has to do is unknown", order=code, reason=str(error))
         messages.error(
             request,
             _("We can't take you to your bank just now. Try again in a minute: you can't be charged twice."),
@@ -61,7 +61,7 @@ def return_from_bank(request: HttpRequest, *, code: str) -> HttpResponse:
         try:
             take_up_order(code)
         except OperationalError as error:
-            logger.warning("%s is left to the sweep: %s", code, error)
+            logger.warning("the order is left to the sweep", order=code, reason=str(error))
     return redirect("order", code)
 
 

@@ -1,8 +1,8 @@
 """The checkout's page. A checkout ends in one order, however often it is sent."""
 
-import logging
 from http import HTTPStatus
 
+import structlog
 from django.conf import settings
 from django.contrib import messages
 from django.db import Error, connection
@@ -26,7 +26,7 @@ from shop.refusals import explain_refusal
 from shop.session_orders import EMAIL, LAST_ORDER, find_placed, finish_checkout
 from shop.waiting import admit_visitor, behind_waiting_room, wait_again, wait_outside
 
-logger = logging.getLogger(__name__)
+logger = structlog.stdlib.get_logger(__name__)
 
 
 def _name_rooms(request: HttpRequest) -> list[str]:
@@ -85,7 +85,7 @@ def _place(request: HttpRequest, cart: Cart, form: CheckoutForm) -> HttpResponse
     except Error as error:
         if not is_passing(error):
             raise
-        logger.warning("a checkout can't be answered now: %s", describe(error))
+        logger.warning("a checkout can't be answered now", reason=describe(error))
         return _refuse(request, form, error)
     return _show_order(request, order)
 

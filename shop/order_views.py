@@ -1,9 +1,9 @@
 """An order's page, which follows the order until it ends, and the list of a customer's orders."""
 
-import logging
 from http import HTTPStatus
 from typing import Any, cast
 
+import structlog
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
@@ -30,7 +30,7 @@ from shop.refusals import explain_payment_refusal, explain_refund_refusal
 from shop.session_orders import find_replacement, refill_cart
 from shop.status import count_rest, describe_order
 
-logger = logging.getLogger(__name__)
+logger = structlog.stdlib.get_logger(__name__)
 
 ORDERS_PER_PAGE = 20
 
@@ -72,7 +72,8 @@ def cancel(request: HttpRequest, *, code: str) -> HttpResponse:
     except OrderIsFinal:
         messages.info(request, _("It was too late to cancel: this order had already ended."))
     except Error as error:  # somebody holds its row, or cancelling fails: nothing has changed
-        logger.error("%s could not be cancelled: %s", order.code, describe(error), exc_info=not is_passing(error))
+        passing = is_passing(error)
+        logger.error("the order could not be cancelled", order=order.code, reason=describe(error), exc_info=not passing)
         messages.error(request, _("We could not cancel it just now. Try again in a minute."))
     return _see_order(order)
 
@@ -113,7 +114,7 @@ def pay(request: HttpRequest, *, code: str) -> HttpResponse:
     except Error as error:
         if not is_passing(error):
             raise
-        logger.warning("%s can't be paid again now: %s", code, describe(error))
+        logger.warning("the order can't be paid again now", order=code, reason=describe(error))
         messages.error(request, explain_payment_refusal(error))
     return _see_order(order)
 
@@ -144,10 +145,11 @@ def _refund_rest(request: HttpRequest, order: Order, number: int) -> None:
     try:
         refund_rest(code=order.code, number=number, actor=request.user if isinstance(request.user, User) else None)
     except NotRefundable as refused:
-        logger.info("%s was not refunded for its customer: %s", order.code, refused)
+        logger.info("the order was not refunded for its customer", order=order.code, reason=str(refused))
         messages.info(request, explain_refund_refusal(refused))
     except Error as error:
-        logger.error("%s could not be refunded: %s", order.code, describe(error), exc_info=not is_passing(error))
+        passing = is_passing(error)
+        logger.error("the order could not be refunded", order=order.code, reason=describe(error), exc_info=not passing)
         messages.error(request, _("We could not cancel it just now. Try again in a minute."))
 
 

@@ -1,12 +1,12 @@
 """A page of products as everybody sees it, kept in Redis for some seconds. See docs/adr/0029."""
 
 import json
-import logging
 import time
 from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
 
+import structlog
 from django.conf import settings
 from django.core.cache import caches
 from django.template.loader import render_to_string
@@ -15,7 +15,7 @@ from redis import RedisError
 
 from catalog.search import MAX_COUNT, count_products, find_products, read_page
 
-logger = logging.getLogger(__name__)
+logger = structlog.stdlib.get_logger(__name__)
 
 PAUSE = 5.0  # seconds
 
@@ -44,7 +44,7 @@ class PageCache:
             return getattr(caches[self._alias], command)(*arguments)
         except (RedisError, OSError) as error:
             self.resume_at = time.monotonic() + PAUSE
-            logger.warning("pages of products are not kept for %s seconds: %s", PAUSE, error)
+            logger.warning("pages of products are not kept", seconds=PAUSE, reason=str(error))
             return None
 
 

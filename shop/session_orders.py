@@ -1,9 +1,9 @@
 """The orders that a session has placed: each leaves the cart, and none is placed twice (ADR 10)."""
 
 import hashlib
-import logging
 import re
 
+import structlog
 from django.contrib.sessions.backends.base import SessionBase, UpdateError
 from django.db import Error
 
@@ -15,7 +15,7 @@ EMAIL = "email"  # of the last order, so that a guest need not type it again
 REPLACEMENTS = "ordered_again"  # by the code of a cancelled order: the key of the cart that was refilled with it
 CART_KEY = re.compile(r"cart-[0-9a-f]{32}")  # no client of the API would choose such a key, and nobody can guess one
 
-logger = logging.getLogger(__name__)
+logger = structlog.stdlib.get_logger(__name__)
 
 
 def find_placed(key: str) -> Order | None:
@@ -44,7 +44,7 @@ def finish_checkout(session: SessionBase, *, order: Order) -> None:
         if session.modified:
             session.save()
     except (UpdateError, Error) as error:  # the customer has logged in or out meanwhile, or the database is away
-        logger.warning("%s is placed, but its cart was not emptied: %r", order.code, error)
+        logger.warning("the order is placed, but its cart was not emptied", order=order.code, reason=repr(error))
     session.modified = False  # otherwise the middleware saves it again, and answers 400 if it can't
 
 

@@ -16,6 +16,7 @@ from django.db.models.signals import post_migrate
 from django.test import override_settings
 from django.utils import translation
 
+from config.logs import Formatter
 from lab.stack.stack import Stack, run_stack
 from payments.gateway import get_gateway
 from payments.stripe import StripeGateway
@@ -114,6 +115,12 @@ def django_db_setup(django_db_setup: None) -> None:
         return [table for table in find_tables(**options) if table not in kept]
 
     connection.introspection.django_table_names = find_tables_to_flush  # type: ignore[assignment,method-assign]
+
+
+@pytest.fixture(autouse=True)
+def _lines_as_operators_read_them(caplog: pytest.LogCaptureFixture) -> None:
+    """`caplog.text` has the lines with their fields."""
+    caplog.handler.setFormatter(Formatter("line"))
 
 
 @pytest.fixture(autouse=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import LazySettings
 from django.contrib.sessions.models import Session
 from django.core.management import CommandError, call_command
 from django.db import connection
@@ -158,6 +159,55 @@ def test_a_checkout_whose_session_is_locked_leads_to_its_order_all_the_same(clie
         response = client.post("/checkout/", form)
 
     assert_sent_to(response, Order.objects.get())
+
+
+# --- a bug
+
+
+def break_cart(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("shop.cart_views.remove_ordered", fail)
+
+
+def test_the_page_of_a_bug_names_its_request_and_keeps_the_cart_and_the_languages(
+    staff: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    break_cart(monkeypatch)
+
+    response = staff.get("/cart/", headers={"Accept-Language": "en"})
+
+    assert response.status_code == 500
+    assert f"<code>{response.headers['X-Request-ID']}</code>" in response.text
+    assert "Nobody is told of it by itself." in response.text
+    assert "1 item" in response.text
+    assert 'class="languages"' in response.text
+    assert f"Internal Server Error: /cart/ request_id={response.headers['X-Request-ID']}" in caplog.text
+
+
+def test_it_says_that_it_was_reported_only_where_it_was(
+    staff: Client, monkeypatch: pytest.MonkeyPatch, settings: LazySettings
+) -> None:
+    break_cart(monkeypatch)
+    settings.SENTRY_DSN = "https://key@sentry.example.com/1"
+
+    response = staff.get("/cart/", headers={"Accept-Language": "en"})
+
+    assert f"It was reported as <code>{response.headers['X-Request-ID']}</code>" in response.text
+
+
+def test_the_page_needs_nothing_of_what_may_be_broken(staff: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("django.contrib.sessions.backends.db.SessionStore.load", fail)
+
+    response = staff.get("/cart/", headers={"Accept-Language": "en"})
+
+    assert response.status_code == 500
+    assert "It is our fault." in response.text
+    assert "item" not in response.text
 
 
 # --- locks

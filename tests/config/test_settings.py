@@ -54,6 +54,7 @@ WRONG = [
     ("TRUSTED_PROXIES", "10.0.0.1/8"),
     *(("SHOP_CURRENCY", value) for value in ("ZZZ", "gbp", "XAU", "DEM", "")),
     *(("DATABASE_POOLER", value) for value in ("session", "", "pgbouncer")),
+    *(("LOG_FORMAT", value) for value in ("text", "JSON")),
     *(("LOG_LEVEL", value) for value in ("LOUD", "info", "5")),
     *(("PAYMENT_GATEWAYS", f"stripe={path}") for path in ("foo.Bar", "Bar", "payments.paypal.X", "payments..stripe.X")),
     *(
@@ -95,6 +96,8 @@ WRONG_SECRETS = [
     ),
     *(("STRIPE_API_KEY", key) for key in ("sk_{}...", "pk_live_{}", "pk_test_{}")),
     ("SECRET_KEY", ""),
+    *(("OTEL_EXPORTER_OTLP_ENDPOINT", value) for value in ("{}", "{}:4318", "grpc://{}:4317")),
+    *(("SENTRY_DSN", value) for value in ("{}", "https://sentry.example.com/{}", "https://{}@sentry.example.com/")),
 ]
 
 

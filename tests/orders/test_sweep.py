@@ -128,7 +128,7 @@ def test_a_worker_starts_while_the_database_is_away_and_leaves_lost_orders_to_th
         answers = worker_ready.send(sender=None)
 
     assert [answer for receiver, answer in answers if receiver is take_up_lost_orders] == [None]
-    assert "lost orders are left to the sweep: nobody there" in caplog.text
+    assert 'lost orders are left to the sweep reason="nobody there"' in caplog.text
     assert Order.objects.get().sweeps == 0
 
 

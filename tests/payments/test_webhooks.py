@@ -301,7 +301,7 @@ def test_while_the_broker_is_down_an_event_is_stored_and_left_to_the_sweep(
     event = deliver(order)
 
     assert state(event) == "waiting"
-    assert "is left to the sweep: Connection refused" in caplog.text
+    assert f'is left to the sweep webhook_event={event.pk} reason="Connection refused"' in caplog.text
 
 
 # What is done about it
@@ -406,7 +406,7 @@ def test_an_event_that_tells_of_nothing_we_know_is_given_up(
         process_due_events()
 
     assert (hints, state(event), event.tries) == ([], "given up", MAX_TRIES)
-    assert caplog.text.count("is given up after 10 looks") == 1
+    assert caplog.text.count(f"is given up webhook_event={event.pk}") == 1
 
 
 def test_looks_come_less_and_less_often(hints: list[str], messages: Messages) -> None:
@@ -449,7 +449,7 @@ def test_one_event_that_fails_holds_up_no_other(
     assert hints == [good.code]
     assert [state(event) for event in events] == ["waiting"] * 3
     assert "a bug" in caplog.text
-    assert "is left to a later look: Connection refused" in caplog.text
+    assert "is left to a later look" in caplog.text
 
 
 def test_sweeps_at_the_same_time_share_the_events(messages: Messages, monkeypatch: pytest.MonkeyPatch) -> None:
