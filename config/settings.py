@@ -1,6 +1,7 @@
 """Every setting, from the environment. What is needed and missing, or wrong, is an error at start.
 
-Those of limits, of the log, of mails and of payments have modules of their own, which are a part of this one.
+Those of limits, of the log, of mails, of payments and of the shop's face have modules of their own, which are a part of
+this one.
 """
 
 from math import ceil
@@ -37,6 +38,7 @@ from config.log_settings import *
 from config.mail_settings import *
 from config.payment_settings import *
 from config.postgresql import POOLERS, configure_databases
+from config.shop_settings import *
 from config.version import read_version
 
 VERSION = read_version(BASE_DIR)  # the code that this process runs
@@ -222,8 +224,6 @@ LANGUAGE_COOKIE_SECURE = not LOCAL
 LANGUAGE_COOKIE_HTTPONLY = True
 LANGUAGE_COOKIE_SAMESITE = "Lax"
 LOCALE_PATHS = [BASE_DIR / "locale"]
-TIME_ZONE = "UTC"
-USE_TZ = True
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = read_text("STATIC_ROOT", str(BASE_DIR / "var" / "static"))

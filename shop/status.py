@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.utils import timezone
-from django.utils.formats import date_format, time_format
-from django.utils.timezone import localtime
+from django.utils.html import format_html
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
@@ -18,6 +17,7 @@ from orders.refunds import is_refundable_by_customer
 from payments.gateway import read_timeout
 from payments.models import Payment
 from payments.services import list_instructions
+from shop.times import show_time
 
 Reason = Order.CancelReason
 
@@ -153,12 +153,12 @@ def _describe_waiting(order: Order) -> OrderStatus:
         text = _("It has not come in time. We are cancelling the order: do not send any money now.")
         return OrderStatus(title=title, text=text, tone="care", step=2, poll=5)
     text = _(
-        "Your items are put aside until %(until)s UTC. Send the whole amount at once, with the reference. When it has "
+        "Your items are put aside until {until}. Send the whole amount at once, with the reference. When it has "
         "arrived we confirm the order, and tell you by mail."
     )
     return OrderStatus(
         title=title,
-        text=text % {"until": date_format(localtime(order.expires_at), "DATETIME_FORMAT")},
+        text=format_html(text, until=show_time(order.expires_at)),
         tone="wait",
         step=2,
         poll=30,
@@ -174,12 +174,13 @@ def _describe_asked(order: Order, poll: int) -> OrderStatus:
         text = _("If the payment has gone through already, the order is confirmed instead. Do not pay again.")
         return OrderStatus(title=title, text=text, tone="care", step=2, poll=poll)
     if order.payment.status == Payment.Status.ACTION_REQUIRED:
-        title, until = _("Your bank asks you to confirm"), time_format(localtime(order.expires_at))
+        title = _("Your bank asks you to confirm")
         # Whether the customer has done so is not known here.
         text = _(
-            "Confirm the payment on your bank's page until %(time)s UTC. If you have done so, wait a moment: this page"
-            " shows what your bank says."
-        ) % {"time": until}
+            "Confirm the payment on your bank's page until {time}. If you have done so, wait a moment: this page shows"
+            " what your bank says."
+        )
+        text = format_html(text, time=show_time(order.expires_at, "time"))
         return OrderStatus(title=title, text=text, tone="care", step=2, poll=poll, may_act=True, may_cancel=True)
     if _is_overdue(order.payment):
         title = _("We are checking with your bank")
@@ -197,8 +198,10 @@ def _describe_declined(order: Order, poll: int) -> OrderStatus:
     if not _is_held(order):
         text = f"{why} " + _("No money was taken. We are cancelling the order.")
         return OrderStatus(title=title, text=text, tone="bad", step=2, poll=poll)
-    until = _("Your items are put aside until %(time)s UTC: try another card.")
-    text = f"{why} {until % {'time': time_format(localtime(order.held_until))}}"
+    until = format_html(
+        _("Your items are put aside until {time}: try another card."), time=show_time(order.held_until, "time")
+    )
+    text = format_html("{} {}", why, until)
     number = order.payment.number + 1
     return OrderStatus(title=title, text=text, tone="care", step=2, poll=5, may_cancel=True, next_payment=number)
 

@@ -53,7 +53,10 @@ def test_a_declined_order_is_put_aside_and_paid_by_another_card(client: Client) 
     held = end_order(Order.objects.get(), Payment.Status.DECLINED)
     page = client.get(f"/orders/{held.code}/").text
     assert held.held_until
-    assert f"Your items are put aside until {time_format(held.held_until)} UTC: try another card." in page
+    until = (
+        f'<time datetime="{held.held_until.isoformat()}" data-shown="time">{time_format(held.held_until)} UTC</time>'
+    )
+    assert f"Your items are put aside until {until}: try another card." in page
     assert 'name="number" value="2"' in page
 
     form = {"number": 2, "payment_method": "pm_card_visa"}
