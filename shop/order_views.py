@@ -25,6 +25,7 @@ from orders.refunds import TooLateToRefund, refund_rest
 from orders.services import OrderIsFinal, cancel_order
 from payments.refunds import NotRefundable, find_next_number
 from shop.forms import PayAgainForm, RefundForm
+from shop.page_numbers import PageNumbers
 from shop.payment_forms import render_with_payment_form
 from shop.refusals import explain_payment_refusal, explain_refund_refusal
 from shop.session_orders import find_replacement, refill_cart
@@ -135,9 +136,10 @@ def order_again(request: HttpRequest, *, code: str) -> HttpResponse:
 def list_orders(request: HttpRequest) -> HttpResponse:
     theirs = Order.objects.of_customer(cast(User, request.user))
     orders = theirs.select_related("payment").with_refunding().order_by("-created_at", "-pk")
-    page = Paginator(orders, ORDERS_PER_PAGE).get_page(request.GET.get("page"))
+    page = Paginator(orders.prefetch_related("lines"), ORDERS_PER_PAGE).get_page(request.GET.get("page"))
+    pages = PageNumbers(page.number, page.paginator.num_pages)
     rows = [(order, describe_order(order)) for order in page]
-    return _keep_private(render(request, "shop/order_list.html", {"page": page, "rows": rows}))
+    return _keep_private(render(request, "shop/order_list.html", {"pages": pages, "rows": rows}))
 
 
 def _refund_rest(request: HttpRequest, order: Order, number: int) -> None:
