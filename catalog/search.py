@@ -51,7 +51,7 @@ def read_similar_products(query: str) -> list[Product]:
     words = _read_words(query)
     if not words or min(len(word) for word in words) < 4:
         return []
-    products = Product.objects.for_sale().with_stock().defer("description")
+    products = Product.objects.for_sale().for_a_list()
     for word in words:
         products = products.filter(search_text__trigram_word_similar=fold(Value(word)))
     with transaction.atomic(), connection.cursor() as cursor:
@@ -75,7 +75,7 @@ def read_numbered_page(products: ProductQuerySet, number: int, *, count: int) ->
     start = (number - 1) * PAGE_SIZE
     # What is skipped is read from the index on the name alone: neither its rows nor its stocks.
     ids = products.order_by("name", "pk").values("pk")[start : start + PAGE_SIZE]
-    rows = list(Product.objects.with_stock().defer("description").filter(pk__in=ids).order_by("name", "pk"))
+    rows = list(Product.objects.for_a_list().filter(pk__in=ids).order_by("name", "pk"))
     page = _make_page(rows, has_before=number > 1, has_after=count > start + PAGE_SIZE)
     return replace(page, number=number)
 
@@ -105,7 +105,7 @@ def read_page(products: ProductQuerySet, *, before: int | None = None, after: in
 
 
 def _read_rows(products: ProductQuerySet, *order: str) -> tuple[list[Product], bool]:
-    rows = list(products.with_stock().defer("description").order_by(*order)[: PAGE_SIZE + 1])
+    rows = list(products.for_a_list().order_by(*order)[: PAGE_SIZE + 1])
     return rows[:PAGE_SIZE], len(rows) > PAGE_SIZE
 
 

@@ -13,4 +13,4 @@ USE_TZ = True
 # Pictures of products. Another server may serve them, such as a proxy: see docs/shop.md.
 MEDIA_ROOT = read_text("MEDIA_ROOT", str(BASE_DIR / "var" / "media"))
 MEDIA_URL = read_path("MEDIA_URL", "media/")
-SHOP_PICTURE_BYTES = read_number("SHOP_PICTURE_BYTES", 8_000_000, least=1, most=50_000_000)  # of an upload
+SHOP_PICTURE_BYTES = read_number("SHOP_PICTURE_BYTES", 8_000_000, least=1, most=10_000_000)  # of an upload

@@ -28,7 +28,7 @@ def show_product(request: HttpRequest, *, slug: str, sku: str) -> HttpResponse:
         known = read_sku(sku)
     except ValidationError as error:
         raise Http404 from error
-    product = Product.objects.for_sale().with_stock().filter(sku=known).first()
+    product = Product.objects.for_sale().with_stock().select_related("picture").filter(sku=known).first()
     if product is None:
         raise Http404
     if (slug, sku) != (product.slug or "-", product.sku):

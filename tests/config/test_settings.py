@@ -52,7 +52,7 @@ WRONG = [
     *(("SHOP_LINKS", value) for value in ("Terms", "Terms=", "=/terms/", "Terms=javascript:alert(1)", "Terms=//x.com")),
     *(("SHOP_TIME_ZONE", value) for value in ("Moscow", "UTC+2", "../etc/passwd", "")),
     *(("MEDIA_URL", value) for value in ("media", "https://example.com/media/", "/", "//example.com/")),
-    *(("SHOP_PICTURE_BYTES", value) for value in ("0", "8 MB", "50000001")),
+    *(("SHOP_PICTURE_BYTES", value) for value in ("0", "8 MB", "10000001")),
     ("TRUSTED_PROXIES", "proxy.example.com"),
     ("TRUSTED_PROXIES", "10.0.0.1/8"),
     *(("SHOP_CURRENCY", value) for value in ("ZZZ", "gbp", "XAU", "DEM", "")),
