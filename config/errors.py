@@ -1,9 +1,10 @@
-"""The page for an error that no view has answered. It says "try again" if that helps; otherwise it is Django's own."""
+"""The pages for errors that no view has answered. They say "try again" if that helps."""
 
 import logging
 import sys
+from collections.abc import Callable
 
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed
 from django.template.loader import render_to_string
 from django.views import defaults
 
@@ -34,3 +35,18 @@ def answer_try_again(request: HttpRequest, error: BaseException) -> HttpResponse
     response = HttpResponse(page, status=503, headers={"Retry-After": str(RETRY_AFTER), "Cache-Control": "no-store"})
     response._has_been_logged = True  # type: ignore[attr-defined]  # or Django adds a traceback
     return response
+
+
+def explain_refused_methods(
+    get_response: Callable[[HttpRequest], HttpResponseBase],
+) -> Callable[[HttpRequest], HttpResponseBase]:
+    """Give the empty 405 of a view a page: somebody has typed or kept the address of a form."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        response = get_response(request)
+        if isinstance(response, HttpResponseNotAllowed) and not response.content and request.accepts("text/html"):
+            response["Content-Type"] = "text/html; charset=utf-8"
+            response.content = render_to_string("405.html").encode()
+        return response
+
+    return middleware

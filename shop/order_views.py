@@ -1,6 +1,7 @@
 """An order's page, which follows the order until it ends, and the list of a customer's orders."""
 
 import logging
+import re
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -28,12 +29,13 @@ from shop.forms import PayAgainForm, RefundForm
 from shop.page_numbers import PageNumbers
 from shop.payment_forms import render_with_payment_form
 from shop.refusals import explain_payment_refusal, explain_refund_refusal
-from shop.session_orders import find_replacement, refill_cart
+from shop.session_orders import LAST_ORDER, find_replacement, refill_cart
 from shop.status import count_rest, describe_order
 
 logger = logging.getLogger(__name__)
 
 ORDERS_PER_PAGE = 20
+CODE = re.compile("[0-9A-Z-]{18}")
 
 
 @require_safe
@@ -64,9 +66,14 @@ def show_status(request: HttpRequest, *, code: str) -> HttpResponse:
     return cast(HttpResponse, get_conditional_response(request, etag=etag, response=response))
 
 
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 def cancel(request: HttpRequest, *, code: str) -> HttpResponse:
+    """Ask whether the customer wants the unpaid order cancelled, and cancel it."""
     order = _get_order(code)
+    if request.method != "POST":
+        if not describe_order(order).may_cancel:
+            return _see_order(order)
+        return _keep_private(render(request, "shop/order_cancel.html", {"order": order}))
     try:
         actor = request.user if isinstance(request.user, User) else None
         cancel_order(code=order.code, reason=Order.CancelReason.CUSTOMER, actor=actor)
@@ -129,6 +136,17 @@ def order_again(request: HttpRequest, *, code: str) -> HttpResponse:
         refill_cart(request.session, order=order)
         return redirect("checkout")
     return _see_order(order)
+
+
+@require_safe
+def find_order(request: HttpRequest) -> HttpResponse:
+    """Lead from an order's code to its page, as its address does. The page names this browser's last order."""
+    asked = request.GET.get("code", "")
+    code = "".join(asked.upper().split())
+    if CODE.fullmatch(code) and (order := Order.objects.filter(code=code).first()):
+        return _see_order(order)
+    context = {"asked": asked, "last_order": request.session.get(LAST_ORDER)}
+    return _keep_private(render(request, "shop/order_find.html", context))
 
 
 @login_required

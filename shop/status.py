@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.utils import timezone
 from django.utils.html import format_html
@@ -90,7 +90,7 @@ def count_rest(order: Order) -> int:
 
 
 def _describe_confirmed(order: Order) -> OrderStatus:
-    title, sentences = _("Confirmed"), [_("Your payment went through and your order is confirmed.")]
+    title, sentences = _("Confirmed"), [_("Thank you. Your payment went through and your order is confirmed.")]
     if order.refunded:
         title = _("Refunded") if order.refunded == order.total else _("Refunded in part")
         text = _("We have sent %(amount)s of %(total)s back to you. Your bank may take some days to show it.")
@@ -184,7 +184,13 @@ def _describe_asked(order: Order, poll: int) -> OrderStatus:
         return OrderStatus(title=title, text=text, tone="care", step=2, poll=poll, may_act=True, may_cancel=True)
     if _is_overdue(order.payment):
         title = _("We are checking with your bank")
-        text = _("Its answer has not come yet. Do not pay again: you can't be charged twice for this order.")
+        text = format_html(
+            _(
+                "Its answer has not come yet. Do not pay again: you can't be charged twice for this order. We go on"
+                " asking until {time}. You may close this page: a mail tells you how it ends."
+            ),
+            time=show_time(order.expires_at, "time"),
+        )
         return OrderStatus(title=title, text=text, tone="care", step=2, poll=poll, may_cancel=True)
     title, text = _("Paying"), _("We are asking your bank.")
     return OrderStatus(title=title, text=text, tone="wait", step=2, poll=poll, may_cancel=True)
@@ -195,20 +201,23 @@ def _describe_declined(order: Order, poll: int) -> OrderStatus:
     if order.hold_on_decline and not order.held_until and order.expires_at > timezone.now():  # its hold is to begin
         text = f"{why} " + _("No money was taken.")
         return OrderStatus(title=title, text=text, tone="care", step=2, poll=poll)
-    if not _is_held(order):
+    held_until = _find_hold_end(order)
+    if held_until is None:
         text = f"{why} " + _("No money was taken. We are cancelling the order.")
         return OrderStatus(title=title, text=text, tone="bad", step=2, poll=poll)
     until = format_html(
-        _("Your items are put aside until {time}: try another card."), time=show_time(order.held_until, "time")
+        _("Your items are put aside until {time}: try another card."), time=show_time(held_until, "time")
     )
     text = format_html("{} {}", why, until)
     number = order.payment.number + 1
     return OrderStatus(title=title, text=text, tone="care", step=2, poll=5, may_cancel=True, next_payment=number)
 
 
-def _is_held(order: Order) -> bool:
-    """Whether another card may be tried."""
-    return order.held_until is not None and min(order.held_until, order.expires_at) > timezone.now()
+def _find_hold_end(order: Order) -> datetime | None:
+    """Until when another card may be tried; None: none may."""
+    if order.held_until is None or min(order.held_until, order.expires_at) <= timezone.now():
+        return None
+    return min(order.held_until, order.expires_at)
 
 
 def explain_decline(code: str) -> str:

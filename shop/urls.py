@@ -32,6 +32,7 @@ urlpatterns = [
     path("waiting/", waiting_views.show_place, name="waiting"),
     path("checkout/", checkout_views.checkout, name="checkout"),
     path("orders/", order_views.list_orders, name="order-history"),
+    path("orders/find/", order_views.find_order, name="order-find"),
     path("orders/<code:code>/", order_views.show_order, name="order"),
     path("orders/<code:code>/status/", order_views.show_status, name="order-status"),
     path("orders/<code:code>/cancel/", order_views.cancel, name="order-cancel"),

@@ -29,6 +29,13 @@ def show_time(moment: datetime, shown: str = "moment") -> SafeString:
     return times.show_time(moment, shown)
 
 
+@register.filter
+def mask_email(email: str) -> str:
+    """Enough of the address to see whether it is right, and too little to write to it: a***@example.com."""
+    name, _at, domain = email.rpartition("@")
+    return f"{name[:1]}***@{domain}"
+
+
 @register.simple_tag
 def shop_name() -> str:
     return str(settings.SHOP_NAME)

@@ -18,6 +18,11 @@ document.addEventListener("submit", (event) => {
 // After a refusal the first field that is wrong is where to go on.
 document.querySelector(".field.wrong :is(input, textarea, select)")?.focus();
 
+for (const button of document.querySelectorAll("[data-print]")) {
+  button.hidden = false;
+  button.addEventListener("click", () => print());
+}
+
 // The back button may bring the page as it was left: its buttons disabled, its prices old.
 addEventListener("pageshow", (event) => {
   if (event.persisted) location.reload();

@@ -152,7 +152,8 @@ def test_a_price_that_changes_while_the_checkout_is_open_is_refused_and_shown(
 def test_a_pending_order_is_cancelled_by_its_customer(page: Page, stack: Stack, sku: str) -> None:
     buy(page, sku, PROVIDER_FAILS)
 
-    page.get_by_role("button", name="Cancel this order").click()
+    page.get_by_role("link", name="Cancel this order").click()
+    page.get_by_role("button", name="Yes, cancel it").click()
 
     expect_status(page, "Cancelled")
     expect(page.locator("#status")).to_contain_text("You cancelled this order. No money was taken.")

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from django.conf import LazySettings
 from django.core import mail as outbox
+from django.core.mail import EmailMultiAlternatives
 from django.test import Client
 
 from languages import write_time
@@ -33,6 +34,17 @@ def test_every_page_names_the_shop_its_contact_and_its_links(client: Client, add
     assert '<a href="mailto:help@example.com">help@example.com</a>' in page
     assert '<a href="https://example.com/terms">Terms</a>' in page
     assert "Orderly" not in page
+
+
+@pytest.mark.usefixtures("tea_shop")
+def test_an_orders_page_says_where_mails_go_and_whom_to_write_to(client: Client) -> None:
+    order = make_order(email="ann.lee@example.com")
+
+    page = client.get(f"/orders/{order.code}/").text
+
+    assert "mails about it go to a***@example.com" in page
+    assert "ann.lee" not in page
+    assert f'Write to <a href="mailto:help@example.com?subject={order.code}">help@example.com</a>.' in page
 
 
 def test_a_shop_without_a_contact_shows_none(client: Client) -> None:
@@ -69,6 +81,7 @@ def test_a_mail_says_whose_it_is_and_when_the_order_was_placed() -> None:
     assert mail.body.rstrip().endswith("-- \nTea & Co\nhelp@example.com")
     assert f"Placed {write_time(order.created_at)}" in mail.body
     assert "KST" in mail.body
+    assert isinstance(mail, EmailMultiAlternatives)
     assert "Tea &amp; Co" in str(mail.alternatives[0][0])
 
 
