@@ -205,19 +205,16 @@ def _describe_declined(order: Order, poll: int) -> OrderStatus:
     if held_until is None:
         text = f"{why} " + _("No money was taken. We are cancelling the order.")
         return OrderStatus(title=title, text=text, tone="bad", step=2, poll=poll)
-    until = format_html(
-        _("Your items are put aside until {time}: try another card."), time=show_time(held_until, "time")
-    )
-    text = format_html("{} {}", why, until)
+    until = _("Your items are put aside until {time}: try another card.")
+    text = format_html("{} {}", why, format_html(until, time=show_time(held_until, "time")))
     number = order.payment.number + 1
     return OrderStatus(title=title, text=text, tone="care", step=2, poll=5, may_cancel=True, next_payment=number)
 
 
 def _find_hold_end(order: Order) -> datetime | None:
     """Until when another card may be tried; None: none may."""
-    if order.held_until is None or min(order.held_until, order.expires_at) <= timezone.now():
-        return None
-    return min(order.held_until, order.expires_at)
+    end = order.held_until and min(order.held_until, order.expires_at)
+    return end if end and end > timezone.now() else None
 
 
 def explain_decline(code: str) -> str:
