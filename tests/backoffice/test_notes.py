@@ -8,6 +8,7 @@ from django.conf import LazySettings
 from django.db import connection
 from django.test import Client
 
+from audit.models import AuditRun
 from audit.services import audit_orders
 from catalog.models import StockMovement
 from orders.models import Order, OrderEvent
@@ -119,3 +120,14 @@ def test_payments_and_movements_lead_to_their_order(admin_client: Client) -> Non
     ]
 
     assert [link in page.text for page in pages] == [True] * 3
+
+
+def test_the_report_of_an_audit_is_in_words_and_leads_to_the_orders(admin_client: Client) -> None:
+    found = {"invariant": "A2", "detail": "a total is <wrong>", "codes": ["261124-7K3QM-9XZ2F", "MUG"]}
+    run = AuditRun.objects.create(ok=False, report={"ok": False, "checked": {"orders": 7}, "violations": [found]})
+
+    page = admin_client.get(f"/admin/audit/auditrun/{run.pk}/change/").text
+
+    link = f'<a href="{LIST}?q=261124-7K3QM-9XZ2F">261124-7K3QM-9XZ2F</a>'
+    assert f"<strong>A2</strong> a total is &lt;wrong&gt;: {link}, MUG" in page
+    assert "orders: 7" in page
