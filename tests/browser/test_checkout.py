@@ -160,6 +160,18 @@ def test_a_pending_order_is_cancelled_by_its_customer(page: Page, stack: Stack, 
     assert read_orders(stack, sku) == [("CANCELLED", "customer")]
 
 
+def test_a_shop_that_hangs_is_said_to_be(page: Page, sku: str, trouble: list[str]) -> None:
+    buy(page, sku, PROVIDER_FAILS)
+    page.evaluate("htmx.config.timeout = 200")
+    page.route("**/status/", lambda route: None)  # never answered
+
+    expect(page.locator("#offline")).to_contain_text("Nothing is lost")
+
+    page.unroute("**/status/")
+    expect(page.locator("#offline")).to_be_hidden()
+    trouble.clear()
+
+
 def test_an_unknown_payment_says_not_to_pay_again_and_is_confirmed_in_the_end(
     page: Page, stack: Stack, sku: str
 ) -> None:
