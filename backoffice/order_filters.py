@@ -85,7 +85,7 @@ class PlacedFilter(admin.ListFilter):
     def has_output(self) -> bool:
         return True
 
-    def expected_parameters(self) -> list[str]:
+    def expected_parameters(self) -> list[str | None]:
         return list(self.names)
 
     def choices(self, changelist: Any) -> Iterator[dict[str, Any]]:

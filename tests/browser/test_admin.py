@@ -77,7 +77,7 @@ def test_staff_type_a_price_in_pounds_and_customers_see_it(desk: Page, page: Pag
 def test_staff_upload_a_picture_and_customers_see_it(desk: Page, page: Page, sku: str) -> None:
     open_product(desk, sku)
     picture = FilePayload(name="mug.png", mimeType="image/png", buffer=make_image("PNG", size=(800, 600)))
-    desk.get_by_label("Picture", exact=True).set_input_files(picture)
+    desk.locator("[name=picture_file]").set_input_files(picture)
     desk.get_by_label("What the picture shows").fill("A red mug")
     desk.get_by_role("button", name="Save", exact=True).click()
     desk.wait_for_url("**/admin/catalog/product/**")
