@@ -15,10 +15,12 @@ RUN ORDERLY_LOCAL=1 SECRET_KEY=build STRIPE_API_KEY=sk_test_build DATABASE_URL=p
  && mv lab ..
 
 FROM python:3.13-slim-bookworm AS base
-RUN useradd --system --uid 10001 --home-dir /srv/orderly --no-log-init orderly
+RUN useradd --system --uid 10001 --home-dir /srv/orderly --no-log-init orderly \
+ && install --directory --owner 10001 /srv/orderly/media
 WORKDIR /srv/orderly
 COPY --from=build /srv/orderly /srv/orderly
-ENV PATH=/srv/orderly/.venv/bin:$PATH STATIC_ROOT=/srv/orderly/static_root PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+ENV PATH=/srv/orderly/.venv/bin:$PATH STATIC_ROOT=/srv/orderly/static_root \
+    MEDIA_ROOT=/srv/orderly/media PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 10001
 EXPOSE 8000
 

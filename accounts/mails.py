@@ -59,7 +59,12 @@ def make_message(mail: AccountMail) -> EmailMessage | None:
         return None
     shop_url = settings.SHOP_URL or mail.shop_url
     with translation.override(find_language(mail.language)):
-        context = {"link": f"{shop_url}{path}", "reset_link": f"{shop_url}{reverse('password-reset')}"}
+        context = {
+            "link": f"{shop_url}{path}",
+            "reset_link": f"{shop_url}{reverse('password-reset')}",
+            "shop_name": settings.SHOP_NAME,
+            "shop_contact": settings.SHOP_CONTACT,
+        }
         return EmailMessage(
             subject=str(SUBJECTS[name]),
             body=render_to_string(f"accounts/{name}.txt", context),

@@ -173,9 +173,9 @@ ORDER_CHECKS = [
                 MAX(kind) FILTER (WHERE kind IN ('confirmed', 'cancelled')) AS status,
                 MIN(id) FILTER (WHERE kind LIKE 'refund%%') AS refund,
                 MIN(id) FILTER (WHERE kind = 'dispute_opened') AS dispute,
-                -- Money may come after the end, or go back, and people look at it.
+                -- Money may come after the end, or go back, and people look at it, and write about it.
                 MAX(id) FILTER (WHERE NOT (kind LIKE 'refund%%' OR kind LIKE 'dispute%%' OR kind IN (
-                    'transfer', 'reconciled', 'review_needed', 'reviewed'))) AS last,
+                    'transfer', 'reconciled', 'review_needed', 'reviewed', 'noted'))) AS last,
                 MAX(id) FILTER (WHERE kind IN ('review_needed', 'reviewed')) AS reviewed
             FROM orders_orderevent GROUP BY order_id
         ) event ON event.order_id = o.id

@@ -1,5 +1,6 @@
 """Registers the pages of the back office. Django imports this module; each module named here registers its own."""
 
+from django.conf import settings
 from django.contrib import admin
 
 from accounts.forms import StaffLogInForm
@@ -37,6 +38,6 @@ __all__ = [
     "webhook_admin",
 ]
 
-admin.site.site_header = admin.site.site_title = "Orderly"
+admin.site.site_header = admin.site.site_title = settings.SHOP_NAME
 admin.site.login_form = StaffLogInForm
 admin.site.enable_nav_sidebar = False  # the lists need its width

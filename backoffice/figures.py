@@ -118,7 +118,7 @@ def describe_reconciliation(run: AuditRun | None) -> Figure:
 
 
 def describe_times(*, p50: float | None, p95: float | None) -> Iterator[Figure]:
-    for title, seconds in [(_("Time to confirm, p50"), p50), (_("Time to confirm, p95"), p95)]:
+    for title, seconds in [(_("Half are confirmed within"), p50), (_("19 of 20 are confirmed within"), p95)]:
         yield Figure(title=title, value="-" if seconds is None else format_seconds(seconds))
 
 

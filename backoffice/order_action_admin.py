@@ -12,7 +12,7 @@ from django.utils.translation import gettext, ngettext
 
 from accounts.models import User
 from backoffice.note_forms import NoteForm
-from backoffice.order_actions import CANCEL, MARK_REVIEWED, ORDER_ACTIONS, PROCESS_NOW, OrderAction, Outcome
+from backoffice.order_actions import ADD_NOTE, CANCEL, MARK_REVIEWED, ORDER_ACTIONS, PROCESS_NOW, OrderAction, Outcome
 from backoffice.order_status import color_status
 from backoffice.read_only import ReadOnlyAdmin
 from money import format_money
@@ -38,6 +38,10 @@ class OrderActionAdmin(ReadOnlyAdmin):
     @admin.action(description=MARK_REVIEWED.choice, permissions=["act"])
     def mark_orders_reviewed(self, request: HttpRequest, queryset: QuerySet[Order]) -> HttpResponse | None:
         return self._ask_and_act(request, queryset, MARK_REVIEWED)
+
+    @admin.action(description=ADD_NOTE.choice, permissions=["act"])
+    def note_orders(self, request: HttpRequest, queryset: QuerySet[Order]) -> HttpResponse | None:
+        return self._ask_and_act(request, queryset, ADD_NOTE)
 
     def list_actions(self, request: HttpRequest, order: Order) -> list[OrderAction]:
         """The actions whose buttons the page of the order has for this reader."""

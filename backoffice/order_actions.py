@@ -13,6 +13,7 @@ from kombu.exceptions import OperationalError
 from accounts.models import User
 from database_errors import describe, is_passing
 from orders.models import Order
+from orders.notes import add_note
 from orders.services import NothingToReview, OrderIsFinal, cancel_order, mark_reviewed, resume_order
 from orders.tasks import sweep_stuck_orders
 
@@ -150,7 +151,26 @@ class MarkReviewed(OrderAction):
         return mark_reviewed(code=code, actor=actor, note=note)
 
 
+class AddNote(OrderAction):
+    name = "note_orders"
+    choice = _("Add a note to selected orders")
+    title = _("Add a note")
+    text = _("The note is added to the order's timeline. Nothing else changes.")
+    button = _("Add the note")
+    still_pending = gettext_noop("Noted: %(codes)s.")
+
+    def foresee_refusal(self, order: Order) -> Outcome | None:
+        return None  # there is something to say of final orders, too
+
+    def describe(self, changed: Order) -> Outcome:
+        return Outcome(messages.SUCCESS, self.still_pending)
+
+    def change(self, *, code: str, actor: User, note: str) -> Order:
+        return add_note(code=code, actor=actor, note=note)
+
+
+ADD_NOTE = AddNote()
 CANCEL = Cancel()
 PROCESS_NOW = ProcessNow()
 MARK_REVIEWED = MarkReviewed()
-ORDER_ACTIONS = [PROCESS_NOW, MARK_REVIEWED, CANCEL]  # as their buttons stand on the page of an order
+ORDER_ACTIONS = [PROCESS_NOW, MARK_REVIEWED, CANCEL, ADD_NOTE]  # as their buttons stand on the page of an order

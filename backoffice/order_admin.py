@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.html import format_html
@@ -15,11 +16,13 @@ from django.utils.translation import gettext_lazy as _
 from accounts.email_addresses import read_email_address
 from backoffice.dashboard import read_dashboard
 from backoffice.export import export_orders
+from backoffice.order_filters import AttentionFilter, PlacedFilter, RefundFilter
 from backoffice.order_status import color_status
 from backoffice.plans import describe_plans
 from backoffice.provider_links import link_to_provider
 from backoffice.refund_admin import RefundAdmin
 from backoffice.refund_summary import describe_open_refunds, describe_refunds
+from backoffice.slips import render_slip
 from backoffice.timeline import PAYMENT_STATES, describe_payment, read_timeline
 from money import format_money
 from orders.models import Order
@@ -27,69 +30,15 @@ from payments.models import Payment
 from payments.refund_models import Refund
 
 
-class AttentionFilter(admin.SimpleListFilter):
-    """Orders that a person may have to look at: each choice reads a few rows of a partial index."""
-
-    title = _("attention")
-    parameter_name = "attention"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [
-            ("stuck", gettext("Stuck: due for a sweep")),
-            ("review", gettext("Needs review")),
-            ("unknown", gettext("Payment unknown")),
-            ("acting", gettext("Customer must act")),
-            ("given_up", gettext("Given up by the sweep")),
-        ]
-
-    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        match self.value():
-            case "stuck":
-                return queryset.stuck()
-            case "review":
-                return queryset.in_review()
-            case "unknown":
-                return queryset.pending().filter(payment__in=Payment.objects.unknown())
-            case "acting":
-                return queryset.pending().filter(payment__in=Payment.objects.acting())
-            case "given_up":
-                return queryset.given_up()
-        return None  # all orders
-
-
-class RefundFilter(admin.SimpleListFilter):
-    """Orders whose money went back, or is going back: each choice reads a partial index."""
-
-    title = _("refunds")
-    parameter_name = "refunds"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [
-            ("open", gettext("Being refunded")),
-            ("part", gettext("Refunded in part")),
-            ("whole", gettext("Refunded in whole")),
-        ]
-
-    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        match self.value():
-            case "open":
-                return queryset.being_refunded()
-            case "part":
-                return queryset.refunded_in_part()
-            case "whole":
-                return queryset.refunded_in_whole()
-        return None  # all orders
-
-
 @admin.register(Order)
 class OrderAdmin(RefundAdmin):
     list_display = ["code", "email", "state", "money", "payment_status", "created_at", "review"]
-    list_filter = [AttentionFilter, "status", RefundFilter, "cancel_reason", "created_at"]
+    list_filter = [AttentionFilter, "status", RefundFilter, "cancel_reason", PlacedFilter, "created_at"]
     list_select_related = ["payment"]
     sortable_by = ["code", "email", "created_at"]  # these have an index: others take seconds on a million orders
     search_fields = ["code", "email"]  # the box is shown for them; get_search_results does the search
-    search_help_text = _("The code, from its beginning, or the whole email.")
-    actions = ["process_orders", "mark_orders_reviewed", "cancel_orders", "export_orders"]
+    search_help_text = _("The code or the email, from its beginning.")
+    actions = ["note_orders", "process_orders", "mark_orders_reviewed", "cancel_orders", "export_orders"]
     fieldsets = [
         (None, {"fields": [("state", "cancel_reason"), ("money", "taken", "given_back"), ("email", "user")]}),
         (_("From the client"), {"fields": ["metadata"]}),
@@ -143,8 +92,17 @@ class OrderAdmin(RefundAdmin):
         return request.user.has_perm("orders.export_order")
 
     def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(self.show_dashboard)
-        return [path("dashboard/", view, name="orders_dashboard"), *super().get_urls()]
+        dashboard, slip = self.admin_site.admin_view(self.show_dashboard), self.admin_site.admin_view(self.show_slip)
+        return [
+            path("dashboard/", dashboard, name="orders_dashboard"),
+            path("<int:pk>/slip/", slip, name="orders_order_slip"),
+            *super().get_urls(),
+        ]
+
+    def show_slip(self, request: HttpRequest, pk: int) -> HttpResponse:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return render_slip(request, get_object_or_404(Order, pk=pk))
 
     def show_dashboard(self, request: HttpRequest) -> HttpResponse:
         if not self.has_view_permission(request):
@@ -162,7 +120,7 @@ class OrderAdmin(RefundAdmin):
     ) -> tuple[QuerySet[Order], bool]:
         # Both conditions have an index. The admin's own icontains has none: it would read every order.
         if term := search_term.strip():
-            queryset = queryset.filter(Q(code__startswith=term.upper()) | Q(email=_read_email(term)))
+            queryset = queryset.filter(Q(code__startswith=term.upper()) | Q(email__startswith=_read_email(term)))
         return queryset, False
 
     @admin.action(description=_("Export selected orders as CSV"), permissions=["export"])

@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
+from backoffice.order_links import link_to_order
 from backoffice.provider_links import link_to_provider
 from backoffice.read_only import ReadOnlyAdmin
 from money import format_money
@@ -33,9 +34,13 @@ class PaymentAdmin(ReadOnlyAdmin):
     search_help_text = _("The reference, from its beginning, or the whole id at the provider.")
     ordering = ["-created_at"]
     fieldsets = [
-        (None, {"fields": [("reference", "number"), "money", "status", "created_at"]}),
+        (None, {"fields": [("order_link", "number"), "money", "status", "created_at"]}),
         (_("Provider"), {"fields": ["gateway", "payment_method", "requests", *ANSWER]}),
     ]
+
+    @admin.display(description=_("order"))
+    def order_link(self, payment: Payment) -> str:
+        return link_to_order(payment.reference)
 
     @admin.display(description=_("amount"))
     def money(self, payment: Payment) -> str:

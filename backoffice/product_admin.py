@@ -9,6 +9,7 @@ from django.contrib import admin
 from django.db.models import F
 from django.forms.models import model_to_dict
 from django.http import HttpRequest
+from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext
@@ -16,11 +17,13 @@ from django.utils.translation import gettext_lazy as _
 
 from backoffice.money_field import MoneyField, read_amount
 from backoffice.read_only import SearchAdmin
-from catalog.models import Product, Stock
-from catalog.texts import normalize
+from catalog.models import Picture, Product, Stock
+from catalog.pictures import Encoded, NotAPicture, TooManyPixels, encode_picture, remove_picture, save_picture
+from catalog.texts import NormalizedField, normalize
 from money import format_money, format_number
 
 PRICE = ("price", "currency")  # on one line
+PICTURE = ["picture_file", "picture_alt", "picture_removed"]
 
 
 class ProductForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's own is not generic
@@ -33,8 +36,46 @@ class ProductForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's own is
         super().__init__(*args, **kwargs)
         if self.instance.pk:
             self.initial["seen"] = hashlib.sha256(repr(model_to_dict(self.instance)).encode()).hexdigest()
+            picture = Picture.objects.filter(product=self.instance).first()
+            self.initial["picture_alt"] = picture.alt if picture else ""
         if self.instance.price is not None:
             self.initial["price"] = format_number(self.instance.price, self.instance.currency)
+
+    picture_file = forms.FileField(
+        label=_("Picture"), required=False, help_text=_("JPEG, PNG or WebP. It takes the place of the one before.")
+    )
+    picture_alt = NormalizedField(
+        label=_("What the picture shows"),
+        max_length=200,
+        required=False,
+        help_text=_("For those who can't see it. Empty: the product's name."),
+    )
+    picture_removed = forms.BooleanField(label=_("Remove the picture"), required=False)
+
+    def clean_picture_file(self) -> Encoded | None:
+        """What is to be kept of the file that was uploaded."""
+        uploaded = self.cleaned_data["picture_file"]
+        if not uploaded:
+            return None
+        if uploaded.size > settings.SHOP_PICTURE_BYTES:
+            most = filesizeformat(settings.SHOP_PICTURE_BYTES)
+            raise forms.ValidationError(gettext("The file is larger than %(most)s.") % {"most": most})
+        try:
+            return encode_picture(uploaded.read())
+        except TooManyPixels:
+            raise forms.ValidationError(gettext("The picture has too many pixels: make it smaller.")) from None
+        except NotAPicture:
+            raise forms.ValidationError(gettext("This is no picture, or a damaged one.")) from None
+
+    def save_picture(self) -> None:
+        """Keep, change or remove the picture, once the product is saved."""
+        product, alt = self.instance, self.cleaned_data["picture_alt"] or self.instance.name
+        if encoded := self.cleaned_data["picture_file"]:
+            save_picture(product=product, encoded=encoded, alt=alt)
+        elif self.cleaned_data["picture_removed"]:
+            remove_picture(product=product)
+        else:
+            Picture.objects.filter(product=product).update(alt=alt)
 
     def clean_description(self) -> str:
         return normalize(self.cleaned_data["description"])
@@ -66,8 +107,8 @@ class ProductAdmin(SearchAdmin):
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     form = ProductForm
-    fields = ["sku", "name", "slug", "description", PRICE, "max_quantity", "active", "available"]
-    readonly_fields = ["available"]
+    fields = ["sku", "name", "slug", "description", PRICE, "max_quantity", "active", "available", "picture", *PICTURE]
+    readonly_fields = ["available", "picture"]
 
     @admin.display(description=_("price"), ordering="price")
     def money(self, product: Product) -> str:
@@ -81,12 +122,17 @@ class ProductAdmin(SearchAdmin):
         page = reverse("admin:catalog_stock_change", args=[stock.pk])
         return format_html('<a href="{}">{}</a>', page, stock.available)
 
+    @admin.display(description=_("picture"))
+    def picture(self, product: Product) -> str:
+        picture = Picture.objects.filter(product=product.pk).first()
+        return format_html('<img src="{}" alt="{}" class="picture">', picture.url, picture.alt) if picture else "-"
+
     def get_fields(self, request: HttpRequest, obj: Product | None = None) -> Any:
         fields = super().get_fields(request, obj)
         if obj is None:
             return fields
         if not self.has_change_permission(request, obj):  # no form: the admin would show the row's minor units
-            return ["money" if field == PRICE else field for field in fields]
+            return ["money" if field == PRICE else field for field in fields if field not in PICTURE]
         return [*fields, "seen"]
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Product | None:
@@ -102,6 +148,7 @@ class ProductAdmin(SearchAdmin):
     def save_model(self, request: HttpRequest, obj: Product, form: "forms.ModelForm[Product]", change: bool) -> None:
         super().save_model(request, obj, form, change)
         Stock.objects.get_or_create(product=obj)
+        form.save_picture()  # type: ignore[attr-defined]  # it is a ProductForm
 
     def has_delete_permission(self, request: HttpRequest, obj: Product | None = None) -> bool:
         return False

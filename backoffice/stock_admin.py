@@ -13,6 +13,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
+from backoffice.order_links import link_to_order
 from backoffice.read_only import ReadOnlyAdmin
 from backoffice.stock_forms import AdjustForm, MovementForm, ReceiveForm, StockFileForm
 from catalog.models import Stock, StockMovement
@@ -113,14 +114,18 @@ class StockAdmin(ReadOnlyAdmin):
 
 @admin.register(StockMovement)
 class StockMovementAdmin(ReadOnlyAdmin):
-    list_display = ["created_at", "sku", "kind", "quantity", "reference", "reason", "actor"]
+    list_display = ["created_at", "sku", "kind", "quantity", "order_link", "reason", "actor"]
     list_filter = ["kind", "created_at"]
     list_select_related = ["stock__product", "actor"]
     sortable_by = []  # newest first is the only order that has an index
     search_fields = ["reference__exact"]
     search_help_text = _("The whole reference, such as an order's code.")
     ordering = ["-pk"]
-    fields = ["created_at", "stock", "kind", "quantity", "reference", "reason", "actor"]
+    fields = ["created_at", "stock", "kind", "quantity", "order_link", "reason", "actor"]
+
+    @admin.display(description=_("reference"))
+    def order_link(self, movement: StockMovement) -> str:
+        return link_to_order(movement.reference)
 
     @admin.display(description=_("SKU"))
     def sku(self, movement: StockMovement) -> str:

@@ -87,7 +87,7 @@ def draw_times(now: datetime, times: TimesToConfirm) -> Chart:
         title=_("Time from placed to confirmed by hour, UTC"),
         labels=_hour_labels(now),
         series={"p50": [p50 for p50, _ in hours], "p95": [p95 for _, p95 in hours]},
-        names={"p50": "p50", "p95": "p95"},
+        names={"p50": _("half within"), "p95": _("19 of 20 within")},
         stacked=False,
         format_value=format_seconds,
     )

@@ -13,9 +13,13 @@ from django.utils.text import slugify
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from catalog.picture_models import Picture
 from catalog.texts import MAX_SKU, NormalizedCharField, fold, validate_name, validate_sku
 from money import format_money
 from money.currencies import LARGEST_AMOUNT, get_step, is_currency
+
+# Django looks for models here.
+__all__ = ["Picture", "Product", "Stock", "StockMovement"]
 
 
 def is_nfc(column: str) -> models.Func:
@@ -30,6 +34,10 @@ class ProductQuerySet(models.QuerySet["Product"]):
     def with_stock(self) -> Self:
         """The products together with their stock rows, in one query."""
         return self.select_related("stock")
+
+    def for_a_list(self) -> Self:
+        """With their stock and their picture, and without their descriptions, which may be long."""
+        return self.select_related("stock", "picture").defer("description")
 
 
 class Product(models.Model):

@@ -1,7 +1,12 @@
-"""Finds the products that are for sale, and pages through them by name: the last page is as fast as the first."""
+"""Finds the products that are for sale, and pages through them by name.
 
-from dataclasses import dataclass
+Pages have numbers as far as products are counted, which is bounded; beyond that each page leads to the next.
+"""
 
+from dataclasses import dataclass, replace
+from math import ceil
+
+from django.db import connection, transaction
 from django.db.models import Q, Value
 
 from catalog.models import Product, ProductQuerySet
@@ -9,7 +14,8 @@ from catalog.texts import fold, normalize
 
 PAGE_SIZE = 24
 MAX_QUERY = 100  # characters
-MAX_COUNT = 1_000  # counting further takes longer: it reads each row
+LIKENESS = "0.4"  # of 1: within it are two letters that changed places, and one that is missing
+MAX_COUNT = 10_000  # counting further takes longer: it reads each row
 
 
 @dataclass(frozen=True)
@@ -17,27 +23,66 @@ class Page:
     """A page of products.
 
     `before` and `after` are the ids from which read_page finds the pages beside this one; None: there is no such page.
+    `number` is its place among the pages; None: it was found from a page beside it, so nobody has counted.
     """
 
     products: list[Product]
     before: int | None
     after: int | None
+    number: int | None = None
 
 
 def find_products(query: str = "") -> ProductQuerySet:
     """Find the products for sale whose SKU or name contains every word of the query, in upper or lower case.
 
-    Only the first MAX_QUERY characters of the query count.
+    Only the first MAX_QUERY characters of the query count, and no sign between words, such as &.
     """
     products = Product.objects.for_sale()
-    for word in normalize(query)[:MAX_QUERY].replace("\0", " ").split():
+    for word in _read_words(query):
         products = products.filter(search_text__contains=fold(Value(word)))
     return products
+
+
+def read_similar_products(query: str) -> list[Product]:
+    """Read the first products for sale that have a word much like each word of the query: for what was mistyped.
+
+    Nothing is like a word of fewer than four characters.
+    """
+    words = _read_words(query)
+    if not words or min(len(word) for word in words) < 4:
+        return []
+    products = Product.objects.for_sale().for_a_list()
+    for word in words:
+        products = products.filter(search_text__trigram_word_similar=fold(Value(word)))
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('pg_trgm.word_similarity_threshold', %s, true)", [LIKENESS])
+        return list(products.order_by("name", "pk")[:PAGE_SIZE])
+
+
+def _read_words(query: str) -> list[str]:
+    words = normalize(query)[:MAX_QUERY].replace("\0", " ").split()
+    return [word for word in words if any(character.isalnum() for character in word)] or words
 
 
 def count_products(products: ProductQuerySet) -> int:
     """Count the products, but no further than to MAX_COUNT + 1."""
     return products.order_by()[: MAX_COUNT + 1].count()
+
+
+def read_numbered_page(products: ProductQuerySet, number: int, *, count: int) -> Page:
+    """Read the page with that number, or the last of those that `count` products fill."""
+    number = max(1, min(number, count_pages(count)))
+    start = (number - 1) * PAGE_SIZE
+    # What is skipped is read from the index on the name alone: neither its rows nor its stocks.
+    ids = products.order_by("name", "pk").values("pk")[start : start + PAGE_SIZE]
+    rows = list(Product.objects.for_a_list().filter(pk__in=ids).order_by("name", "pk"))
+    page = _make_page(rows, has_before=number > 1, has_after=count > start + PAGE_SIZE)
+    return replace(page, number=number)
+
+
+def count_pages(count: int) -> int:
+    """How many pages so many products fill, none of them numbered beyond MAX_COUNT."""
+    return max(1, ceil(min(count, MAX_COUNT) / PAGE_SIZE))
 
 
 def read_page(products: ProductQuerySet, *, before: int | None = None, after: int | None = None) -> Page:
@@ -60,7 +105,7 @@ def read_page(products: ProductQuerySet, *, before: int | None = None, after: in
 
 
 def _read_rows(products: ProductQuerySet, *order: str) -> tuple[list[Product], bool]:
-    rows = list(products.with_stock().defer("description").order_by(*order)[: PAGE_SIZE + 1])
+    rows = list(products.for_a_list().order_by(*order)[: PAGE_SIZE + 1])
     return rows[:PAGE_SIZE], len(rows) > PAGE_SIZE
 
 

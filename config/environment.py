@@ -7,8 +7,10 @@ from collections.abc import Collection
 from importlib.util import find_spec
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
+from zoneinfo import available_timezones
 
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.core.validators import validate_email
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy
 
@@ -17,6 +19,7 @@ from money.currencies import is_currency
 YES, NO = {"1", "true", "yes", "on"}, {"", "0", "false", "no", "off"}
 NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 IBAN = re.compile(r"([A-Z]{2}\d{2})([A-Z0-9]{11,30})")  # the country with its check digits, and the account there
+LINK = re.compile(r"(https?://[^\s\"<>]+|/[^\s\"<>/][^\s\"<>]*)")  # elsewhere, or of this shop
 MOST = 1_000_000_000  # PostgreSQL and timedelta can take it, and nobody waits that long
 
 
@@ -140,6 +143,53 @@ def read_folder(name: str) -> str:
     value = read_text(name)
     if value and not Path(value).is_absolute():
         raise ImproperlyConfigured(f"{name} is the absolute path of a folder; not {value!r}.")
+    return value
+
+
+def read_line(name: str, default: str = "") -> str:
+    """A line of text that customers read. It is never empty where there is a default."""
+    value = read_text(name) or default
+    if not value.isprintable() or len(value) > 100:
+        raise ImproperlyConfigured(f"{name} is one line of 100 characters at most; not {value!r}.")
+    return value
+
+
+def read_contact(name: str) -> str:
+    """An email address that customers may write to, or nothing."""
+    value = read_text(name)
+    try:
+        if value:
+            validate_email(value)
+    except ValidationError:
+        raise ImproperlyConfigured(f"{name} is an email address, such as help@example.com; not {value!r}.") from None
+    return value
+
+
+def read_links(name: str) -> list[tuple[Promise, str]]:
+    """Titles and addresses, such as Terms=https://shop.example.com/terms; titles are translated where shown."""
+    pairs = [pair.partition("=") for pair in read_text(name).split(";") if pair.strip()]
+    links = [(title.strip(), url.strip()) for title, _, url in pairs]
+    if not all(title and LINK.fullmatch(url) for title, url in links):
+        raise ImproperlyConfigured(
+            f"{name} is like Terms=https://example.com/terms; About us=/about/; not {read_text(name)!r}."
+        )
+    return [(gettext_lazy(title), url) for title, url in links]
+
+
+def read_time_zone(name: str, default: str) -> str:
+    value = read_text(name, default)
+    if value not in available_timezones():
+        raise ImproperlyConfigured(f"{name} is a time zone by its name, such as UTC or Europe/London; not {value!r}.")
+    return value
+
+
+def read_path(name: str, default: str) -> str:
+    """Where something of our own is served: a path of this shop, with a slash at its end."""
+    value = read_text(name) or default
+    if not re.fullmatch(r"/?([\w.-]+/)+", value):
+        raise ImproperlyConfigured(
+            f"{name} is a path of the shop with a slash at its end, such as /media/; not {value!r}."
+        )
     return value
 
 

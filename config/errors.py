@@ -1,10 +1,11 @@
-"""The page for an error that no view has answered. It says "try again" if that helps; otherwise what to name to us."""
+"""Pages for errors that no view has answered. They say "try again" if that helps; otherwise what to name to us."""
 
 import sys
+from collections.abc import Callable
 
 import structlog
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed
 from django.template.loader import render_to_string
 from django.views import defaults
 
@@ -45,3 +46,18 @@ def answer_try_again(request: HttpRequest, error: BaseException) -> HttpResponse
     response = HttpResponse(page, status=503, headers={"Retry-After": str(RETRY_AFTER), "Cache-Control": "no-store"})
     response._has_been_logged = True  # type: ignore[attr-defined]  # or Django adds a traceback
     return response
+
+
+def explain_refused_methods(
+    get_response: Callable[[HttpRequest], HttpResponseBase],
+) -> Callable[[HttpRequest], HttpResponseBase]:
+    """Give the empty 405 of a view a page: somebody has typed or kept the address of a form."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        response = get_response(request)
+        if isinstance(response, HttpResponseNotAllowed) and not response.content and request.accepts("text/html"):
+            response["Content-Type"] = "text/html; charset=utf-8"
+            response.content = render_to_string("405.html").encode()
+        return response
+
+    return middleware

@@ -1,6 +1,7 @@
 """Every setting, from the environment. What is needed and missing, or wrong, is an error at start.
 
-Those of limits, of the log, of mails and of payments have modules of their own, which are a part of this one.
+Those of limits, of the log, of mails, of payments and of the shop's face have modules of their own, which are a part of
+this one.
 """
 
 from math import ceil
@@ -38,6 +39,7 @@ from config.mail_settings import *
 from config.payment_settings import *
 from config.postgresql import POOLERS, configure_databases
 from config.privacy_settings import *
+from config.shop_settings import *
 from config.version import read_version
 
 VERSION = read_version(BASE_DIR)  # the code that this process runs
@@ -91,6 +93,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
+    "config.errors.explain_refused_methods",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -225,8 +228,6 @@ LANGUAGE_COOKIE_SECURE = not LOCAL
 LANGUAGE_COOKIE_HTTPONLY = True
 LANGUAGE_COOKIE_SAMESITE = "Lax"
 LOCALE_PATHS = [BASE_DIR / "locale"]
-TIME_ZONE = "UTC"
-USE_TZ = True
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = read_text("STATIC_ROOT", str(BASE_DIR / "var" / "static"))

@@ -25,6 +25,7 @@ EVENT_KINDS = [
     "dispute_opened",
     "dispute_closed",
     "reconciled",
+    "noted",
 ]
 
 
@@ -49,6 +50,7 @@ class OrderEvent(models.Model):
         DISPUTE_OPENED = "dispute_opened", _("Dispute opened")
         DISPUTE_CLOSED = "dispute_closed", _("Dispute closed")
         RECONCILED = "reconciled", _("Reconciled with the provider")
+        NOTED = "noted", _("Note")
 
     order = models.ForeignKey("orders.Order", on_delete=models.PROTECT, related_name="events", verbose_name=_("order"))
     kind = models.CharField(_("kind"), max_length=16, choices=Kind)

@@ -7,7 +7,7 @@ from django.utils import translation
 from django.utils.translation import gettext_lazy as _
 
 from accounts.pseudonyms import DOMAIN
-from languages import find_language
+from languages import find_language, write_time
 from mail_queue import send_mails
 from money import format_money
 from orders.models import OrderMail
@@ -49,6 +49,10 @@ def make_message(mail: OrderMail) -> EmailMultiAlternatives | None:
             "lines": [(line, format_money(line.total, order.currency)) for line in order.lines.all()],
             "instructions": list_instructions(order.payment) if asks_for_money else [],
             "url": f"{settings.SHOP_URL}/orders/{order.code}/" if settings.SHOP_URL else "",
+            "placed": write_time(order.created_at),
+            "until": write_time(order.expires_at),
+            "shop_name": settings.SHOP_NAME,
+            "shop_contact": settings.SHOP_CONTACT,
         }
         message = EmailMultiAlternatives(
             subject=SUBJECTS[OrderMail.Kind(mail.kind)] % {"code": order.code},

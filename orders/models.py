@@ -132,7 +132,8 @@ class Order(models.Model):
         indexes = [
             models.Index(fields=["sweep_after"], condition=Q(status="PENDING"), name="order_to_sweep"),
             models.Index(fields=["-created_at"], name="order_newest_first"),
-            models.Index(fields=["email"], name="order_email"),
+            # It finds whole addresses, and what they begin with.
+            models.Index(fields=["email"], opclasses=["varchar_pattern_ops"], name="order_email_prefix"),
             models.Index(fields=["user"], condition=Q(user__isnull=False), name="order_of_user"),
             models.Index(fields=["-created_at"], condition=Q(status="PENDING"), name="order_pending_newest_first"),
             models.Index(fields=["-created_at"], condition=Q(needs_review=True), name="order_review_newest_first"),

@@ -53,6 +53,7 @@ KEPT = {
     "audit.Tick": SHOP,
     "auth.Group": SHOP,
     "auth.Permission": SHOP,
+    "catalog.Picture": SHOP,
     "catalog.Product": SHOP,
     "catalog.StockMovement": LEDGER,
     "contenttypes.ContentType": SHOP,

@@ -1,5 +1,6 @@
 """An order's page, which follows the order until it ends, and the list of a customer's orders."""
 
+import re
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -25,14 +26,16 @@ from orders.refunds import TooLateToRefund, refund_rest
 from orders.services import OrderIsFinal, cancel_order
 from payments.refunds import NotRefundable, find_next_number
 from shop.forms import PayAgainForm, RefundForm
+from shop.page_numbers import PageNumbers
 from shop.payment_forms import render_with_payment_form
 from shop.refusals import explain_payment_refusal, explain_refund_refusal
-from shop.session_orders import find_replacement, refill_cart
+from shop.session_orders import LAST_ORDER, find_replacement, refill_cart
 from shop.status import count_rest, describe_order
 
 logger = structlog.stdlib.get_logger(__name__)
 
 ORDERS_PER_PAGE = 20
+CODE = re.compile("[0-9A-Z-]{18}")
 
 
 @require_safe
@@ -63,9 +66,14 @@ def show_status(request: HttpRequest, *, code: str) -> HttpResponse:
     return cast(HttpResponse, get_conditional_response(request, etag=etag, response=response))
 
 
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 def cancel(request: HttpRequest, *, code: str) -> HttpResponse:
+    """Ask whether the customer wants the unpaid order cancelled, and cancel it."""
     order = _get_order(code)
+    if request.method != "POST":
+        if not describe_order(order).may_cancel:
+            return _see_order(order)
+        return _keep_private(render(request, "shop/order_cancel.html", {"order": order}))
     try:
         actor = request.user if isinstance(request.user, User) else None
         cancel_order(code=order.code, reason=Order.CancelReason.CUSTOMER, actor=actor)
@@ -131,14 +139,26 @@ def order_again(request: HttpRequest, *, code: str) -> HttpResponse:
     return _see_order(order)
 
 
+@require_safe
+def find_order(request: HttpRequest) -> HttpResponse:
+    """Lead from an order's code to its page, as its address does. The page names this browser's last order."""
+    asked = request.GET.get("code", "")
+    code = "".join(asked.upper().split())
+    if CODE.fullmatch(code) and (order := Order.objects.filter(code=code).first()):
+        return _see_order(order)
+    context = {"asked": asked, "last_order": request.session.get(LAST_ORDER)}
+    return _keep_private(render(request, "shop/order_find.html", context))
+
+
 @login_required
 @require_safe
 def list_orders(request: HttpRequest) -> HttpResponse:
     theirs = Order.objects.of_customer(cast(User, request.user))
     orders = theirs.select_related("payment").with_refunding().order_by("-created_at", "-pk")
-    page = Paginator(orders, ORDERS_PER_PAGE).get_page(request.GET.get("page"))
+    page = Paginator(orders.prefetch_related("lines"), ORDERS_PER_PAGE).get_page(request.GET.get("page"))
+    pages = PageNumbers(page.number, page.paginator.num_pages)
     rows = [(order, describe_order(order)) for order in page]
-    return _keep_private(render(request, "shop/order_list.html", {"page": page, "rows": rows}))
+    return _keep_private(render(request, "shop/order_list.html", {"pages": pages, "rows": rows}))
 
 
 def _refund_rest(request: HttpRequest, order: Order, number: int) -> None:

@@ -3,8 +3,10 @@
 import json
 import time
 from collections.abc import Callable
+from dataclasses import astuple, dataclass
 from hashlib import sha256
 from typing import Any
+from urllib.parse import urlencode
 
 import structlog
 from django.conf import settings
@@ -13,7 +15,16 @@ from django.template.loader import render_to_string
 from django.utils.translation import get_language
 from redis import RedisError
 
-from catalog.search import MAX_COUNT, count_products, find_products, read_page
+from catalog.search import (
+    MAX_COUNT,
+    count_pages,
+    count_products,
+    find_products,
+    read_numbered_page,
+    read_page,
+    read_similar_products,
+)
+from shop.page_numbers import PageNumbers
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -51,22 +62,38 @@ class PageCache:
 page_cache = PageCache("pages")
 
 
-def show_products(query: str, *, before: int | None, after: int | None) -> str:
+@dataclass(frozen=True)
+class Place:
+    """Which page of a list is asked for: the one with that number, or the one before or after a product's id."""
+
+    number: int = 1
+    before: int | None = None
+    after: int | None = None
+
+
+def show_products(query: str, place: Place) -> str:
     """The HTML of one page of the products that match, at most PRODUCT_LIST_AGE seconds old.
 
     It is for everybody who reads this language. Prices and stock may have changed meanwhile: only look, never sell.
     """
-    shown = json.dumps([settings.VERSION, get_language(), query, before, after])
+    shown = json.dumps([settings.VERSION, get_language(), query, *astuple(place)])
     return page_cache.read_or_make(
         sha256(shown.encode()).hexdigest(),
-        lambda: render_products(query, before=before, after=after),
+        lambda: render_products(query, place),
         seconds=settings.PRODUCT_LIST_AGE,
     )
 
 
-def render_products(query: str, *, before: int | None, after: int | None) -> str:
+def render_products(query: str, place: Place) -> str:
     products = find_products(query)
-    context = {"query": query, "page": read_page(products, before=before, after=after), "max_count": MAX_COUNT}
-    if query:
-        context["count"] = count_products(products)
+    count = count_products(products)
+    if place.before or place.after:
+        page = read_page(products, before=place.before, after=place.after)
+    else:
+        page = read_numbered_page(products, place.number, count=count)
+    words = f"{urlencode({'q': query})}&" if query else ""
+    pages = PageNumbers(page.number, count_pages(count), is_more=count > MAX_COUNT)
+    context = {"query": query, "words": words, "page": page, "pages": pages, "count": count, "max_count": MAX_COUNT}
+    if query and not page.products:
+        context["similar"] = read_similar_products(query)
     return render_to_string("shop/_products.html", context)

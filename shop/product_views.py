@@ -9,14 +9,15 @@ from catalog.models import Product
 from catalog.search import MAX_QUERY
 from catalog.texts import normalize, read_sku
 from orders.admission import find_product_rooms
-from shop.product_pages import show_products
+from shop.product_pages import Place, show_products
 from shop.waiting import behind_waiting_room
 
 
 @require_safe
 def list_products(request: HttpRequest) -> HttpResponse:
     query = normalize(request.GET.get("q", ""))[:MAX_QUERY].strip()
-    products = show_products(query, before=_read_id(request, "before"), after=_read_id(request, "after"))
+    place = Place(_read_number(request, "page") or 1, _read_number(request, "before"), _read_number(request, "after"))
+    products = show_products(query, place)
     return render(request, "shop/product_list.html", {"query": query, "products": products})
 
 
@@ -27,7 +28,7 @@ def show_product(request: HttpRequest, *, slug: str, sku: str) -> HttpResponse:
         known = read_sku(sku)
     except ValidationError as error:
         raise Http404 from error
-    product = Product.objects.for_sale().with_stock().filter(sku=known).first()
+    product = Product.objects.for_sale().with_stock().select_related("picture").filter(sku=known).first()
     if product is None:
         raise Http404
     if (slug, sku) != (product.slug or "-", product.sku):
@@ -35,6 +36,6 @@ def show_product(request: HttpRequest, *, slug: str, sku: str) -> HttpResponse:
     return render(request, "shop/product_detail.html", {"product": product})
 
 
-def _read_id(request: HttpRequest, name: str) -> int | None:
+def _read_number(request: HttpRequest, name: str) -> int | None:
     value = request.GET.get(name, "")
     return int(value) if value.isascii() and value.isdigit() and len(value) < 19 else None

@@ -4,11 +4,10 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.utils import timezone
-from django.utils.formats import date_format, time_format
-from django.utils.timezone import localtime
+from django.utils.html import format_html
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
@@ -18,6 +17,7 @@ from orders.refunds import is_refundable_by_customer
 from payments.gateway import read_timeout
 from payments.models import Payment
 from payments.services import list_instructions
+from shop.times import show_time
 
 Reason = Order.CancelReason
 
@@ -93,7 +93,7 @@ def count_rest(order: Order) -> int:
 
 
 def _describe_confirmed(order: Order) -> OrderStatus:
-    title, sentences = _("Confirmed"), [_("Your payment went through and your order is confirmed.")]
+    title, sentences = _("Confirmed"), [_("Thank you. Your payment went through and your order is confirmed.")]
     if order.refunded:
         title = _("Refunded") if order.refunded == order.total else _("Refunded in part")
         text = _("We have sent %(amount)s of %(total)s back to you. Your bank may take some days to show it.")
@@ -156,12 +156,12 @@ def _describe_waiting(order: Order) -> OrderStatus:
         text = _("It has not come in time. We are cancelling the order: do not send any money now.")
         return OrderStatus(title=title, text=text, tone="care", step=2, poll=5)
     text = _(
-        "Your items are put aside until %(until)s UTC. Send the whole amount at once, with the reference. When it has "
+        "Your items are put aside until {until}. Send the whole amount at once, with the reference. When it has "
         "arrived we confirm the order, and tell you by mail."
     )
     return OrderStatus(
         title=title,
-        text=text % {"until": date_format(localtime(order.expires_at), "DATETIME_FORMAT")},
+        text=format_html(text, until=show_time(order.expires_at)),
         tone="wait",
         step=2,
         poll=30,
@@ -177,16 +177,23 @@ def _describe_asked(order: Order, poll: int) -> OrderStatus:
         text = _("If the payment has gone through already, the order is confirmed instead. Do not pay again.")
         return OrderStatus(title=title, text=text, tone="care", step=2, poll=poll)
     if order.payment.status == Payment.Status.ACTION_REQUIRED:
-        title, until = _("Your bank asks you to confirm"), time_format(localtime(order.expires_at))
+        title = _("Your bank asks you to confirm")
         # Whether the customer has done so is not known here.
         text = _(
-            "Confirm the payment on your bank's page until %(time)s UTC. If you have done so, wait a moment: this page"
-            " shows what your bank says."
-        ) % {"time": until}
+            "Confirm the payment on your bank's page until {time}. If you have done so, wait a moment: this page shows"
+            " what your bank says."
+        )
+        text = format_html(text, time=show_time(order.expires_at, "time"))
         return OrderStatus(title=title, text=text, tone="care", step=2, poll=poll, may_act=True, may_cancel=True)
     if _is_overdue(order.payment):
         title = _("We are checking with your bank")
-        text = _("Its answer has not come yet. Do not pay again: you can't be charged twice for this order.")
+        text = format_html(
+            _(
+                "Its answer has not come yet. Do not pay again: you can't be charged twice for this order. We go on"
+                " asking until {time}. You may close this page: a mail tells you how it ends."
+            ),
+            time=show_time(order.expires_at, "time"),
+        )
         return OrderStatus(title=title, text=text, tone="care", step=2, poll=poll, may_cancel=True)
     title, text = _("Paying"), _("We are asking your bank.")
     return OrderStatus(title=title, text=text, tone="wait", step=2, poll=poll, may_cancel=True)
@@ -197,18 +204,20 @@ def _describe_declined(order: Order, poll: int) -> OrderStatus:
     if order.hold_on_decline and not order.held_until and order.expires_at > timezone.now():  # its hold is to begin
         text = f"{why} " + _("No money was taken.")
         return OrderStatus(title=title, text=text, tone="care", step=2, poll=poll)
-    if not _is_held(order):
+    held_until = _find_hold_end(order)
+    if held_until is None:
         text = f"{why} " + _("No money was taken. We are cancelling the order.")
         return OrderStatus(title=title, text=text, tone="bad", step=2, poll=poll)
-    until = _("Your items are put aside until %(time)s UTC: try another card.")
-    text = f"{why} {until % {'time': time_format(localtime(order.held_until))}}"
+    until = _("Your items are put aside until {time}: try another card.")
+    text = format_html("{} {}", why, format_html(until, time=show_time(held_until, "time")))
     number = order.payment.number + 1
     return OrderStatus(title=title, text=text, tone="care", step=2, poll=5, may_cancel=True, next_payment=number)
 
 
-def _is_held(order: Order) -> bool:
-    """Whether another card may be tried."""
-    return order.held_until is not None and min(order.held_until, order.expires_at) > timezone.now()
+def _find_hold_end(order: Order) -> datetime | None:
+    """Until when another card may be tried; None: none may."""
+    end = order.held_until and min(order.held_until, order.expires_at)
+    return end if end and end > timezone.now() else None
 
 
 def explain_decline(code: str) -> str:

@@ -14,7 +14,7 @@ BEFORE_THE_FIRST_VERSION = [
 ]
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(transaction=True)  # what is built concurrently has no transaction
 def test_no_migration_breaks_the_code_before_it(capsys: pytest.CaptureFixture[str]) -> None:
     """Add what has a default in the database, and take away what nobody uses any more: see docs/operating.md."""
     linter = MigrationLinter(

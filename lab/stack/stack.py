@@ -138,6 +138,7 @@ def make_environment(folder: Path, caller: Mapping[str, str]) -> dict[str, str]:
         "ORDERLY_LOCAL": "1",
         "PYTHONUNBUFFERED": "1",
         "STATIC_ROOT": str(folder / "static"),
+        "MEDIA_ROOT": str(folder / "media"),
         "SECRET_KEY": keep_secret(folder / "secret_key"),
         "API_TOKENS": keep_secret(folder / "api_token"),
         "API_REFUND_TOKENS": keep_secret(folder / "refund_token"),

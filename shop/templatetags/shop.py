@@ -1,12 +1,16 @@
-"""Template filters that write prices and availability."""
+"""Template tags that write prices, times, availability, and whose shop it is."""
+
+from datetime import datetime
 
 from django import template
-from django.utils.formats import number_format
+from django.conf import settings
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from catalog.models import Stock
 from money import format_money
+from shop import times
 
 FEW_LEFT = 5
 
@@ -20,14 +24,44 @@ def money(amount: int, currency: str) -> str:
 
 
 @register.filter
+def show_time(moment: datetime, shown: str = "moment") -> SafeString:
+    """Write a time in the shop's zone and the reader's: {{ order.created_at|show_time }}, or |show_time:"day"."""
+    return times.show_time(moment, shown)
+
+
+@register.filter
+def mask_email(email: str) -> str:
+    """Enough of the address to see whether it is right, and too little to write to it: a***@example.com."""
+    name, _at, domain = email.rpartition("@")
+    return f"{name[:1]}***@{domain}"
+
+
+@register.simple_tag
+def shop_name() -> str:
+    return str(settings.SHOP_NAME)
+
+
+@register.simple_tag
+def shop_contact() -> str:
+    """The address that customers may write to, or nothing."""
+    return str(settings.SHOP_CONTACT)
+
+
+@register.simple_tag
+def shop_links() -> list[tuple[str, str]]:
+    """The titles and addresses at the foot of every page."""
+    return [(str(title), url) for title, url in settings.SHOP_LINKS]
+
+
+@register.filter
 def availability(stock: Stock) -> str:
-    """Say in words how many units are available."""
+    """Say in words whether units are available, and how many where they are few."""
     available = stock.available
     if available <= 0:
         return _("Sold out")
     if available <= FEW_LEFT:
         return ngettext("Only %(count)d left", "Only %(count)d left", available) % {"count": available}
-    return _("%(count)s available") % {"count": number_format(available, force_grouping=True)}
+    return _("In stock")
 
 
 @register.filter

@@ -15,6 +15,14 @@ document.addEventListener("submit", (event) => {
   });
 });
 
+// After a refusal the first field that is wrong is where to go on.
+document.querySelector(".field.wrong :is(input, textarea, select)")?.focus();
+
+for (const button of document.querySelectorAll("[data-print]")) {
+  button.hidden = false;
+  button.addEventListener("click", () => print());
+}
+
 // The back button may bring the page as it was left: its buttons disabled, its prices old.
 addEventListener("pageshow", (event) => {
   if (event.persisted) location.reload();
@@ -29,3 +37,19 @@ document.addEventListener("htmx:afterRequest", (event) => {
   const status = event.detail.xhr.status;
   setOffline(!(status === 304 || (status >= 200 && status < 300)));
 });
+
+// Times are written in the shop's zone, with its name. Here they get the reader's own, in the language of the page.
+const language = document.documentElement.lang;
+const locale = navigator.languages.find((each) => each.split("-")[0] === language) ?? language;
+const FORMS = {
+  moment: { dateStyle: "medium", timeStyle: "short" },
+  day: { dateStyle: "medium" },
+  time: { timeStyle: "short" },
+};
+const turnTimes = (within) => {
+  for (const time of within.querySelectorAll("time[data-shown]")) {
+    time.textContent = new Intl.DateTimeFormat(locale, FORMS[time.dataset.shown]).format(new Date(time.dateTime));
+  }
+};
+turnTimes(document);
+document.addEventListener("htmx:afterSwap", (event) => turnTimes(event.detail.target));

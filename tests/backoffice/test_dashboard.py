@@ -96,8 +96,8 @@ def test_the_times_to_confirm_are_those_of_the_last_day() -> None:
 
     dashboard = read_dashboard()
 
-    assert figure(dashboard, "Time to confirm, p50") == "3.0 s"
-    assert figure(dashboard, "Time to confirm, p95") == "4.8 s"
+    assert figure(dashboard, "Half are confirmed within") == "3.0 s"
+    assert figure(dashboard, "19 of 20 are confirmed within") == "4.8 s"
     assert [values for _, values in shown(dashboard, "times")] == [["3.0 s", "4.8 s"]]
 
 

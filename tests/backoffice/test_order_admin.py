@@ -188,9 +188,10 @@ def test_the_order_page_has_the_buttons_of_what_can_be_done_to_it(admin_client: 
     def buttons(order: Order) -> list[str]:
         return re.findall(r'name="action" value="(\w+)"', admin_client.get(page_of(order)).text)
 
-    assert buttons(make_order()) == ["process_orders", "cancel_orders"]
-    assert buttons(make_order_in_review()) == ["process_orders", "mark_orders_reviewed", "cancel_orders"]
-    assert buttons(make_confirmed_order()) == []
+    assert buttons(make_order()) == ["process_orders", "cancel_orders", "note_orders"]
+    in_review = ["process_orders", "mark_orders_reviewed", "cancel_orders", "note_orders"]
+    assert buttons(make_order_in_review()) == in_review
+    assert buttons(make_confirmed_order()) == ["note_orders"]
 
 
 def test_a_customer_never_sees_the_reason(admin_client: Client, client: Client, mailoutbox: list[EmailMessage]) -> None:

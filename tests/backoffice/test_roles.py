@@ -73,7 +73,7 @@ def test_a_role_opens_its_pages_and_no_others(role: str) -> None:
 
 
 @pytest.mark.parametrize("role", ["Support", "Stock", "Finance"])
-@pytest.mark.parametrize("action", ["cancel_orders", "process_orders", "mark_orders_reviewed"])
+@pytest.mark.parametrize("action", ["cancel_orders", "process_orders", "mark_orders_reviewed", "note_orders"])
 def test_only_support_acts_on_orders(role: str, action: str) -> None:
     order, member = make_order(), make_member(role)
     Order.objects.update(needs_review=True)

@@ -1,11 +1,13 @@
 """Staff mend what is wrong, and the reason stays."""
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import FilePayload, Page, expect
 
 from lab.stack.stack import Stack
 from tests.browser.conftest import OpenTab
 from tests.browser.shop import PROVIDER_FAILS, buy, expect_status, make_staff, put_in_cart, read_orders, sign_up
+from tests.browser.test_pages import find_barriers
+from tests.catalog.test_pictures import make_image
 
 
 @pytest.fixture
@@ -38,7 +40,7 @@ def test_staff_cannot_take_more_than_there_is(desk: Page, page: Page, sku: str) 
 
     expect(desk.get_by_text("Nothing was changed.")).to_be_visible()
     page.goto(f"/products/mug-{sku}/{sku}/")
-    expect(page.get_by_text("20 available")).to_be_visible()
+    expect(page.get_by_text("In stock")).to_be_visible()
 
 
 def test_staff_cancel_an_order_and_its_customer_sees_it(desk: Page, page: Page, stack: Stack, sku: str) -> None:
@@ -70,6 +72,21 @@ def test_staff_type_a_price_in_pounds_and_customers_see_it(desk: Page, page: Pag
     page.goto("/cart/")
     expect(page.get_by_text("The least that can be paid at once is £0.30: add something to your cart.")).to_be_visible()
     expect(page.get_by_role("button", name="Go to checkout")).to_have_count(0)
+
+
+def test_staff_upload_a_picture_and_customers_see_it(desk: Page, page: Page, sku: str) -> None:
+    open_product(desk, sku)
+    picture = FilePayload(name="mug.png", mimeType="image/png", buffer=make_image("PNG", size=(800, 600)))
+    desk.locator("[name=picture_file]").set_input_files(picture)
+    desk.get_by_label("What the picture shows").fill("A red mug")
+    desk.get_by_role("button", name="Save", exact=True).click()
+    desk.wait_for_url("**/admin/catalog/product/**")
+
+    page.goto(f"/products/x/{sku}/")
+
+    expect(page.get_by_role("img", name="A red mug")).to_have_js_property("complete", value=True)
+    assert page.get_by_role("img", name="A red mug").evaluate("image => image.naturalWidth") > 0
+    assert find_barriers(page) == []
 
 
 def open_product(desk: Page, sku: str) -> None:

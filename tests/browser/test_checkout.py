@@ -152,11 +152,24 @@ def test_a_price_that_changes_while_the_checkout_is_open_is_refused_and_shown(
 def test_a_pending_order_is_cancelled_by_its_customer(page: Page, stack: Stack, sku: str) -> None:
     buy(page, sku, PROVIDER_FAILS)
 
-    page.get_by_role("button", name="Cancel this order").click()
+    page.get_by_role("link", name="Cancel this order").click()
+    page.get_by_role("button", name="Yes, cancel it").click()
 
     expect_status(page, "Cancelled")
     expect(page.locator("#status")).to_contain_text("You cancelled this order. No money was taken.")
     assert read_orders(stack, sku) == [("CANCELLED", "customer")]
+
+
+def test_a_shop_that_hangs_is_said_to_be(page: Page, sku: str, trouble: list[str]) -> None:
+    buy(page, sku, PROVIDER_FAILS)
+    page.evaluate("htmx.config.timeout = 200")
+    page.route("**/status/", lambda route: None)  # never answered
+
+    expect(page.locator("#offline")).to_contain_text("Nothing is lost")
+
+    page.unroute("**/status/")
+    expect(page.locator("#offline")).to_be_hidden()
+    trouble.clear()
 
 
 def test_an_unknown_payment_says_not_to_pay_again_and_is_confirmed_in_the_end(

@@ -1,6 +1,7 @@
 """Every page is usable by everybody, light, and free of third parties."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -44,6 +45,7 @@ def themed_page(request: pytest.FixtureRequest, open_tab: OpenTab) -> Page:
         "/?q=mug",
         "/?q=nothing-of-that-kind",
         "/cart/",
+        "/orders/find/?code=x",
         "/account/password/",
         "/account/sign-up/",
         "/account/sign-up/sent/",
@@ -95,6 +97,18 @@ def test_the_history_is_accessible(themed_page: Page, stack: Stack, sku: str) ->
     buy(themed_page, sku)
     themed_page.goto("/orders/")
     assert find_barriers(themed_page) == []
+
+
+def test_times_are_turned_to_the_readers_zone_and_country(page: Page, sku: str) -> None:
+    zone = page.context.new_cdp_session(page)
+    zone.send("Emulation.setTimezoneOverride", {"timezoneId": "Asia/Seoul"})
+    buy(page, sku)
+
+    placed = page.locator(".page-head time")
+
+    expect(placed).to_have_text(re.compile(r"^\d+ \w+ 20\d\d, \d\d:\d\d$"))  # as in Britain, and without a zone's name
+    hours = placed.evaluate("time => [new Date(time.dateTime).getUTCHours(), time.textContent.slice(-5, -3)]")
+    assert (hours[0] + 9) % 24 == int(hours[1])
 
 
 def test_a_barrier_is_found(page: Page) -> None:

@@ -17,7 +17,7 @@ from lab.stack.var import BASE_DIR
 
 def read_settings() -> dict[str, Any]:
     """As a process that starts now would read them."""
-    for subject in ("limit", "log", "mail", "payment", "privacy"):
+    for subject in ("limit", "log", "mail", "payment", "privacy", "shop"):
         sys.modules.pop(f"config.{subject}_settings", None)
     return runpy.run_path(str(BASE_DIR / "config" / "settings.py"))
 
@@ -50,6 +50,12 @@ WRONG = [
     ("LOG_IN_LIMITS", "account=10 ip=50"),
     ("MAIL_LIMITS", "account="),
     *(("SHOP_PAYMENT_METHODS", value) for value in ("card", "card=", "=By card", "a card=By card", "a=A; b")),
+    ("SHOP_NAME", "x" * 101),
+    *(("SHOP_CONTACT", value) for value in ("shop", "a@x.com, b@x.com")),
+    *(("SHOP_LINKS", value) for value in ("Terms", "Terms=", "=/terms/", "Terms=javascript:alert(1)", "Terms=//x.com")),
+    *(("SHOP_TIME_ZONE", value) for value in ("Moscow", "UTC+2", "../etc/passwd", "")),
+    *(("MEDIA_URL", value) for value in ("media", "https://example.com/media/", "/", "//example.com/")),
+    *(("SHOP_PICTURE_BYTES", value) for value in ("0", "8 MB", "10000001")),
     ("TRUSTED_PROXIES", "proxy.example.com"),
     ("TRUSTED_PROXIES", "10.0.0.1/8"),
     *(("SHOP_CURRENCY", value) for value in ("ZZZ", "gbp", "XAU", "DEM", "")),

