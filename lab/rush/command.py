@@ -16,7 +16,8 @@ from lab.rush.crowd import Crowd
 from lab.rush.options import Options
 from lab.rush.report import describe_rush, to_text
 from lab.rush.visitors import Visitor
-from lab.stack.stack import Stack, run_stack
+from lab.stack.shop import run_stack
+from lab.stack.stack import Stack
 
 SKU = "rush-1"
 LEAST = "30"  # a third of the orders a second that two cores confirm, as docs/waiting-room.md advises

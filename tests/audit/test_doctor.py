@@ -25,7 +25,8 @@ from audit.doctor.findings import Examination, Seen, Verdict
 from audit.management.commands.doctor import write_text
 from audit.models import AuditRun, Tick
 from config.celery import app
-from lab.stack.stack import Stack, run_stack
+from lab.stack.shop import run_stack
+from lab.stack.stack import Stack
 from lab.stack.var import BASE_DIR
 from orders.models import Order
 from payments.models import Payment

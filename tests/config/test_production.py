@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from lab.stack.stack import POOLS, WORKERS
+from lab.stack.shop import POOLS, WORKERS
 
 PRODUCTION = {
     **os.environ,

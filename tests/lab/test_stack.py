@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 import redis
 
-from lab.stack.stack import Stack, answers_http, run_servers
+from lab.stack.shop import answers_http
+from lab.stack.stack import Stack, run_servers
 from lab.stack.var import BASE_DIR, VAR
 from tests.servers import GIVEN
 
