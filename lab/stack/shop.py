@@ -16,7 +16,7 @@ from lab.stack.processes import Process, ProcessFailed, child_command
 from lab.stack.stack import Stack, run_servers
 from lab.stack.var import BASE_DIR, keep_secret
 
-WEB = "--worker-class config.buffering.BufferingWorker --workers 2 --threads 8 --preload --no-control-socket"
+WEB = "--worker-class config.buffering.BufferingWorker {size} --preload --no-control-socket"
 # `migrate` has made Django's checks. They are a sixth of the time that a worker takes to start.
 WORKER = "celery -A config --skip-checks worker --without-gossip --without-mingle --loglevel INFO"
 # The queues that each worker reads. config/celery_settings.py says which task goes to which, docs/operating.md why.
@@ -77,11 +77,13 @@ def wire_webhooks(stack: Stack) -> dict[str, str]:
     }
 
 
-def make_web(stack: Stack, name: str, *, url: str) -> Process:
+def make_web(
+    stack: Stack, name: str, *, url: str, workers: int = 2, threads: int = 8, pool: int = POOLS["web"]
+) -> Process:
     """A web server of the stack at the URL, not started."""
-    return make_service(
-        stack, name, f"gunicorn config.wsgi --bind {urlsplit(url).netloc} {WEB}", url=url, pool=POOLS["web"]
-    )
+    size = f"--workers {workers} --threads {threads}"
+    command = f"gunicorn config.wsgi --bind {urlsplit(url).netloc} {WEB.format(size=size)}"
+    return make_service(stack, name, command, url=url, pool=pool)
 
 
 def make_service(stack: Stack, name: str, module: str, *arguments: str, url: str = "", pool: int = 0) -> Process:
