@@ -54,10 +54,10 @@ def test_whoever_is_at_the_front_asks_when_the_turn_comes(room: str) -> None:
     set_pace(room, pace=4)
     get_redis_connection().hset(key_of(room, "room"), mapping={"allowance": 0, "at": FAR})
 
-    places = [ask(room, visitor=str(number), is_page=False) for number in (2, 14, 100)]
+    places = [ask(room, visitor=str(number), is_page=False) for number in (1, 2, 14, 100)]
 
-    assert [place.pause for place in places] == [1000, 3500, 5000]
-    assert [place.ask_again for place in places] == [1, 4, 5]
+    assert [place.pause for place in places] == [250, 500, 3500, 5000]
+    assert [place.ask_again for place in places] == [1, 1, 4, 5]
 
 
 def test_nobody_asks_sooner_while_those_inside_are_too_many(room: str) -> None:

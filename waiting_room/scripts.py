@@ -56,7 +56,7 @@ if rank then
     place = rank + 1
     wait = pace > 0 and math.ceil(place / pace) or 0
     again = math.min(math.max(math.ceil(place / math.max(pace, lowest_pace) / 2), soonest), latest)
-    if is_open then again = math.min(again, math.max(place / pace, 1)) end
+    if is_open then again = math.min(again, math.max(place / pace, 0.25)) end
     redis.call('ZADD', leaving, now + math.max(patience, 3 * again), visitor)
 end
 local is_due = now >= read('measure_at', 0)
