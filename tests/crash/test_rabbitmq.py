@@ -1,6 +1,7 @@
 """RabbitMQ as the broker: what a killed worker had in hand comes back from the broker itself, and not for ever."""
 
 from collections.abc import Iterator
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -67,7 +68,8 @@ def test_a_shop_without_redis_sells(redelivering: Drill) -> None:
 def is_empty(drill: Drill, queue: str) -> bool:
     """Whether no message waits to be handed out."""
     with drill.celery() as app, app.connection() as connection:
-        return int(connection.default_channel.queue_declare(queue, passive=True).message_count) == 0
+        channel: Any = connection.default_channel
+        return int(channel.queue_declare(queue, passive=True).message_count) == 0
 
 
 def test_rabbitmq_drops_a_task_that_kills_its_worker_each_time(
