@@ -7,6 +7,7 @@ from collections.abc import Collection
 from importlib.util import find_spec
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
+from unicodedata import normalize
 from zoneinfo import available_timezones
 
 from django.core.exceptions import ImproperlyConfigured, ValidationError
@@ -75,6 +76,11 @@ def read_words(name: str) -> list[str]:
     if not all(map(is_word, values)):
         raise ImproperlyConfigured(f"{name} are of printable ASCII characters without spaces, and have commas between.")
     return values
+
+
+def read_skus(name: str) -> list[str]:
+    """As the catalogue has them: in NFC, and of any characters but commas."""
+    return [normalize("NFC", sku) for sku in read_list(name)]
 
 
 def read_bool(name: str) -> bool:

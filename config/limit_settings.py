@@ -1,7 +1,7 @@
 """The settings of limits: what one visitor may do, and how many visitors may buy at a time."""
 
 import config.dotenv  # noqa: F401
-from config.environment import read_choice, read_limits, read_number, read_seconds, read_words
+from config.environment import read_choice, read_limits, read_number, read_seconds, read_skus, read_words
 
 # How many orders one visitor may place, and how many declined cards they may have, within LIMIT_WINDOW; 0: any number.
 LIMIT_WINDOW = read_number("LIMIT_WINDOW", 60 * 60, least=1)  # seconds
@@ -13,7 +13,7 @@ API_TOKENS = read_words("API_TOKENS")  # these clients of the API have none of t
 API_REFUND_TOKENS = read_words("API_REFUND_TOKENS")  # the same, and they may refund every order, as staff may
 # A waiting room for a rush: see docs/waiting-room.md. At the checkout, or at the products of WAITING_ROOM_SKUS.
 WAITING_ROOM = read_choice("WAITING_ROOM", "off", ["off", "checkout", "products"])
-WAITING_ROOM_SKUS = read_words("WAITING_ROOM_SKUS")
+WAITING_ROOM_SKUS = read_skus("WAITING_ROOM_SKUS")
 WAITING_ROOM_LEAST = read_number("WAITING_ROOM_LEAST", 10, least=1)  # visitors let in a second, at least
 WAITING_ROOM_MOST = read_number("WAITING_ROOM_MOST", 100, least=WAITING_ROOM_LEAST)  # the same, at most
 WAITING_ROOM_INSIDE = read_number("WAITING_ROOM_INSIDE", 1000, least=1)  # visitors inside at a time

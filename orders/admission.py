@@ -9,6 +9,7 @@ from django.db import Error
 from redis.exceptions import RedisError
 
 from catalog.models import Stock
+from catalog.texts import normalize
 from database_errors import describe, is_passing
 from orders.models import Order
 from orders.pace import measure_pace
@@ -43,8 +44,9 @@ class WaitingRoomClosed(NotLetIn):
 
 
 def find_product_rooms(skus: Collection[str]) -> list[str]:
-    """The waiting rooms in front of these products. Most have none."""
-    return [sku for sku in skus if settings.WAITING_ROOM == "products" and sku in settings.WAITING_ROOM_SKUS]
+    """The waiting rooms in front of these products, however their SKUs are written. Most have none."""
+    known = [normalize(sku.strip()) for sku in skus]
+    return [sku for sku in known if settings.WAITING_ROOM == "products" and sku in settings.WAITING_ROOM_SKUS]
 
 
 def find_checkout_rooms(skus: Collection[str]) -> list[str]:

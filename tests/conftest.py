@@ -17,7 +17,8 @@ from django.test import override_settings
 from django.utils import translation
 
 from config.logs import Formatter
-from lab.stack.stack import Stack, run_stack
+from lab.stack.shop import run_stack
+from lab.stack.stack import Stack
 from payments.gateway import get_gateway
 from payments.stripe import StripeGateway
 from tests.provider import Provider

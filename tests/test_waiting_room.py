@@ -4,7 +4,7 @@ import pytest
 from django.conf import LazySettings
 from django_redis import get_redis_connection
 
-from tests.waiting_rooms import close_door, key_of, let_in, pass_time, read_inside, read_queue
+from tests.waiting_rooms import BATCHES, FAR, close_door, key_of, let_in, pass_time, read_inside, read_queue
 from waiting_room import ask, claim_turn, count_crowds, set_pace, use_turn_up
 
 
@@ -49,6 +49,25 @@ def test_whoever_is_further_back_asks_more_rarely(room: str, settings: LazySetti
     assert ask(room, visitor=str(number), is_page=False).ask_again == again
 
 
+def test_whoever_is_at_the_front_asks_when_the_turn_comes(room: str) -> None:
+    arrive(room, *map(str, range(1, 101)))
+    set_pace(room, pace=4)
+    get_redis_connection().hset(key_of(room, "room"), mapping={"allowance": 0, "at": FAR})
+
+    places = [ask(room, visitor=str(number), is_page=False) for number in (1, 2, 14, 100)]
+
+    assert [place.pause for place in places] == [250, 500, 3500, 5000]
+    assert [place.ask_again for place in places] == [1, 1, 4, 5]
+
+
+def test_nobody_asks_sooner_while_those_inside_are_too_many(room: str) -> None:
+    arrive(room, "ann", "bob", "cid")
+    let_in(room, 1, by="ann")
+    set_pace(room, pace=4, useful=1)
+
+    assert ask(room, visitor="bob", is_page=False).ask_again == 5
+
+
 def test_asking_again_changes_no_place(room: str) -> None:
     arrive(room, "ann", "bob", "cid")
 
@@ -74,7 +93,7 @@ def test_no_more_are_inside_than_may_be(room: str, settings: LazySettings) -> No
 
 def test_no_more_are_inside_than_are_useful_there(room: str) -> None:
     arrive(room, "ann", "bob", "cid")
-    set_pace(room, pace=3, useful=2)
+    set_pace(room, pace=3 * BATCHES, useful=2)
     get_redis_connection().hset(key_of(room, "room"), mapping={"allowance": 3})
 
     arrive(room, "cid")
@@ -84,12 +103,12 @@ def test_no_more_are_inside_than_are_useful_there(room: str) -> None:
 
 
 def test_a_second_of_quiet_saves_up_one_batch_and_no_more(room: str) -> None:
-    set_pace(room, pace=3)
+    set_pace(room, pace=3 * BATCHES)
     get_redis_connection().hset(key_of(room, "room"), mapping={"allowance": 0, "at": 1})  # long ago
 
     arrive(room, *map(str, range(10)))
 
-    assert len(read_inside(room)) in (3, 4)  # the next one's time may have come meanwhile
+    assert len(read_inside(room)) in (3, 4, 5)  # the time of others may have come meanwhile
 
 
 def test_a_visitor_who_leaves_loses_the_place(room: str, settings: LazySettings) -> None:

@@ -27,8 +27,13 @@ class Place:
     is_let_in: bool
     number: int = 0  # in the queue, from 1; 0: not in it
     wait: int = 0  # seconds; 0: nobody knows
-    ask_again: int = SOONEST  # seconds until the next question
+    pause: int = 1000 * SOONEST  # milliseconds until the next question
     measures: bool = False  # whether this visitor's request is to measure the pace now
+
+    @property
+    def ask_again(self) -> int:
+        """Seconds until the next question, for whoever counts no smaller ones."""
+        return -(-self.pause // 1000)
 
     @property
     def is_sold_out(self) -> bool:
@@ -52,7 +57,7 @@ def ask(room: str, *, visitor: str, is_page: bool) -> Place:
     out nobody gets a place. Then requests for a page still pass, as often as the pace allows: the page says it better.
     Raises RedisError or NoWaitingRoom.
     """
-    is_let_in, number, wait, ask_again, measures = _run(
+    is_let_in, number, wait, pause, measures = _run(
         ASK,
         room,
         PARTS,
@@ -67,7 +72,7 @@ def ask(room: str, *, visitor: str, is_page: bool) -> Place:
         MOST_QUESTIONS,
         MEASURE_LEASE,
     )
-    return Place(is_let_in=bool(is_let_in), number=number, wait=wait, ask_again=ask_again, measures=bool(measures))
+    return Place(is_let_in=bool(is_let_in), number=number, wait=wait, pause=pause, measures=bool(measures))
 
 
 def set_pace(room: str, *, pace: float, useful: int | None = None) -> None:

@@ -2,8 +2,8 @@
 
 # Takes a place at the end of the queue, unless the visitor has one, lets in whoever's turn it is, and tells the visitor
 # how it stands. The clock is Redis's own. `allowance` is how many may still be let in: it grows by `pace` a second, and
-# holds a second's worth at most. Whoever is called keeps the turn for as long as a leaver keeps a place; the window
-# begins when they come.
+# holds a quarter of a second's worth at most. Whoever is called keeps the turn for as long as a leaver keeps a place;
+# the window begins when they come. At the front each asks again when the turn comes, so that they come in one by one.
 ASK = """
 local queue, leaving, inside, called, claims, room = unpack(KEYS)
 local visitor, is_page, lowest_pace = ARGV[1], ARGV[2] == '1', tonumber(ARGV[3])
@@ -24,9 +24,11 @@ for _, other in ipairs(redis.call('ZRANGEBYSCORE', leaving, '-inf', now, 'LIMIT'
 end
 
 local pace, useful = read('pace', lowest_pace), read('useful', most_inside)
-local batch = pace > 0 and math.max(pace, 1) or 0
+local batch = pace > 0 and math.max(pace / 4, 1) or 0
 local allowance = math.min(batch, read('allowance', batch) + (now - read('at', now)) * pace)
-local free = math.min(math.floor(allowance), math.min(useful, most_inside) - redis.call('ZCARD', inside))
+local room_inside = math.min(useful, most_inside) - redis.call('ZCARD', inside)
+local free = math.min(math.floor(allowance), room_inside)
+local is_open = pace > 0 and room_inside > free
 local is_let_in = redis.call('ZSCORE', inside, visitor) and true or false
 
 if useful == 0 and not is_let_in and is_page and allowance >= 1 then
@@ -54,12 +56,13 @@ if rank then
     place = rank + 1
     wait = pace > 0 and math.ceil(place / pace) or 0
     again = math.min(math.max(math.ceil(place / math.max(pace, lowest_pace) / 2), soonest), latest)
+    if is_open then again = math.min(again, math.max(place / pace, 0.25)) end
     redis.call('ZADD', leaving, now + math.max(patience, 3 * again), visitor)
 end
 local is_due = now >= read('measure_at', 0)
 if is_due then redis.call('HSET', room, 'measure_at', now + lease) end
 for _, key in ipairs(KEYS) do redis.call('EXPIRE', key, 86400) end
-return {is_let_in and 1 or 0, place, wait, again, is_due and 1 or 0}
+return {is_let_in and 1 or 0, place, wait, math.ceil(again * 1000), is_due and 1 or 0}
 """
 
 # Writes down what was measured. Where all is sold out nobody waits any more.

@@ -5,6 +5,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.db.models import F, QuerySet
 from django.db.models.functions import Now
+from django.template.defaultfilters import pluralize
 
 from audit.doctor.findings import Examination, Seen, Verdict, judge
 from audit.liveness import check_liveness, find_waits, measure_age, measure_oldest
@@ -27,13 +28,16 @@ def examine_waits() -> Seen:
 def examine_stuck() -> Seen:
     stuck = Order.objects.stuck()
     late = measure_oldest(stuck, F("sweep_after"))
-    words = f"{stuck.count():,} orders are due for a sweep, the oldest for {late:.0f} seconds"
+    count = stuck.count()
+    due = f"{count:,} order{pluralize(count)} {pluralize(count, 'is,are')} due for a sweep"
+    words = f"{due}, the oldest for {late:.0f} seconds"
     return judge(late <= settings.SWEEP_GRACE, words)
 
 
 def examine_reviews() -> Seen:
     waiting = Order.objects.in_review().count()
-    return judge(not waiting, f"{waiting:,} orders wait for a person", otherwise=Verdict.WARNING)
+    words = f"{waiting:,} order{pluralize(waiting)} {pluralize(waiting, 'waits,wait')} for a person"
+    return judge(not waiting, words, otherwise=Verdict.WARNING)
 
 
 def examine_audit() -> Seen:
@@ -48,7 +52,7 @@ def examine_webhook_secret() -> Seen:
     if STRIPE not in settings.PAYMENT_GATEWAYS.values():
         return Seen(Verdict.OK, "no gateway is Stripe's")
     count = len(settings.STRIPE_WEBHOOK_SECRETS)
-    return judge(bool(count), f"{count} secrets", otherwise=Verdict.WARNING)
+    return judge(bool(count), f"{count} secret{pluralize(count)}", otherwise=Verdict.WARNING)
 
 
 def examine_webhooks() -> Seen:
@@ -59,7 +63,10 @@ def examine_webhooks() -> Seen:
     untold = _find_answered().filter(answered_at__gt=last + SILENCE) if last else _find_answered()
     seen = f"the last came at {last:%Y-%m-%d %H:%M} UTC" if last else "none came yet"
     if count := untold.filter(answered_at__lt=Now() - SILENCE).count():
-        return Seen(Verdict.WARNING, f"{seen}, and {count:,} payments were answered since")
+        return Seen(
+            Verdict.WARNING,
+            f"{seen}, and {count:,} payment{pluralize(count)} {pluralize(count, 'was,were')} answered since",
+        )
     return Seen(Verdict.OK, seen)
 
 

@@ -26,7 +26,7 @@ LEAST_ROUNDS = 7
 HOLD = """
 import os, sys
 from pathlib import Path
-from lab.stack.stack import run_stack
+from lab.stack.shop import run_stack
 with run_stack() as stack:
     loaded = stack.manage("load_catalog", sys.argv[1], "--stock", sys.argv[2])
     print(loaded.stderr if loaded.returncode else stack.folder / "stack.json", flush=True)

@@ -11,7 +11,8 @@ from lab.bench.shops import Shop
 from lab.stack.embedded import free_port
 from lab.stack.processes import Process, ProcessFailed
 from lab.stack.servers import throwaway_database
-from lab.stack.stack import Stack, make_service
+from lab.stack.shop import make_service
+from lab.stack.stack import Stack
 
 SHARED = {"naive": ("postgres",), "typical": ("postgres", "valkey")}
 

@@ -27,7 +27,7 @@ from lab.bench.wire import NoLength
 from lab.bench.workbench import SETTINGS, NotClean, Scenario, Workbench, open_workbench
 from lab.stack.commands import DEMO_CLOCKS
 from lab.stack.embedded import ServersMissing
-from lab.stack.stack import run_stack
+from lab.stack.shop import run_stack
 
 SMOKE_CLOCKS = {**DEMO_CLOCKS, "MAIL_EVERY": "0.3"}
 OTHERS: dict[str, Scenario] = {"e": run_overload, "g": run_repair, "h": run_pages, "i": run_endurance, "f": run_history}

@@ -2,13 +2,13 @@
 
 import selectors
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
-from itertools import count
+from itertools import chain, count
 
 from lab.bench.figures import quantile
-from lab.bench.wire import CLOSES, Connection, Request
+from lab.bench.wire import CLOSES, Address, Connection, Request
 
 TICK = 0.25  # seconds
 TRIES = 3  # a kept connection may be closed just when a request is sent on it
@@ -17,11 +17,15 @@ GIVE_UP = 60.0  # seconds without any answer
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`seconds` counts from when the request was due, not from when there was a connection for it."""
+    """`seconds` counts from when the request was due, not from when there was a connection for it.
+
+    `late` of them had passed when it was sent: the load generator was busy, or all connections were.
+    """
 
     request: Request
     status: int  # 0: none came
     seconds: float
+    late: float
     head: bytes
     body: bytes
 
@@ -60,35 +64,40 @@ class ServerSilent(Exception):
 def send_load(
     requests: Iterable[Request],
     *,
-    address: tuple[str, int],
+    address: Address,
     connections: int,
+    others: Collection[Address] = (),
     on_tick: Callable[[int], None] = lambda answered: None,
     on_answer: Callable[[Answer, float], Iterable[Request]] = lambda answer, now: (),
     at_most: float = 1e9,
 ) -> Outcome:
     """Send the requests, in the order in which they are due, over at most so many connections; wait for the answers.
 
+    Requests with an address of their own, one of `others`, have as many connections to it.
+
     Those that are all due at 0 keep every connection busy: that finds what the shop can do. Those with times of their
     own find how long people wait: a slow answer delays nobody else, and a request without a connection is late already.
     `on_answer` returns what follows from an answer that has come now: requests with times of their own.
     After `at_most` seconds no more are sent. Raises ServerSilent.
     """
-    return _Sending(iter(requests), address, connections, on_tick, on_answer, at_most).run()
+    return _Sending(iter(requests), [address, *others], connections, on_tick, on_answer, at_most).run()
 
 
 class _Sending:
     def __init__(
         self,
         requests: Iterator[Request],
-        address: tuple[str, int],
+        addresses: Sequence[Address],
         connections: int,
         on_tick: Callable[[int], None],
         on_answer: Callable[[Answer, float], Iterable[Request]],
         at_most: float,
     ) -> None:
         self._requests, self._on_tick, self._on_answer, self._at_most = requests, on_tick, on_answer, at_most
-        self._idle = [Connection(address) for _ in range(connections)]
-        self._all: Sequence[Connection] = tuple(self._idle)
+        self._address = addresses[0]
+        self._idle = {address: [Connection(address) for _ in range(connections)] for address in addresses}
+        self._all: Sequence[Connection] = tuple(chain.from_iterable(self._idle.values()))
+        self._busy = 0
         self._selector = selectors.DefaultSelector()
         self._waiting: list[tuple[float, int, Request]] = []  # a heap, by when they are due
         self._numbers = count()
@@ -101,7 +110,7 @@ class _Sending:
         self._started = self._answered_at = time.monotonic()
         cpu, ticked, next_tick = time.thread_time(), 0.0, 0.0
         try:
-            while self._next or len(self._idle) < len(self._all):
+            while self._next or self._busy:
                 if self._now() >= next_tick:
                     before = time.thread_time()
                     self._on_tick(len(self._outcome.answers))
@@ -124,11 +133,15 @@ class _Sending:
         now = self._now()
         if self._next and now > self._at_most:
             self._next = None
-        while self._next and self._idle and self._next.due <= now:
-            connection = self._idle.pop()
-            connection.tries = 0
+        while self._next and self._next.due <= now and (idle := self._find_idle(self._next)):
+            connection = idle.pop()
+            connection.tries, connection.late = 0, now - self._next.due
+            self._busy += 1
             self._send(connection, self._next)
             self._next = self._take_next()
+
+    def _find_idle(self, request: Request) -> list[Connection]:
+        return self._idle[request.address or self._address]
 
     def _take_next(self) -> Request | None:
         """The request that is due next: one that was planned, or one that follows from an answer."""
@@ -149,11 +162,11 @@ class _Sending:
 
     def _receive(self, next_tick: float) -> None:
         wait = next_tick - self._now()
-        if self._next and self._idle:
+        if self._next and self._find_idle(self._next):
             wait = min(wait, self._next.due - self._now())
         for key, _ in self._selector.select(max(wait, 0)):
             self._read(key.data)
-        if time.monotonic() - self._answered_at > GIVE_UP and len(self._idle) < len(self._all):
+        if time.monotonic() - self._answered_at > GIVE_UP and self._busy:
             raise ServerSilent(f"No answer for {GIVE_UP:g} seconds")
 
     def _read(self, connection: Connection) -> None:
@@ -173,9 +186,10 @@ class _Sending:
         request, connection.request = connection.request, None
         self._answered_at = time.monotonic()
         if request:
-            answer = Answer(request, status, self._now() - request.due, head, body)
+            answer = Answer(request, status, self._now() - request.due, connection.late, head, body)
             self._outcome.answers.append(answer)
-            self._idle.append(connection)
+            self._find_idle(request).append(connection)
+            self._busy -= 1
             self._follow(answer)
 
     def _follow(self, answer: Answer) -> None:

@@ -9,6 +9,8 @@ LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 BODILESS = (204, 304)  # RFC 9110, 6.4.1
 CLOSES = re.compile(rb"\r\nconnection: *close", re.IGNORECASE)
 
+Address = tuple[str, int]
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -16,6 +18,7 @@ class Request:
 
     data: bytes
     due: float = 0.0
+    address: Address | None = None  # None: the one of the load
 
 
 class NoLength(Exception):
@@ -25,13 +28,14 @@ class NoLength(Exception):
 class Connection:
     """One kept connection, and the request that it waits for."""
 
-    __slots__ = ("_address", "received", "request", "sock", "tries")
+    __slots__ = ("_address", "late", "received", "request", "sock", "tries")
 
-    def __init__(self, address: tuple[str, int]) -> None:
+    def __init__(self, address: Address) -> None:
         self._address = address
         self.request: Request | None = None
         self.received = bytearray()
         self.tries = 0
+        self.late = 0.0  # seconds
         self.open()
 
     def open(self) -> None:

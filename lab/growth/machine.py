@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from lab.growth.laws import capacity, mean_wait
 from lab.growth.measured import END_STATEMENT, PLACE_STATEMENT, Measured
-from lab.stack.stack import POOLS
+from lab.stack.shop import POOLS
 
 CORES = 2
 WEB_PROCESSES, WEB_THREADS = 2, 8

@@ -21,7 +21,8 @@ from lab.growth.cases import HALF, HALF_CONDITIONS, HALF_ORDERS, HALF_PACE, ROUN
 from lab.growth.machine import Conditions
 from lab.stack.embedded import find_programs
 from lab.stack.processes import ProcessFailed
-from lab.stack.stack import Stack, run_servers, run_stack
+from lab.stack.shop import run_stack
+from lab.stack.stack import Stack, run_servers
 
 WARM_ORDERS, ORDERS = 300, 1000
 SECONDS = 60.0  # of POSTs a round at most

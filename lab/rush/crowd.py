@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 
 from lab.bench.load import Answer, send_load
 from lab.bench.shops import Shop
-from lab.bench.wire import Request, make_request
+from lab.bench.wire import Address, Request, make_request
 from lab.rush.visitors import Step, Trouble, Visitor
 
 CONNECTIONS = 200
 OTHERS = 4  # pages a second that others look at
 OTHER = "other page"
+AT_THE_DOOR = ("product", "waiting")  # what deploy/nginx.conf sends to a web server of its own
 
 
 @dataclass
@@ -21,8 +22,10 @@ class Crowd:
 
     shop: Shop
     visitors: list[Visitor]
+    door: Address | None = None  # of the web server that answers those who wait; None: the shop's own
     steps: dict[int, Step] = field(default_factory=dict)  # by the id of its request
     seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))  # that answers took, by kind
+    late: list[float] = field(default_factory=list)  # seconds after it was due that each request was sent
     answered: list[tuple[float, str]] = field(default_factory=list)
     arrived: dict[str, float] = field(default_factory=dict)  # by the name of a visitor: when its place was given
     bought: list[float] = field(default_factory=list)
@@ -36,6 +39,7 @@ class Crowd:
             self._arrive(seconds),
             address=self.shop.address,
             connections=CONNECTIONS,
+            others=[self.door] if self.door else [],
             on_tick=lambda _: on_tick(time.monotonic() - started),
             on_answer=self._go_on,
         )
@@ -58,7 +62,7 @@ class Crowd:
         return Request(make_request(self.shop.url, "GET", "/"), due=due)
 
     def _send(self, step: Step, due: float) -> Request:
-        request = Request(step.data, due=due)
+        request = Request(step.data, due=due, address=self.door if step.kind in AT_THE_DOOR else None)
         self.steps[id(request)] = step
         return request
 
@@ -66,6 +70,7 @@ class Crowd:
         step = self.steps.pop(id(answer.request), None)
         kind = self._name(step, answer)
         self.seconds[kind].append(answer.seconds)
+        self.late.append(answer.late)
         self.answered.append((now, kind))
         if step is None:
             return []

@@ -14,6 +14,7 @@ class Options:
     units: int = 100
     seconds: float = 60  # within which all of them arrive
     waits: bool = True
+    has_door: bool = True
 
 
 def add_rush_options(parser: ArgumentParser) -> None:
@@ -24,4 +25,7 @@ def add_rush_options(parser: ArgumentParser) -> None:
         "--seconds", type=float, default=default.seconds, help="within which all arrive; %(default)s if left out"
     )
     parser.add_argument("--without-waiting-room", action="store_false", dest="waits", help="for comparison")
+    parser.add_argument(
+        "--one-web-server", action="store_false", dest="has_door", help="for those who wait, too; for comparison"
+    )
     parser.add_argument("--json", action="store_true", dest="as_json", help="print one JSON object")

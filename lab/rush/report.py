@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from lab.bench.figures import quantile
 from lab.rush.crowd import OTHER, Crowd
 
+SLOW = 0.05  # seconds
+
 
 def describe_rush(crowd: Crowd, *, let_in: Mapping[str, float], took: float, confirmed: int) -> dict[str, object]:
     """`let_in` says when each visitor was seen to be inside. `ok` is whether there was no error, and all was sold."""
@@ -21,9 +23,14 @@ def describe_rush(crowd: Crowd, *, let_in: Mapping[str, float], took: float, con
         "last unit bought after": round(max(crowd.bought, default=0), 1),
         "last visitor told after": round(max(crowd.told, default=0), 1),
         "waiting pages": len(waiting),
+        "waiting pages a second": round(len(waiting) / took, 1) if took else 0,
         "waiting pages a second, at most": max(count_by_second(times).values(), default=0),
         "waiting page p50, ms": to_milliseconds(waiting, 0.5),
         "waiting page p99, ms": to_milliseconds(waiting, 0.99),
+        "waiting pages over 50 ms, %": round(
+            100 * sum(seconds > SLOW for seconds in waiting) / max(len(waiting), 1), 2
+        ),
+        "simulator late p99, ms": to_milliseconds(crowd.late, 0.99),
         "pause before a question, median s": quantile(polls, 0.5) if polls else 0,
         "pause before a question, longest s": max(polls, default=0),
         "let in": len(let_in),

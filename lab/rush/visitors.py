@@ -11,7 +11,7 @@ from lab.bench.wire import make_request
 
 CSRF = "b" * 32  # a visitor may choose it: what counts is that cookie and form agree
 COOKIES = re.compile(rb"\r\nset-cookie: *(sessionid|waiting)=([^;\r]+)", re.IGNORECASE)
-AGAIN = re.compile(rb'hx-trigger="every (\d+)s"')
+AGAIN = re.compile(rb'hx-trigger="every (\d+)ms"')
 HIDDEN = re.compile(rb'name="(checkout_key|fingerprint)" value="([^"]*)"')
 ORDER = re.compile(rb"\r\nlocation: */orders/", re.IGNORECASE)
 SOLD_OUT = (b"<h1>Sold out</h1>", b"None left just now")
@@ -41,7 +41,7 @@ class Visitor:
     number: int
     cookies: dict[str, str] = field(default_factory=dict)
     end: str = ""
-    pauses: list[int] = field(default_factory=list)  # seconds that the shop told it to wait for its next question
+    pauses: list[float] = field(default_factory=list)  # seconds that the shop told it to wait for its next question
 
     @property
     def name(self) -> str:
@@ -69,7 +69,7 @@ class Visitor:
         again = AGAIN.search(answer.body)
         if not again:
             raise Trouble(f"{answer.status} without a next question: {answer.body[:200]!r}")
-        self.pauses.append(int(again[1]))
+        self.pauses.append(int(again[1]) / 1000)
         path = f"/waiting/?room={quote(self.sku)}&reload"
         return self._get("waiting", path, self._see_place, pause=self.pauses[-1])
 

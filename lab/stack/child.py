@@ -1,13 +1,15 @@
-"""Becomes another program that dies with its parent: child.py PARENT_PID DEATH_SIGNAL USER PROGRAM [ARGUMENT...]
+"""Becomes another program that dies with its parent: child.py PARENT_PID DEATH_SIGNAL USER NICE PROGRAM [ARGUMENT...]
 
 A program of its own, because no Python may run in the fork of a process with threads.
-USER, where not empty, is whom root becomes.
+USER, where not empty, is whom root becomes. NICE is the nice value of its session, where it may have that.
 """
 
 import ctypes
 import os
 import pwd
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
 PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP = 28, 1 << 2
@@ -34,7 +36,15 @@ def become(user: str) -> None:
         libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_DAC_OVERRIDE, 0, 0)
 
 
-def main(parent: str, death_signal: str, user: str, *command: str) -> None:
+def set_priority(nice: str) -> None:
+    """Where Linux shares the CPU between sessions first, a process's own nice value counts within its session alone."""
+    with suppress(OSError):  # a lower value than 0 is for root; and not every kernel has such groups
+        Path("/proc/self/autogroup").write_text(nice)
+
+
+def main(parent: str, death_signal: str, user: str, nice: str, *command: str) -> None:
+    if nice != "0":
+        set_priority(nice)
     if user and os.geteuid() == 0:
         become(user)
     if sys.platform == "linux":

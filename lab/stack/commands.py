@@ -12,7 +12,8 @@ import psycopg
 
 from lab.stack.embedded import free_port
 from lab.stack.processes import child_command
-from lab.stack.stack import Stack, make_service, run_servers, run_stack
+from lab.stack.shop import make_service, run_stack
+from lab.stack.stack import Stack, run_servers
 from lab.stack.var import BASE_DIR, VAR
 
 # The clocks of the demo, in seconds: the sweep takes up what a killed worker lost while somebody still watches.

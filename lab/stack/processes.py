@@ -31,11 +31,11 @@ class ProcessFailed(Exception):
 
 
 def child_command(
-    command: Sequence[str], *, death_signal: signal.Signals = signal.SIGKILL, user: str = ""
+    command: Sequence[str], *, death_signal: signal.Signals = signal.SIGKILL, user: str = "", nice: int = 0
 ) -> list[str]:
     """The command line that runs `command` and sends it `death_signal` when the thread that starts it ends."""
     child = str(Path(__file__).with_name("child.py"))
-    return [sys.executable, "-I", "-S", child, str(os.getpid()), str(int(death_signal)), user, *command]
+    return [sys.executable, "-I", "-S", child, str(os.getpid()), str(int(death_signal)), user, str(nice), *command]
 
 
 @dataclass(kw_only=True, eq=False)
@@ -50,6 +50,7 @@ class Process:
     stop_signal: signal.Signals = signal.SIGTERM
     death_signal: signal.Signals = signal.SIGKILL  # what it gets when we die
     user: str = ""  # whom it runs as when we are root
+    nice: int = 0  # of its session, for the scheduler; below 0 if we are root
     cache: Path | None = None  # a folder that it can do without: thrown away when it does not start with it
     failures: int = 0  # starts in a row that it ended by itself within seconds
     restarts: int = 0
@@ -81,7 +82,7 @@ class Process:
             shutil.rmtree(self.cache, ignore_errors=True)
         with open_private(self.log) as log:
             self.popen = subprocess.Popen(
-                child_command(self.command, death_signal=self.death_signal, user=self.user),
+                child_command(self.command, death_signal=self.death_signal, user=self.user, nice=self.nice),
                 cwd=BASE_DIR,
                 env=self.env,
                 stdin=subprocess.DEVNULL,

@@ -1,38 +1,23 @@
-"""The whole shop on this machine: servers, payment provider, web, workers and beat, each started again when it dies."""
+"""The servers of a shop on this machine, and the environment with which its processes join them."""
 
 import json
 import os
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from lab.sandbox.cards import TEST_CARDS
-from lab.stack.embedded import free_port
-from lab.stack.processes import Process, ProcessFailed, Supervisor, child_command
+from lab.stack.processes import Process, Supervisor
 from lab.stack.profiles import read_profile
 from lab.stack.servers import open_brokers, open_databases
 from lab.stack.var import BASE_DIR, keep_secret, locked, make_private, throwaway_folder, write_private
 
 APPS = ["lab.sandbox", "lab.simulation"]  # for the words of its cards in Korean; for its commands
 NOWHERE = "http://127.0.0.1:9"  # nobody listens there
-# `migrate` has made Django's checks. They are a sixth of the time that a worker takes to start.
-WORKER = "celery -A config --skip-checks worker --without-gossip --without-mingle --loglevel INFO"
-# The queues that each worker reads. config/celery_settings.py says which task goes to which, docs/operating.md why.
-WORKERS = {
-    # Its tasks wait for the provider. At 300 ms for a payment so many threads charge 160 a second.
-    "payments": "--queues payments --pool threads --concurrency 48",
-    "orders": "--queues orders,sweep --pool solo --concurrency 1",
-    "mails": "--queues mails --pool solo --concurrency 1",
-    "webhooks": "--queues webhooks --pool threads --concurrency 16",  # its tasks wait for whoever is told
-}
-POOLS = {"web": 6, "payments": 3, "webhooks": 2}  # connections to the database that the threads of a process share
 
 
 @dataclass(kw_only=True)
@@ -149,102 +134,3 @@ def make_environment(folder: Path, caller: Mapping[str, str]) -> dict[str, str]:
         "STRIPE_JS_URL": f"{NOWHERE}/stripe.js",
         "SHOP_PAYMENT_METHODS": ";".join(f"{token}={title}" for token, title in TEST_CARDS.items()),
     }
-
-
-@contextmanager
-def run_stack(
-    folder: Path | None = None, *, caller: Mapping[str, str] = os.environ, fsync: bool = True, web_port: int = 0
-) -> Iterator[Stack]:
-    """The servers of `run_servers`, and every process of the shop on them; stack.json in the folder names them.
-
-    Each is started again when it dies. All are gone at the end, and also when this process is killed.
-    """
-    with run_servers(folder, caller=caller, fsync=fsync) as stack:
-        provider, web = free_port(), free_port(web_port)
-        stack.environment["STRIPE_API_BASE"] = f"http://127.0.0.1:{provider}"
-        stack.environment["STRIPE_JS_URL"] = f"http://127.0.0.1:{provider}/stripe.js"
-        stack.environment["SHOP_URL"] = f"http://127.0.0.1:{web}"
-        stack.environment |= wire_webhooks(stack)
-        prepare(stack)
-        services = [
-            make_service(stack, "provider", f"lab.sandbox --bind 127.0.0.1:{provider}", url=stack.provider_url),
-            make_service(
-                stack,
-                "web",
-                f"gunicorn config.wsgi --bind 127.0.0.1:{web} --worker-class config.buffering.BufferingWorker"
-                " --workers 2 --threads 8 --preload --no-control-socket",
-                url=stack.web_url,
-                pool=POOLS["web"],
-            ),
-            *(
-                make_service(stack, name, f"{WORKER} {options} -n {name}@%h", pool=POOLS.get(name, 0))
-                for name, options in WORKERS.items()
-            ),
-            make_service(
-                stack, "beat", "celery -A config --skip-checks beat", "--schedule", str(stack.folder / "beat")
-            ),
-        ]
-        try:
-            stack.supervisor.start(*services)
-            stack.supervisor.on_change = stack.write_state
-            stack.write_state()
-            yield stack
-        finally:
-            stack.supervisor.stop(*services)
-            (stack.folder / "stack.json").unlink(missing_ok=True)
-
-
-def wire_webhooks(stack: Stack) -> dict[str, str]:
-    """The secret that signs events, and the address to which the provider sends them unless SANDBOX_WEBHOOKS is 0."""
-    secret = keep_secret(stack.folder / "webhook_secret")
-    is_on = stack.caller_environment.get("SANDBOX_WEBHOOKS", "1") != "0"
-    return {
-        "STRIPE_WEBHOOK_SECRETS": secret,
-        "SANDBOX_WEBHOOK_SECRET": secret,
-        "SANDBOX_WEBHOOK_URL": f"{stack.web_url}/payments/webhooks/stripe/" if is_on else "",
-    }
-
-
-def make_service(stack: Stack, name: str, module: str, *arguments: str, url: str = "", pool: int = 0) -> Process:
-    """A process of the stack, `python -m` the module, not started. With a URL it is ready once that answers.
-
-    `pool` is its DATABASE_POOL.
-    """
-    return Process(
-        name=name,
-        command=[sys.executable, "-m", *module.split(), *arguments],
-        env={**stack.full_environment, "DATABASE_POOL": str(pool)},
-        log=stack.log(name),
-        is_ready=partial(answers_http, url) if url else lambda: True,
-    )
-
-
-def prepare(stack: Stack) -> None:
-    """Migrate, and collect the static files, at the same time. Raises ProcessFailed with what they printed."""
-    database = "direct" if "DATABASE_POOLER" in stack.environment else "default"
-    running = [
-        subprocess.Popen(
-            child_command([sys.executable, "manage.py", *command.split()]),
-            cwd=BASE_DIR,
-            env=stack.full_environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for command in (f"migrate --no-input --database {database}", "collectstatic --no-input --clear")
-    ]
-    for process in running:
-        output, _ = process.communicate()
-        if process.returncode:
-            raise ProcessFailed(output)
-
-
-def answers_http(url: str) -> bool:
-    """Whether anything at all comes back: an error is an answer too."""
-    try:
-        urllib.request.urlopen(url, timeout=2).close()  # noqa: S310 - our own address
-    except urllib.error.HTTPError as answer:
-        answer.close()
-    except OSError:
-        return False
-    return True

@@ -25,7 +25,8 @@ from audit.doctor.findings import Examination, Seen, Verdict
 from audit.management.commands.doctor import write_text
 from audit.models import AuditRun, Tick
 from config.celery import app
-from lab.stack.stack import Stack, run_stack
+from lab.stack.shop import run_stack
+from lab.stack.stack import Stack
 from lab.stack.var import BASE_DIR
 from orders.models import Order
 from payments.models import Payment
@@ -288,7 +289,7 @@ def test_an_order_whose_sweep_is_late_is_an_error(settings: LazySettings) -> Non
     Order.objects.filter(pk=order.pk).update(sweep_after=Now() - timedelta(seconds=settings.SWEEP_GRACE + 5))
     tamper("UPDATE payments_payment SET created_at = created_at - interval '1 h' WHERE id = %s", order.payment_id)
 
-    assert examine("money.stuck") == (ERROR, "1 orders are due for a sweep, the oldest for 65 seconds")
+    assert examine("money.stuck") == (ERROR, "1 order is due for a sweep, the oldest for 65 seconds")
     assert examine("money.waiting").verdict == ERROR
 
 
@@ -296,7 +297,7 @@ def test_an_order_whose_sweep_is_late_is_an_error(settings: LazySettings) -> Non
 def test_an_order_that_waits_for_a_person_is_warned_of() -> None:
     assert examine("money.reviews").verdict == OK
     Order.objects.filter(pk=make_order().pk).update(needs_review=True)
-    assert examine("money.reviews") == (WARNING, "1 orders wait for a person")
+    assert examine("money.reviews") == (WARNING, "1 order waits for a person")
 
 
 @database
@@ -322,7 +323,7 @@ def test_events_that_stopped_coming_are_warned_of(settings: LazySettings) -> Non
     assert examine("money.webhooks") == (OK, "none came yet")
 
     answer_payment(make_order(), Payment.Status.SUCCEEDED, answered_at=Now() - timedelta(hours=2))
-    assert examine("money.webhooks") == (WARNING, "none came yet, and 1 payments were answered since")
+    assert examine("money.webhooks") == (WARNING, "none came yet, and 1 payment was answered since")
 
     WebhookEvent.objects.create(provider="stripe", event_id="evt_1", type="payment_intent.succeeded", body="{}")
     assert examine("money.webhooks").verdict == OK

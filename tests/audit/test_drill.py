@@ -45,7 +45,7 @@ REMEDIES: dict[str, Callable[..., None]] = {
     "refund": refund_difference,
     "review": review_difference,
 }
-CLEAN = r"""The backup has 1 orders, the last of .+
+CLEAN = r"""The backup has 1 order, the last of .+
 0 orders are pending\. They go on once the workers run\.
 No money would be without an order\.
 """

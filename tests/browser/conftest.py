@@ -14,7 +14,8 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, WebError, sync_pl
 
 from lab.stack.embedded import free_port
 from lab.stack.processes import child_command
-from lab.stack.stack import Stack, answers_http
+from lab.stack.shop import answers_http
+from lab.stack.stack import Stack
 from lab.stack.var import BASE_DIR
 from tests.browser.chromium import CHROMIUM, launch, open_context
 from tests.browser.cutter import AnswerCutter, run_cutter

@@ -4,7 +4,8 @@ import sys
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from lab.stack.stack import Stack, run_stack
+from lab.stack.shop import run_stack
+from lab.stack.stack import Stack
 from lab.stack.var import BASE_DIR
 from tests.browser.card import find_frame, open_card_form, type_card
 from tests.browser.chromium import CHROMIUM, launch, open_context

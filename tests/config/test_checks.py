@@ -23,7 +23,7 @@ from config.checks import check_waiting_room_can_count, check_waiting_rooms_have
 from lab.stack.embedded import free_port, valkey
 from lab.stack.processes import Supervisor
 from lab.stack.rabbitmq import PROGRAM, rabbitmq
-from lab.stack.stack import WORKERS
+from lab.stack.shop import WORKERS
 from lab.stack.var import BASE_DIR
 from tests.builders import make_product
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from lab.stack.stack import POOLS, WORKERS
+from lab.stack.shop import POOLS, WORKERS
 
 PRODUCTION = {
     **os.environ,
@@ -95,6 +95,18 @@ def test_every_way_to_deploy_starts_the_web_alike() -> None:
     options = read_units()["web"].partition("--worker-class")[2]
     for page in ("Dockerfile", "deploy/systemd/orderly-web.service"):
         assert options in read_words(settings.BASE_DIR / page)
+
+
+def test_those_who_wait_have_the_same_web_server_at_another_address() -> None:
+    folder = settings.BASE_DIR / "deploy"
+    web, waiting = ((folder / "systemd" / f"orderly-{name}.service").read_text() for name in ("web", "waiting"))
+    proxy = (folder / "nginx.conf").read_text()
+
+    assert web.partition("--worker-class")[2].split()[0] == waiting.partition("--worker-class")[2].split()[0]
+    for unit, address in ((web, "127.0.0.1:8000"), (waiting, "127.0.0.1:8001")):
+        assert f"--bind {address} " in unit
+        assert f"proxy_pass http://{address};" in proxy
+    assert "CPUWeight=" in waiting
 
 
 def test_every_way_to_deploy_gives_the_processes_their_connections() -> None:

@@ -395,3 +395,9 @@ def test_trusted_proxies_are_addresses_and_networks(monkeypatch: pytest.MonkeyPa
 
     assert values["TRUSTED_PROXIES"] == [ip_network("127.0.0.1"), ip_network("10.0.0.0/8")]
     assert values["SECURE_PROXY_SSL_HEADER"] == ("HTTP_X_FORWARDED_PROTO", "https")
+
+
+def test_the_skus_of_waiting_rooms_are_read_as_the_catalogue_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WAITING_ROOM_SKUS", "cafe\u0301, MUG 2")
+
+    assert read_settings()["WAITING_ROOM_SKUS"] == ["caf\u00e9", "MUG 2"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.stack.stack import run_stack
+from lab.stack.shop import run_stack
 from tests.crash.drill import STAFF, Drill
 from tests.servers import GIVEN, TRANSFERS
 

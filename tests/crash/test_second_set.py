@@ -11,7 +11,7 @@ import pytest
 
 from lab.stack.embedded import free_port
 from lab.stack.processes import Process
-from lab.stack.stack import answers_http
+from lab.stack.shop import answers_http
 from tests.crash.conftest import run_drill
 from tests.crash.drill import Drill
 from tests.crash.network import Link, run_link

@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 import redis
 
-from lab.stack.stack import Stack, answers_http, run_servers
+from lab.stack.processes import child_command
+from lab.stack.shop import answers_http
+from lab.stack.stack import Stack, run_servers
 from lab.stack.var import BASE_DIR, VAR
 from tests.servers import GIVEN
 
@@ -235,3 +237,12 @@ def test_exec_passes_the_exit_code_on_and_throws_its_data_away(checkout: Path) -
     assert done.returncode == 7
     assert database_url.startswith("postgresql://")
     assert not (checkout / lock).parent.exists()
+
+
+@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="a kernel without groups of sessions")
+def test_a_process_has_the_priority_that_it_was_given() -> None:
+    command = child_command(["cat", "/proc/self/autogroup"], nice=5)
+
+    said = subprocess.run(command, capture_output=True, text=True, check=True, start_new_session=True).stdout
+
+    assert said.split()[-2:] == ["nice", "5"]

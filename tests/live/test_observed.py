@@ -15,7 +15,8 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from lab.stack.stack import Stack, run_stack
+from lab.stack.shop import run_stack
+from lab.stack.stack import Stack
 from tests.conftest import QUICK
 from tests.receiver import Receiver, run_receiver
 from tests.servers import GIVEN

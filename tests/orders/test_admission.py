@@ -104,7 +104,7 @@ def test_a_visitor_who_asks_when_it_is_time_measures_for_all() -> None:
 
 @pytest.mark.parametrize("stock", [1, 3])
 def test_as_many_are_inside_as_may_find_a_unit(settings: LazySettings, stock: int) -> None:
-    settings.WAITING_ROOM_LEAST = 10
+    settings.WAITING_ROOM_LEAST = settings.WAITING_ROOM_MOST = 1000  # all of these at once
     make_product("MUG", stock=stock)
     make_due()
     find_place("MUG", visitor="0")

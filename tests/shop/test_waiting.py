@@ -232,6 +232,19 @@ def test_the_form_of_a_placed_order_leads_to_it_without_waiting(client: Client, 
     assert stock_of("MUG") == (10, 1)
 
 
+def test_a_sku_that_is_written_in_another_way_is_the_same_room(client: Client, settings: LazySettings) -> None:
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    make_product(composed)
+    settings.WAITING_ROOM_SKUS = [composed]
+    empty_rooms(composed)
+    close_door(composed)
+
+    for sku in (composed, decomposed, f" {decomposed}"):
+        assert client.get(f"/products/the-cup/{sku}/").status_code == WAITS
+        assert client.post("/cart/add/", {"sku": sku, "quantity": 1}).status_code == WAITS
+    assert len(read_queue(composed)) == 1
+
+
 # --- sold out
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.template.defaultfilters import pluralize
 
 from audit.drill import Report, run_drill
 from audit.management.commands.audit import read_days
@@ -55,17 +56,19 @@ class Command(BaseCommand):
 
 def write_text(report: Report) -> Iterator[str]:
     restored, differences = report["restored"], report["differences"]
-    yield f"The backup has {restored['orders']:,} orders, the last of {restored['last_placed_at'] or 'never'}."
+    orders, pending = restored["orders"], restored["pending"]
+    yield f"The backup has {orders:,} order{pluralize(orders)}, the last of {restored['last_placed_at'] or 'never'}."
     for remedy, heading in HEADINGS.items():
         if found := [describe(difference) for difference in differences if difference["remedy"] == remedy]:
             yield from [heading, *found]
     if more := report["open"] - len(differences):
-        yield f"{more:,} more differences are not shown."
+        yield f"{more:,} more difference{pluralize(more)} {pluralize(more, 'is,are')} not shown."
     for violation in report["violations"]:
         codes = ", ".join(violation["codes"])
         if violation["invariant"] != ONCE_WORKERS_RUN:
             yield f"{violation['invariant']}: {violation['detail']}: {codes}"
-    yield f"{restored['pending']:,} orders are pending. They go on once the workers run."
+    goes_on = pluralize(pending, "is pending. It goes,are pending. They go")
+    yield f"{pending:,} order{pluralize(pending)} {goes_on} on once the workers run."
     yield "No money would be without an order." if report["ok"] else "Money would be WITHOUT AN ORDER."
 
 

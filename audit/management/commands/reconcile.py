@@ -8,6 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import Error
+from django.template.defaultfilters import pluralize
 
 from audit.ledger import BEGINNING, AuditIsRunning
 from audit.models import Difference
@@ -72,7 +73,11 @@ def write_json(done: Reconciliation, count: int, shown: list[Difference]) -> str
 def write_text(done: Reconciliation, count: int, shown: list[Difference]) -> str:
     lines = [f"Compared {done.charges:,} charges: {done.matched:,} match. {done.opened:,} new, {done.closed:,} gone."]
     lines += [describe_difference(found) for found in shown]
-    lines.append(f"{count:,} differences are open." if count else "No difference is open.")
+    lines.append(
+        f"{count:,} difference{pluralize(count)} {pluralize(count, 'is,are')} open."
+        if count
+        else "No difference is open."
+    )
     return "\n".join(lines)
 
 

@@ -112,3 +112,16 @@ def test_what_follows_from_an_answer_is_sent_when_it_is_due(address: tuple[str, 
 
     assert Handler.seen == ["/first", "/soon", "/planned", "/late"]
     assert len(outcome.answers) == 4
+
+
+def test_a_request_with_an_address_of_its_own_waits_for_no_connection_of_the_others(address: tuple[str, int]) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        there = ("127.0.0.1", other.server_address[1])
+        elsewhere = Request(ask("/elsewhere").data, address=there)
+
+        outcome = send_load([ask("/slow"), elsewhere], address=address, others=[there], connections=1)
+        other.shutdown()
+
+    assert outcome.answers[0].request == elsewhere
+    assert outcome.count(201) == 2

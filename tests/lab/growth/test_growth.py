@@ -19,7 +19,7 @@ from lab.growth.measured import FILE, PAGE, Measured, read_measured
 from lab.growth.plan import describe_today, limit_database, plan_growth
 from lab.growth.report import MARKS, draw_checks, draw_limits, draw_plans, write_page
 from lab.growth.report import PAGE as SCALING
-from lab.stack.stack import WORKERS, run_stack
+from lab.stack.shop import WORKERS, run_stack
 from lab.stack.var import BASE_DIR
 from orders.sweep import claim_stuck_orders
 from payments.stripe_api import StripeApi
