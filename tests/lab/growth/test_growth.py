@@ -19,7 +19,7 @@ from lab.growth.measured import FILE, PAGE, Measured, read_measured
 from lab.growth.plan import describe_today, limit_database, plan_growth
 from lab.growth.report import MARKS, draw_checks, draw_limits, draw_plans, write_page
 from lab.growth.report import PAGE as SCALING
-from lab.stack.shop import WORKERS, run_stack
+from lab.stack.shop import WEB, WORKERS
 from lab.stack.var import BASE_DIR
 from orders.sweep import claim_stuck_orders
 from payments.stripe_api import StripeApi
@@ -137,8 +137,7 @@ def test_the_limits_are_the_shops_own() -> None:
 def test_the_machine_is_the_one_that_the_stack_starts() -> None:
     assert f"--concurrency {machine.CHARGE_THREADS}" in WORKERS["payments"]
     assert "--concurrency 1" in WORKERS["orders"]
-    web = getsource(run_stack)
-    assert f"--workers {machine.WEB_PROCESSES} --threads {machine.WEB_THREADS}" in web
+    assert f"--workers {machine.WEB_PROCESSES} --threads {machine.WEB_THREADS}" in WEB
 
 
 def test_both_sources_say_when_they_were_measured(measured: Measured) -> None:
