@@ -14,7 +14,7 @@ from api.documents import refuses
 from api.fields import CODE_PATTERN, Key, OptionalKey
 from api.keys import answer_once
 from api.problems import RequestRefused
-from api.quotas import has_limits, name_visitor, tell_quotas
+from api.quotas import describe_sender, has_limits, tell_quotas
 from api.schemas import NewOrder, NewPayment, NewRefund, OrderAnswer, OrderPage, ReturnedLine
 from orders import services
 from orders.admission import admit_checkout
@@ -48,7 +48,7 @@ def create_order(request: HttpRequest, response: HttpResponse, asked: NewOrder, 
         skus = [line.sku for line in checkout.lines]
         with (
             admit_checkout(skus, visitor=name_program(key), checkout_key=key),
-            limit_checkout(checkout_key=key, **name_visitor(request)),
+            limit_checkout(checkout_key=key, **describe_sender(request)),
         ):
             order, created = place_order(checkout)
         tell_quotas(request, response)
@@ -89,7 +89,7 @@ def create_payment(request: HttpRequest, code: Code, asked: NewPayment, key: Opt
         order, created = pay_again(code=code, number=asked.number, **asked_for, actor=client.user)
         return _answer(order, created)
 
-    limit = limit_payment(code=code, number=asked.number, **name_visitor(request))
+    limit = limit_payment(code=code, number=asked.number, **describe_sender(request))
     with limit if has_limits(client) else nullcontext():
         answer = answer_once(request, key, pay)
     tell_quotas(request, answer)

@@ -14,7 +14,7 @@ def has_limits(client: Client) -> bool:
     return Scope.UNLIMITED not in client.scopes
 
 
-def name_visitor(request: HttpRequest) -> dict[str, Any]:
+def describe_sender(request: HttpRequest) -> dict[str, Any]:
     """By what orders and declined cards are counted."""
     user = get_client(request).user
     session_key = request.session.session_key if user else None
@@ -23,7 +23,7 @@ def name_visitor(request: HttpRequest) -> dict[str, Any]:
 
 def tell_quotas(request: HttpRequest, response: HttpResponse) -> None:
     """Say in its headers how many orders the client may still place; nothing to a client without limits."""
-    quotas = read_quotas(**name_visitor(request)) if has_limits(get_client(request)) else []
+    quotas = read_quotas(**describe_sender(request)) if has_limits(get_client(request)) else []
     if quotas:
         policies = [f'"{quota.kind}";q={quota.most};w={settings.LIMIT_WINDOW}' for quota in quotas]
         response["RateLimit-Policy"] = ", ".join(policies)
