@@ -7,7 +7,15 @@ from typing import Literal
 import stripe
 
 from payments.gateway import GatewayUnavailable, ProviderRefund, RefundRefused
-from payments.stripe_answers import describe, is_invalid, read_code, read_metadata, read_number
+from payments.stripe_answers import (
+    describe,
+    is_invalid,
+    is_replayed,
+    is_server_error,
+    read_code,
+    read_metadata,
+    read_number,
+)
 from payments.stripe_api import Answer, StripeApi
 
 REFUNDS = "/v1/refunds"
@@ -20,14 +28,15 @@ def make_refund(api: StripeApi, *, key: str, reference: str, intent_id: str, amo
     """Give the money back once per key, and return the refund's id. Raises RefundRefused or GatewayUnavailable.
 
     Looks for the refund first: its key may be forgotten, or its saved answer be a 500 after the money went back. Looks
-    again after a refusal: what was refused as too much may have been given by an earlier request under the key.
+    again after a refusal: what was refused as too much may have been given by an earlier request under the key. A 500
+    that Stripe saved before any money went back is repeated for as long as it keeps the key, so it is a refusal, too.
     """
     if made := _find_refund(api, intent_id, key):
         return _read_answer(made, amount)
     metadata = {"key": key, "reference": reference}
     try:
         made = api.ask("post", REFUNDS, idempotency_key=key, payment_intent=intent_id, amount=amount, metadata=metadata)
-    except stripe.InvalidRequestError as error:
+    except stripe.StripeError as error:
         if not is_definite(error):
             raise
         made = _find_refund(api, intent_id, key)
@@ -54,17 +63,21 @@ def as_refund(refund: Answer) -> ProviderRefund:
     )
 
 
-def is_definite(error: stripe.InvalidRequestError) -> bool:
-    """Whether it is refused for good: for what it says, or for what the charge is.
+def is_definite(error: stripe.StripeError) -> bool:
+    """Whether it is refused for good: for what it says, for what the charge is, or because its key is used up.
 
     An intent that Stripe can't find may be one of another account, whose key was set by mistake: that is no no.
     """
-    return is_invalid(error) and error.code != "resource_missing"
+    if isinstance(error, stripe.InvalidRequestError):
+        return is_invalid(error) and error.code != "resource_missing"
+    return is_server_error(error) and is_replayed(error)
 
 
-def refusal_code(error: stripe.InvalidRequestError) -> str:
+def refusal_code(error: stripe.StripeError) -> str:
     """Stripe has no code for an amount that is more than what is left, but names the param."""
-    return read_code(error.code or ("amount_too_large" if error.param == "amount" else "refused"))
+    if is_server_error(error):
+        return "provider_failed"
+    return read_code(error.code or ("amount_too_large" if getattr(error, "param", None) == "amount" else "refused"))
 
 
 def _find_refund(api: StripeApi, intent_id: str, key: str) -> Answer | None:

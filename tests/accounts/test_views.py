@@ -127,7 +127,8 @@ def test_asking_for_a_link_answers_and_writes_and_costs_the_same_for_every_addre
         with CaptureQueriesContext(connection) as queries:
             answer = Client().post(path, {"email": email})
         shapes = [re.sub(r"'[^']*'|\d+", "?", query["sql"]) for query in queries]
-        seen.append((answer.status_code, dict(answer.headers), answer.content, shapes))
+        headers = {name: value for name, value in answer.headers.items() if name != "X-Request-ID"}
+        seen.append((answer.status_code, headers, answer.content, shapes))
         assert AccountMail.objects.filter(email=email).count() == 1
 
     assert seen[0] == seen[1] == seen[2]

@@ -10,7 +10,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pytest_django import Settings
 
-from payments.gateway import ActionRequired, CardDeclined, Charge, ChargeRequest, GatewayUnavailable, RequestRefused
+from payments.gateway import (
+    ActionRequired,
+    CardDeclined,
+    Charge,
+    ChargeRequest,
+    GatewayUnavailable,
+    RefundRefused,
+    RequestRefused,
+)
 from payments.stripe import StripeGateway
 from payments.stripe_dashboard import make_payment_url
 from payments.stripe_intents import LOOK_UP_TIMEOUT, LOOK_UPS
@@ -329,6 +337,27 @@ def test_a_charge_is_not_sent_again_once_its_key_may_be_forgotten(gateway: Strip
     assert gateway.charge(forgotten) == charge
     assert gateway.cancel(forgotten) == charge
     assert charges_of(gateway, request) == [charge]
+
+
+def test_a_refund_that_a_500_kept_from_being_made_is_refused_when_it_is_asked_again(
+    gateway: StripeGateway, provider: Provider
+) -> None:
+    """Stripe saves the 500 under the key, and repeats it."""
+    request = make_request()
+    charge = gateway.charge(request)
+    refund = {"key": f"refund-{request.reference}-1", "reference": request.reference, "provider_id": charge.provider_id}
+    provider.control(fault="500_before", times=1)
+    with pytest.raises(GatewayUnavailable):
+        gateway.refund(**refund, amount=charge.amount)
+
+    for _ in range(2):
+        with pytest.raises(RefundRefused, match="500") as refusal:
+            gateway.refund(**refund, amount=charge.amount)
+        assert refusal.value.code == "provider_failed"
+
+    assert gateway.list_refunds(provider_id=charge.provider_id) == []
+    gateway.refund(**{**refund, "key": f"refund-{request.reference}-2"}, amount=charge.amount)
+    assert len(gateway.list_refunds(provider_id=charge.provider_id)) == 1
 
 
 def test_a_refund_whose_answer_was_a_500_is_found(gateway: StripeGateway, provider: Provider) -> None:
