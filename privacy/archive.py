@@ -8,7 +8,7 @@ from django.db import connection, transaction
 from django.db.models import Exists, Min, OuterRef, Q
 from django.utils import timezone
 
-from accounts.pseudonyms import make_pseudonym
+from accounts.pseudonyms import is_pseudonym, make_pseudonym
 from audit.models import Difference
 from events_out.feed import read_horizon
 from events_out.models import Delivery, Endpoint
@@ -106,11 +106,15 @@ def _name_file(orders: Sequence[Order]) -> str:
 
 def _remove_orders(orders: Sequence[Order], *, file: str) -> None:
     ArchivedOrder.objects.bulk_create(
-        ArchivedOrder(code=order.code, customer=make_pseudonym(order.email), file=file) for order in orders
+        ArchivedOrder(code=order.code, customer=_name_customer(order), file=file) for order in orders
     )
     with connection.cursor() as cursor:
         for statement in REMOVE:
             cursor.execute(statement, [[order.pk for order in orders]])
+
+
+def _name_customer(order: Order) -> str:
+    return "" if is_pseudonym(order.email) else make_pseudonym(order.email)
 
 
 def _find_told_through() -> int:
