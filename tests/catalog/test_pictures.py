@@ -142,7 +142,7 @@ def test_a_picture_that_comes_back_meanwhile_keeps_its_files(settings: LazySetti
     save_picture(product=product, encoded=first, alt="A mug")
     with transaction.atomic():
         save_picture(product=product, encoded=second, alt="A mug")
-        [*_, (_, delete_files, _)] = connection.run_on_commit
+        delete_files = connection.run_on_commit[-1][1]
         connection.run_on_commit.clear()
 
     picture = save_picture(product=product, encoded=first, alt="A mug")
