@@ -14,7 +14,7 @@ from events_out.feed import read_horizon
 from events_out.models import Delivery, Endpoint
 from orders.models import ArchivedOrder, DisputeMail, Order, OrderEvent, OrderMail
 from orders.querysets import OrderQuerySet
-from payments.models import Dispute, Refund, TransferRefund
+from payments.models import Dispute, Refund, TransferRefund, WebhookEvent
 from privacy.archive_files import write_archive
 from privacy.records import describe_orders, pseudonymize
 
@@ -53,8 +53,9 @@ def archive_orders(*, days: int, folder: Path) -> int:
 def find_archivable(days: int) -> OrderQuerySet:
     """Orders that ended more than so many days ago, to which nothing happened since, and nothing is to happen.
 
-    They need no review, no money of them is on its way or differs from the provider's ledger, nothing of them is to be
-    mailed, and everybody was told of all their events.
+    They need no review, no money of them is on its way or differs from the provider's ledger, the provider has told
+    nothing of them that is still to be read, nothing of them is to be mailed, and everybody was told of all their
+    events.
     """
     before, told_through = timezone.now() - timedelta(days=days), _find_told_through()
     payments = {"payment__reference": OuterRef("code")}
@@ -67,6 +68,7 @@ def find_archivable(days: int) -> OrderQuerySet:
         Refund.objects.filter(recorded_at=None, **payments),
         Dispute.objects.open().filter(**payments),
         TransferRefund.objects.unsent().filter(transfer__reference=OuterRef("code")),
+        WebhookEvent.objects.waiting().filter(reference=OuterRef("code")),
         Difference.objects.unresolved().filter(reference=OuterRef("code")),
     ]
     return _find_ended(before, told_through).filter(*[~Exists(rows) for rows in happening])

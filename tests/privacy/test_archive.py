@@ -23,7 +23,7 @@ from events_out.models import Delivery, DeliveryTry, Endpoint
 from orders.models import ArchivedOrder, Order, OrderEvent, OrderMail
 from orders.refund_answers import record_refund
 from payments.disputes import UnknownCharge, look_up_dispute
-from payments.models import Payment, Refund, Transfer
+from payments.models import Payment, Refund, Transfer, WebhookEvent
 from payments.refunds import refund_payment
 from privacy import archive
 from privacy.archive import archive_orders
@@ -155,6 +155,12 @@ def open_difference(order: Order) -> None:
     )
 
 
+def hear_of_it(order: Order) -> None:
+    WebhookEvent.objects.create(
+        provider="stripe", event_id="evt_1", type="x", reference=order.code, body="{}", process_after=timezone.now()
+    )
+
+
 def owe_a_mail(order: Order) -> None:
     order.mails.update(sent_at=None)
 
@@ -187,6 +193,7 @@ def wait_for_the_horizon(order: Order) -> None:
         open_dispute,
         open_refund,
         open_difference,
+        hear_of_it,
         owe_a_mail,
         happen_lately,
         wait_for_an_endpoint,
