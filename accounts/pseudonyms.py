@@ -10,6 +10,13 @@ ERASED = "[erased]"  # in place of words that somebody wrote
 def make_pseudonym(email: str) -> str:
     """An address of nobody: always the same for an email in its one form, as long as SECRET_KEY is the same.
 
-    Who has only the pseudonym can't tell the email. Who has SECRET_KEY can tell whether it is that of a given email.
+    That of a pseudonym is itself. Who has only the pseudonym can't tell the email. Who has SECRET_KEY can tell whether
+    it is that of a given email.
     """
+    if is_pseudonym(email):
+        return email
     return f"{salted_hmac(SALT, email, algorithm='sha256').hexdigest()[:24]}@{DOMAIN}"
+
+
+def is_pseudonym(email: str) -> bool:
+    return email.endswith(f"@{DOMAIN}")

@@ -1,7 +1,8 @@
 """A product's picture: what staff upload is read as an image, and written anew in a few widths."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -53,9 +54,11 @@ def encode_picture(content: bytes) -> Encoded:
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
             image = _read_image(content)
+        except TooManyPixels:
+            raise
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
             raise TooManyPixels from error
-        except (OSError, SyntaxError, ValueError) as error:  # Pillow's readers raise each of them
+        except Exception as error:  # of a damaged file Pillow's readers raise whatever they stumble over
             raise NotAPicture from error
     largest = min(image.width, WIDTHS[-1])
     sized = {width: _resize(image, width) for width in sorted({min(width, largest) for width in WIDTHS})}
@@ -69,24 +72,34 @@ def encode_picture(content: bytes) -> Encoded:
 
 def save_picture(*, product: Product, encoded: Encoded, alt: str) -> Picture:
     """Keep the files, then the row that names them, in place of the product's picture before."""
-    for width, content in encoded.files.items():
-        name = name_file(product.pk, encoded.digest, width)
-        if not default_storage.exists(name):
-            default_storage.save(name, ContentFile(content))
     fields = {"digest": encoded.digest, "width": encoded.width, "height": encoded.height, "alt": alt}
-    before = Picture.objects.filter(product=product).exclude(digest=encoded.digest).first()
-    picture, _ = Picture.objects.update_or_create(product=product, defaults={**fields, "widths": sorted(encoded.files)})
-    if before:
-        transaction.on_commit(partial(_delete_files, before.names))
+    with _changing(product) as before:
+        for width, content in encoded.files.items():
+            name = name_file(product.pk, encoded.digest, width)
+            if not default_storage.exists(name):
+                default_storage.save(name, ContentFile(content))
+        picture, _ = Picture.objects.update_or_create(
+            product=product, defaults={**fields, "widths": sorted(encoded.files)}
+        )
+        if before and before.digest != picture.digest:
+            transaction.on_commit(partial(_delete_files, before))
     return picture
 
 
 def remove_picture(*, product: Product) -> None:
     """Remove the product's picture, if it has one. Its files go once that is committed."""
-    for picture in Picture.objects.filter(product=product):
-        names = picture.names
-        picture.delete()
-        transaction.on_commit(partial(_delete_files, names))
+    with _changing(product) as picture:
+        if picture:
+            Picture.objects.filter(product=product).delete()
+            transaction.on_commit(partial(_delete_files, picture))
+
+
+@contextmanager
+def _changing(product: Product) -> Iterator[Picture | None]:
+    """Its picture, which nobody else changes until the commit: there may be none yet, so it is the product's lock."""
+    with transaction.atomic():
+        list(Product.objects.select_for_update(no_key=True).filter(pk=product.pk).values("pk"))
+        yield Picture.objects.filter(product=product).first()
 
 
 def _read_image(content: bytes) -> Image.Image:
@@ -109,6 +122,9 @@ def _write(image: Image.Image) -> bytes:
     return file.getvalue()
 
 
-def _delete_files(names: list[str]) -> None:
-    for name in names:
-        default_storage.delete(name)
+def _delete_files(picture: Picture) -> None:
+    """Unless somebody has given the product the same picture again since."""
+    with _changing(Product(pk=picture.product_id)) as now:
+        if now is None or now.digest != picture.digest:
+            for name in picture.names:
+                default_storage.delete(name)

@@ -29,7 +29,11 @@ class Formatter(logging.Formatter):
         self.write = {"json": write_json, "line": write_line}[form]
 
     def format(self, record: logging.LogRecord) -> str:
-        return self.write(collect_fields(record))
+        """Whatever is in the record, this raises nothing: an order is worth more than a line about it."""
+        try:
+            return self.write(collect_fields(record))
+        except Exception as error:  # logging itself would print it, with all that it should not say
+            return self.write(describe_unwritten(record, error))
 
 
 def configure_structlog() -> None:
@@ -48,16 +52,25 @@ def hand_over(_logger: Any, _method: str, fields: Fields) -> dict[str, Any]:
     return {"msg": words, "exc_info": exc_info, "extra": {"fields": dict(fields)}}
 
 
+def describe_unwritten(record: logging.LogRecord, error: Exception) -> Fields:
+    said = {"event": "a line could not be written", "by": f"{record.pathname}:{record.lineno}"}
+    return {**begin(record), **said, "reason": type(error).__name__}
+
+
 def collect_fields(record: logging.LogRecord) -> Fields:
     said = {"event": record.getMessage(), **getattr(record, "fields", {})}
     if record.exc_info:
         said["exception"] = "".join(traceback.format_exception(*record.exc_info)).rstrip()
-    time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-    fields = {"time": time, "level": record.levelname, "logger": record.name, **redact(said)}
+    fields = {**begin(record), **redact(said)}
     for source in SOURCES:
         for name, value in source().items():
             fields.setdefault(name, value)  # its own is the nearer one
     return fields
+
+
+def begin(record: logging.LogRecord) -> Fields:
+    time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+    return {"time": time, "level": record.levelname, "logger": record.name}
 
 
 def write_json(fields: Fields) -> str:

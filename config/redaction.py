@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from django.conf import settings
 
@@ -13,8 +14,8 @@ from django.conf import settings
 HIDDEN = {
     "row": (["Failing row contains"], r"(?<=Failing row contains ).*"),  # PostgreSQL shows the row that it refuses
     "value": ([")=("], r"(?<=\)=)\(.*"),  # Key (email)=(ann@example.com) already exists
-    "password": (["://"], r"(?<=://)[^/\s@]*:[^/\s]*@(?=[^/\s])"),
-    "email": (["@"], r"[\w.+'-]+@[\w-]+(?:\.[\w-]+)+"),
+    "password": (["://"], r"(?<=://)[^/\s@:]*:[^/\s]*@(?=[^/\s])"),
+    "email": (["@", "%40"], r"(?<![\w.+'%&!#$*~-])[\w.+'%&!#$*~-]+(?:@|%40)[\w-]+(?:\.[\w-]+)+"),
     "link": (["/account/"], r"(?<=/account/)(?:sign-up|verify|password)/[^\s\"'?]+"),  # it lets in whoever has it
     "key": (["sk_", "rk_", "whsec_", "orderly_", "_secret_"], r"(?:[sr]k|whsec|orderly)_[\w+/=-]{8,}|(?<=_secret_)\w+"),
     "token": (["pm_", "tok_", "card_", "src_", "earer "], r"\b(?:pm|tok|card|src)_\w{4,}|(?<=[Bb]earer )[\w.~+/=-]+"),
@@ -25,14 +26,18 @@ LEAST = 8  # characters; a shorter secret may be a word
 
 
 def redact(value: Any) -> Any:
-    """The value with what is hidden replaced by its kind in brackets, in all texts of it, however deep."""
-    if isinstance(value, str):
-        return redact_text(value)
+    """The value with what is hidden replaced by its kind in brackets, in all texts of it, however deep.
+
+    Whatever JSON has no form for, such as an error, becomes the text that a line would have of it.
+    """
     if isinstance(value, dict):
-        return {key: redact(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
+        return {redact(str(key)): redact(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
         return [redact(inner) for inner in value]
-    return value
+    if value is None or isinstance(value, bool | float | datetime):
+        return value
+    text = redact_text(str(value))
+    return value if isinstance(value, int) and text == str(value) else text
 
 
 def redact_text(text: str) -> str:
@@ -55,5 +60,7 @@ def _find_secrets() -> Iterator[str]:
     yield from (settings.SECRET_KEY, settings.METRICS_TOKEN, settings.STRIPE_API_KEY)
     yield from (*settings.STRIPE_WEBHOOK_SECRETS, *settings.API_TOKENS, *settings.API_REFUND_TOKENS)
     yield from (str(database.get("PASSWORD", "")) for database in settings.DATABASES.values())
-    yield from (urlsplit(url).password or "" for url in (settings.REDIS_URL, settings.BROKER_URL))
+    for url in (settings.REDIS_URL, settings.BROKER_URL):
+        password = urlsplit(url).password or ""
+        yield from (password, unquote(password))
     yield settings.MAILER["OPTIONS"].get("password") or ""

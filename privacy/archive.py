@@ -8,13 +8,13 @@ from django.db import connection, transaction
 from django.db.models import Exists, Min, OuterRef, Q
 from django.utils import timezone
 
-from accounts.pseudonyms import make_pseudonym
+from accounts.pseudonyms import is_pseudonym, make_pseudonym
 from audit.models import Difference
 from events_out.feed import read_horizon
 from events_out.models import Delivery, Endpoint
 from orders.models import ArchivedOrder, DisputeMail, Order, OrderEvent, OrderMail
 from orders.querysets import OrderQuerySet
-from payments.models import Dispute, Refund, TransferRefund
+from payments.models import Dispute, Refund, TransferRefund, WebhookEvent
 from privacy.archive_files import write_archive
 from privacy.records import describe_orders, pseudonymize
 
@@ -53,8 +53,9 @@ def archive_orders(*, days: int, folder: Path) -> int:
 def find_archivable(days: int) -> OrderQuerySet:
     """Orders that ended more than so many days ago, to which nothing happened since, and nothing is to happen.
 
-    They need no review, no money of them is on its way or differs from the provider's ledger, nothing of them is to be
-    mailed, and everybody was told of all their events.
+    They need no review, no money of them is on its way or differs from the provider's ledger, the provider has told
+    nothing of them that is still to be read, nothing of them is to be mailed, and everybody was told of all their
+    events.
     """
     before, told_through = timezone.now() - timedelta(days=days), _find_told_through()
     payments = {"payment__reference": OuterRef("code")}
@@ -67,6 +68,7 @@ def find_archivable(days: int) -> OrderQuerySet:
         Refund.objects.filter(recorded_at=None, **payments),
         Dispute.objects.open().filter(**payments),
         TransferRefund.objects.unsent().filter(transfer__reference=OuterRef("code")),
+        WebhookEvent.objects.waiting().filter(reference=OuterRef("code")),
         Difference.objects.unresolved().filter(reference=OuterRef("code")),
     ]
     return _find_ended(before, told_through).filter(*[~Exists(rows) for rows in happening])
@@ -106,11 +108,15 @@ def _name_file(orders: Sequence[Order]) -> str:
 
 def _remove_orders(orders: Sequence[Order], *, file: str) -> None:
     ArchivedOrder.objects.bulk_create(
-        ArchivedOrder(code=order.code, customer=make_pseudonym(order.email), file=file) for order in orders
+        ArchivedOrder(code=order.code, customer=_name_customer(order), file=file) for order in orders
     )
     with connection.cursor() as cursor:
         for statement in REMOVE:
             cursor.execute(statement, [[order.pk for order in orders]])
+
+
+def _name_customer(order: Order) -> str:
+    return "" if is_pseudonym(order.email) else make_pseudonym(order.email)
 
 
 def _find_told_through() -> int:

@@ -1,5 +1,6 @@
 """Who a customer is: an email address, the account that has it, and the orders of both."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,8 +15,8 @@ from django.db.models.functions import Now
 
 from accounts.email_addresses import read_email_address
 from accounts.models import User
-from accounts.pseudonyms import DOMAIN
-from orders.models import Order
+from accounts.pseudonyms import make_pseudonym
+from orders.models import ArchivedOrder, Order
 from orders.querysets import OrderQuerySet
 from payments.models import WebhookEvent
 from payments.webhook_models import WebhookEventQuerySet
@@ -23,10 +24,12 @@ from payments.webhook_models import WebhookEventQuerySet
 
 @dataclass(frozen=True, kw_only=True)
 class Person:
-    """`emails`: all addresses under which the person has ordered. `codes`: of the orders."""
+    """`codes`: of the orders, also of those in the archive, whose payments are still here.
+
+    Another address on an order of the account may be anybody's: what else is there of it is not the person's.
+    """
 
     email: str
-    emails: frozenset[str]
     user: User | None
     codes: tuple[str, ...]
 
@@ -35,10 +38,9 @@ def find_person(email: str) -> Person:
     """The person behind an email in any spelling that the shop takes. Raises ValidationError. There may be nothing."""
     address = read_email_address(email)
     user = User.objects.filter(email=address).first()
-    orders = find_orders(address, user)
-    emails = {address, *(email for email in orders.values_list("email", flat=True) if not email.endswith(DOMAIN))}
-    codes = tuple(orders.order_by("pk").values_list("code", flat=True))
-    return Person(email=address, emails=frozenset(emails), user=user, codes=codes)
+    orders = find_orders(address, user).order_by("pk").values_list("code", flat=True)
+    archived = find_archived_orders(address).order_by("pk").values_list("code", flat=True)
+    return Person(email=address, user=user, codes=(*orders, *archived))
 
 
 def find_orders(email: str, user: User | None) -> OrderQuerySet:
@@ -46,30 +48,38 @@ def find_orders(email: str, user: User | None) -> OrderQuerySet:
     return Order.objects.filter(Q(email=email) | Q(user=user) if user else Q(email=email))
 
 
+def find_archived_orders(email: str) -> QuerySet[ArchivedOrder]:
+    return ArchivedOrder.objects.filter(customer=make_pseudonym(email))
+
+
 def find_sessions(person: Person) -> Iterator[Session]:
     """The sessions in which the person is logged in, or has ordered. Every session that is valid is read."""
     for session in Session.objects.filter(expire_date__gt=Now()).iterator():
         data = session.get_decoded()
         is_theirs = person.user is not None and data.get(SESSION_KEY) == str(person.user.pk)
-        if is_theirs or data.get("email") in person.emails or data.get("last_order") in person.codes:
+        if is_theirs or data.get("email") == person.email or data.get("last_order") in person.codes:
             yield session
 
 
 def find_webhook_events(person: Person) -> WebhookEventQuerySet:
     """What providers told of the person's orders, or with an address of the person in it."""
-    texts = Q(*(Q(body__icontains=email) for email in person.emails), _connector=Q.OR)
-    return WebhookEvent.objects.filter(Q(reference__in=person.codes) | texts)
+    return WebhookEvent.objects.filter(Q(reference__in=person.codes) | _has_email("body", person))
 
 
 def find_answered_calls(person: Person) -> QuerySet[Any]:
     """What the API has answered of the person's orders. The API is above this module, so its model is named."""
-    words = (*person.emails, *person.codes)
-    texts = Q(*(Q(answer__icontains=word) | Q(address__contains=word) for word in words), _connector=Q.OR)
+    of_orders = (Q(answer__contains=code) | Q(address__contains=code) for code in person.codes)
+    texts = Q(_has_email("answer", person), *of_orders, _connector=Q.OR)
     return apps.get_model("api", "AnsweredCall")._default_manager.filter(texts)
 
 
 def find_log_entries(person: Person) -> QuerySet[LogEntry]:
     """What staff did in the admin to the account."""
     of_account = Q(content_type=ContentType.objects.get_for_model(User), object_id=str(person.user and person.user.pk))
-    texts = Q(*(Q(object_repr__icontains=email) for email in person.emails), _connector=Q.OR)
-    return LogEntry.objects.filter(of_account | texts)
+    return LogEntry.objects.filter(of_account | _has_email("object_repr", person))
+
+
+def _has_email(column: str, person: Person) -> Q:
+    """The whole address, in any case: that of somebody else may begin or end with it."""
+    whole = rf"(?<![\w.+'-]){re.escape(person.email)}(?![\w-]|\.\w)"
+    return Q(**{f"{column}__icontains": person.email, f"{column}__iregex": whole})

@@ -51,6 +51,8 @@ def pseudonymize(record: Record) -> Record:
         "order": order,
         "events": [event | {"data": erase_note(event["data"])} for event in record["events"]],
         "transfers": [_without_note(transfer) for transfer in record["transfers"]],
+        "payments": [payment | {"last_error": ""} for payment in record["payments"]],
+        "refunds": [refund | {"last_error": ""} for refund in record["refunds"]],
     }
 
 

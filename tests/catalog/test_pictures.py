@@ -1,5 +1,6 @@
 """What is kept of a picture that somebody uploads, and what is refused."""
 
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from struct import pack
@@ -8,11 +9,13 @@ from zlib import crc32
 
 import pytest
 from django.conf import LazySettings
+from django.db import connection, transaction
 from PIL import Image
 
 from catalog.models import Picture
 from catalog.pictures import NotAPicture, TooManyPixels, encode_picture, remove_picture, save_picture
 from tests.builders import make_product
+from tests.concurrency.race import race
 
 RED = (200, 20, 20)
 SECRET = b"51.5074 N, home of the photographer"
@@ -92,6 +95,20 @@ def test_what_is_no_picture_is_refused_whatever_it_is_called(content: bytes) -> 
         encode_picture(content)
 
 
+def test_what_makes_a_reader_stumble_is_refused() -> None:
+    """A camera's notes, of which one is a word and is called what only a number is called."""
+    notes = Image.Exif()
+    notes[0x0112], notes[0x010E] = 6, "hello"
+    content = make_image(exif=notes)
+    spoiled = content.replace(b"\x01\x0e\x00\x02", b"\x01\x07\x00\x02").replace(
+        b"\x0e\x01\x02\x00", b"\x07\x01\x02\x00"
+    )
+    assert spoiled != content
+
+    with pytest.raises(NotAPicture):
+        encode_picture(spoiled)
+
+
 @pytest.mark.parametrize("size", [(5000, 5000), (50_000, 50_000), (1, 20_000), (10_000, 10_000)])
 def test_what_is_too_large_once_unpacked_is_refused(size: tuple[int, int]) -> None:
     bomb = make_bomb(*size)
@@ -114,3 +131,34 @@ def test_a_picture_takes_the_place_of_the_one_before_and_its_files_go(settings: 
     remove_picture(product=product)
     assert not Picture.objects.exists()
     assert not list(tmp_path.glob("products/*"))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_picture_that_comes_back_meanwhile_keeps_its_files(settings: LazySettings, tmp_path: Path) -> None:
+    """One puts another in its place, and before its files go another one uploads it again."""
+    settings.MEDIA_ROOT = tmp_path
+    product = make_product("MUG")
+    first, second = encode_picture(make_image()), encode_picture(make_image(size=(300, 300)))
+    save_picture(product=product, encoded=first, alt="A mug")
+    with transaction.atomic():
+        save_picture(product=product, encoded=second, alt="A mug")
+        delete_files = connection.run_on_commit[-1][1]
+        connection.run_on_commit.clear()
+
+    picture = save_picture(product=product, encoded=first, alt="A mug")
+    delete_files()
+
+    assert {f"products/{path.name}" for path in tmp_path.glob("products/*")} == set(picture.names)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_pictures_that_are_uploaded_at_once_one_is_kept_whole(settings: LazySettings, tmp_path: Path) -> None:
+    settings.MEDIA_ROOT = tmp_path
+    product = make_product("MUG")
+    encoded = [encode_picture(make_image(size=(side, side))) for side in (300, 310)]
+
+    for _ in range(10):
+        race([partial(save_picture, product=product, encoded=one, alt="A mug") for one in (*encoded, encoded[0])])
+
+        names = Picture.objects.get().names
+        assert {f"products/{path.name}" for path in tmp_path.glob("products/*")} == set(names)

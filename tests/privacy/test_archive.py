@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from accounts.models import User
+from accounts.pseudonyms import make_pseudonym
 from audit.models import Difference
 from audit.reconciliation import reconcile
 from audit.remedies import NotRemedied, adopt_difference, propose_remedy, review_difference
@@ -22,11 +23,12 @@ from events_out.models import Delivery, DeliveryTry, Endpoint
 from orders.models import ArchivedOrder, Order, OrderEvent, OrderMail
 from orders.refund_answers import record_refund
 from payments.disputes import UnknownCharge, look_up_dispute
-from payments.models import Payment
+from payments.models import Payment, Refund, Transfer, WebhookEvent
 from payments.refunds import refund_payment
 from privacy import archive
 from privacy.archive import archive_orders
 from privacy.archive_files import write_archive
+from privacy.erasure import erase_customer
 from privacy.records import describe_orders
 from privacy.tasks import archive_orders as archive_task
 from tests.audit.dying import die_at
@@ -153,6 +155,12 @@ def open_difference(order: Order) -> None:
     )
 
 
+def hear_of_it(order: Order) -> None:
+    WebhookEvent.objects.create(
+        provider="stripe", event_id="evt_1", type="x", reference=order.code, body="{}", process_after=timezone.now()
+    )
+
+
 def owe_a_mail(order: Order) -> None:
     order.mails.update(sent_at=None)
 
@@ -185,6 +193,7 @@ def wait_for_the_horizon(order: Order) -> None:
         open_dispute,
         open_refund,
         open_difference,
+        hear_of_it,
         owe_a_mail,
         happen_lately,
         wait_for_an_endpoint,
@@ -317,6 +326,35 @@ def test_batches_are_files_of_their_own(tmp_path: Path, monkeypatch: pytest.Monk
     assert [archive_orders(days=LEAST, folder=tmp_path) for _ in range(3)] == [1, 1, 0]
 
     assert len(list(tmp_path.glob("*.jsonl"))) == 2
+
+
+@committed
+def test_no_column_that_an_erasure_empties_is_in_a_file(tmp_path: Path) -> None:
+    order = make_confirmed()
+    Transfer.objects.create(
+        provider_id="B-1", reference=order.code, amount=1, currency="GBP", arrived_on=timezone.now(), note="Melusine"
+    )
+    give_back(order)
+    Payment.objects.update(last_error="Melusine")
+    Refund.objects.update(last_error="Melusine")
+    age_everything()
+
+    assert archive_orders(days=LEAST, folder=tmp_path) == 1
+
+    [record] = read_lines(tmp_path)
+    assert "Melusine" not in json.dumps(record)
+    assert [len(record[part]) for part in ("payments", "refunds", "transfers")] == [1, 1, 1]
+
+
+def test_a_person_who_was_erased_has_the_same_name_in_the_archive(tmp_path: Path) -> None:
+    make_confirmed(email="ann@example.com")
+    erase_customer(email="ann@example.com")
+    age_everything()
+
+    archive_orders(days=LEAST, folder=tmp_path)
+
+    assert read_lines(tmp_path)[0]["order"]["email"] == make_pseudonym("ann@example.com")
+    assert ArchivedOrder.objects.get().customer == ""
 
 
 @committed

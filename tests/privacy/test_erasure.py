@@ -1,4 +1,7 @@
 import json
+from contextlib import closing
+from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -20,19 +23,24 @@ from api.models import AnsweredCall
 from audit.models import Difference
 from audit.reconciliation import reconcile
 from audit.services import audit_orders
-from events_out.models import Delivery, DeliveryTry
+from events_out.feed import read_horizon
+from events_out.models import Delivery, DeliveryTry, Endpoint
 from orders.mails import send_due_mails
-from orders.models import Order, OrderEvent, OrderMail
+from orders.models import ArchivedOrder, Order, OrderEvent, OrderMail
 from orders.refund_answers import record_refund
 from payments.models import Payment, Refund, Transfer
 from payments.refunds import refund_payment
 from payments.webhook_models import WebhookEvent
+from privacy.archive import archive_orders
 from privacy.erasure import STEPS, DisputeIsOpen, ErasureRefused, IsStaff, OrderIsPending, RefundIsOpen, erase_customer
 from privacy.exporting import export_customer
 from privacy.models import Erasure
 from tests.audit.dying import die_at
 from tests.builders import everything, make_endpoint, make_order, request_refund, tamper
-from tests.privacy.aging import end_order
+from tests.concurrency.race import close_after
+from tests.locks import is_waiting
+from tests.privacy.aging import age_everything, end_order
+from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("gateway", "empty_ledger")]
 committed = pytest.mark.django_db(transaction=True)  # for an audit, another process, or a refusal of PostgreSQL
@@ -195,6 +203,79 @@ def test_others_lose_nothing(order: Order) -> None:
 
     bob.refresh_from_db()
     assert (bob.email, bob.metadata) == ("bob@example.com", {"address": "Elm Street 1"})
+
+
+def tell_of(email: str) -> None:
+    """The provider tells of it, staff change its account, and it asks for a link."""
+    body = json.dumps({"data": {"object": {"id": "ch_3", "billing_details": {"email": email}}}})
+    WebhookEvent.objects.create(provider="stripe", event_id=f"evt_{email}", type="x", body=body)
+    answer = json.dumps({"text": f"for {email}", "metadata": {"of": email}})
+    AnsweredCall.objects.create(client="", address="/", key=email, body_hash="", status=201, answer=answer)
+    AccountMail.objects.create(kind="reset", email=email, language="en")
+    bob = User.objects.create_user(email, verified_email=email)
+    LogEntry.objects.log_actions(bob.pk, User.objects.filter(pk=bob.pk), CHANGE, change_message="x")
+    ArchivedOrder.objects.create(code=f"A-{len(email)}", customer=make_pseudonym(email), file="x")
+
+
+@pytest.mark.parametrize("other", ["bob@example.com", "jo-ann@example.com", "joann@example.com", "ann@example.com.au"])
+def test_what_is_of_another_address_is_neither_told_nor_lost(order: Order, ann: User, other: str) -> None:
+    """She may order for whom she likes, and an address may have hers in it."""
+    end_order(make_order(email="bob@example.com", user=ann))
+    tell_of(other)
+    theirs = find_rows_of(other)
+    assert [len(rows) for rows in theirs] == [1] * 6
+
+    held = export_customer(email=ANN)
+    erase_customer(email=ANN)
+
+    assert other not in json.dumps({**held, "orders": []}, default=str)
+    assert find_rows_of(other) == theirs
+
+
+def find_rows_of(email: str) -> list[list[Any]]:
+    places = [
+        WebhookEvent.objects.filter(body__contains=f'"{email}"'),
+        AnsweredCall.objects.filter(answer__contains=f'"{email}"'),
+        AccountMail.objects.filter(email=email),
+        User.objects.filter(email=email, verified_email=email),
+        LogEntry.objects.filter(object_repr=email),
+        ArchivedOrder.objects.filter(customer=make_pseudonym(email)),
+    ]
+    return [list(rows.values()) for rows in places]
+
+
+def test_an_order_of_the_account_is_erased_whatever_its_address(ann: User) -> None:
+    order = end_order(make_order(email="bob@example.com", user=ann, metadata={"address": MARK}))
+
+    erase_customer(email=ANN)
+
+    order.refresh_from_db()
+    assert (order.email, order.metadata) == (make_pseudonym(ANN), {})
+
+
+def test_what_an_archived_order_has_left_here_is_erased(order: Order, tmp_path: Path) -> None:
+    age_everything()
+    Endpoint.objects.update(planned_through=read_horizon())
+    assert archive_orders(days=180, folder=tmp_path) == 2
+
+    erase_customer(email=ANN)
+
+    assert MARK.lower() not in read_all_texts()
+
+
+@committed
+def test_an_order_is_cancelled_while_its_customer_is_erased() -> None:
+    ann = User.objects.create_user(ANN)
+    order = make_order(email=ANN, user=ann)
+    erasing = Thread(target=close_after(lambda: erase_customer(email=ANN)))
+    with closing(connection.copy()) as other, other.cursor() as cursor:
+        other.set_autocommit(False)
+        cursor.execute("SELECT FROM orders_order WHERE code = %s FOR UPDATE", [order.code])
+        erasing.start()
+        wait_for(is_waiting, "the erasure, which waits for the order")
+        cursor.execute("SELECT FROM accounts_user WHERE id = %s FOR KEY SHARE NOWAIT", [ann.pk])  # as its event does
+        other.rollback()
+    erasing.join()
 
 
 @pytest.mark.parametrize("spelling", ["ANN@example.com", "  Ann@EXAMPLE.com "])
