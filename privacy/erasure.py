@@ -11,12 +11,13 @@ from accounts.models import AccountMail, User
 from accounts.pseudonyms import DOMAIN, ERASED, make_pseudonym
 from audit.models import Difference
 from events_out.models import Delivery, DeliveryTry
-from orders.models import ArchivedOrder, Order, OrderMail
+from orders.models import Order, OrderMail
 from payments.models import Dispute, Payment, Refund, Transfer, TransferRefund, WebhookEvent
 from privacy.models import Erasure
 from privacy.people import (
     Person,
     find_answered_calls,
+    find_archived_orders,
     find_log_entries,
     find_orders,
     find_person,
@@ -172,7 +173,7 @@ def _erase_answered_calls(person: Person) -> int:
 
 
 def _delete_account_mails(person: Person) -> int:
-    return AccountMail.objects.filter(email__in=person.emails).delete()[0]
+    return AccountMail.objects.filter(email=person.email).delete()[0]
 
 
 def _end_sessions(person: Person) -> int:
@@ -186,7 +187,7 @@ def _erase_log(person: Person) -> int:
 
 def _erase_account(person: Person) -> int:
     """Also the address that somebody else's account had before."""
-    others = User.objects.filter(verified_email__in=person.emails).exclude(email=person.email)
+    others = User.objects.filter(verified_email=person.email).exclude(email=person.email)
     count = others.update(verified_email="")
     if (user := person.user) is None:
         return count
@@ -201,8 +202,7 @@ def _erase_account(person: Person) -> int:
 
 
 def _forget_archived(person: Person) -> int:
-    names = [make_pseudonym(email) for email in person.emails]
-    return ArchivedOrder.objects.filter(customer__in=names).update(customer="")
+    return find_archived_orders(person.email).update(customer="")
 
 
 # The account last: the others find by it.

@@ -6,14 +6,13 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts.models import AccountMail, User
-from accounts.pseudonyms import make_pseudonym
 from accounts.token_models import ApiToken
 from audit.models import Difference
-from events_out.models import Delivery
-from orders.models import ArchivedOrder
+from events_out.models import Delivery, DeliveryTry
 from privacy.people import (
     Person,
     find_answered_calls,
+    find_archived_orders,
     find_log_entries,
     find_person,
     find_sessions,
@@ -31,16 +30,16 @@ def export_customer(*, email: str) -> dict[str, Any]:
     codes and the files.
     """
     person = find_person(email)
-    names = [make_pseudonym(address) for address in person.emails]
     return {
         "email": person.email,
         "exported_at": timezone.now(),
         "account": _describe_account(person),
         "orders": describe_orders(person.codes),
-        "archived_orders": _describe(ArchivedOrder.objects.filter(customer__in=names)),
-        "account_mails": _describe(AccountMail.objects.filter(email__in=person.emails)),
+        "archived_orders": _describe(find_archived_orders(person.email)),
+        "account_mails": _describe(AccountMail.objects.filter(email=person.email)),
         "webhook_events": _describe(find_webhook_events(person)),
         "deliveries": _describe(Delivery.objects.filter(order__code__in=person.codes)),
+        "delivery_tries": _describe(DeliveryTry.objects.filter(delivery__order__code__in=person.codes)),
         "differences": _describe(Difference.objects.filter(reference__in=person.codes)),
         "answered_calls": _describe(find_answered_calls(person)),
         "sessions": [

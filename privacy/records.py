@@ -49,17 +49,15 @@ def pseudonymize(record: Record) -> Record:
     order = record["order"] | {"email": make_pseudonym(record["order"]["email"]), "metadata": {}}
     return record | {
         "order": order,
-        "events": [event | {"data": erase_note(event["data"])} for event in record["events"]],
-        "transfers": [_without_note(transfer) for transfer in record["transfers"]],
+        "payments": [payment | {"last_error": ""} for payment in record["payments"]],
+        "refunds": [refund | {"last_error": ""} for refund in record["refunds"]],
+        "events": [event | {"data": _erase_note(event["data"])} for event in record["events"]],
+        "transfers": [_erase_note(transfer) for transfer in record["transfers"]],
     }
 
 
-def erase_note(data: Record) -> Record:
-    return data | {"note": ERASED} if data.get("note") else data
-
-
-def _without_note(transfer: Record) -> Record:
-    return transfer | {"note": ERASED if transfer["note"] else ""}
+def _erase_note(row: Record) -> Record:
+    return row | {"note": ERASED} if row.get("note") else row
 
 
 def _read_part(part: Part, codes: Collection[str]) -> defaultdict[str, list[Record]]:
