@@ -35,7 +35,7 @@ def describe_order(order: Order, *, unsent: bool = False) -> OrderAnswer:
                 name=line.name,
                 quantity=line.quantity,
                 price=line.price,
-                total=line.price * line.quantity,
+                total=line.total,
             )
             for line in order.cached_lines
         ],

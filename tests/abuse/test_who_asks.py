@@ -192,7 +192,6 @@ def test_a_guessed_code_is_not_found_as_if_nothing_were_there(world: World) -> N
 
 def test_what_is_another_customers_is_in_no_list_and_no_cart(world: World) -> None:
     theirs = make_order(user=world.ann, email="ann@example.com")
-    world.eve.email = "eve@example.com"
     eve = world.log_in(world.eve)
 
     assert theirs.code not in eve.get("/orders/").text
@@ -201,6 +200,7 @@ def test_what_is_another_customers_is_in_no_list_and_no_cart(world: World) -> No
     form = {"checkout_key": theirs.checkout_key, "email": "eve@example.com", "payment_method": "pm_card_visa"}
     answer = eve.post("/checkout/", form)
     assert theirs.code not in answer.get("Location", "") + answer.text
+    assert Order.objects.count() == 2
 
 
 def test_a_link_of_anothers_mail_verifies_nothing(world: World) -> None:
