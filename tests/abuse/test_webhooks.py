@@ -11,7 +11,8 @@ from django.test import Client
 
 from payments.webhook_models import WebhookEvent
 from tests.abuse.hostile import CONTENT_TYPES, NOT_JSON, TEXTS
-from tests.abuse.world import everything_written, make_world
+from tests.abuse.world import make_world
+from tests.rows import everything_written
 from tests.webhooks import PATH, make_event, sign
 
 pytestmark = pytest.mark.django_db

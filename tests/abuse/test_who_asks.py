@@ -15,8 +15,9 @@ from accounts.tokens import create_token, revoke_token
 from orders.models import Order
 from tests.abuse.addresses import ADMIN, ALL, API, PAGES, Address
 from tests.abuse.hostile import ELSEWHERE
-from tests.abuse.world import World, everything_written, make_world
+from tests.abuse.world import World, make_world
 from tests.builders import make_order
+from tests.rows import everything_written
 
 pytestmark = pytest.mark.django_db
 FORM = "application/x-www-form-urlencoded"

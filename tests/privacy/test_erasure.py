@@ -35,6 +35,7 @@ from privacy.models import Erasure
 from tests.audit.dying import die_at
 from tests.builders import everything, make_endpoint, make_order, request_refund, tamper
 from tests.privacy.aging import age_everything, end_order
+from tests.rows import everything_written
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("gateway", "empty_ledger")]
 committed = pytest.mark.django_db(transaction=True)  # for an audit, another process, or a refusal of PostgreSQL
@@ -109,9 +110,8 @@ def read_all_texts() -> str:
     return "\n".join(texts).lower()
 
 
-def all_rows() -> list[Any]:
-    models = (User, AccountMail, WebhookEvent, AnsweredCall, Difference, LogEntry, Session, Erasure)
-    return [everything(), *(list(model._default_manager.order_by("pk").values()) for model in models)]
+def all_rows() -> tuple[Any, ...]:
+    return everything_written(), list(Session.objects.order_by("pk").values())
 
 
 @committed
