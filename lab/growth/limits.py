@@ -95,7 +95,7 @@ def _limit_servers(measured: Measured, inputs: Inputs) -> list[Limit]:
             f"the audit reads {inputs.days:g} days of {inputs.hours:g} hours in {AUDIT_TIME / 60:g} minutes",
             audited,
             COMPUTED,
-            f"keep fewer days; {each}",
+            each,
         ),
         Limit(f"a primary of {inputs.database_cores:g} cores", limit_database(measured, inputs), COMPUTED, each),
         Limit("one Valkey for everything", broker, COMPUTED, f"a broker beside it (`BROKER_URL`); {each}"),

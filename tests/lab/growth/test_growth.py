@@ -10,6 +10,7 @@ import pytest
 
 from audit import ledger
 from audit.tasks import record_audit
+from config.privacy_settings import ORDER_LEAST_DAYS
 from lab.growth import limits, machine
 from lab.growth.cases import BENCH, ROUNDS, list_checks
 from lab.growth.inputs import RATES, Inputs
@@ -130,6 +131,7 @@ def test_the_limits_are_the_shops_own() -> None:
     assert record_audit.time_limit == limits.AUDIT_TIME
     assert signature(claim_stuck_orders).parameters["limit"].default == limits.SWEEP_BATCH
     assert f"limit={limits.LIST_PAGE}," in getsource(StripeApi.ask_for_all)
+    assert Inputs().days == ORDER_LEAST_DAYS
     for name in ("AUDIT_DAYS", "RECONCILE_DAYS", "SWEEP_EVERY"):
         assert re.search(rf"^{name} = .*\b{getattr(limits, name):g}\b", shop, re.MULTILINE), name
 
