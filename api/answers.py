@@ -35,7 +35,7 @@ def describe_order(order: Order, *, unsent: bool = False) -> OrderAnswer:
                 name=line.name,
                 quantity=line.quantity,
                 price=line.price,
-                total=line.price * line.quantity,
+                total=line.price * line.quantity,  # a line that was written just now has no total: PostgreSQL makes it
             )
             for line in order.cached_lines
         ],

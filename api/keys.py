@@ -1,7 +1,4 @@
-"""Answers a call that changes something once for each Idempotency-Key.
-
-https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
-"""
+"""Answers a call that changes something once for each key, as draft-ietf-httpapi-idempotency-key-header has it."""
 
 import hashlib
 import json

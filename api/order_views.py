@@ -85,8 +85,13 @@ def create_payment(request: HttpRequest, code: Code, asked: NewPayment, key: Opt
     _get_order(code)  # 404 before anything is counted
 
     def pay() -> Status[OrderAnswer]:
-        asked_for = {"payment_method": asked.payment_method, "gateway": asked.gateway or ""}
-        order, created = pay_again(code=code, number=asked.number, **asked_for, actor=client.user)
+        order, created = pay_again(
+            code=code,
+            number=asked.number,
+            payment_method=asked.payment_method,
+            gateway=asked.gateway or "",
+            actor=client.user,
+        )
         return _answer(order, created)
 
     limit = limit_payment(code=code, number=asked.number, **describe_sender(request))

@@ -22,14 +22,13 @@ only_for_whoever_asked = cache_control(private=True, no_cache=True)
 
 
 def follow_protocol(view: Any, *, largest_body: int = LARGEST_BODY, is_page: bool = False) -> View:
-    """The view as one of the API's. A page of ninja's own would answer any method.
+    """The view as one of the API's; `is_page`: one of ninja's own pages, which would answer any method.
 
     A body that is too long is refused before anything reads it. HEAD is answered wherever GET is, and OPTIONS
     everywhere. Whoever asks again sends the ETag, and is answered with a 304 until something has changed.
     """
-    answer = _answer_head(
-        only_for_whoever_asked(conditional_page(_answer_in_json(require_safe(view) if is_page else view)))
-    )
+    served = require_safe(view) if is_page else view
+    answer = _answer_head(only_for_whoever_asked(conditional_page(_answer_in_json(served))))
 
     @wraps(view)
     def check_size(request: HttpRequest, **kwargs: Any) -> HttpResponse:

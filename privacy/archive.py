@@ -96,9 +96,13 @@ def _read_pages(days: int) -> Iterator[list[int]]:
 
 
 def _find_ended(before: datetime, told_through: int) -> OrderQuerySet:
-    """Said twice, because it is created_at that has an index of all orders, the oldest first."""
-    ended = Order.objects.filter(finalized_at__lt=before, needs_review=False)
-    return ended.filter(created_at__lt=_find_first_untold(told_through, before))
+    """Orders that ended before, and have no event that somebody is still to be told of from their first one on.
+
+    Both are asked of created_at, since it has the index that gives the oldest first.
+    """
+    untold = OrderEvent.objects.filter(pk__gt=told_through).order_by("pk").first()
+    placed_before = min(before, untold.created_at) if untold else before
+    return Order.objects.filter(finalized_at__lt=before, needs_review=False, created_at__lt=placed_before)
 
 
 def _name_file(orders: Sequence[Order]) -> str:
@@ -120,12 +124,6 @@ def _name_customer(order: Order) -> str:
 
 
 def _find_told_through() -> int:
-    """Every endpoint, also one that is switched off, has its deliveries of all events up to this id."""
+    """The id of the last event whose deliveries are written for every endpoint, also for one that is switched off."""
     planned: int | None = Endpoint.objects.aggregate(least=Min("planned_through"))["least"]
     return read_horizon() if planned is None else min(planned, read_horizon())
-
-
-def _find_first_untold(told_through: int, before: datetime) -> datetime:
-    """Orders that were placed since then have events that somebody is still to be told of: none has to be read."""
-    untold = OrderEvent.objects.filter(pk__gt=told_through).order_by("pk").first()
-    return min(before, untold.created_at) if untold else before

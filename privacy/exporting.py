@@ -8,7 +8,7 @@ from django.utils import timezone
 from accounts.models import AccountMail, User
 from accounts.token_models import ApiToken
 from audit.models import Difference
-from events_out.models import Delivery
+from events_out.models import Delivery, DeliveryTry
 from privacy.people import (
     Person,
     find_answered_calls,
@@ -39,6 +39,7 @@ def export_customer(*, email: str) -> dict[str, Any]:
         "account_mails": _describe(AccountMail.objects.filter(email=person.email)),
         "webhook_events": _describe(find_webhook_events(person)),
         "deliveries": _describe(Delivery.objects.filter(order__code__in=person.codes)),
+        "delivery_tries": _describe(DeliveryTry.objects.filter(delivery__order__code__in=person.codes)),
         "differences": _describe(Difference.objects.filter(reference__in=person.codes)),
         "answered_calls": _describe(find_answered_calls(person)),
         "sessions": [

@@ -1,8 +1,6 @@
-"""Where a person's data can stand: every column of text or JSON is named here once, with what an erasure does to it.
+"""Where a person's data can stand: every column of text or JSON is named here once, with what an erasure does to it."""
 
-A test compares it with the models, so a new column is thought of when it is added. docs/privacy.md says the rest.
-"""
-
+# A test compares both lists with the models, so a new column is thought of when it is added.
 ERASED = {
     "accounts.AccountMail.email": "its row is deleted",
     "accounts.User.email": "an address of nobody, by the account's id",

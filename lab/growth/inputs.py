@@ -24,7 +24,7 @@ class Inputs:
     disk: float = assumed(125e6, "bytes a second that its disk writes")
     machine_cores: float = assumed(8, "cores of a machine for web and workers")
     hours: float = assumed(4, "hours a day at this rate")
-    days: float = assumed(30, "days for which orders are kept in the database")
+    days: float = assumed(180, "days for which orders are kept in the database: the least of ORDER_DAYS")
     core_cost: float = assumed(30, "a core with 4 GB of memory")
     gb_cost: float = assumed(0.08, "a GB of disk")
     iops_cost: float = assumed(0.005, "a write a second, beyond free_iops")

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 from lab.growth.inputs import Inputs
 from lab.growth.laws import capacity
-from lab.growth.machine import WEB_PROCESSES, Conditions, list_stations
+from lab.growth.machine import Conditions, list_stations
 from lab.growth.measured import AUDIT_SECONDS, CPU_CASE, Measured
 from lab.growth.plan import HOUR, limit_database, web_cpu
+from lab.stack.shop import WEB_PROCESSES
 
 DAY = 86_400
 # https://docs.stripe.com/rate-limits in 2026, live mode: requests a second of an account, to one endpoint such as POST
@@ -37,16 +38,17 @@ def list_limits(measured: Measured, inputs: Inputs) -> list[Limit]:
 
 def _limit_provider(inputs: Inputs) -> list[Limit]:
     listed = LIST_TIMEOUT / inputs.latency * LIST_PAGE
+    in_time = f"charges in {LIST_TIMEOUT / 60:g} minutes (the average of these days)"
     own_account = "then an account at the provider for each shop"
     return [
         Limit(
-            f"reconciliation reads {RECONCILE_DAYS} days of charges in 20 minutes (the average of these days)",
+            f"reconciliation reads {RECONCILE_DAYS} days of {in_time}",
             listed / RECONCILE_DAYS / DAY,
             COMPUTED,
             f"`RECONCILE_DAYS=7`; {own_account}",
         ),
         Limit(
-            f"the scheduled audit reads {AUDIT_DAYS} days of charges in 20 minutes (the average of these days)",
+            f"the scheduled audit reads {AUDIT_DAYS} days of {in_time}",
             listed / AUDIT_DAYS / DAY,
             COMPUTED,
             f"`AUDIT_DAYS=1`; {own_account}",
@@ -93,7 +95,7 @@ def _limit_servers(measured: Measured, inputs: Inputs) -> list[Limit]:
             f"the audit reads {inputs.days:g} days of {inputs.hours:g} hours in {AUDIT_TIME / 60:g} minutes",
             audited,
             COMPUTED,
-            f"keep fewer days; {each}",
+            each,
         ),
         Limit(f"a primary of {inputs.database_cores:g} cores", limit_database(measured, inputs), COMPUTED, each),
         Limit("one Valkey for everything", broker, COMPUTED, f"a broker beside it (`BROKER_URL`); {each}"),

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 from lab.growth.laws import capacity, mean_wait
 from lab.growth.measured import END_STATEMENT, PLACE_STATEMENT, Measured
-from lab.stack.shop import POOLS
+from lab.stack.shop import POOLS, WEB_PROCESSES, WEB_THREADS
 
 CORES = 2
-WEB_PROCESSES, WEB_THREADS = 2, 8
 CHARGE_THREADS = 48
 CHARGE_COMMITS = 2  # that it is sent, and its answer
 

@@ -7,9 +7,9 @@ from math import ceil
 
 from lab.growth.inputs import Inputs
 from lab.growth.laws import in_progress, mean_wait
-from lab.growth.machine import CHARGE_COMMITS, CHARGE_THREADS, CORES, WEB_PROCESSES
+from lab.growth.machine import CHARGE_COMMITS, CHARGE_THREADS, CORES
 from lab.growth.measured import AUDIT_SECONDS, CPU_CASE, END_STATEMENT, EVENTS, PAGE_CPU, Measured
-from lab.stack.shop import POOLS
+from lab.stack.shop import POOLS, WEB_PROCESSES
 
 HOUR = 3600
 SHORT = 0.1  # of a charge's time: so long may it wait for a thread

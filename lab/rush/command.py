@@ -24,9 +24,7 @@ from lab.stack.stack import Stack
 SKU = "rush-1"
 LEAST = "30"  # a third of the orders a second that two cores confirm, as docs/waiting-room.md advises
 MEASURED = ("web", "waiting", "valkey", "postgres")
-FIRST = (
-    -10
-)  # the nice value that is to the others' as CPUWeight=1000 to 100: see deploy/systemd/orderly-waiting.service
+NICE = -10  # gets ten times the CPU of 0, as CPUWeight=1000 does in deploy/systemd/orderly-waiting.service
 SOLD = "SELECT count(*) FROM orders_order WHERE status = 'CONFIRMED'"
 
 
@@ -52,29 +50,29 @@ def run_rush(stack: Stack, options: Options) -> dict[str, object]:
     address = open_door(stack) if options.waits and options.has_door else None
     shop = open_orderly(stack.folder / "stack.json")
     visitors = [Visitor(url=shop.url, sku=SKU, number=number) for number in range(options.visitors)]
-    crowd, door = Crowd(shop=shop, visitors=visitors, door=address), Door(stack)
+    crowd, lookout = Crowd(shop=shop, visitors=visitors, door=address), Lookout(stack)
     before = measure_cpu(shop.find_pids())
-    took = crowd.come(seconds=options.seconds, on_tick=door.look)
+    took = crowd.come(seconds=options.seconds, on_tick=lookout.look)
     shop.wait_until_final()
     after = measure_cpu(shop.find_pids())
     with shop.connect() as connection:
         row = connection.execute(SOLD).fetchone()
     cpu = {f"CPU s, {name}": round(after[name] - before[name], 1) for name in MEASURED if name in before}
-    return {**describe_rush(crowd, let_in=door.seen, took=took, confirmed=row[0] if row else 0), **cpu}
+    return {**describe_rush(crowd, let_in=lookout.seen, took=took, confirmed=row[0] if row else 0), **cpu}
 
 
 def open_door(stack: Stack) -> Address:
     """Start the web server of those who wait, and return its address: what orderly-waiting is in production."""
     port = free_port()
     web = make_web(stack, "waiting", url=f"http://127.0.0.1:{port}", workers=1, threads=3, pool=2)
-    web.nice = FIRST
+    web.nice = NICE
     stack.supervisor.start(web)
     stack.write_state()
     return "127.0.0.1", port
 
 
-class Door:
-    """Looks who is inside, a few times a second."""
+class Lookout:
+    """Sees who is inside, at each look."""
 
     def __init__(self, stack: Stack) -> None:
         environment = stack.environment

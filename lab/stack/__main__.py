@@ -42,7 +42,7 @@ def make_profile_parser() -> argparse.ArgumentParser:
     return profile
 
 
-def main() -> int:
+def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m lab.stack", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     profile = make_profile_parser()
@@ -61,8 +61,11 @@ def main() -> int:
     add_growth_options(commands.add_parser("growth", help=growth_help, description=f"Compute {growth_help}."))
     execute_parser = commands.add_parser("exec", help="run a command with throwaway servers")
     execute_parser.add_argument("arguments", nargs="+", metavar="COMMAND", help="the command, after --")
-    options = parser.parse_args()
+    return parser
 
+
+def main() -> int:
+    options = make_parser().parse_args()
     environ.Env.read_env(BASE_DIR / ".env")
     if getattr(options, "profile", None):
         os.environ[PROFILE] = options.profile

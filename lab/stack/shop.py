@@ -16,7 +16,8 @@ from lab.stack.processes import Process, ProcessFailed, child_command
 from lab.stack.stack import Stack, run_servers
 from lab.stack.var import BASE_DIR, keep_secret
 
-WEB = "--worker-class config.buffering.BufferingWorker {size} --preload --no-control-socket"
+WEB = "--worker-class config.buffering.BufferingWorker --preload --no-control-socket"
+WEB_PROCESSES, WEB_THREADS = 2, 8
 # `migrate` has made Django's checks. They are a sixth of the time that a worker takes to start.
 WORKER = "celery -A config --skip-checks worker --without-gossip --without-mingle --loglevel INFO"
 # The queues that each worker reads. config/celery_settings.py says which task goes to which, docs/operating.md why.
@@ -78,11 +79,16 @@ def wire_webhooks(stack: Stack) -> dict[str, str]:
 
 
 def make_web(
-    stack: Stack, name: str, *, url: str, workers: int = 2, threads: int = 8, pool: int = POOLS["web"]
+    stack: Stack,
+    name: str,
+    *,
+    url: str,
+    workers: int = WEB_PROCESSES,
+    threads: int = WEB_THREADS,
+    pool: int = POOLS["web"],
 ) -> Process:
     """A web server of the stack at the URL, not started."""
-    size = f"--workers {workers} --threads {threads}"
-    command = f"gunicorn config.wsgi --bind {urlsplit(url).netloc} {WEB.format(size=size)}"
+    command = f"gunicorn config.wsgi --bind {urlsplit(url).netloc} {WEB} --workers {workers} --threads {threads}"
     return make_service(stack, name, command, url=url, pool=pool)
 
 

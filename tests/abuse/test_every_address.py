@@ -30,7 +30,8 @@ from tests.abuse.hostile import (
     change_fields,
     write,
 )
-from tests.abuse.world import World, everything_written, make_world
+from tests.abuse.world import World, make_world
+from tests.rows import everything_written
 
 pytestmark = pytest.mark.django_db
 FORM = "application/x-www-form-urlencoded"

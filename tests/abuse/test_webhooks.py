@@ -11,7 +11,8 @@ from django.test import Client
 
 from payments.webhook_models import WebhookEvent
 from tests.abuse.hostile import CONTENT_TYPES, NOT_JSON, TEXTS
-from tests.abuse.world import everything_written, make_world
+from tests.abuse.world import make_world
+from tests.rows import everything_written
 from tests.webhooks import PATH, make_event, sign
 
 pytestmark = pytest.mark.django_db
@@ -83,7 +84,12 @@ def test_what_is_signed_and_makes_no_sense_is_no_error() -> None:
 def test_no_content_type_is_an_error(content_type: str) -> None:
     assert post(EVENT, "", content_type) == 400
 
+    assert not WebhookEvent.objects.exists()
+
 
 def test_a_body_of_two_megabytes_is_refused_unread() -> None:
     body = b" " * 2_000_000 + EVENT
+
     assert post(body, sign(body, SECRET)) == 413
+
+    assert not WebhookEvent.objects.exists()

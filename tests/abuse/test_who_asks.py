@@ -15,8 +15,9 @@ from accounts.tokens import create_token, revoke_token
 from orders.models import Order
 from tests.abuse.addresses import ADMIN, ALL, API, PAGES, Address
 from tests.abuse.hostile import ELSEWHERE
-from tests.abuse.world import World, everything_written, make_world
+from tests.abuse.world import World, make_world
 from tests.builders import make_order
+from tests.rows import everything_written
 
 pytestmark = pytest.mark.django_db
 FORM = "application/x-www-form-urlencoded"
@@ -192,7 +193,6 @@ def test_a_guessed_code_is_not_found_as_if_nothing_were_there(world: World) -> N
 
 def test_what_is_another_customers_is_in_no_list_and_no_cart(world: World) -> None:
     theirs = make_order(user=world.ann, email="ann@example.com")
-    world.eve.email = "eve@example.com"
     eve = world.log_in(world.eve)
 
     assert theirs.code not in eve.get("/orders/").text
@@ -201,6 +201,7 @@ def test_what_is_another_customers_is_in_no_list_and_no_cart(world: World) -> No
     form = {"checkout_key": theirs.checkout_key, "email": "eve@example.com", "payment_method": "pm_card_visa"}
     answer = eve.post("/checkout/", form)
     assert theirs.code not in answer.get("Location", "") + answer.text
+    assert Order.objects.count() == 2
 
 
 def test_a_link_of_anothers_mail_verifies_nothing(world: World) -> None:

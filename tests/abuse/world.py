@@ -1,10 +1,9 @@
-"""A small shop with somebody in each part, and everything that is written of it."""
+"""A small shop with somebody in each part."""
 
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
-from django.apps import apps
 from django.test import Client
 
 from accounts.models import User
@@ -15,9 +14,6 @@ from payments.models import Payment
 from tests.abuse.addresses import Address
 from tests.builders import answer_payment, make_order, make_product
 
-# What a request may write without changing anything of the shop.
-UNTOLD = {"sessions.Session", "contenttypes.ContentType", "auth.Permission"}
-UNTOLD_FIELDS = {"last_login", "last_used_at"}
 JSON = "application/json"
 
 
@@ -65,13 +61,3 @@ def make_world() -> World:
     known = {"order": order.pk, "payment": order.payment_id, "product": mug.pk, "stock": mug.pk}
     ids = defaultdict(lambda: 1, known | {"user": ann.pk, "apitoken": row.pk, "code": order.code})
     return World(order, ann, eve, staff, token, ids)
-
-
-def everything_written() -> dict[str, list[Any]]:
-    """Every row of every model, but for sessions."""
-    found = {}
-    for model in apps.get_models():
-        if model._meta.label not in UNTOLD and model._meta.managed:
-            fields = [field.attname for field in model._meta.concrete_fields if field.name not in UNTOLD_FIELDS]
-            found[model._meta.label] = list(model._default_manager.order_by("pk").values_list(*fields))
-    return found

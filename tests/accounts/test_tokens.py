@@ -72,8 +72,8 @@ def test_a_command_makes_a_token_and_prints_it_alone(capsys: pytest.CaptureFixtu
     [
         (["Warehouse"], "already"),
         (["Shop", "--scope", "everything"], "invalid choice"),
-        (["Shop", "--expires", "0"], "1 to 36500 days"),
-        (["Shop", "--expires", "99999999999"], "1 to 36500 days"),
+        (["Shop", "--expires", "0"], "from 1 to 36500"),
+        (["Shop", "--expires", "99999999999"], "from 1 to 36500"),
         (["x" * 101], "at most 100 characters"),
     ],
 )

@@ -11,6 +11,7 @@ ASSIGNED = re.compile(r"#([A-Z][A-Z_0-9]+)=")
 NAMED = re.compile(r"(?:^|(?<= ))([A-Z][A-Z_0-9]+): ")  # a comment tells of several settings, one after the other
 KINDS = {
     "read_bool": "1 or 0",
+    "read_folder": "an absolute path",
     "read_number": "a whole number",
     "read_seconds": "seconds",
     "read_limits": "a number for each kind",

@@ -5,9 +5,8 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,17 +19,11 @@ from lab.stack.shop import answers_http
 from lab.stack.stack import Stack, run_servers
 from lab.stack.var import BASE_DIR, VAR
 from tests.servers import GIVEN
+from tests.waiting import wait_for
 
 NAMES = ["valkey", "postgres", "provider", "web", "payments", "orders", "mails", "webhooks", "beat"]
 PRINT_PORT = "from django.db import connection; print(connection.settings_dict['PORT'])"
 ENVIRONMENT = {name: value for name, value in GIVEN.items() if not name.endswith(("DATABASE_URL", "REDIS_URL"))}
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
 
 
 def family(pid: int) -> set[int]:
@@ -86,7 +79,7 @@ def run(checkout: Path) -> Iterator["subprocess.Popen[bytes]"]:
         ) as process,
     ):
         try:
-            wait_until(lambda: "Ctrl-C" in output.read_text() or process.poll() is not None)
+            wait_for(lambda: "Ctrl-C" in output.read_text() or process.poll() is not None, "the stack")
             assert process.poll() is None, output.read_text()
             yield process
         finally:
@@ -127,7 +120,7 @@ def test_a_killed_process_is_started_again(stack: Stack, name: str) -> None:
     process = stack.process(name)
     before, killed = process.restarts, family(process.pid or 0)
     process.send(signal.SIGKILL)
-    wait_until(lambda: process.restarts > before and process.is_alive() and process.is_ready())
+    wait_for(lambda: process.restarts > before and process.is_alive() and process.is_ready(), "its restart")
     assert not any(is_alive(pid) for pid in killed)
     state = json.loads((stack.folder / "stack.json").read_text())
     assert state["processes"][name] == {"pid": process.pid, "restarts": process.restarts}
@@ -190,7 +183,7 @@ def test_valkey_starts_anew_where_its_messages_are_damaged(damaged: str) -> None
         file.write_bytes(file.read_bytes()[:20] + b"damage" * 20)
         process.send(signal.SIGKILL)
 
-        wait_until(lambda: process.restarts > 3 and process.is_alive() and process.is_ready())
+        wait_for(lambda: process.restarts > 3 and process.is_alive() and process.is_ready(), "its restarts")
         with redis.Redis.from_url(servers.environment["REDIS_URL"]) as client:
             assert client.dbsize() == 0
 
@@ -218,7 +211,7 @@ def test_nothing_is_left_of_a_stack_that_is_killed(running: "subprocess.Popen[by
     assert len(members) > len(NAMES)
     running.kill()
     running.wait()
-    wait_until(lambda: not any(is_alive(pid) for pid in members), seconds=5)
+    wait_for(lambda: not any(is_alive(pid) for pid in members), "the end of all processes", seconds=5)
 
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 128 + signal.SIGTERM), (signal.SIGINT, 0)])

@@ -102,6 +102,7 @@ def test_a_line_has_the_whole_order_and_nobodys_name(tmp_path: Path) -> None:
     staff = User.objects.create_user("staff@example.com")
     tamper('UPDATE orders_order SET metadata = \'{"address": "Elm Street 1"}\'')
     order.add_event(OrderEvent.Kind.RECONCILED, actor=staff, note="Ann phoned.", remedy="reviewed")
+    Payment.objects.update(last_error="no such customer: ann@example.com")
     age_everything()
 
     archive_orders(days=LEAST, folder=tmp_path)
@@ -297,7 +298,7 @@ def remove_first(folder: str) -> None:
     write_archive(Path(folder) / "orders.jsonl", describe_orders([order.code for order in orders]))
 
 
-def test_a_disk_that_is_full_removes_nothing(tmp_path: Path) -> None:
+def test_a_file_that_can_not_be_written_removes_nothing(tmp_path: Path) -> None:
     make_history()
     before = everything()
 

@@ -10,12 +10,6 @@ from accounts.models import ApiToken
 from accounts.tokens import MAX_DAYS, create_token
 
 
-def read_days(text: str) -> int:
-    if not (text.isdecimal() and 1 <= int(text) <= MAX_DAYS):
-        raise ArgumentTypeError(f"a token is good for 1 to {MAX_DAYS} days, not {text}")
-    return int(text)
-
-
 class Command(BaseCommand):
     help = "Make a token of the API for a program, and print it. It is stored nowhere, and not shown again."
 
@@ -35,3 +29,9 @@ class Command(BaseCommand):
             raise CommandError(" ".join(error.messages)) from None
         _row, secret = create_token(name=name, scopes=scope, days=expires)
         self.stdout.write(secret)
+
+
+def read_days(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= MAX_DAYS):
+        raise ArgumentTypeError(f"{text!r} is not a whole number from 1 to {MAX_DAYS}")
+    return int(text)

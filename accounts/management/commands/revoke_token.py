@@ -9,7 +9,7 @@ from accounts.tokens import revoke_token
 
 
 class Command(BaseCommand):
-    help = "Let a token of the API be good for nothing from now on."
+    help = "Refuse a token of the API from now on. A repeat changes nothing."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", help="of the program that has it")

@@ -38,24 +38,29 @@ class Command(BaseCommand):
             raise CommandError("Orders are kept for ever: ORDER_DAYS is not set. Say --older-than DAYS.")
         if not dry_run and not (to and to.is_dir()):
             raise CommandError("Say --to DIR, a folder that is there; or set ARCHIVE_DIR.")
+        found, archived = self.archive(older_than, None if dry_run else to)
+        words = f"{found:,} orders would be archived." if dry_run else f"{archived:,} orders archived."
+        facts = {"older_than": older_than, "found": found, "archived": archived}
+        self.stdout.write(json.dumps(facts) if options["json"] else words)
+
+    def archive(self, days: int, folder: Path | None) -> tuple[int, int]:
+        """Return how many orders were found, and how many of them are archived: without a folder, none."""
         try:
-            count = find_archivable(older_than).count()
-            done = 0 if dry_run or not to else sum(self.archive(count, older_than, to))
+            found = find_archivable(days).count()
+            return found, sum(archive_batches(days, folder, found)) if folder else 0
         except OSError as error:
             raise CommandError(f"What was not written stays here; run it again: {error}") from error
         except Error as error:
             if not is_passing(error):
                 raise
             raise CommandError(f"What was not archived stays here; run it again: {describe(error)}") from error
-        words = f"{count:,} orders would be archived." if dry_run else f"{done:,} orders archived."
-        facts = {"older_than": older_than, "found": count, "archived": done}
-        self.stdout.write(json.dumps(facts) if options["json"] else words)
 
-    def archive(self, count: int, days: int, folder: Path) -> Iterator[int]:
-        with tqdm(total=count, desc="Archiving", unit=" orders", disable=None) as bar:
-            while archived := archive_orders(days=days, folder=folder):
-                bar.update(archived)
-                yield archived
+
+def archive_batches(days: int, folder: Path, found: int) -> Iterator[int]:
+    with tqdm(total=found, desc="Archiving", unit=" orders", disable=None) as bar:
+        while archived := archive_orders(days=days, folder=folder):
+            bar.update(archived)
+            yield archived
 
 
 def read_days(text: str) -> int:

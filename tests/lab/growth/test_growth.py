@@ -10,6 +10,7 @@ import pytest
 
 from audit import ledger
 from audit.tasks import record_audit
+from config.privacy_settings import ORDER_LEAST_DAYS
 from lab.growth import limits, machine
 from lab.growth.cases import BENCH, ROUNDS, list_checks
 from lab.growth.inputs import RATES, Inputs
@@ -19,7 +20,7 @@ from lab.growth.measured import FILE, PAGE, Measured, read_measured
 from lab.growth.plan import describe_today, limit_database, plan_growth
 from lab.growth.report import MARKS, draw_checks, draw_limits, draw_plans, write_page
 from lab.growth.report import PAGE as SCALING
-from lab.stack.shop import WEB, WORKERS
+from lab.stack.shop import WORKERS
 from lab.stack.var import BASE_DIR
 from orders.sweep import claim_stuck_orders
 from payments.stripe_api import StripeApi
@@ -130,14 +131,14 @@ def test_the_limits_are_the_shops_own() -> None:
     assert record_audit.time_limit == limits.AUDIT_TIME
     assert signature(claim_stuck_orders).parameters["limit"].default == limits.SWEEP_BATCH
     assert f"limit={limits.LIST_PAGE}," in getsource(StripeApi.ask_for_all)
+    assert Inputs().days == ORDER_LEAST_DAYS
     for name in ("AUDIT_DAYS", "RECONCILE_DAYS", "SWEEP_EVERY"):
         assert re.search(rf"^{name} = .*\b{getattr(limits, name):g}\b", shop, re.MULTILINE), name
 
 
-def test_the_machine_is_the_one_that_the_stack_starts() -> None:
+def test_the_machine_has_the_workers_that_the_stack_starts() -> None:
     assert f"--concurrency {machine.CHARGE_THREADS}" in WORKERS["payments"]
     assert "--concurrency 1" in WORKERS["orders"]
-    assert f"--workers {machine.WEB_PROCESSES} --threads {machine.WEB_THREADS}" in WEB
 
 
 def test_both_sources_say_when_they_were_measured(measured: Measured) -> None:
