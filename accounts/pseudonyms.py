@@ -13,3 +13,8 @@ def make_pseudonym(email: str) -> str:
     Who has only the pseudonym can't tell the email. Who has SECRET_KEY can tell whether it is that of a given email.
     """
     return f"{salted_hmac(SALT, email, algorithm='sha256').hexdigest()[:24]}@{DOMAIN}"
+
+
+def is_pseudonym(email: str) -> bool:
+    """Whether the customer was erased, and has no address any more."""
+    return email.endswith(f"@{DOMAIN}")

@@ -14,7 +14,7 @@ from django.db.models.functions import Now
 
 from accounts.email_addresses import read_email_address
 from accounts.models import User
-from accounts.pseudonyms import DOMAIN
+from accounts.pseudonyms import is_pseudonym
 from orders.models import Order
 from orders.querysets import OrderQuerySet
 from payments.models import WebhookEvent
@@ -36,7 +36,7 @@ def find_person(email: str) -> Person:
     address = read_email_address(email)
     user = User.objects.filter(email=address).first()
     orders = find_orders(address, user)
-    emails = {address, *(email for email in orders.values_list("email", flat=True) if not email.endswith(DOMAIN))}
+    emails = {address, *(email for email in orders.values_list("email", flat=True) if not is_pseudonym(email))}
     codes = tuple(orders.order_by("pk").values_list("code", flat=True))
     return Person(email=address, emails=frozenset(emails), user=user, codes=codes)
 

@@ -18,6 +18,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts.models import User
 from database_errors import describe, is_passing
+from orders.codes import PATTERN
 from orders.limits import limit_payment
 from orders.models import Order
 from orders.paying import PaymentRefused, pay_again
@@ -35,7 +36,6 @@ from shop.status import count_rest, describe_order
 logger = structlog.stdlib.get_logger(__name__)
 
 ORDERS_PER_PAGE = 20
-CODE = re.compile("[0-9A-Z-]{18}")
 
 
 @require_safe
@@ -144,7 +144,7 @@ def find_order(request: HttpRequest) -> HttpResponse:
     """Lead from an order's code to its page, as its address does. The page names this browser's last order."""
     asked = request.GET.get("code", "")
     code = "".join(asked.upper().split())
-    if CODE.fullmatch(code) and (order := Order.objects.filter(code=code).first()):
+    if re.fullmatch(PATTERN, code) and (order := Order.objects.filter(code=code).first()):
         return _see_order(order)
     context = {"asked": asked, "last_order": request.session.get(LAST_ORDER)}
     return _keep_private(render(request, "shop/order_find.html", context))
