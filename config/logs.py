@@ -55,7 +55,7 @@ def collect_fields(record: logging.LogRecord) -> Fields:
     time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
     fields = {"time": time, "level": record.levelname, "logger": record.name, **redact(said)}
     for source in SOURCES:
-        for name, value in source().items():
+        for name, value in sorted(source().items()):  # context variables come in any order
             fields.setdefault(name, value)  # its own is the nearer one
     return fields
 
