@@ -112,7 +112,7 @@ def _have_hosts(url: str, *schemes: str) -> bool:
     return all(part and part.scheme in schemes for part in parts)
 
 
-def read_service_url(name: str, example: str, form: str, *, package: str, extra: str) -> str:
+def read_service_url(name: str, *, example: str, form: str, package: str, extra: str) -> str:
     """Where a service is told something, by a package that is an extra. It is empty if it is not set."""
     url = read_text(name)
     if url and not re.fullmatch(form, url):
