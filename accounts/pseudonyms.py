@@ -19,4 +19,5 @@ def make_pseudonym(email: str) -> str:
 
 
 def is_pseudonym(email: str) -> bool:
+    """Whether the customer was erased, and has no address any more."""
     return email.endswith(f"@{DOMAIN}")

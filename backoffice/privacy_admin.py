@@ -74,11 +74,8 @@ class ErasureAdmin(ReadOnlyAdmin):
             if counts is not None and is_confirmed:
                 messages.success(request, describe_counts(counts))
                 return redirect("admin:privacy_erasure_changelist")
-            about = (
-                about
-                if counts is None
-                else gettext("Nothing was erased yet. %(what)s") % {"what": describe_counts(counts)}
-            )
+            if counts is not None:
+                about = gettext("Nothing was erased yet. %(what)s") % {"what": describe_counts(counts)}
         back = reverse("admin:privacy_erasure_changelist")
         return self.render_page(
             request, "admin/form.html", title=gettext("Erase a customer's data"), form=form, about=about, back=back

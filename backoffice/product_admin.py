@@ -30,17 +30,6 @@ class ProductForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's own is
     """Takes the price in units of the currency. Refuses to save what somebody else has changed since it was opened."""
 
     price = MoneyField(label=_("Price"), required=False, help_text=_("In units of the currency. Empty: not for sale."))
-    seen = forms.CharField(label="", widget=forms.HiddenInput, required=False)  # a hash of the product as it was shown
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if self.instance.pk:
-            self.initial["seen"] = hashlib.sha256(repr(model_to_dict(self.instance)).encode()).hexdigest()
-            picture = Picture.objects.filter(product=self.instance).first()
-            self.initial["picture_alt"] = picture.alt if picture else ""
-        if self.instance.price is not None:
-            self.initial["price"] = format_number(self.instance.price, self.instance.currency)
-
     picture_file = forms.FileField(
         label=_("Picture"), required=False, help_text=_("JPEG, PNG or WebP. It takes the place of the one before.")
     )
@@ -51,6 +40,16 @@ class ProductForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's own is
         help_text=_("For those who can't see it. Empty: the product's name."),
     )
     picture_removed = forms.BooleanField(label=_("Remove the picture"), required=False)
+    seen = forms.CharField(label="", widget=forms.HiddenInput, required=False)  # a hash of the product as it was shown
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk:
+            self.initial["seen"] = hashlib.sha256(repr(model_to_dict(self.instance)).encode()).hexdigest()
+            picture = Picture.objects.filter(product=self.instance).first()
+            self.initial["picture_alt"] = picture.alt if picture else ""
+        if self.instance.price is not None:
+            self.initial["price"] = format_number(self.instance.price, self.instance.currency)
 
     def clean_picture_file(self) -> Encoded | None:
         """What is to be kept of the file that was uploaded."""
@@ -67,7 +66,7 @@ class ProductForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's own is
         except NotAPicture:
             raise forms.ValidationError(gettext("This is no picture, or a damaged one.")) from None
 
-    def save_picture(self) -> None:
+    def update_picture(self) -> None:
         """Keep, change or remove the picture, once the product is saved."""
         product, alt = self.instance, self.cleaned_data["picture_alt"] or self.instance.name
         if encoded := self.cleaned_data["picture_file"]:
@@ -148,7 +147,7 @@ class ProductAdmin(SearchAdmin):
     def save_model(self, request: HttpRequest, obj: Product, form: "forms.ModelForm[Product]", change: bool) -> None:
         super().save_model(request, obj, form, change)
         Stock.objects.get_or_create(product=obj)
-        form.save_picture()  # type: ignore[attr-defined]  # it is a ProductForm
+        form.update_picture()  # type: ignore[attr-defined]  # it is a ProductForm
 
     def has_delete_permission(self, request: HttpRequest, obj: Product | None = None) -> bool:
         return False

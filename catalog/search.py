@@ -1,7 +1,4 @@
-"""Finds the products that are for sale, and pages through them by name.
-
-Pages have numbers as far as products are counted, which is bounded; beyond that each page leads to the next.
-"""
+"""Finds the products that are for sale, and pages through them by name."""
 
 from dataclasses import dataclass, replace
 from math import ceil
@@ -15,7 +12,8 @@ from catalog.texts import fold, normalize
 PAGE_SIZE = 24
 MAX_QUERY = 100  # characters
 LIKENESS = "0.4"  # of 1: within it are two letters that changed places, and one that is missing
-MAX_COUNT = 10_000  # counting further takes longer: it reads each row
+# Counting further takes longer, for it reads each row. Pages have numbers up to here; beyond, each leads to the next.
+MAX_COUNT = 10_000
 
 
 @dataclass(frozen=True)

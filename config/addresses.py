@@ -8,9 +8,11 @@ from urllib.parse import SplitResult, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.validators import validate_email
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy
 from environ import Env
 
-from config.environment import has_module, read_list, read_required, read_text
+from config.environment import has_module, read_list, read_pairs, read_required, read_text
 from config.sentinel import parse_service, split_hosts
 
 DATABASE = "postgres://user:password@host:port/name"
@@ -29,6 +31,7 @@ MAILER_OPTIONS = {  # of Django's backends, by what django-environ calls them
     "file_path": "EMAIL_FILE_PATH",
 }
 HOST = re.compile(r"\.?[a-z0-9-]+(\.[a-z0-9-]+)*\.?|\[[0-9a-f:.]+\]|\*", re.IGNORECASE)
+LINK = re.compile(r"(https?://[^\s\"<>]+|/[^\s\"<>/][^\s\"<>]*)")  # elsewhere, or of this shop
 SITE = re.compile(r"([a-z0-9-]+(\.[a-z0-9-]+)*|\[[0-9a-f:.]+\])(:\d+)?", re.IGNORECASE)
 
 
@@ -109,7 +112,7 @@ def _have_hosts(url: str, *schemes: str) -> bool:
     return all(part and part.scheme in schemes for part in parts)
 
 
-def read_service_url(name: str, example: str, form: str, *, package: str, extra: str) -> str:
+def read_service_url(name: str, *, example: str, form: str, package: str, extra: str) -> str:
     """Where a service is told something, by a package that is an extra. It is empty if it is not set."""
     url = read_text(name)
     if url and not re.fullmatch(form, url):
@@ -147,6 +150,26 @@ def read_hosts(name: str, *, default: Sequence[str]) -> list[str]:
     return hosts
 
 
+def read_path(name: str, default: str) -> str:
+    """Where something of our own is served: a path of this shop, with a slash at its end."""
+    value = read_text(name) or default
+    if not re.fullmatch(r"/?([\w.-]+/)+", value):
+        raise ImproperlyConfigured(
+            f"{name} is a path of the shop with a slash at its end, such as /media/; not {value!r}."
+        )
+    return value
+
+
+def read_links(name: str) -> list[tuple[Promise, str]]:
+    """Titles and addresses, such as Terms=https://shop.example.com/terms; titles are translated where shown."""
+    links = read_pairs(name)
+    if not all(title and LINK.fullmatch(url) for title, url in links):
+        raise ImproperlyConfigured(
+            f"{name} is like Terms=https://example.com/terms; About us=/about/; not {read_text(name)!r}."
+        )
+    return [(gettext_lazy(title), url) for title, url in links]
+
+
 def read_mailer(name: str, default: str, *, timeout: float) -> dict[str, Any]:
     """The mail server that the URL names, as an entry of Django's MAILERS."""
     try:
@@ -159,6 +182,17 @@ def read_mailer(name: str, default: str, *, timeout: float) -> dict[str, Any]:
     if "smtp" in given["EMAIL_BACKEND"]:
         options["timeout"] = timeout
     return {"BACKEND": given["EMAIL_BACKEND"], "OPTIONS": options}
+
+
+def read_contact(name: str) -> str:
+    """An email address that customers may write to, or nothing."""
+    value = read_text(name)
+    try:
+        if value:
+            validate_email(value)
+    except ValidationError:
+        raise ImproperlyConfigured(f"{name} is an email address, such as help@example.com; not {value!r}.") from None
+    return value
 
 
 def read_recipients(name: str) -> list[str]:

@@ -10,8 +10,7 @@ from pathlib import Path
 from unicodedata import normalize
 from zoneinfo import available_timezones
 
-from django.core.exceptions import ImproperlyConfigured, ValidationError
-from django.core.validators import validate_email
+from django.core.exceptions import ImproperlyConfigured
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy
 
@@ -20,7 +19,6 @@ from money.currencies import is_currency
 YES, NO = {"1", "true", "yes", "on"}, {"", "0", "false", "no", "off"}
 NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 IBAN = re.compile(r"([A-Z]{2}\d{2})([A-Z0-9]{11,30})")  # the country with its check digits, and the account there
-LINK = re.compile(r"(https?://[^\s\"<>]+|/[^\s\"<>/][^\s\"<>]*)")  # elsewhere, or of this shop
 MOST = 1_000_000_000  # PostgreSQL and timedelta can take it, and nobody waits that long
 
 
@@ -105,9 +103,13 @@ def read_choices(name: str, choices: Collection[str]) -> list[str]:
     return values
 
 
-def read_label(name: str, *, needed: bool = False) -> str:
-    """A line of text that customers read."""
-    return read_required(name, "customers who pay by bank transfer are told of it") if needed else read_text(name)
+def read_label(name: str, default: str = "", *, needed: bool = False) -> str:
+    """One line of text that customers read. It is never empty where it is needed, or has a default."""
+    hint = "customers who pay by bank transfer are told of it"
+    value = read_required(name, hint) if needed else read_text(name) or default
+    if not value.isprintable() or len(value) > 100:
+        raise ImproperlyConfigured(f"{name} is one line of 100 characters at most; not {value!r}.")
+    return value
 
 
 def read_account(name: str, *, needed: bool) -> str:
@@ -152,50 +154,10 @@ def read_folder(name: str) -> str:
     return value
 
 
-def read_line(name: str, default: str = "") -> str:
-    """A line of text that customers read. It is never empty where there is a default."""
-    value = read_text(name) or default
-    if not value.isprintable() or len(value) > 100:
-        raise ImproperlyConfigured(f"{name} is one line of 100 characters at most; not {value!r}.")
-    return value
-
-
-def read_contact(name: str) -> str:
-    """An email address that customers may write to, or nothing."""
-    value = read_text(name)
-    try:
-        if value:
-            validate_email(value)
-    except ValidationError:
-        raise ImproperlyConfigured(f"{name} is an email address, such as help@example.com; not {value!r}.") from None
-    return value
-
-
-def read_links(name: str) -> list[tuple[Promise, str]]:
-    """Titles and addresses, such as Terms=https://shop.example.com/terms; titles are translated where shown."""
-    pairs = [pair.partition("=") for pair in read_text(name).split(";") if pair.strip()]
-    links = [(title.strip(), url.strip()) for title, _, url in pairs]
-    if not all(title and LINK.fullmatch(url) for title, url in links):
-        raise ImproperlyConfigured(
-            f"{name} is like Terms=https://example.com/terms; About us=/about/; not {read_text(name)!r}."
-        )
-    return [(gettext_lazy(title), url) for title, url in links]
-
-
 def read_time_zone(name: str, default: str) -> str:
     value = read_text(name, default)
     if value not in available_timezones():
         raise ImproperlyConfigured(f"{name} is a time zone by its name, such as UTC or Europe/London; not {value!r}.")
-    return value
-
-
-def read_path(name: str, default: str) -> str:
-    """Where something of our own is served: a path of this shop, with a slash at its end."""
-    value = read_text(name) or default
-    if not re.fullmatch(r"/?([\w.-]+/)+", value):
-        raise ImproperlyConfigured(
-            f"{name} is a path of the shop with a slash at its end, such as /media/; not {value!r}."
-        )
     return value
 
 
@@ -235,10 +197,15 @@ def read_networks(name: str) -> list[IPv4Network | IPv6Network]:
         raise ImproperlyConfigured(f"{name} has networks such as 10.0.0.0/8: {error}.") from None
 
 
+def read_pairs(name: str) -> list[tuple[str, str]]:
+    """What stands before and behind each =, with semicolons between the pairs. Either may be empty."""
+    pairs = [pair.partition("=") for pair in read_text(name).split(";") if pair.strip()]
+    return [(before.strip(), behind.strip()) for before, _, behind in pairs]
+
+
 def read_titles(name: str) -> list[tuple[str, Promise]]:
     """Words and their titles, such as card=By card; transfer=By bank transfer. Titles are translated where shown."""
-    pairs = [pair.partition("=") for pair in read_text(name).split(";") if pair.strip()]
-    titles = [(word.strip(), title.strip()) for word, _, title in pairs]
+    titles = read_pairs(name)
     if not all(word and is_word(word) and title for word, title in titles):
         raise ImproperlyConfigured(f"{name} is like card=By card; transfer=By bank transfer; not {read_text(name)!r}.")
     return [(word, gettext_lazy(title)) for word, title in titles]

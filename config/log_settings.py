@@ -9,7 +9,7 @@ LOG_LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 LOG_FORMAT = read_choice("LOG_FORMAT", "line" if read_bool("ORDERLY_LOCAL") else "json", ["json", "line"])
 # They write some lines for each call, task or use of a connection. Failures are logged all the same.
 QUIET_LOGGERS = ["stripe", "psycopg.pool", "celery.app.trace", "celery.worker.strategy"]
-# Each has handlers of its own, until we are there.
+# Each comes with handlers of its own, which would write its lines in another form.
 FOREIGN_LOGGERS = ["django", "django.server", "gunicorn.error", "py.warnings"]
 LOGGING = {
     "version": 1,
@@ -25,15 +25,15 @@ LOGGING = {
 # Each needs an extra: see pyproject.toml. Empty: nowhere, and nothing of it is loaded.
 OTEL_EXPORTER_OTLP_ENDPOINT = read_service_url(
     "OTEL_EXPORTER_OTLP_ENDPOINT",
-    "http://127.0.0.1:4318",
-    r"https?://[^\s/]+(/\S*)?",
+    example="http://127.0.0.1:4318",
+    form=r"https?://[^\s/]+(/\S*)?",
     package="opentelemetry.instrumentation.django",
     extra="otel",
 )
 SENTRY_DSN = read_service_url(
     "SENTRY_DSN",
-    "https://key@sentry.example.com/1",
-    r"https?://\w+@[^\s/@]+(/\S+)?/\d+",
+    example="https://key@sentry.example.com/1",
+    form=r"https?://\w+@[^\s/@]+(/\S+)?/\d+",
     package="sentry_sdk",
     extra="sentry",
 )

@@ -63,7 +63,7 @@ def collect_fields(record: logging.LogRecord) -> Fields:
         said["exception"] = "".join(traceback.format_exception(*record.exc_info)).rstrip()
     fields = {**begin(record), **redact(said)}
     for source in SOURCES:
-        for name, value in source().items():
+        for name, value in sorted(source().items()):  # context variables come in any order
             fields.setdefault(name, value)  # its own is the nearer one
     return fields
 

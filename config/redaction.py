@@ -10,7 +10,8 @@ from urllib.parse import unquote, urlsplit
 from django.conf import settings
 
 # The last line of defence: our own lines name orders by code, and nobody. But the text of an error may say anything.
-# By kind, the words of which one is in every such text, and what goes then. To look for the words first costs a tenth.
+# By kind: words, one of which is in every text of that kind, and the pattern of what goes. The words are looked for
+# first, at a tenth of what the pattern costs.
 HIDDEN = {
     "row": (["Failing row contains"], r"(?<=Failing row contains ).*"),  # PostgreSQL shows the row that it refuses
     "value": ([")=("], r"(?<=\)=)\(.*"),  # Key (email)=(ann@example.com) already exists

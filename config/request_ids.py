@@ -20,7 +20,8 @@ class RequestIds:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        sent = request.META.get("HTTP_X_REQUEST_ID", "")  # request.headers keeps what it was asked for first
+        # Not request.headers: it is read once and kept, so that views would see what the client sent.
+        sent = request.META.get("HTTP_X_REQUEST_ID", "")
         request_id = sent if WELL_FORMED.fullmatch(sent) else uuid4().hex
         request.META["HTTP_X_REQUEST_ID"] = request_id
         bind_contextvars(request_id=request_id)

@@ -1,10 +1,11 @@
 """The settings that make a shop its owner's: its name, its contact, its links, its time zone, its pictures."""
 
 import config.dotenv  # noqa: F401
+from config.addresses import read_contact, read_links, read_path
 from config.dotenv import BASE_DIR
-from config.environment import read_contact, read_line, read_links, read_number, read_path, read_text, read_time_zone
+from config.environment import read_label, read_number, read_text, read_time_zone
 
-SHOP_NAME = read_line("SHOP_NAME", "Orderly")
+SHOP_NAME = read_label("SHOP_NAME", "Orderly")
 SHOP_CONTACT = read_contact("SHOP_CONTACT")  # an email address; empty: pages and mails name none
 SHOP_LINKS = read_links("SHOP_LINKS")  # titles and addresses at the foot of every page
 TIME_ZONE = read_time_zone("SHOP_TIME_ZONE", "UTC")

@@ -1,8 +1,4 @@
-"""What the lines of a task say of it: its name, its order, and the request that it follows.
-
-The request's id travels in a header of the message (`__django_structlog__`). A worker of another version reads past it,
-and a task without it has no request: messages themselves stay as they are, see docs/adr/0031.
-"""
+"""What the lines of a task say of it: its name, its order, and the request that it follows."""
 
 from functools import cache
 from inspect import signature
@@ -15,6 +11,8 @@ from django_structlog.celery import signals
 from django_structlog.celery.receivers import CeleryReceiver
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
+# In a header of the message, `__django_structlog__`. The message itself stays as it is (docs/adr/0031): a worker of
+# another version reads past the header, and a task without it has no request.
 PASSED_ON = ("request_id",)
 SUBJECTS = {"code": "order", "reference": "order", "key": "key"}  # by the name of a task's first argument
 

@@ -5,6 +5,7 @@ import secrets
 from django.utils import timezone
 
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # no I, L, O or U: nobody misreads a code on the phone
+PATTERN = "[0-9]{6}-[0-9A-Z]{5}-[0-9A-Z]{5}"
 
 
 def make_code() -> str:

@@ -6,7 +6,7 @@ from django.template.loader import render_to_string
 from django.utils import translation
 from django.utils.translation import gettext_lazy as _
 
-from accounts.pseudonyms import DOMAIN
+from accounts.pseudonyms import is_pseudonym
 from languages import find_language, write_time
 from mail_queue import send_mails
 from money import format_money
@@ -36,7 +36,7 @@ def make_message(mail: OrderMail) -> EmailMultiAlternatives | None:
     asks_for_money = mail.kind == OrderMail.Kind.INSTRUCTIONS
     if asks_for_money and not order.payment.waits_for_money:
         return None
-    if order.email.endswith(DOMAIN):
+    if is_pseudonym(order.email):
         return None
     with translation.override(find_language(order.language)):
         context = {

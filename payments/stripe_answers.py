@@ -119,7 +119,7 @@ def reference_of(intent: Answer) -> str:
 def check_reference(intent: Answer | None, request: ChargeRequest) -> None:
     """Raises GatewayUnavailable where the intent is somebody else's: its money, or its no, is not ours."""
     if intent is not None and not is_of(intent, request):
-        found = {"found": intent["id"], "metadata": intent["metadata"]}
+        found = {"found": intent["id"], "reference": reference_of(intent)}
         logger.error("the provider answered with somebody else's payment", key=request.key, **found)
         raise GatewayUnavailable(f"the provider answered with somebody else's payment intent: {intent['id']}")
 

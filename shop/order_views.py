@@ -18,6 +18,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts.models import User
 from database_errors import describe, is_passing
+from orders.codes import PATTERN
 from orders.limits import limit_payment
 from orders.models import Order
 from orders.paying import PaymentRefused, pay_again
@@ -35,7 +36,6 @@ from shop.status import count_rest, describe_order
 logger = structlog.stdlib.get_logger(__name__)
 
 ORDERS_PER_PAGE = 20
-CODE = re.compile("[0-9A-Z-]{18}")
 
 
 @require_safe
@@ -75,8 +75,7 @@ def cancel(request: HttpRequest, *, code: str) -> HttpResponse:
             return _see_order(order)
         return _keep_private(render(request, "shop/order_cancel.html", {"order": order}))
     try:
-        actor = request.user if isinstance(request.user, User) else None
-        cancel_order(code=order.code, reason=Order.CancelReason.CUSTOMER, actor=actor)
+        cancel_order(code=order.code, reason=Order.CancelReason.CUSTOMER, actor=_read_user(request))
     except OrderIsFinal:
         messages.info(request, _("It was too late to cancel: this order had already ended."))
     except Error as error:  # somebody holds its row, or cancelling fails: nothing has changed
@@ -112,7 +111,7 @@ def pay(request: HttpRequest, *, code: str) -> HttpResponse:
         errors = form["payment_method"].errors or [_("Choose how to pay.")]
         messages.error(request, str(errors[0]))
         return _see_order(order)
-    asked, user = form.cleaned_data, request.user if isinstance(request.user, User) else None
+    asked, user = form.cleaned_data, _read_user(request)
     ip, session_key = request.META["REMOTE_ADDR"], request.session.session_key
     try:
         with limit_payment(code=code, number=asked["number"], ip=ip, session_key=session_key, user=user):
@@ -144,7 +143,7 @@ def find_order(request: HttpRequest) -> HttpResponse:
     """Lead from an order's code to its page, as its address does. The page names this browser's last order."""
     asked = request.GET.get("code", "")
     code = "".join(asked.upper().split())
-    if CODE.fullmatch(code) and (order := Order.objects.filter(code=code).first()):
+    if re.fullmatch(PATTERN, code) and (order := Order.objects.filter(code=code).first()):
         return _see_order(order)
     context = {"asked": asked, "last_order": request.session.get(LAST_ORDER)}
     return _keep_private(render(request, "shop/order_find.html", context))
@@ -163,7 +162,7 @@ def list_orders(request: HttpRequest) -> HttpResponse:
 
 def _refund_rest(request: HttpRequest, order: Order, number: int) -> None:
     try:
-        refund_rest(code=order.code, number=number, actor=request.user if isinstance(request.user, User) else None)
+        refund_rest(code=order.code, number=number, actor=_read_user(request))
     except NotRefundable as refused:
         logger.info("the order was not refunded for its customer", order=order.code, reason=str(refused))
         messages.info(request, explain_refund_refusal(refused))
@@ -178,6 +177,11 @@ def _describe(request: HttpRequest, order: Order) -> dict[str, Any]:
     form = PayAgainForm(initial={"number": status.next_payment}) if status.next_payment else None
     form_in_page = str(status.next_payment) if form and form.payment_form else ""
     return {"order": order, "status": status, "replacement": replacement, "form": form, "form_in_page": form_in_page}
+
+
+def _read_user(request: HttpRequest) -> User | None:
+    """Who is logged in; None: a guest."""
+    return request.user if isinstance(request.user, User) else None
 
 
 def _get_order(code: str) -> Order:

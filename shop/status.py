@@ -17,6 +17,7 @@ from orders.refunds import is_refundable_by_customer
 from payments.gateway import read_timeout
 from payments.models import Payment
 from payments.services import list_instructions
+from shop.declines import explain_decline
 from shop.times import show_time
 
 Reason = Order.CancelReason
@@ -218,25 +219,6 @@ def _find_hold_end(order: Order) -> datetime | None:
     """Until when another card may be tried; None: none may."""
     end = order.held_until and min(order.held_until, order.expires_at)
     return end if end and end > timezone.now() else None
-
-
-def explain_decline(code: str) -> str:
-    """Put the provider's decline code into words that help a customer.
-
-    Nobody is told that a card is reported as stolen, as https://docs.stripe.com/declines/codes asks.
-    """
-    words = {
-        "insufficient_funds": _("Your card was declined: there is not enough money on it."),
-        "expired_card": _("Your card was declined: it has expired."),
-        "incorrect_cvc": _("Your card was declined: the security code is not right."),
-        "processing_error": _("Your bank could not process the card just now."),
-        "resource_missing": _("This payment method does not exist."),
-        "confirmation_token_invalid": _("The details of your card have expired, or were used before."),
-        "amount_too_small": _("This is less than can be paid by card."),
-        "authentication_required": _("Your card was declined: it asks for a confirmation that we can't take."),
-        "payment_intent_authentication_failure": _("Your bank could not confirm that it is you who pays."),
-    }
-    return words.get(code, _("Your card was declined."))
 
 
 def _is_overdue(payment: Payment) -> bool:

@@ -6,11 +6,12 @@ from django.urls import path, register_converter
 from django.urls.converters import StringConverter
 from django.views.generic import RedirectView
 
+from orders.codes import PATTERN
 from shop import bank_views, cart_views, checkout_views, order_views, picture_views, product_views, waiting_views
 
 
 class CodeConverter(StringConverter):
-    regex = "[0-9]{6}-[0-9A-Z]{5}-[0-9A-Z]{5}"
+    regex = PATTERN
 
 
 class PictureConverter(StringConverter):

@@ -1,9 +1,10 @@
-"""Template tags that write prices, times, availability, and whose shop it is."""
+"""Template tags that write names, prices, times, availability, and whose shop it is."""
 
 from datetime import datetime
 
 from django import template
 from django.conf import settings
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -13,8 +14,19 @@ from money import format_money
 from shop import times
 
 FEW_LEFT = 5
+SHORT_WORD = 12  # characters; a longer one may not fit on the line of a phone
 
 register = template.Library()
+
+
+@register.filter
+def unbroken(name: str) -> SafeString:
+    """Write a name in which no short word breaks at its hyphen, such as T-LIGHT: {{ product.name|unbroken }}"""
+    return format_html_join(" ", "{}", ((_keep_whole(word),) for word in name.split(" ")))
+
+
+def _keep_whole(word: str) -> str:
+    return format_html('<span class="whole">{}</span>', word) if "-" in word and len(word) <= SHORT_WORD else word
 
 
 @register.filter

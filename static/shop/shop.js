@@ -18,6 +18,7 @@ document.addEventListener("submit", (event) => {
 // After a refusal the first field that is wrong is where to go on.
 document.querySelector(".field.wrong :is(input, textarea, select)")?.focus();
 
+// Only a script can print, so without one there is no button for it.
 for (const button of document.querySelectorAll("[data-print]")) {
   button.hidden = false;
   button.addEventListener("click", () => print());

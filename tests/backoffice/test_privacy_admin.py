@@ -1,3 +1,5 @@
+"""Staff erase a customer's data, and find what was erased or archived."""
+
 import pytest
 from django.contrib.auth.models import Permission
 from django.test import Client

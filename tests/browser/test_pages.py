@@ -111,6 +111,14 @@ def test_times_are_turned_to_the_readers_zone_and_country(page: Page, sku: str) 
     assert (hours[0] + 9) % 24 == int(hours[1])
 
 
+def test_after_a_refusal_the_first_wrong_field_has_the_focus(page: Page) -> None:
+    page.goto("/orders/find/?code=x")
+    expect(page.get_by_label("Its code")).to_be_focused()
+
+    page.goto("/orders/find/")
+    expect(page.get_by_label("Its code")).not_to_be_focused()
+
+
 def test_a_barrier_is_found(page: Page) -> None:
     page.goto("/")
     page.evaluate("document.querySelector('#q').removeAttribute('placeholder')")

@@ -33,4 +33,4 @@ def test_a_setting_whose_packages_are_missing_says_how_to_install_them(
     monkeypatch.setenv("SENTRY_DSN", "https://key@sentry.example.com/1")
 
     with pytest.raises(ImproperlyConfigured, match=r"SENTRY_DSN needs packages .* uv sync --extra sentry"):
-        read_service_url("SENTRY_DSN", "", ".*", package=package, extra="sentry")
+        read_service_url("SENTRY_DSN", example="", form=".*", package=package, extra="sentry")

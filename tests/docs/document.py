@@ -1,7 +1,4 @@
-"""python -m lab.stack exec -- python -m tests.docs.document writes the tables of the reference pages.
-
-A test says when they are out of step with the code.
-"""
+"""Writes the tables of the reference pages: python -m lab.stack exec -- python -m tests.docs.document"""
 
 import re
 from argparse import Action

@@ -28,6 +28,15 @@ KINDS = {
     "read_database": "an address",
     "read_direct_database": "an address",
     "read_mailer": "an address",
+    "read_service_url": "an address",
+    "read_contact": "an email address",
+    "read_links": "titles and addresses, with semicolons between",
+    "read_titles": "words and titles, with semicolons between",
+    "read_label": "a line of text",
+    "read_time_zone": "a time zone by its name",
+    "read_path": "a path of the shop",
+    "read_folder": "an absolute path",
+    "read_skus": "SKUs, with commas between",
 }
 # What shops in production leave alone: the stack on this machine sets it, or the tests.
 INTERNAL = {

@@ -15,6 +15,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
+from lab.simulation.receiver import Received
 from lab.stack.shop import run_stack
 from lab.stack.stack import Stack
 from tests.conftest import QUICK
@@ -23,6 +24,7 @@ from tests.servers import GIVEN
 from tests.waiting import wait_for
 
 EMAIL = "ann.droid@example.com"
+PLACES = {"web": ["order placed"], "payments": ["the provider was asked"], "orders": ["order confirmed"]}
 STEPS = {"place_order", "charge_payment", "charge at the provider", "finalize_order"}
 
 
@@ -68,12 +70,16 @@ def wait_until(shop: Stack, code: str, status: str) -> None:
     wait_for(ended, f"{code} to be {status}")
 
 
+def unpack(request: Received) -> bytes:
+    packed = request.headers.get("content-encoding") == "gzip"
+    return gzip.decompress(request.body) if packed else request.body
+
+
 def read_spans(receiver: Receiver) -> list[Span]:
     spans: list[Span] = []
     for request in [*receiver.requests]:
         if request.path == "/v1/traces":
-            packed = request.headers.get("content-encoding") == "gzip"
-            told = ExportTraceServiceRequest.FromString(gzip.decompress(request.body) if packed else request.body)
+            told = ExportTraceServiceRequest.FromString(unpack(request))
             spans += [span for one in told.resource_spans for scope in one.scope_spans for span in scope.spans]
     return spans
 
@@ -136,9 +142,6 @@ def test_the_lines_of_an_order_have_its_code_its_request_and_its_trace(observed:
     assert {name: [line["event"] for line in found] for name, found in lines.items()} == PLACES
     assert {line["request_id"] for found in lines.values() for line in found} == {request_id}
     assert len({line["trace_id"] for found in lines.values() for line in found}) == 1
-
-
-PLACES = {"web": ["order placed"], "payments": ["the provider was asked"], "orders": ["order confirmed"]}
 
 
 def test_every_line_of_every_process_is_json_whoever_wrote_it(observed: Stack) -> None:
@@ -228,9 +231,8 @@ def find_events(receiver: Receiver, words: str) -> list[dict[str, Any]]:
     events = []
     for request in [*receiver.requests]:
         if request.path == "/api/1/envelope/":
-            packed = request.headers.get("content-encoding") == "gzip"
-            body = gzip.decompress(request.body) if packed else request.body
-            events += [json.loads(part) for part in body.splitlines() if b'"event_id"' in part and b'"level"' in part]
+            parts = unpack(request).splitlines()
+            events += [json.loads(part) for part in parts if b'"event_id"' in part and b'"level"' in part]
     return [event for event in events if words in json.dumps(event)]
 
 

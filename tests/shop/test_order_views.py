@@ -365,7 +365,7 @@ def test_history_is_paged_in_a_bounded_number_of_queries(client: Client, django_
     client.force_login(ann)
     client.get("/orders/")
 
-    with django_assert_num_queries(5):  # the session, the user, the count, the orders with their payments
+    with django_assert_num_queries(5):  # the session, the user, the count, the orders with their payments, their lines
         first = client.get("/orders/")
     second = client.get("/orders/?page=2")
 

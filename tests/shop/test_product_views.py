@@ -182,6 +182,14 @@ def test_list_and_search_take_two_queries(client: Client, django_assert_num_quer
         client.get("/?q=name")
 
 
+def test_a_short_word_of_a_name_does_not_break_at_its_hyphen(client: Client) -> None:
+    product = make_product("LAMP", name="<RED> T-LIGHT HAND-PAINTED-LAMP")
+    whole = '&lt;RED&gt; <span class="whole">T-LIGHT</span> HAND-PAINTED-LAMP'
+
+    assert f">{whole}</a></h2>" in client.get("/").text
+    assert f"<h1>{whole}</h1>" in client.get(product.get_absolute_url()).text
+
+
 @pytest.mark.parametrize(("stock", "text"), [(0, "Sold out"), (1, "Only 1 left"), (5, "Only 5 left"), (12, "In stock")])
 def test_product_page_says_how_many_there_are(client: Client, stock: int, text: str) -> None:
     product = make_product("MUG", stock=stock)
