@@ -15,6 +15,7 @@ KINDS = {
     "read_seconds": "seconds",
     "read_limits": "a number for each kind",
     "read_networks": "networks, with commas between",
+    "read_apps": "words, with commas between",
     "read_words": "words, with commas between",
     "read_hosts": "host names, with commas between",
     "read_origins": "origins, with commas between",
