@@ -10,6 +10,7 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
+from django.db import OperationalError
 
 VAR = Path(__file__).resolve().parent / "var"
 
@@ -31,3 +32,7 @@ if __name__ == "__main__":
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
         sys.exit(f"{error}")
+    except OperationalError as error:
+        if getattr(error.__cause__, "sqlstate", None):  # it answered
+            raise
+        sys.exit(f"The database of DATABASE_URL can't be reached: {error}")

@@ -29,7 +29,7 @@ def read_text(name: str, default: str = "") -> str:
 def read_required(name: str, hint: str) -> str:
     value = read_text(name)
     if not value or value.endswith("..."):  # as .env.example has it
-        raise ImproperlyConfigured(f"{name} is not set: {hint}. `make run` sets it for you; see .env.example.")
+        raise ImproperlyConfigured(f"{name} is not set: {hint}. `make run` sets it while it runs; see .env.example.")
     return value
 
 
@@ -74,6 +74,15 @@ def read_words(name: str) -> list[str]:
     if not all(map(is_word, values)):
         raise ImproperlyConfigured(f"{name} are of printable ASCII characters without spaces, and have commas between.")
     return values
+
+
+def read_apps(name: str) -> list[str]:
+    """Django apps, each by its package or by the class of its configuration."""
+    apps = read_words(name)
+    for app in apps:
+        if not (has_module(f"{app}.") or has_module(app)):
+            raise ImproperlyConfigured(f"{name} has Django apps that are on the Python path; {app!r} is not.")
+    return apps
 
 
 def read_skus(name: str) -> list[str]:

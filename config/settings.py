@@ -21,6 +21,7 @@ from config.addresses import (
 from config.cache import configure_caches
 from config.dotenv import BASE_DIR
 from config.environment import (
+    read_apps,
     read_bool,
     read_choice,
     read_currency,
@@ -31,7 +32,6 @@ from config.environment import (
     read_text,
     read_titles,
     read_word,
-    read_words,
 )
 from config.limit_settings import *
 from config.log_settings import *
@@ -81,7 +81,7 @@ INSTALLED_APPS = [
     "api",
     "shop",
     "config",
-    *read_words("EXTRA_APPS"),
+    *read_apps("EXTRA_APPS"),
 ]
 
 MIDDLEWARE = [

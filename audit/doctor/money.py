@@ -43,7 +43,10 @@ def examine_reviews() -> Seen:
 def examine_audit() -> Seen:
     run = AuditRun.objects.annotate(age=measure_age(F("created_at"))).first()
     if run is None:
-        return Seen(Verdict.WARNING, f"there was none yet; beat has one run every {settings.AUDIT_EVERY:.0f} seconds")
+        return Seen(
+            Verdict.WARNING,
+            f"there was none yet; beat has one run every {settings.AUDIT_EVERY:.0f} seconds, so wait for it",
+        )
     words = f"{'clean' if run.ok else 'NOT clean'}, {run.age.total_seconds():,.0f} seconds ago"
     return judge(run.ok, words)
 

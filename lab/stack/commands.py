@@ -58,11 +58,11 @@ def run() -> None:
     with run_stack(VAR, web_port=8000) as stack:
         if not has_rows(stack, "SELECT FROM catalog_product LIMIT 1"):
             _manage(stack, "load_catalog", CATALOG, "--stock", "1000")
-        login = "as before"
+        again = f"`.venv/bin/python manage.py changepassword {ADMIN}` makes another"
+        login = f"{ADMIN}, password as before ({again})"
         if not has_rows(stack, "SELECT FROM accounts_user WHERE is_superuser LIMIT 1"):
             password = secrets.token_hex(8)
             _manage(stack, "createsuperuser", "--no-input", "--email", ADMIN, DJANGO_SUPERUSER_PASSWORD=password)
-            again = f"`.venv/bin/python manage.py changepassword {ADMIN}` makes another"
             login = f"{ADMIN}, password {password} (shown this once; {again})"
         print(WELCOME.format(stack=stack, login=login), flush=True)
         if not stack.web_url.endswith(":8000"):

@@ -62,6 +62,16 @@ def test_nothing_of_the_lab_is_installed_unless_the_stack_says_so(deployed: Path
     assert "chaos" not in run(deployed, "manage.py", "help", "--commands")
 
 
+def test_a_command_says_in_two_lines_that_its_database_is_away() -> None:
+    command = [sys.executable, "manage.py", "revoke_token", "Till", "--skip-checks"]
+    environment = PRODUCTION | {"DATABASE_URL": "postgres://orderly:secret@127.0.0.1:1/orderly"}
+    done = subprocess.run(command, cwd=settings.BASE_DIR, env=environment, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("The database of DATABASE_URL can't be reached: ")
+    assert "Traceback" not in done.stderr
+
+
 def read_units() -> dict[str, str]:
     """The lines of the Procfile, by the name of the process."""
     lines = (settings.BASE_DIR / "Procfile").read_text().splitlines()

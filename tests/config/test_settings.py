@@ -56,6 +56,7 @@ WRONG = [
     *(("SHOP_TIME_ZONE", value) for value in ("Moscow", "UTC+2", "../etc/passwd", "")),
     *(("MEDIA_URL", value) for value in ("media", "https://example.com/media/", "/", "//example.com/")),
     *(("SHOP_PICTURE_BYTES", value) for value in ("0", "8 MB", "10000001")),
+    *(("EXTRA_APPS", value) for value in ("nowhere", "nowhere.apps.Nowhere", "shop..apps")),
     ("TRUSTED_PROXIES", "proxy.example.com"),
     ("TRUSTED_PROXIES", "10.0.0.1/8"),
     *(("SHOP_CURRENCY", value) for value in ("ZZZ", "gbp", "XAU", "DEM", "")),

@@ -16,6 +16,7 @@ KINDS = {
     "read_seconds": "seconds",
     "read_limits": "a number for each kind",
     "read_networks": "networks, with commas between",
+    "read_apps": "words, with commas between",
     "read_words": "words, with commas between",
     "read_hosts": "host names, with commas between",
     "read_origins": "origins, with commas between",
@@ -35,7 +36,6 @@ KINDS = {
     "read_label": "a line of text",
     "read_time_zone": "a time zone by its name",
     "read_path": "a path of the shop",
-    "read_folder": "an absolute path",
     "read_skus": "SKUs, with commas between",
 }
 # What shops in production leave alone: the stack on this machine sets it, or the tests.

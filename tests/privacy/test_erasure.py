@@ -1,5 +1,6 @@
 import json
 from contextlib import closing
+from io import StringIO
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -440,6 +441,14 @@ def test_of_nobody_there_is_nothing() -> None:
     held = export_customer(email="nobody@example.com")
 
     assert {name for name, value in held.items() if value} == {"email", "exported_at"}
+
+
+def test_the_command_erases_nothing_where_nobody_can_answer(order: Order, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = all_rows()
+    monkeypatch.setattr("sys.stdin", StringIO())
+    with pytest.raises(CommandError, match="Say --no-input"):
+        call_command("erase_customer", ANN)
+    assert all_rows() == before
 
 
 def test_the_export_is_a_file_for_its_writers_eyes(

@@ -20,11 +20,11 @@ class Command(BaseCommand):
 
     def handle(self, *, name: str, url: str, types: list[str], **_: Any) -> None:
         if unknown := set(types) - set(TYPES):
-            raise CommandError(f"There is no type {', '.join(sorted(unknown))}.")
+            raise CommandError(f"There is no type {', '.join(sorted(unknown))}, but {', '.join(TYPES)}.")
         if Endpoint.objects.filter(name=name).exists():
             raise CommandError(f"There is an endpoint {name} already.")
         try:
             endpoint = create_endpoint(name=name, url=url, types=types or list(TYPES))
         except AddressRefused as refusal:
-            raise CommandError(str(refusal)) from None
+            raise CommandError(f"{url} is refused. {refusal}") from None
         self.stdout.write(endpoint.secret)

@@ -24,7 +24,7 @@ class Command(BaseCommand):
         self.stdout.write(f"To erase: {describe_counts(counts)}.")
         if dry_run or not counts:
             return
-        if not no_input and input("This can't be undone. Type 'erase' to go on: ") != "erase":
+        if not no_input and not confirm():
             raise CommandError("Nothing was erased.")
         self.stdout.write(f"Erased: {describe_counts(self.erase(email, dry_run=False))}.")
 
@@ -39,6 +39,13 @@ class Command(BaseCommand):
             if not is_passing(error):
                 raise
             raise CommandError(f"Nothing was erased, run it again: {describe(error)}") from error
+
+
+def confirm() -> bool:
+    try:
+        return input("This can't be undone. Type 'erase' to go on: ") == "erase"
+    except EOFError as error:
+        raise CommandError("Nothing was erased: nobody is there to ask. Say --no-input to go on.") from error
 
 
 def describe_counts(counts: Counts) -> str:

@@ -31,6 +31,8 @@ class Command(BaseCommand):
                 self.stdout.write(text, ending="")
         except ValidationError as error:
             raise CommandError(f"{email!r} is no email address.") from error
+        except FileExistsError as error:
+            raise CommandError(f"Nothing was written: {to} exists, and is left alone. Name another file.") from error
         except OSError as error:
             raise CommandError(f"Nothing was written: {error}") from error
 
