@@ -45,7 +45,7 @@ def examine_audit() -> Seen:
     if run is None:
         return Seen(
             Verdict.WARNING,
-            f"there was none yet; beat has one run every {settings.AUDIT_EVERY:.0f} seconds, so wait for it",
+            f"there was none yet; wait for the first, {settings.AUDIT_EVERY:.0f} seconds at most",
         )
     words = f"{'clean' if run.ok else 'NOT clean'}, {run.age.total_seconds():,.0f} seconds ago"
     return judge(run.ok, words)

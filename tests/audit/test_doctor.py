@@ -302,7 +302,7 @@ def test_an_order_that_waits_for_a_person_is_warned_of() -> None:
 
 @database
 def test_the_doctor_says_what_the_last_audit_said() -> None:
-    assert examine("money.audit") == (WARNING, "there was none yet; beat has one run every 300 seconds")
+    assert examine("money.audit") == (WARNING, "there was none yet; wait for the first, 300 seconds at most")
     AuditRun.objects.create(ok=True, report={})
     assert examine("money.audit") == (OK, "clean, 0 seconds ago")
     AuditRun.objects.create(ok=False, report={})
