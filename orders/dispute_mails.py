@@ -40,9 +40,10 @@ def make_message(mail: DisputeMail) -> EmailMessage | None:
             subject=str(SUBJECTS[DisputeMail.Kind(mail.kind)]) % facts,
             body=render_to_string(f"mails/dispute_{mail.kind}.txt", {**facts, "dispute": dispute, "url": url}),
             to=settings.STAFF_EMAILS,
-            headers={"Message-ID": f"<{_name(mail)}@disputes.{settings.MAIL_DOMAIN}>"},
+            headers={"Message-ID": f"<{name_message(mail)}@disputes.{settings.MAIL_DOMAIN}>"},
         )
 
 
-def _name(mail: DisputeMail) -> str:
+def name_message(mail: DisputeMail) -> str:
+    """What stands before the @ of its Message-ID."""
     return f"{mail.created_at:%y%m%d%H%M%S}.{mail.dispute_id}.{mail.kind}"

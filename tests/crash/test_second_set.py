@@ -11,7 +11,7 @@ import pytest
 
 from lab.stack.embedded import free_port
 from lab.stack.processes import Process
-from lab.stack.shop import answers_http
+from lab.stack.shop import WEB_THREADS, answers_http
 from tests.crash.conftest import run_drill
 from tests.crash.drill import Drill
 from tests.crash.network import Link, run_link
@@ -48,7 +48,7 @@ def doubled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doubled]:
 
 def make_second_web(drill: Drill) -> tuple[Process, str]:
     """A second web server, not started, and its URL."""
-    first, address = drill.make_second("web", "--no-control-socket"), f"127.0.0.1:{free_port()}"
+    first, address = drill.make_second("web", str(WEB_THREADS)), f"127.0.0.1:{free_port()}"
     bound = drill.stack.web_url.removeprefix("http://")
     command = [address if word == bound else word for word in first.command]
     return replace(first, command=command, is_ready=partial(answers_http, f"http://{address}")), f"http://{address}"

@@ -11,6 +11,9 @@ MAKE = (
     "the targets: CI runs them, tests/lab runs what they start, and tests/docs/test_names.py says that they are there"
 )
 PYTEST = "the whole suite runs it"
+LOGS = "needs jq, and the logs of a shop that runs"
+ARCHIVE = "needs an archive; tests/privacy/test_archive.py compares the checksum"
+PRIVACY = "needs a customer; tests/privacy/test_erasure.py runs it"
 NONE = "no command"
 
 NOT_RUN = [
@@ -30,6 +33,12 @@ NOT_RUN = [
     ("docs/gateways.md", ".venv/bin/python -m pytest", PYTEST),
     ("docs/life-of-an-order.md", "place_order (a)", NONE),
     ("docs/operating.md", "server_check_delay", NONE),
+    ("docs/operating.md", '{"time"', NONE),
+    ("docs/operating.md", "jq -R 'fromjson? | select(.order", LOGS),
+    ("docs/operating.md", "jq -R 'fromjson? | select(.request_id", LOGS),
+    ("docs/privacy.md", "sha256sum", ARCHIVE),
+    ("docs/privacy.md", ".venv/bin/python manage.py export_customer", PRIVACY),
+    ("docs/privacy.md", ".venv/bin/python manage.py erase_customer", PRIVACY),
     ("docs/performance.md", "make bench", MAKE),
     ("docs/reconciliation.md", "curl -u sk_test_sandbox:", "tests/lab/test_disputes.py asks the sandbox for the same"),
     ("docs/recovery.md", "pg_dump", RECOVERY),
@@ -41,4 +50,5 @@ NOT_RUN = [
     ("docs/recovery.md", "restore_command", NONE),
     ("docs/tutorial.md", "make run", SHOP),
     ("docs/waiting-room.md", "WAITING_ROOM=checkout", SHOP),
+    ("docs/waiting-room.md", "systemctl", SYSTEMD),
 ]

@@ -7,6 +7,7 @@ from django.db.models import QuerySet
 
 from lab.simulation.chaos.orders import find_orders
 from lab.simulation.strikes.mail_server import read_taken
+from orders.dispute_mails import name_message
 from orders.dispute_models import DisputeMail
 from orders.models import OrderMail
 
@@ -39,4 +40,4 @@ def _find_sent(run: str) -> Iterator[tuple[str, str]]:
         yield f"{mail.order.code}.{mail.name}", f"{mail.name} of {mail.order.code}"
     to_staff = DisputeMail.objects.filter(dispute__payment__order__in=find_orders(run), sent_at__isnull=False)
     for tells in to_staff.select_related("dispute"):
-        yield f"{tells.dispute_id}.{tells.kind}", str(tells)
+        yield name_message(tells), str(tells)
