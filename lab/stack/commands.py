@@ -98,5 +98,7 @@ def execute(command: Sequence[str]) -> int:
 
 
 def _manage(stack: Stack, *arguments: str, **environment: str) -> int:
+    """What the command does to orders it prints itself. The log would tell it between these lines once more."""
     command = child_command([sys.executable, "manage.py", *arguments])
-    return subprocess.call(command, cwd=BASE_DIR, env={**stack.full_environment, **environment})
+    quiet = {"LOG_LEVEL": "WARNING"}
+    return subprocess.call(command, cwd=BASE_DIR, env={**quiet, **stack.full_environment, **environment})
