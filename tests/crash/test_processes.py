@@ -646,6 +646,8 @@ def test_a_locked_row_keeps_no_order_of_another_product_waiting(drill: Drill, cr
 
 def test_the_database_read_only(drill: Drill, crowd: Crowd) -> None:
     """It answers as a demoted primary does. Sessions that were opened in that time stay read-only afterwards."""
+    if "target_session_attrs" in drill.stack.environment["DATABASE_URL"]:
+        pytest.skip("with a standby beside it, no session is opened to a server that takes no writes")
     first, second, *_ = crowd.purchases
     placed = drill.insist(first)[1]
     drill.wait_until_final(first)
