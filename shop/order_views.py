@@ -79,9 +79,7 @@ def cancel(request: HttpRequest, *, code: str) -> HttpResponse:
     except OrderIsFinal:
         messages.info(request, _("It was too late to cancel: this order had already ended."))
     except Error as error:  # somebody holds its row, or cancelling fails: nothing has changed
-        passing = is_passing(error)
-        logger.error("the order could not be cancelled", order=order.code, reason=describe(error), exc_info=not passing)
-        messages.error(request, _("We could not cancel it just now. Try again in a minute."))
+        _tell_of_error(request, order, error, "the order could not be cancelled")
     return _see_order(order)
 
 
@@ -167,9 +165,12 @@ def _refund_rest(request: HttpRequest, order: Order, number: int) -> None:
         logger.info("the order was not refunded for its customer", order=order.code, reason=str(refused))
         messages.info(request, explain_refund_refusal(refused))
     except Error as error:
-        passing = is_passing(error)
-        logger.error("the order could not be refunded", order=order.code, reason=describe(error), exc_info=not passing)
-        messages.error(request, _("We could not cancel it just now. Try again in a minute."))
+        _tell_of_error(request, order, error, "the order could not be refunded")
+
+
+def _tell_of_error(request: HttpRequest, order: Order, error: Error, event: str) -> None:
+    logger.error(event, order=order.code, reason=describe(error), exc_info=not is_passing(error))
+    messages.error(request, _("We could not cancel it just now. Try again in a minute."))
 
 
 def _describe(request: HttpRequest, order: Order) -> dict[str, Any]:
