@@ -1,6 +1,6 @@
 """Makes a token for a program: manage.py create_token NAME [--scope SCOPE ...] [--expires DAYS]"""
 
-from argparse import ArgumentTypeError
+from functools import partial
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts.models import ApiToken
 from accounts.tokens import MAX_DAYS, create_token
+from command_line import read_days
 
 
 class Command(BaseCommand):
@@ -17,7 +18,10 @@ class Command(BaseCommand):
         parser.add_argument("name", help="of the program that has it")
         parser.add_argument("--scope", action="append", default=[], choices=ApiToken.Scope.values)
         parser.add_argument(
-            "--expires", type=read_days, metavar="DAYS", help="by default it is good until it is revoked"
+            "--expires",
+            type=partial(read_days, most=MAX_DAYS),
+            metavar="DAYS",
+            help="by default it is good until it is revoked",
         )
 
     def handle(self, *, name: str, scope: list[str], expires: int | None, **_: Any) -> None:
@@ -29,9 +33,3 @@ class Command(BaseCommand):
             raise CommandError(" ".join(error.messages)) from None
         _row, secret = create_token(name=name, scopes=scope, days=expires)
         self.stdout.write(secret)
-
-
-def read_days(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= MAX_DAYS):
-        raise ArgumentTypeError(f"{text!r} is not a whole number from 1 to {MAX_DAYS}")
-    return int(text)

@@ -2,9 +2,10 @@
 
 import json
 import sys
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentParser
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -14,6 +15,7 @@ from django.utils import timezone
 from audit.ledger import BEGINNING
 from audit.liveness import check_liveness
 from audit.services import Report, audit_orders
+from command_line import read_days
 from database_errors import describe, is_passing
 from payments.gateway import GatewayUnavailable
 
@@ -27,7 +29,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="Print one JSON object.")
         parser.add_argument(
             "--days",
-            type=read_days,
+            type=partial(read_days, most=MAX_DAYS),
             metavar="N",
             help="Ask the provider for the charges of the last N days only, as the scheduled audit does for AUDIT_DAYS."
             " Left out, for all of them: a request for each 100 payments.",
@@ -45,12 +47,6 @@ class Command(BaseCommand):
         self.stdout.write(as_json if options["json"] else describe_report(report, troubles))
         if not report["ok"]:
             sys.exit(1)
-
-
-def read_days(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and 0 < int(text) <= MAX_DAYS):
-        raise ArgumentTypeError(f"{text!r} is not a whole number from 1 to {MAX_DAYS}")
-    return int(text)
 
 
 def describe_report(report: Report, troubles: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ import signal
 import sys
 from argparse import ArgumentParser
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from django.core.management.base import BaseCommand, CommandError
 from django.template.defaultfilters import pluralize
 
 from audit.drill import Report, run_drill
-from audit.management.commands.audit import read_days
+from audit.management.commands.audit import MAX_DAYS
 from audit.restoring.programs import RestoreFailed
+from command_line import read_days
 from money import format_money
 
 # What an open difference is, in the order in which somebody has to look at it.
@@ -38,7 +40,7 @@ class Command(BaseCommand):
         parser.add_argument("--from", type=Path, required=True, dest="path", metavar="BACKUP", help=what)
         parser.add_argument("--json", action="store_true", help="Print one JSON object.")
         days = "Ask the provider for the charges of the last N days only. Left out, for all of them."
-        parser.add_argument("--days", type=read_days, metavar="N", help=days)
+        parser.add_argument("--days", type=partial(read_days, most=MAX_DAYS), metavar="N", help=days)
 
     def handle(self, **options: Any) -> None:
         try:

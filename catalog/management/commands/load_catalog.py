@@ -6,13 +6,12 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import Error
 from tqdm import tqdm
 
 from catalog.catalog_file import Catalog, CatalogUnreadable, read_catalog
 from catalog.loading import Loaded, load_products
 from catalog.text_file import TextUnreadable, read_text
-from database_errors import describe, is_passing
+from command_line import end_at_passing_errors
 from money.currencies import is_currency
 
 MAX_STOCK = 1_000_000_000
@@ -51,12 +50,8 @@ class Command(BaseCommand):
             self.stderr.write(f"{file}:{row.line}: {row.reason}")
         if not catalog.products or (strict and catalog.bad_rows):
             raise CommandError(f"{file}: nothing loaded; bad rows: {len(catalog.bad_rows)}")
-        try:
+        with end_at_passing_errors(f"{file}: nothing loaded, run it again"):
             loaded = self.load(catalog, stock)
-        except Error as error:
-            if not is_passing(error):
-                raise
-            raise CommandError(f"{file}: nothing loaded, run it again: {describe(error)}") from error
         self.stdout.write(
             f"{loaded.new} products new, {loaded.updated} updated ({loaded.not_for_sale} of them without a price), "
             f"{loaded.stocked} given {stock} units; bad rows: {len(catalog.bad_rows)}"

@@ -1,18 +1,20 @@
 """Archives old orders: manage.py archive_orders --older-than DAYS --to DIR"""
 
 import json
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentParser
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
-from django.db import Error
 from tqdm import tqdm
 
-from database_errors import describe, is_passing
+from command_line import end_at_passing_errors, read_days
 from privacy.archive import archive_orders, find_archivable
+
+MAX_DAYS = 36_500
 
 
 class Command(BaseCommand):
@@ -22,7 +24,7 @@ class Command(BaseCommand):
         least = settings.ORDER_LEAST_DAYS
         parser.add_argument(
             "--older-than",
-            type=read_days,
+            type=partial(read_days, least=least, most=MAX_DAYS),
             default=settings.ORDER_DAYS,
             metavar="DAYS",
             help=f"Since they ended, and since the last that happened to them: at least {least}. Default: ORDER_DAYS.",
@@ -46,14 +48,11 @@ class Command(BaseCommand):
     def archive(self, days: int, folder: Path | None) -> tuple[int, int]:
         """Return how many orders were found, and how many of them are archived: without a folder, none."""
         try:
-            found = find_archivable(days).count()
-            return found, sum(archive_batches(days, folder, found)) if folder else 0
+            with end_at_passing_errors("What was not archived stays here; run it again"):
+                found = find_archivable(days).count()
+                return found, sum(archive_batches(days, folder, found)) if folder else 0
         except OSError as error:
             raise CommandError(f"What was not written stays here; run it again: {error}") from error
-        except Error as error:
-            if not is_passing(error):
-                raise
-            raise CommandError(f"What was not archived stays here; run it again: {describe(error)}") from error
 
 
 def archive_batches(days: int, folder: Path, found: int) -> Iterator[int]:
@@ -61,10 +60,3 @@ def archive_batches(days: int, folder: Path, found: int) -> Iterator[int]:
         while archived := archive_orders(days=days, folder=folder):
             bar.update(archived)
             yield archived
-
-
-def read_days(text: str) -> int:
-    least = settings.ORDER_LEAST_DAYS
-    if not (text.isascii() and text.isdecimal() and least <= int(text) <= 36_500):
-        raise ArgumentTypeError(f"{text!r} is not a whole number from {least} to 36500")
-    return int(text)

@@ -5,9 +5,8 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
-from django.db import Error
 
-from database_errors import describe, is_passing
+from command_line import end_at_passing_errors
 from privacy.erasure import Counts, ErasureRefused, erase_customer
 
 
@@ -30,15 +29,12 @@ class Command(BaseCommand):
 
     def erase(self, email: str, *, dry_run: bool) -> Counts:
         try:
-            return erase_customer(email=email, dry_run=dry_run)
+            with end_at_passing_errors("Nothing was erased, run it again"):
+                return erase_customer(email=email, dry_run=dry_run)
         except ValidationError as error:
             raise CommandError(f"{email!r} is no email address.") from error
         except ErasureRefused as refusal:
             raise CommandError(f"Nothing was erased: {refusal.code}: {refusal}") from refusal
-        except Error as error:
-            if not is_passing(error):
-                raise
-            raise CommandError(f"Nothing was erased, run it again: {describe(error)}") from error
 
 
 def confirm() -> bool:

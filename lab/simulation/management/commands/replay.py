@@ -8,9 +8,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import Error
 
-from database_errors import describe, is_passing
+from command_line import end_at_passing_errors
 from lab.simulation.invoice_file import InvoicesUnreadable
 from lab.simulation.refunding import refund_returns, wait_until_recorded
 from lab.simulation.replay import Report, Shop, place_invoices, wait_until_final
@@ -66,7 +65,8 @@ class Command(BaseCommand):
             )
         report = Report()
         try:
-            with Shop(url, connections=concurrency) as shop:
+            # Before anything is placed, the catalogue is read.
+            with end_at_passing_errors("The database can't be asked now"), Shop(url, connections=concurrency) as shop:
                 codes, returns = place_invoices(
                     file,
                     shop=shop,
@@ -78,10 +78,6 @@ class Command(BaseCommand):
                 waiting = wait_until_final(codes, report=report, timeout=timeout)
                 refunded = refund_returns(returns, codes=codes, shop=shop, report=report, concurrency=concurrency)
                 owed = wait_until_recorded(refunded, report=report, timeout=timeout)
-        except Error as error:  # before anything is placed, the catalogue is read
-            if not is_passing(error):
-                raise
-            raise CommandError(f"The database can't be asked now: {describe(error)}") from error
         except InvoicesUnreadable as error:
             raise CommandError(f"{error} ({report.placed} orders placed before)") from error
         self.stdout.write(json.dumps(vars(report)) if as_json else format_lines(report))
