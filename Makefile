@@ -26,10 +26,9 @@ run: $(VENV)/ready
 	$(PY) -m lab.stack run
 
 # Every test, on real servers and processes: some twenty minutes on two cores.
-# Three processes, each with servers of its own: most tests wait for something. The longest files come first, so that
-# no process is alone with one at the end.
+# Three processes, each with servers of its own: most tests wait for something.
 test: $(VENV)/ready
-	$(PY) -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder tests/crash tests/lab tests/browser tests/live tests
+	$(PY) -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 # The fast half: every test that needs no browser and starts no whole shop of its own.
 unit: $(VENV)/ready

@@ -36,11 +36,37 @@ QUICK = {
     "WEBHOOK_TIMEOUT": "2",
 }
 
+# Files that start whole shops, the longest first. They wait for processes, pauses and time limits.
+LONGEST = (
+    "tests/crash/test_processes",
+    "tests/crash/",
+    "tests/lab/simulation/test_chaos.py",
+    "tests/lab/bench/",
+    "tests/browser/",
+    "tests/lab/",
+    "tests/live/",
+    "tests/docs/test_commands",
+    "tests/audit/test_doctor",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files come first, so that no process of pytest-xdist is alone with one at the end.
+
+    The command line can't say so: pytest drops a folder that lies in another one of its arguments.
+    """
+
+    def find_place(item: pytest.Item) -> int:
+        places = [place for place, beginning in enumerate(LONGEST) if item.nodeid.startswith(beginning)]
+        return places[0] if places else len(LONGEST)
+
+    items.sort(key=find_place)
+
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
     """The whole shop in its own processes on its own databases, with short clocks; started when first asked for."""
-    with run_stack(caller={**GIVEN, **QUICK}, fsync=False) as running:
+    with run_stack(caller={**GIVEN, **QUICK}, fsync=False) as running, running.forking():
         yield running
 
 

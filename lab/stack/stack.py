@@ -6,11 +6,12 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lab.sandbox.cards import TEST_CARDS
+from lab.stack.forks import Forks
 from lab.stack.processes import Process, Supervisor
 from lab.stack.profiles import read_profile
 from lab.stack.servers import open_brokers, open_databases
@@ -28,6 +29,7 @@ class Stack:
     supervisor: Supervisor
     caller_environment: Mapping[str, str]
     environment: dict[str, str]  # what the stack adds to it
+    _forks: Forks | None = field(default=None, init=False, repr=False)
 
     @property
     def web_url(self) -> str:
@@ -50,10 +52,19 @@ class Stack:
 
     def manage(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run a management command in the stack's environment, its output captured."""
+        if self._forks and self._forks.environment == self.full_environment:
+            return self._forks.run(arguments)
         command = [sys.executable, "manage.py", *arguments]
         return subprocess.run(
             command, cwd=BASE_DIR, env=self.full_environment, capture_output=True, text=True, check=False
         )
+
+    @contextmanager
+    def forking(self) -> Iterator[None]:
+        """While the block runs, `manage` forks a process in which Django is ready, which saves it the start."""
+        with Forks(self.full_environment) as self._forks:
+            yield
+        self._forks = None
 
     def write_state(self) -> None:
         """Tell other processes of this stack, in stack.json."""

@@ -34,7 +34,7 @@ def run_drill(folder: Path, **clocks: str) -> Iterator[Drill]:
     for name in ("armed", "reached", "off"):
         (folder / name).mkdir()
     caller = GIVEN | CLOCKS | clocks | {"DJANGO_SETTINGS_MODULE": "tests.crash.settings", "CRASH_FOLDER": str(folder)}
-    with run_stack(caller=caller | {"DJANGO_SUPERUSER_PASSWORD": STAFF["password"]}) as stack:
+    with run_stack(caller=caller | {"DJANGO_SUPERUSER_PASSWORD": STAFF["password"]}) as stack, stack.forking():
         yield Drill(stack, folder)
 
 
