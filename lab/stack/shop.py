@@ -1,7 +1,6 @@
 """The whole shop: payment provider, web, workers and beat on the stack's servers, each started again when it dies."""
 
 import os
-import subprocess
 import sys
 import urllib.error
 import urllib.request
@@ -12,9 +11,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from lab.stack.embedded import free_port
-from lab.stack.processes import Process, ProcessFailed, child_command
+from lab.stack.preparation import prepare
+from lab.stack.processes import Process
 from lab.stack.stack import Stack, run_servers
-from lab.stack.var import BASE_DIR, keep_secret
+from lab.stack.var import keep_secret
 
 WEB = "--worker-class config.buffering.BufferingWorker --preload --no-control-socket"
 WEB_PROCESSES, WEB_THREADS = 2, 8
@@ -45,7 +45,7 @@ def run_stack(
         stack.environment["STRIPE_JS_URL"] = f"http://127.0.0.1:{provider}/stripe.js"
         stack.environment["SHOP_URL"] = f"http://127.0.0.1:{web}"
         stack.environment |= wire_webhooks(stack)
-        prepare(stack)
+        prepare(stack, throwaway=folder is None)
         services = [
             make_service(stack, "provider", f"lab.sandbox --bind 127.0.0.1:{provider}", url=stack.provider_url),
             make_web(stack, "web", url=stack.web_url),
@@ -104,26 +104,6 @@ def make_service(stack: Stack, name: str, module: str, *arguments: str, url: str
         log=stack.log(name),
         is_ready=partial(answers_http, url) if url else lambda: True,
     )
-
-
-def prepare(stack: Stack) -> None:
-    """Migrate, and collect the static files, at the same time. Raises ProcessFailed with what they printed."""
-    database = "direct" if "DATABASE_POOLER" in stack.environment else "default"
-    running = [
-        subprocess.Popen(
-            child_command([sys.executable, "manage.py", *command.split()]),
-            cwd=BASE_DIR,
-            env=stack.full_environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for command in (f"migrate --no-input --database {database}", "collectstatic --no-input --clear")
-    ]
-    for process in running:
-        output, _ = process.communicate()
-        if process.returncode:
-            raise ProcessFailed(output)
 
 
 def answers_http(url: str) -> bool:
