@@ -38,7 +38,8 @@ unit: $(VENV)/ready
 # On the servers of each profile (docs/operating.md): orders of every kind, whole processes that die, and some chaos.
 profiles: $(VENV)/ready
 	set -e; for profile in rabbitmq pgbouncer standby sentinel; do \
-		ORDERLY_PROFILE=$$profile $(PY) -m pytest --numprocesses 2 --dist loadfile tests/test_flow.py tests/crash/test_processes.py; \
+		ORDERLY_PROFILE=$$profile $(PY) -m pytest --numprocesses 2 --dist loadfile \
+			tests/test_flow.py tests/crash/test_processes.py tests/crash/test_servers.py tests/crash/test_unswept.py; \
 		$(PY) -m lab.stack chaos --profile $$profile --orders 60 --seconds 15; \
 	done
 

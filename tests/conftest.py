@@ -39,6 +39,10 @@ QUICK = {
 # Files that start whole shops, the longest first. They wait for processes, pauses and time limits.
 LONGEST = (
     "tests/crash/test_processes",
+    "tests/crash/test_servers",
+    "tests/crash/test_unswept",
+    "tests/crash/test_points",
+    "tests/crash/test_controls",
     "tests/crash/",
     "tests/lab/simulation/test_chaos.py",
     "tests/lab/bench/",

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from lab.stack.shop import run_stack
-from tests.crash.drill import STAFF, Drill
+from tests.crash.crowd import Crowd
+from tests.crash.drill import STAFF, Drill, Purchase
 from tests.servers import GIVEN, TRANSFERS
 
 # No order is swept before a test makes it due, and then soon again. No order expires by itself. A worker that starts
@@ -43,3 +44,13 @@ def drill(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drill]:
     """The whole shop, with all its guards."""
     with run_drill(tmp_path_factory.mktemp("crash")) as running:
         yield running
+
+
+@pytest.fixture
+def crowd(drill: Drill) -> Crowd:
+    return Crowd(drill)
+
+
+@pytest.fixture
+def purchase(crowd: Crowd) -> Purchase:
+    return Purchase(crowd.sku)

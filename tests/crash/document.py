@@ -11,7 +11,7 @@ from tests.crash.points import NOTHING, PLACES, POINTS, Left, Point
 DOCUMENT = BASE_DIR / "docs" / "crash-safety.md"
 TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
-# What is done to whole processes, and the test in test_processes.py that does it.
+# What is done to whole processes, and the test that does it: in test_processes.py, test_servers.py or test_unswept.py.
 DISTURBANCES = [
     ("web, payments, orders, mails, beat or provider killed, twice", "test_a_process_killed_at_random_moments"),
     (

@@ -14,7 +14,7 @@ def test_the_tables_of_the_document_are_those_of_the_code() -> None:
 
 
 def test_the_document_names_every_test_of_whole_processes() -> None:
-    source = (HERE / "test_processes.py").read_text()
+    source = "".join((HERE / f"test_{name}.py").read_text() for name in ("processes", "servers", "unswept"))
     assert [test for _, test in DISTURBANCES if f"def {test}(" not in source] == []
     assert source.count("\ndef test_") == len(DISTURBANCES)
 
