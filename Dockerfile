@@ -16,7 +16,8 @@ RUN ORDERLY_LOCAL=1 SECRET_KEY=build STRIPE_API_KEY=sk_test_build DATABASE_URL=p
 
 FROM python:3.13-slim-bookworm AS base
 RUN useradd --system --uid 10001 --home-dir /srv/orderly --no-log-init orderly \
- && install --directory --owner 10001 /srv/orderly/media
+ && install --directory --owner 10001 /srv/orderly/media \
+ && install --directory --owner 10001 --mode 700 /srv/orderly/archive
 WORKDIR /srv/orderly
 COPY --from=build /srv/orderly /srv/orderly
 ENV PATH=/srv/orderly/.venv/bin:$PATH STATIC_ROOT=/srv/orderly/static_root \
