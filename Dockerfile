@@ -10,7 +10,7 @@ RUN uv sync --frozen --no-dev --compile-bytecode --no-cache ${EXTRAS:-}
 COPY . .
 # Static files depend on no setting, but the settings must be there. These are of no shop.
 RUN ORDERLY_LOCAL=1 SECRET_KEY=build STRIPE_API_KEY=sk_test_build DATABASE_URL=postgres://127.0.0.1/build \
-    REDIS_URL=redis://127.0.0.1:6379/0 STATIC_ROOT=static_root .venv/bin/python manage.py collectstatic --no-input \
+    REDIS_URL=redis://127.0.0.1:6379/0 STATIC_ROOT=$PWD/static_root .venv/bin/python manage.py collectstatic --no-input \
  && .venv/bin/python -m compileall -q -x '[.]venv' . \
  && mv lab ..
 
