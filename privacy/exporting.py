@@ -62,7 +62,7 @@ def export_own_data(*, user: User, session: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _describe_person(person: Person) -> dict[str, Any]:
-    """What is found by the person's address, account and orders, each by an index."""
+    """What is found by the person's address, account and orders, with no search through texts."""
     return {
         "email": person.email,
         "exported_at": timezone.now(),
