@@ -10,13 +10,14 @@ RUN uv sync --frozen --no-dev --compile-bytecode --no-cache ${EXTRAS:-}
 COPY . .
 # Static files depend on no setting, but the settings must be there. These are of no shop.
 RUN ORDERLY_LOCAL=1 SECRET_KEY=build STRIPE_API_KEY=sk_test_build DATABASE_URL=postgres://127.0.0.1/build \
-    REDIS_URL=redis://127.0.0.1:6379/0 STATIC_ROOT=static_root .venv/bin/python manage.py collectstatic --no-input \
+    REDIS_URL=redis://127.0.0.1:6379/0 STATIC_ROOT=$PWD/static_root .venv/bin/python manage.py collectstatic --no-input \
  && .venv/bin/python -m compileall -q -x '[.]venv' . \
  && mv lab ..
 
 FROM python:3.13-slim-bookworm AS base
 RUN useradd --system --uid 10001 --home-dir /srv/orderly --no-log-init orderly \
- && install --directory --owner 10001 /srv/orderly/media
+ && install --directory --owner 10001 /srv/orderly/media \
+ && install --directory --owner 10001 --mode 700 /srv/orderly/archive
 WORKDIR /srv/orderly
 COPY --from=build /srv/orderly /srv/orderly
 ENV PATH=/srv/orderly/.venv/bin:$PATH STATIC_ROOT=/srv/orderly/static_root \

@@ -10,6 +10,7 @@ from django.utils.translation import ngettext
 
 from accounts.email_addresses import EmailAddressField
 from accounts.limits import limit_log_in
+from accounts.models import User
 from rate_limit import LimitReached, count_minutes
 
 
@@ -34,6 +35,28 @@ class LogInForm(AuthenticationForm):
 
 class StaffLogInForm(LogInForm, AdminAuthenticationForm):
     """The log-in form of the admin."""
+
+
+class PasswordForm(forms.Form):
+    """Asks who is logged in for the password again: somebody else may have found the browser open."""
+
+    password = forms.CharField(
+        label=_("Password"), strip=False, widget=forms.PasswordInput(attrs={"autocomplete": "current-password"})
+    )
+
+    def __init__(self, data: Any = None, *, user: User, ip: str) -> None:
+        super().__init__(data)
+        self.user, self.ip = user, ip
+
+    def clean_password(self) -> str:
+        try:
+            limit_log_in(email=self.user.email, ip=self.ip)
+        except LimitReached as limit:
+            raise forms.ValidationError(explain_limit(limit), code="too_many_tries") from limit
+        password = str(self.cleaned_data["password"])
+        if not self.user.check_password(password):
+            raise forms.ValidationError(_("The password is wrong."), code="invalid_password")
+        return password
 
 
 def explain_limit(limit: LimitReached) -> str:

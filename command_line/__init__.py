@@ -1,8 +1,9 @@
-"""What management commands share: a number of days among their arguments, and a database that is away for now."""
+"""What management commands share: days and folders among their arguments, and a database that is away for now."""
 
 from argparse import ArgumentTypeError
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from django.core.management.base import CommandError
 from django.db import Error
@@ -15,6 +16,14 @@ def read_days(text: str, *, most: int, least: int = 1) -> int:
     if not (text.isascii() and text.isdecimal() and least <= int(text) <= most):
         raise ArgumentTypeError(f"{text!r} is not a whole number from {least} to {most}")
     return int(text)
+
+
+def read_folder(text: str) -> Path:
+    """An argument's type: a folder that is there. Raises ArgumentTypeError."""
+    folder = Path(text)
+    if not folder.is_dir():
+        raise ArgumentTypeError(f"{text!r} is no folder")
+    return folder
 
 
 @contextmanager

@@ -155,10 +155,13 @@ def read_seconds(name: str, default: float, *, most: float = MOST) -> float:
     return seconds
 
 
-def read_folder(name: str) -> str:
-    """The absolute path of a folder. Whether it is there is asked where it is used: not every process has it."""
-    value = read_text(name)
-    if value and not Path(value).is_absolute():
+def read_folder(name: str, default: str = "") -> str:
+    """The absolute path of a folder. Whether it is there is asked where it is used: not every process has it.
+
+    It may be empty only where the default is.
+    """
+    value = read_text(name, default)
+    if (value or default) and not Path(value).is_absolute():
         raise ImproperlyConfigured(f"{name} is the absolute path of a folder; not {value!r}.")
     return value
 

@@ -25,11 +25,11 @@ from config.environment import (
     read_bool,
     read_choice,
     read_currency,
+    read_folder,
     read_networks,
     read_number,
     read_seconds,
     read_secret_key,
-    read_text,
     read_titles,
     read_word,
 )
@@ -230,7 +230,7 @@ LANGUAGE_COOKIE_SAMESITE = "Lax"
 LOCALE_PATHS = [BASE_DIR / "locale"]
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-STATIC_ROOT = read_text("STATIC_ROOT", str(BASE_DIR / "var" / "static"))
+STATIC_ROOT = read_folder("STATIC_ROOT", str(BASE_DIR / "var" / "static"))
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},

@@ -9,6 +9,7 @@ from celery import Task
 from celery.signals import before_task_publish, task_failure, task_postrun, task_prerun
 from django.conf import settings
 from django.core.signals import request_started
+from django.db.backends.signals import connection_created
 from django.http import HttpRequest, HttpResponse
 from opentelemetry import trace
 from opentelemetry.context import Context, attach
@@ -21,7 +22,9 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from structlog.contextvars import get_contextvars
 
+from config.environment import read_seconds
 from config.logs import SOURCES
+from config.query_spans import trace_statements
 from config.redaction import redact
 from config.refusals import REFUSALS
 from spans import trace_with
@@ -52,12 +55,13 @@ def start_tracing() -> None:
     os.environ.setdefault("OTEL_PYTHON_DJANGO_EXCLUDED_URLS", UNTRACED)
     name = os.environ.get("OTEL_SERVICE_NAME", "orderly")
     provider = TracerProvider(resource=Resource.create({"service.name": name, "service.version": settings.VERSION}))
-    timeout = float(os.environ.get("OTEL_EXPORTER_OTLP_TIMEOUT", TIMEOUT))
+    timeout = read_seconds("OTEL_EXPORTER_OTLP_TIMEOUT", TIMEOUT)
     provider.add_span_processor(BatchSpanProcessor(RedactingExporter(OTLPSpanExporter(timeout=timeout))))
     trace.set_tracer_provider(provider)
     DjangoInstrumentor().instrument(response_hook=describe_request)
     SOURCES.append(name_trace)
     trace_with(open_span)
+    connection_created.connect(trace_statements)
     request_started.connect(forget_last_trace)
     before_task_publish.connect(pass_trace_on)
     task_prerun.connect(begin_task)

@@ -12,6 +12,7 @@ urlpatterns = [
     path("api/", include("api.urls")),
     path("", include("shop.urls")),
     path("account/", include("accounts.urls")),
+    path("account/data/", include("privacy.urls")),
     path("payments/", include("payments.urls")),
     path("i18n/", include("django.conf.urls.i18n")),
     path("metrics", show_metrics),

@@ -11,6 +11,8 @@ from django.contrib.sessions.exceptions import SessionInterrupted
 from django.db import Error, InterfaceError, OperationalError, connection
 from django.db.backends.utils import CursorWrapper
 
+from spans import span
+
 logger = structlog.stdlib.get_logger(__name__)
 T = TypeVar("T")
 
@@ -69,7 +71,7 @@ def execute_impatiently(cursor: CursorWrapper, statement: str, parameters: Seque
     """
     session = cursor.connection
     try:
-        with connection.wrap_database_errors, session.pipeline():
+        with span("execute_impatiently"), connection.wrap_database_errors, session.pipeline():
             cursor.execute(LIMIT, [str(LOCK_TIMEOUT)])
             cursor.execute(statement, parameters)
     except Error:

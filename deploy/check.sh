@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The systemd units, and the steps of the Dockerfile, without an engine for either. It needs uv, which builds the image too.
+# The systemd units, the alerts, and the steps of the Dockerfile, without an engine for it. It needs uv, which builds the image too.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 folder=$(mktemp -d)
@@ -15,6 +15,15 @@ test ! -e "$folder/context/lab" && test ! -e "$folder/context/tests" && test -e 
 (cd "$folder/context" && ORDERLY_LOCAL=1 SECRET_KEY=check STRIPE_API_KEY=sk_test_check REDIS_URL=redis://127.0.0.1:6379/0 \
   DATABASE_URL=postgres://127.0.0.1/check .venv/bin/python -c "import config.wsgi, config.celery")
 echo "The image's steps build a shop that starts."
+
+if command -v promtool >/dev/null; then
+  promtool check config --syntax-only deploy/prometheus/prometheus.yaml deploy/prometheus/local.yaml
+  promtool check rules deploy/prometheus/alerts.yaml
+  promtool test rules deploy/prometheus/alerts_test.yaml
+  echo "Prometheus takes the alerts, and each fires when it should."
+else
+  echo "promtool is not here (Debian's prometheus has it): nobody has looked at the alerts."
+fi
 
 if command -v systemd-analyze >/dev/null; then
   mkdir "$folder/units"

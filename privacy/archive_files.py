@@ -10,20 +10,39 @@ from typing import Any
 from django.core.serializers.json import DjangoJSONEncoder
 
 
+class ArchiveDamaged(Exception):
+    """A file of the archive is not as it was written, or lacks what it has to have."""
+
+
 def write_archive(path: Path, records: Iterable[dict[str, Any]]) -> None:
     """Write the records, one a line, and the checksum. On return both are on the disk, under their own names.
 
     A file of that name is replaced in one step. Raises OSError.
     """
     content = b"".join(encode(record) for record in records)
-    checksum = f"{hashlib.sha256(content).hexdigest()}  {path.name}\n"
-    _write(path.with_name(f"{path.name}.sha256"), checksum.encode())
+    _write(_name_checksum(path), _sum(path.name, content))
     _write(path, content)
     _sync_folder(path.parent)
 
 
+def read_archive(path: Path) -> list[dict[str, Any]]:
+    """All records of a file, if its checksum is right. Raises ArchiveDamaged or OSError."""
+    content = path.read_bytes()
+    if _name_checksum(path).read_bytes() != _sum(path.name, content):
+        raise ArchiveDamaged(f"{path} is not as it was written: its checksum differs.")
+    return [json.loads(line) for line in content.splitlines()]
+
+
 def encode(record: dict[str, Any]) -> bytes:
     return json.dumps(record, cls=DjangoJSONEncoder, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def _name_checksum(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")
+
+
+def _sum(name: str, content: bytes) -> bytes:
+    return f"{hashlib.sha256(content).hexdigest()}  {name}\n".encode()
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -1,5 +1,6 @@
 """All that the shop holds of one person, as the law has it given to them: docs/privacy.md lists it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.db.models import QuerySet
@@ -9,6 +10,7 @@ from accounts.models import AccountMail, User
 from accounts.token_models import ApiToken
 from audit.models import Difference
 from events_out.models import Delivery, DeliveryTry
+from payments.models import WebhookEvent
 from privacy.people import (
     Person,
     find_answered_calls,
@@ -18,9 +20,10 @@ from privacy.people import (
     find_sessions,
     find_webhook_events,
 )
-from privacy.records import describe_orders
+from privacy.records import describe_orders, replace_note, replace_notes
 
 SECRETS = {"password"}  # nobody is told, the person neither
+LEFT_OUT = "[left out: it may be about others, too]"
 
 
 def export_customer(*, email: str) -> dict[str, Any]:
@@ -31,22 +34,51 @@ def export_customer(*, email: str) -> dict[str, Any]:
     """
     person = find_person(email)
     return {
+        **_describe_person(person),
+        "webhook_events": _describe(find_webhook_events(person)),
+        "answered_calls": _describe(find_answered_calls(person)),
+        "sessions": [
+            {"expires_at": session.expire_date, "data": _describe_session(session.get_decoded())}
+            for session in find_sessions(person)
+        ],
+        "log_entries": _describe(find_log_entries(person)),
+    }
+
+
+def export_own_data(*, user: User, session: Mapping[str, Any]) -> dict[str, Any]:
+    """The same of a customer who asks for it, but for what a person has to read before it is given out.
+
+    No note of staff is in it, nor their entries about the account, nor what is found by looking for the address in the
+    texts of all events, calls and sessions: many may ask at a time. Their own session is.
+    """
+    person = find_person(user.email)
+    described = _describe_person(person)
+    return described | {
+        "orders": [replace_notes(order, LEFT_OUT) for order in described["orders"]],
+        "differences": [replace_note(difference, LEFT_OUT) for difference in described["differences"]],
+        "webhook_events": _describe(WebhookEvent.objects.filter(reference__in=person.codes)),
+        "sessions": [{"data": _describe_session(session)}],
+    }
+
+
+def _describe_person(person: Person) -> dict[str, Any]:
+    """What is found by the person's address, account and orders, with no search through texts."""
+    return {
         "email": person.email,
         "exported_at": timezone.now(),
         "account": _describe_account(person),
         "orders": describe_orders(person.codes),
         "archived_orders": _describe(find_archived_orders(person.email)),
         "account_mails": _describe(AccountMail.objects.filter(email=person.email)),
-        "webhook_events": _describe(find_webhook_events(person)),
         "deliveries": _describe(Delivery.objects.filter(order__code__in=person.codes)),
         "delivery_tries": _describe(DeliveryTry.objects.filter(delivery__order__code__in=person.codes)),
         "differences": _describe(Difference.objects.filter(reference__in=person.codes)),
-        "answered_calls": _describe(find_answered_calls(person)),
-        "sessions": [
-            {"expires_at": session.expire_date, "data": session.get_decoded()} for session in find_sessions(person)
-        ],
-        "log_entries": _describe(find_log_entries(person)),
     }
+
+
+def _describe_session(data: Mapping[str, Any]) -> dict[str, Any]:
+    """What the shop keeps there. Django's own names begin with _, and one of them leads to a new password."""
+    return {name: value for name, value in data.items() if not name.startswith("_")}
 
 
 def _describe_account(person: Person) -> dict[str, Any] | None:

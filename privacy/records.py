@@ -47,21 +47,23 @@ def describe_orders(codes: Collection[str]) -> list[Record]:
 def pseudonymize(record: Record) -> Record:
     """The record as the archive has it: nobody can tell from it whose order it was, or what anybody wrote of them."""
     order = record["order"] | {"email": make_pseudonym(record["order"]["email"]), "metadata": {}}
-    return record | {
+    return replace_notes(record, ERASED) | {
         "order": order,
-        "events": [event | {"data": erase_note(event["data"])} for event in record["events"]],
-        "transfers": [_without_note(transfer) for transfer in record["transfers"]],
         "payments": [payment | {"last_error": ""} for payment in record["payments"]],
         "refunds": [refund | {"last_error": ""} for refund in record["refunds"]],
     }
 
 
-def erase_note(data: Record) -> Record:
-    return data | {"note": ERASED} if data.get("note") else data
+def replace_note(row: Record, words: str) -> Record:
+    return row | {"note": words} if row.get("note") else row
 
 
-def _without_note(transfer: Record) -> Record:
-    return transfer | {"note": ERASED if transfer["note"] else ""}
+def replace_notes(record: Record, words: str) -> Record:
+    """The record with these words in place of each note that staff have written."""
+    return record | {
+        "events": [event | {"data": replace_note(event["data"], words)} for event in record["events"]],
+        "transfers": [replace_note(transfer, words) for transfer in record["transfers"]],
+    }
 
 
 def _read_part(part: Part, codes: Collection[str]) -> defaultdict[str, list[Record]]:

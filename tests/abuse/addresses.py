@@ -111,6 +111,7 @@ ACCOUNT = [
     Address("account/password/", "/account/password/", FORM, fields={"email": "no address"}),
     Address("account/password/sent/", "/account/password/sent/", READ),
     Address("account/password/<uidb64>/<token>/", "/account/password/MQ/forged/", ANY, fields={"new_password1": "a"}),
+    Address("account/data/", "/account/data/", FORM, fields={"password": "x"}),
     Address("i18n/setlang/", "/i18n/setlang/", ANY, fields={"language": "ko", "next": "/"}),
 ]
 # The probes are answered by a middleware: the resolver knows nothing of them.

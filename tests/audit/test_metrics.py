@@ -164,6 +164,17 @@ def test_alerts_and_the_dashboard_ask_for_figures_that_there_are(client: Client,
     assert asked <= read_names(client)
 
 
+def list_alerts() -> list[str]:
+    return re.findall(r"alert: (\w+)", (settings.BASE_DIR / "deploy" / "prometheus" / "alerts.yaml").read_text())
+
+
+def test_each_alert_is_seen_to_fire() -> None:
+    """By promtool, which deploy/check.sh runs."""
+    tried = (settings.BASE_DIR / "deploy" / "prometheus" / "alerts_test.yaml").read_text()
+    assert [name for name in list_alerts() if name not in tried] == []
+
+
 def test_each_alert_has_its_section_in_the_runbook() -> None:
-    alerts = re.findall(r"alert: (\w+)", (settings.BASE_DIR / "deploy" / "prometheus" / "alerts.yaml").read_text())
-    assert alerts == re.findall(r"^## (\w+)$", (settings.BASE_DIR / "docs" / "runbook.md").read_text(), re.MULTILINE)
+    assert list_alerts() == re.findall(
+        r"^## (\w+)$", (settings.BASE_DIR / "docs" / "runbook.md").read_text(), re.MULTILINE
+    )

@@ -128,6 +128,29 @@ def test_every_way_to_deploy_gives_the_processes_their_connections() -> None:
         assert f'{{name: DATABASE_POOL, value: "{pool}"}}' in page.read_text()
 
 
+WRITES = {"web": "/srv/orderly/media", "mails": "/srv/orderly/archive"}
+
+
+@pytest.mark.parametrize(("process", "folder"), WRITES.items())
+def test_every_way_to_deploy_lets_a_process_write_its_folder_and_keeps_it(process: str, folder: str) -> None:
+    deploy, name = settings.BASE_DIR / "deploy", folder.rpartition("/")[2]
+    unit = (deploy / "systemd" / f"orderly-{process}.service").read_text()
+    pods = (deploy / "kubernetes" / ("web.yaml" if process == "web" else "workers.yaml")).read_text()
+    [pod] = [part for part in pods.split("\n---\n") if f"name: orderly-{process}, labels" in part]
+    [service] = re.findall(
+        rf"^  {process}:\n(?:    .*\n)+", (settings.BASE_DIR / "compose.yaml").read_text(), re.MULTILINE
+    )
+
+    assert f"ReadWritePaths=/srv/orderly/app/var -{folder}\n" in unit
+    assert f"volumes: [{name}:{folder}]" in service
+    assert f"mountPath: {folder}}}" in pod
+    assert f"claimName: orderly-{name}}}" in pod
+    assert "fsGroup: 10001" in pod
+    assert f"{{name: orderly-{name}}}" in (deploy / "kubernetes" / "volumes.yaml").read_text()
+    assert re.search(rf"install --directory --owner 10001 .*{folder}", (settings.BASE_DIR / "Dockerfile").read_text())
+    assert re.search(rf"install -d -o orderly .* {folder}\n", (settings.BASE_DIR / "docs" / "deploy.md").read_text())
+
+
 def test_the_deployment_page_names_settings_that_there_are() -> None:
     page = (settings.BASE_DIR / "docs" / "deploy.md").read_text()
     example = (settings.BASE_DIR / ".env.example").read_text()

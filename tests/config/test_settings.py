@@ -26,7 +26,11 @@ WRONG = [
     *((name, value) for name in ("ORDERLY_LOCAL", "DEBUG") for value in ("maybe", "2")),
     *(
         (name, value)
-        for name in ("BROKER_TIMEOUT", "SWEEP_EVERY", "SWEEP_AFTER", "SWEEP_AFTER_MAX", "AUDIT_EVERY", "MAIL_EVERY")
+        for name in (
+            *("BROKER_TIMEOUT", "SWEEP_EVERY", "SWEEP_AFTER", "SWEEP_AFTER_MAX", "AUDIT_EVERY", "MAIL_EVERY"),
+            *("LOST_AFTER", "PENDING_GRACE", "RECONCILE_EVERY", "REVIEW_GRACE", "WEBHOOK_TIMEOUT"),
+            *("WAITING_ROOM_PATIENCE", "WAITING_ROOM_WINDOW"),
+        )
         for value in ("abc", "0", "-1", "nan", "inf", "1e12", "5 s", "")
     ),
     ("MAIL_TIMEOUT", "31"),
@@ -34,11 +38,26 @@ WRONG = [
     ("STRIPE_TIMEOUT", "nan"),
     *(
         (name, value)
-        for name in ("ORDER_EXPIRES_AFTER", "ORDER_MAX_SWEEPS", "PAYMENT_MAX_REQUESTS", "AUDIT_DAYS", "LIMIT_WINDOW")
+        for name in (
+            *("ORDER_EXPIRES_AFTER", "ORDER_MAX_SWEEPS", "PAYMENT_MAX_REQUESTS", "AUDIT_DAYS", "LIMIT_WINDOW"),
+            *("RECONCILE_DAYS", "TRANSFER_REFUND_DAYS", "WEBHOOK_DAYS", "WORKER_TIMEOUT"),
+            *("WAITING_ROOM_INSIDE", "WAITING_ROOM_LEAST", "WAITING_ROOM_MOST"),
+        )
         for value in ("an hour", "0", "-1", "1.5", "10000000000")
     ),
     *((name, value) for name in ("SHOP_MAX_QUANTITY", "SHOP_MAX_LINES") for value in ("0", "-5", "many")),
     *((name, value) for name in ("SHOP_MAX_UNPAID", "SHOP_LOW_STOCK") for value in ("-1", "many")),
+    *(
+        (name, value)
+        for name in ("CUSTOMER_REFUND_HOURS", "DATABASE_POOL", "PRODUCT_LIST_AGE", "SHOP_HOLD_ON_DECLINE")
+        for value in ("-1", "1.5", "many", "10000000000", "")
+    ),
+    ("WAITING_ROOM_MOST", "9"),  # less than WAITING_ROOM_LEAST
+    *(("WAITING_ROOM", value) for value in ("", "on", "shop")),
+    *(("WAITING_ROOM_WITHOUT_REDIS", value) for value in ("", "off")),
+    *((name, value) for name in ("MEDIA_ROOT", "STATIC_ROOT") for value in ("media", "./media", "~/media", "")),
+    *((name, "10.0.0.1/8") for name in ("TRUSTED_PROXIES", "WEBHOOK_NETWORKS")),
+    ("TRANSFER_BANK", "x" * 101),
     ("AUDIT_DAYS", "40000"),
     *(("ORDER_DAYS", value) for value in ("-1", "179", "a year")),
     *((name, value) for name in ("AUDIT_RUN_DAYS", "KEY_DAYS", "SESSION_DAYS") for value in ("0", "many")),
@@ -58,7 +77,6 @@ WRONG = [
     *(("SHOP_PICTURE_BYTES", value) for value in ("0", "8 MB", "10000001")),
     *(("EXTRA_APPS", value) for value in ("nowhere", "nowhere.apps.Nowhere", "shop..apps")),
     ("TRUSTED_PROXIES", "proxy.example.com"),
-    ("TRUSTED_PROXIES", "10.0.0.1/8"),
     *(("SHOP_CURRENCY", value) for value in ("ZZZ", "gbp", "XAU", "DEM", "")),
     *(("DATABASE_POOLER", value) for value in ("session", "", "pgbouncer")),
     *(("LOG_FORMAT", value) for value in ("text", "JSON")),
@@ -98,7 +116,7 @@ WRONG_SECRETS = [
     *(("CSRF_TRUSTED_ORIGINS", url) for url in ("{}", "{}.example.com", "https://u:{}@host", "https://host/{}")),
     *(
         (name, value)
-        for name in ("API_TOKENS", "METRICS_TOKEN", "REDIS_PREFIX", "STRIPE_WEBHOOK_SECRETS")
+        for name in ("API_TOKENS", "API_REFUND_TOKENS", "METRICS_TOKEN", "REDIS_PREFIX", "STRIPE_WEBHOOK_SECRETS")
         for value in ("{} x", "{}é")
     ),
     *(("STRIPE_API_KEY", key) for key in ("sk_{}...", "pk_live_{}", "pk_test_{}")),
@@ -131,6 +149,13 @@ def test_an_error_repeats_nothing_that_may_be_secret(monkeypatch: pytest.MonkeyP
 
     assert str(error.value).startswith(f"{name} ")
     assert SECRET not in "".join(traceback.format_exception(error.value))
+
+
+def test_every_setting_of_the_example_has_a_wrong_value_here() -> None:
+    any_text_is_right = {"WAITING_ROOM_SKUS"}
+    of_others = {"TRANSFER_ACCOUNT_HOLDER", "POSTGRES_PASSWORD", "SANDBOX_DATABASE_URL"}  # a test below; not the shop's
+    tried = {name for name, _ in (*WRONG, *WRONG_SECRETS)}
+    assert read_example(uncommented=True).keys() - tried - any_text_is_right - of_others == set()
 
 
 @pytest.mark.parametrize("key", ["hunter2" * 7, "a" * 60, "django-insecure-" + "hunter2" * 7])

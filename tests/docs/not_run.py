@@ -14,6 +14,7 @@ PYTEST = "the whole suite runs it"
 LOGS = "needs jq, and the logs of a shop that runs"
 ARCHIVE = "needs an archive; tests/privacy/test_archive.py compares the checksum"
 PRIVACY = "needs a customer; tests/privacy/test_erasure.py runs it"
+ALERT = "needs Prometheus, and minutes: deploy/check.sh has promtool try the alerts"
 NONE = "no command"
 
 NOT_RUN = [
@@ -37,6 +38,11 @@ NOT_RUN = [
     ("docs/operating.md", "jq -R 'fromjson? | select(.order", LOGS),
     ("docs/operating.md", "jq -R 'fromjson? | select(.request_id", LOGS),
     ("docs/privacy.md", "sha256sum", ARCHIVE),
+    (
+        "docs/privacy.md",
+        ".venv/bin/python manage.py show_archived",
+        "needs an archive; tests/privacy/test_archived.py runs it",
+    ),
     ("docs/privacy.md", ".venv/bin/python manage.py export_customer", PRIVACY),
     ("docs/privacy.md", ".venv/bin/python manage.py erase_customer", PRIVACY),
     ("docs/performance.md", "make bench", MAKE),
@@ -48,6 +54,8 @@ NOT_RUN = [
     ("docs/recovery.md", "createdb", RECOVERY),
     ("docs/recovery.md", "location /", NONE),
     ("docs/recovery.md", "restore_command", NONE),
+    ("docs/runbook.md", "prometheus --config.file", ALERT),
+    ("docs/runbook.md", "kill -STOP", ALERT),
     ("docs/tutorial.md", "make run", SHOP),
     ("docs/waiting-room.md", "WAITING_ROOM=checkout", SHOP),
     ("docs/waiting-room.md", "systemctl", SYSTEMD),

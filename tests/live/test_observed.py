@@ -1,6 +1,5 @@
 """A shop that is traced and reports: one order is one trace and one set of lines, over all of its processes."""
 
-import gzip
 import json
 import urllib.error
 import urllib.request
@@ -8,24 +7,26 @@ from collections.abc import Iterator
 from itertools import dropwhile
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import psycopg
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from lab.simulation.receiver import Received
-from lab.stack.shop import run_stack
 from lab.stack.stack import Stack
-from tests.conftest import QUICK
+from tests.live.observing import (
+    EMAIL,
+    find_events,
+    find_root,
+    find_trace,
+    place,
+    refusing_ends,
+    run_observed,
+    wait_for_event,
+    wait_until,
+)
 from tests.receiver import Receiver, run_receiver
-from tests.servers import GIVEN
-from tests.waiting import wait_for
 
-EMAIL = "ann.droid@example.com"
 PLACES = {"web": ["order placed"], "payments": ["the provider was asked"], "orders": ["order confirmed"]}
-STEPS = {"place_order", "charge_payment", "charge at the provider", "finalize_order"}
 
 
 @pytest.fixture(scope="module")
@@ -38,66 +39,8 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture(scope="module")
 def observed(receiver: Receiver) -> Iterator[Stack]:
-    caller = {
-        **GIVEN,
-        **QUICK,
-        "LOG_FORMAT": "json",
-        "OTEL_BSP_SCHEDULE_DELAY": "200",  # milliseconds
-        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{receiver.port}",
-        "SENTRY_DSN": f"http://key@127.0.0.1:{receiver.port}/1",
-    }
-    with run_stack(caller=caller, fsync=False) as running:
-        catalog = running.folder / "products.csv"
-        catalog.write_text("sku,name,price\nMUG,Mug,5.00\n")
-        assert running.manage("load_catalog", str(catalog), "--stock", "1000").returncode == 0
+    with run_observed(receiver) as running:
         yield running
-
-
-def place(shop: Stack, method: str = "pm_card_visa", *, quantity: int = 1) -> tuple[str, str]:
-    """An order's code, and the id of its request."""
-    body = {"email": EMAIL, "lines": [{"sku": "MUG", "quantity": quantity}], "payment_method": method}
-    headers = {"Content-Type": "application/json", "Idempotency-Key": uuid4().hex}
-    request = urllib.request.Request(f"{shop.web_url}/api/v1/orders", json.dumps(body).encode(), headers)
-    with urllib.request.urlopen(request, timeout=20) as answer:
-        return json.load(answer)["code"], answer.headers["X-Request-ID"]
-
-
-def wait_until(shop: Stack, code: str, status: str) -> None:
-    def ended() -> bool:
-        with urllib.request.urlopen(f"{shop.web_url}/api/v1/orders/{code}", timeout=20) as answer:
-            return bool(json.load(answer)["status"] == status)
-
-    wait_for(ended, f"{code} to be {status}")
-
-
-def unpack(request: Received) -> bytes:
-    packed = request.headers.get("content-encoding") == "gzip"
-    return gzip.decompress(request.body) if packed else request.body
-
-
-def read_spans(receiver: Receiver) -> list[Span]:
-    spans: list[Span] = []
-    for request in [*receiver.requests]:
-        if request.path == "/v1/traces":
-            told = ExportTraceServiceRequest.FromString(unpack(request))
-            spans += [span for one in told.resource_spans for scope in one.scope_spans for span in scope.spans]
-    return spans
-
-
-def find_trace(receiver: Receiver, code: str) -> list[Span]:
-    """All spans of the order's trace, once the last one has come."""
-
-    def find() -> list[Span] | None:
-        spans = read_spans(receiver)
-        traces = {span.trace_id for span in spans if f"charge-{code}" in str(span.attributes)}
-        found = [span for span in spans if span.trace_id in traces]
-        return found if {span.name for span in found} >= STEPS and find_root(found) else None
-
-    return wait_for(find, f"the trace of {code}")
-
-
-def find_root(spans: list[Span]) -> Span | None:
-    return next((span for span in spans if not span.parent_span_id), None)
 
 
 def read_lines(shop: Stack, name: str) -> list[dict[str, Any]]:
@@ -116,10 +59,31 @@ def test_an_order_is_one_trace_over_the_web_and_both_workers(observed: Stack, re
     root = find_root(spans)
     assert root is not None
     assert root.name.startswith("POST ")
-    told = {attribute.key: attribute.value.string_value for attribute in root.attributes}
+    told = read_attributes(root)
     assert (told["request_id"], told["order"]) == (request_id, code)
     assert [span.name for span in spans if span.status.code == Status.STATUS_CODE_ERROR] == []
     assert EMAIL not in str(spans)
+
+
+def read_attributes(span: Span) -> dict[str, str]:
+    return {attribute.key: attribute.value.string_value for attribute in span.attributes}
+
+
+def test_a_statement_is_a_span_of_its_step_and_has_none_of_its_values(observed: Stack, receiver: Receiver) -> None:
+    code, _ = place(observed)
+    wait_until(observed, code, "CONFIRMED")
+
+    spans = find_trace(receiver, code)
+
+    names = {span.span_id: span.name for span in spans}
+    statements = [span for span in spans if "db.query.text" in read_attributes(span)]
+    assert {names[span.parent_span_id] for span in statements} >= {"place_order", "charge_payment"}
+    round_trips = {names[span.parent_span_id] for span in spans if span.name == "execute_impatiently"}
+    assert round_trips >= {"charge_payment", "finalize_order"}  # several statements in one: a pipeline
+    assert {read_attributes(span)["db.system.name"] for span in statements} == {"postgresql"}
+    texts = [read_attributes(span)["db.query.text"] for span in statements]
+    assert any("orders_order" in text and "%(" in text for text in texts)
+    assert not any(value in text for value in (code, EMAIL, "pm_card_visa", "'MUG'") for text in texts)
 
 
 def test_a_declined_card_is_no_error_of_the_trace(observed: Stack, receiver: Receiver) -> None:
@@ -154,13 +118,9 @@ def test_every_line_of_every_process_is_json_whoever_wrote_it(observed: Stack) -
 
 
 def test_a_task_that_fails_is_reported_with_its_order_and_nobodys_address(observed: Stack, receiver: Receiver) -> None:
-    with psycopg.connect(observed.full_environment["DATABASE_URL"], autocommit=True) as connection:
-        connection.execute(REFUSE_ENDS)
-        try:
-            code, request_id = place(observed)
-            event = wait_for_event(receiver, code)
-        finally:
-            connection.execute(ALLOW_ENDS)
+    with refusing_ends(observed):
+        code, request_id = place(observed)
+        event = wait_for_event(receiver, code)
     wait_until(observed, code, "CONFIRMED")
 
     assert event["tags"]["order"] == code
@@ -212,28 +172,6 @@ def test_a_refusal_is_no_event(observed: Stack, receiver: Receiver) -> None:
 
     assert find_events(receiver, code) == []
     assert find_events(receiver, "CardDeclined") == find_events(receiver, "OutOfStock") == []
-
-
-REFUSE_ENDS = f"""
-CREATE FUNCTION refuse_end() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN RAISE EXCEPTION 'for nobody to read: {EMAIL}'; END $$;
-CREATE TRIGGER refuse_end BEFORE UPDATE OF status ON orders_order
-FOR EACH ROW WHEN (NEW.status = 'CONFIRMED') EXECUTE FUNCTION refuse_end();
-"""
-ALLOW_ENDS = "DROP FUNCTION refuse_end CASCADE"
-
-
-def wait_for_event(receiver: Receiver, words: str) -> dict[str, Any]:
-    return wait_for(lambda: find_events(receiver, words), f"a report of {words}")[0]
-
-
-def find_events(receiver: Receiver, words: str) -> list[dict[str, Any]]:
-    events = []
-    for request in [*receiver.requests]:
-        if request.path == "/api/1/envelope/":
-            parts = unpack(request).splitlines()
-            events += [json.loads(part) for part in parts if b'"event_id"' in part and b'"level"' in part]
-    return [event for event in events if words in json.dumps(event)]
 
 
 def test_an_order_does_not_wait_for_a_collector_that_hangs_or_refuses(observed: Stack, receiver: Receiver) -> None:

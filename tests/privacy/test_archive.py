@@ -28,6 +28,7 @@ from payments.refunds import refund_payment
 from privacy import archive
 from privacy.archive import archive_orders
 from privacy.archive_files import write_archive
+from privacy.archived import find_damage
 from privacy.erasure import erase_customer
 from privacy.records import describe_orders
 from privacy.tasks import archive_orders as archive_task
@@ -270,6 +271,7 @@ def test_an_archive_that_is_killed_has_removed_nothing_and_is_repeated(
     assert everything() == before
     assert archive_orders(days=LEAST, folder=tmp_path) == 2
     assert [record["order"]["code"] for record in read_lines(tmp_path)] == [order.code for order in orders]
+    assert list(find_damage(tmp_path)) == []
     assert_all_agrees()
 
 
@@ -289,6 +291,7 @@ def test_control_an_archive_that_removes_first_loses_orders(tmp_path: Path) -> N
     )
 
     assert (list_codes(), read_lines(tmp_path)) == (set(), [])
+    assert [file for file, _ in find_damage(tmp_path)] == ["orders.jsonl"]
 
 
 def remove_first(folder: str) -> None:

@@ -427,6 +427,18 @@ def test_an_export_has_everything_that_an_erasure_erases(order: Order) -> None:
     assert [entry["object_repr"] for entry in held["log_entries"]] == [ANN]
 
 
+def test_an_export_has_nothing_by_which_somebody_could_log_in(order: Order, client: Client) -> None:
+    client.force_login(User.objects.get(email=ANN))
+    session = client.session
+    session["_password_reset_token"] = session["cart"] = "c1f2a3"
+    session.save()
+
+    held = export_customer(email=ANN)
+
+    assert {"cart": "c1f2a3"} in [found["data"] for found in held["sessions"]]
+    assert not any(name.startswith("_") for found in held["sessions"] for name in found["data"])
+
+
 def test_an_export_has_nothing_of_others_and_changes_nothing(order: Order) -> None:
     make_order(email="bob@example.com")
     before = all_rows()

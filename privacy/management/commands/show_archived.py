@@ -1,0 +1,36 @@
+"""Prints an archived order: manage.py show_archived CODE"""
+
+import json
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from command_line import read_folder
+from privacy.archive_files import ArchiveDamaged
+from privacy.archived import NotArchived, read_archived_order
+
+
+class Command(BaseCommand):
+    help = "Print the record of an archived order as JSON, once the checksum of its file was compared. Changes nothing."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("code")
+        parser.add_argument(
+            "--in",
+            dest="folder",
+            type=read_folder,
+            default=settings.ARCHIVE_DIR or None,
+            required=not settings.ARCHIVE_DIR,
+            metavar="DIR",
+            help="Default: ARCHIVE_DIR.",
+        )
+
+    def handle(self, *, code: str, folder: Path, **_: Any) -> None:
+        try:
+            record = read_archived_order(code=code.strip().upper(), folder=folder)
+        except (NotArchived, ArchiveDamaged, OSError) as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(json.dumps(record, ensure_ascii=False, indent=2))
