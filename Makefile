@@ -1,11 +1,12 @@
 # Every target sets up .venv by itself from a bare python3. For another Python: make unit PYTHON=python3.13 VENV=.venv-3.13
 PYTHON ?= python3
 VENV ?= .venv
+NEWER ?= python3.13
 PY := $(VENV)/bin/python
 # A user such as nobody, or a service's, has no home to keep caches in. uv ends with an error there.
 WITHOUT_HOME := $(shell test -w "$$HOME" || echo UV_NO_CACHE=1 PIP_NO_CACHE_DIR=1)
 
-.PHONY: demo chaos bench run test unit profiles check rules deployment docs release-check fmt messages clean
+.PHONY: demo chaos bench run test unit newer profiles check rules deployment docs release-check fmt messages clean
 
 # A real day of orders on a shop that is thrown away, three workers killed on the way, and an audit: a minute at most.
 demo: $(VENV)/ready
@@ -26,14 +27,20 @@ run: $(VENV)/ready
 	$(PY) -m lab.stack run
 
 # Every test, on real servers and processes: some twenty minutes on two cores.
-# Three processes, each with servers of its own: most tests wait for something.
+# Four processes, each with servers of its own: most tests wait for something.
 test: $(VENV)/ready
-	$(PY) -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	$(PY) -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
-# The fast half: every test that needs no browser and starts no whole shop of its own.
+# The fast half: every test that needs no browser and starts no whole shop of its own. Some five minutes on two cores.
+# make unit PYTEST=--one-case runs each test function once, with the first of its cases.
 unit: $(VENV)/ready
-	$(PY) -m pytest --numprocesses 3 --dist loadfile --ignore tests/browser --ignore tests/crash --ignore tests/lab --ignore tests/live \
+	$(PY) -m pytest $(PYTEST) --numprocesses 3 --dist loadfile --ignore tests/browser --ignore tests/crash --ignore tests/lab --ignore tests/live \
 		--ignore tests/docs/test_commands.py
+
+# The fast half on another Python and the newest Django that it allows, each test function with its first case. The other cases
+# differ in data alone; `make release-check RELEASE=full` runs them too. make newer NEWER=python3.12
+newer:
+	$(MAKE) unit PYTHON=$(NEWER) VENV=.venv-newer PYTEST=--one-case
 
 # On the servers of each profile (docs/operating.md): orders of every kind, whole processes that die, and some chaos.
 profiles: $(VENV)/ready

@@ -15,7 +15,7 @@ from typing import IO, Self
 import django
 from django.conf import settings
 
-from lab.stack.processes import child_command
+from lab.stack.processes import ProcessFailed, child_command
 from lab.stack.var import BASE_DIR
 
 MANAGE = str(BASE_DIR / "manage.py")
@@ -39,12 +39,15 @@ class Forks:
         self._parent.communicate()  # the end of its input is its end
 
     def run(self, arguments: Sequence[str]) -> "subprocess.CompletedProcess[str]":
-        """What `subprocess.run` of manage.py with these arguments returns, its output captured."""
+        """What `subprocess.run` of manage.py with these arguments returns, with its output. Raises ProcessFailed."""
         assert self._parent.stdin  # noqa: S101 - for mypy; they are pipes
         assert self._parent.stdout  # noqa: S101
         with self._lock:
             print(json.dumps(arguments), file=self._parent.stdin, flush=True)
-            code, output, errors = json.loads(self._parent.stdout.readline())
+            answer = self._parent.stdout.readline()
+        if not answer:
+            raise ProcessFailed("The process that management commands are forked from has died.")
+        code, output, errors = json.loads(answer)
         return subprocess.CompletedProcess([MANAGE, *arguments], code, output, errors)
 
 
