@@ -6,7 +6,7 @@ from typing import Literal
 from urllib.parse import quote
 
 from payments.gateway import ProviderDispute
-from payments.stripe_answers import read_code, read_number
+from payments.stripe_answers import read_code, read_currency, read_number
 from payments.stripe_api import Answer, StripeApi
 
 DISPUTES = "/v1/disputes"
@@ -39,7 +39,7 @@ def as_dispute(dispute: Answer) -> ProviderDispute:
         provider_id=read_code(dispute["id"]),
         charge_id=read_code(dispute["payment_intent"] or dispute["charge"]),
         amount=read_number(dispute["amount"]),
-        currency=dispute["currency"].upper(),
+        currency=read_currency(dispute["currency"]),
         reason=read_code(dispute["reason"]),
         status=STATUSES[dispute["status"]],
         respond_by=None if respond_by is None else datetime.fromtimestamp(read_number(respond_by), UTC),
