@@ -79,43 +79,44 @@ def order(ann: User, staff: User) -> Order:
     """Her confirmed order, and in every other place something of her."""
     order = end_order(make_order(email=ANN, user=ann, metadata={"address": MARK}))
     end_order(make_order(email=ANN))
+    note_everywhere(order, staff)
+    tell_everywhere(order)
+    leave_account_traces(ann, staff)
+    return order
+
+
+def note_everywhere(order: Order, staff: User) -> None:
+    """What staff, and the provider in its errors, have written of her."""
     order.add_event(OrderEvent.Kind.RECONCILED, actor=staff, note=MARK, remedy="reviewed")
     Payment.objects.update(last_error=MARK)
     Refund.objects.update(last_error=MARK)
+    difference: dict[str, Any] = {"kind": "amount_differs", "gateway": "stripe", "provider_id": "pi_2"}
+    resolved = {"resolution": "reviewed", "resolved_at": timezone.now(), "occurred_at": timezone.now(), "actor": staff}
+    Difference.objects.create(**difference, **resolved, reference=order.code, note=MARK, last_error=MARK)
+    transfer: dict[str, Any] = {"provider_id": "B-1", "amount": 1, "currency": "GBP", "arrived_on": timezone.now()}
+    Transfer.objects.create(**transfer, reference=order.code, note=MARK)
+
+
+def tell_everywhere(order: Order) -> None:
+    """What the provider told us of her, what the API answered, and what those said who were told."""
     billing = {"id": "ch_1", "payment_intent": "pi_1", "billing_details": {"email": "Ann@example.com", "name": MARK}}
+    body = json.dumps({"data": {"object": billing}})
     for number, reference in enumerate((order.code, "")):
-        body = json.dumps({"data": {"object": billing}})
-        WebhookEvent.objects.create(
-            provider="stripe", event_id=f"evt_{number}", type="x", reference=reference, body=body
-        )
-    AccountMail.objects.create(kind="reset", email=ANN, language="en")
+        event = {"event_id": f"evt_{number}", "reference": reference, "body": body}
+        WebhookEvent.objects.create(provider="stripe", type="x", **event)
     answer = json.dumps({"code": order.code, "metadata": {"address": MARK}})
     AnsweredCall.objects.create(client="", address="/api/v1/orders", key="k", body_hash="", status=201, answer=answer)
-    known: dict[str, Any] = {
-        "kind": "amount_differs",
-        "gateway": "stripe",
-        "provider_id": "pi_2",
-        "reference": order.code,
-    }
-    known |= {"resolution": "reviewed", "resolved_at": timezone.now(), "occurred_at": timezone.now()}
-    Difference.objects.create(**known, note=MARK, last_error=MARK, actor=staff)
     delivery = {"event": order.events.first(), "order": order, "deliver_after": None, "delivered_at": Now()}
     told = Delivery.objects.create(endpoint=make_endpoint(), **delivery, answer=MARK, last_error=MARK)
     DeliveryTry.objects.create(delivery=told, error=MARK)
-    of_users = ContentType.objects.get_for_model(User)
-    LogEntry.objects.create(
-        user=staff,
-        content_type=of_users,
-        object_id=str(ann.pk),
-        object_repr=ANN,
-        action_flag=CHANGE,
-        change_message=MARK,
-    )
-    Transfer.objects.create(
-        provider_id="B-1", reference=order.code, amount=1, currency="GBP", arrived_on=timezone.now(), note=MARK
-    )
+
+
+def leave_account_traces(ann: User, staff: User) -> None:
+    """A mail, a change by staff, and a session."""
+    AccountMail.objects.create(kind="reset", email=ANN, language="en")
+    change = {"content_type": ContentType.objects.get_for_model(User), "object_id": str(ann.pk), "object_repr": ANN}
+    LogEntry.objects.create(user=staff, **change, action_flag=CHANGE, change_message=MARK)
     Client().force_login(ann)
-    return order
 
 
 def read_all_texts() -> str:
