@@ -15,6 +15,7 @@ from api.schemas import (
     RefundAnswer,
     RefundLineAnswer,
 )
+from orders.descriptions import describe_line, describe_state
 from orders.models import Order
 from payments.models import Payment
 from payments.refund_models import Refund
@@ -27,18 +28,9 @@ def describe_order(order: Order, *, unsent: bool = False) -> OrderAnswer:
     `unsent`: its payment is ours to send, and that was not done yet. So the customer has nothing to do.
     """
     return OrderAnswer(
-        **_describe_state(order),
+        **describe_state(order),
         refunds=list(_describe_refunds(order)),
-        lines=[
-            OrderLineAnswer(
-                sku=line.sku,
-                name=line.name,
-                quantity=line.quantity,
-                price=line.price,
-                total=line.price * line.quantity,  # a line that was written just now has no total: PostgreSQL makes it
-            )
-            for line in order.cached_lines
-        ],
+        lines=[OrderLineAnswer(**describe_line(line)) for line in order.cached_lines],
         **(_describe_hold(order) if order.hold_on_decline else {}),
         **({} if unsent else _describe_action(order) | _describe_instructions(order)),
     )
@@ -46,21 +38,7 @@ def describe_order(order: Order, *, unsent: bool = False) -> OrderAnswer:
 
 def describe_listed(order: Order) -> ListedOrder:
     """What a list says of an order: no query."""
-    return ListedOrder(**_describe_state(order), email=order.email)
-
-
-def _describe_state(order: Order) -> dict[str, Any]:
-    return {
-        "code": order.code,
-        "status": order.status,
-        "reason": order.cancel_reason,
-        "currency": order.currency,
-        "total": order.total,
-        "refunded": order.refunded,
-        "metadata": order.metadata,
-        "created_at": order.created_at,
-        "finalized_at": order.finalized_at,
-    }
+    return ListedOrder(**describe_state(order), email=order.email)
 
 
 def _describe_refunds(order: Order) -> Iterator[RefundAnswer]:

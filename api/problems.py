@@ -10,6 +10,7 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 from catalog.services import AdjustmentRefused, AdjustmentReused
 from database_errors import RETRY_AFTER, describe, is_passing
+from orders.models import Order
 from orders.paying import PaymentRefused
 from orders.pricing import CheckoutRefused
 from orders.services import OrderIsFinal
@@ -20,6 +21,7 @@ logger = structlog.stdlib.get_logger(__name__)
 STATUSES = {
     "adjustment_refused": 409,
     "already_paid": 409,
+    "bad_content_length": 400,
     "bad_field": 400,
     "bad_idempotency_key": 400,
     "bad_token": 401,
@@ -109,6 +111,11 @@ def answer_checkout_refused(_request: HttpRequest, refusal: CheckoutRefused) -> 
 
 def answer_order_is_final(_request: HttpRequest, refusal: OrderIsFinal) -> HttpResponse:
     return answer_problem("order_has_ended", f"This order is {refusal}.")
+
+
+def answer_no_order(_request: HttpRequest, _error: Order.DoesNotExist) -> HttpResponse:
+    """It was there when the request began, and was archived since."""
+    return answer_problem("not_found", "There is no such order.")
 
 
 def answer_adjustment_refused(_request: HttpRequest, refusal: AdjustmentRefused) -> HttpResponse:

@@ -11,6 +11,7 @@ from django.views.decorators.http import conditional_page, require_safe
 
 from api.fields import MAX_LINES
 from api.problems import answer_not_found, answer_problem, answer_too_large
+from body_length import BadBodyLength, read_body_length
 
 View = Callable[..., HttpResponse]
 
@@ -32,8 +33,11 @@ def follow_protocol(view: Any, *, largest_body: int = LARGEST_BODY, is_page: boo
 
     @wraps(view)
     def check_size(request: HttpRequest, **kwargs: Any) -> HttpResponse:
-        if int(request.META.get("CONTENT_LENGTH") or 0) > largest_body:
-            return answer_too_large(request)
+        try:
+            if read_body_length(request) > largest_body:
+                return answer_too_large(request)
+        except BadBodyLength:
+            return answer_problem("bad_content_length", "Content-Length: send a whole number of bytes.")
         return answer(request, **kwargs)
 
     return check_size

@@ -15,6 +15,7 @@ from api.product_views import router as products
 from api.stock_views import router as stock
 from catalog.services import AdjustmentRefused
 from orders.limits import TooManyCheckouts, TooManyDeclines
+from orders.models import Order
 from orders.paying import PaymentRefused
 from orders.pricing import CheckoutRefused
 from orders.services import OrderIsFinal
@@ -37,6 +38,7 @@ ANSWERS: dict[type[Exception], Any] = {
     PaymentRefused: problems.answer_refusal,
     NotRefundable: problems.answer_refusal,
     OrderIsFinal: problems.answer_order_is_final,
+    Order.DoesNotExist: problems.answer_no_order,
     AdjustmentRefused: problems.answer_adjustment_refused,
     AuthenticationError: problems.answer_unknown_client,
     ValidationError: problems.answer_wrong_field,

@@ -22,17 +22,21 @@ WHERE charge.amount > charge.refunded + charge.owed AND NOT EXISTS (
         AND (payment.provider_id = charge.provider_id OR payment.status IN ('SENT', 'ACTION_REQUIRED'))
 )
 """
-# Only what was answered before the ledger was read has to be in it. What pays may have been taken for an earlier
-# payment of the same reference, so the list has to begin before that one.
-MISSING_THERE = """
+# What pays may have been taken for an earlier payment of the same reference. So a payment has its place in the list by
+# the first one's time: its charge is not older.
+FIRST = """
+(SELECT min(first.created_at) FROM payments_payment first
+WHERE first.reference = payment.reference AND first.number <= payment.number)
+"""
+# Only what was answered before any of the ledger was read has to be in it. A charge may be newer than its payment, and
+# so have been in the copy of a newer part: those payments are carried.
+MISSING_THERE = f"""
 SELECT payment.gateway, payment.provider_id, payment.reference, 0, '', '', payment.amount, payment.currency, '',
-    payment.created_at
+    {FIRST}
 FROM payments_payment payment
-WHERE payment.status = 'SUCCEEDED' AND payment.answered_at < %(started)s AND payment.created_at >= %(since)s
-    AND NOT EXISTS (
-        SELECT FROM payments_payment earlier WHERE earlier.reference = payment.reference
-            AND earlier.number < payment.number AND earlier.created_at < %(since)s
-    )
+WHERE payment.status = 'SUCCEEDED' AND payment.answered_at < %(began)s AND payment.created_at >= %(paid_since)s
+    AND (payment.number > 1 OR payment.created_at < %(paid_until)s)
+    AND {FIRST} >= %(paid_since)s AND {FIRST} < %(paid_until)s AND payment.id <> ALL(%(carried)s::bigint[])
     AND payment.gateway = ANY(%(gateways)s) AND NOT EXISTS (
         SELECT FROM audit_charge charge WHERE charge.gateway = payment.gateway
             AND charge.provider_id = payment.provider_id AND charge.reference = payment.reference
@@ -79,11 +83,22 @@ QUERIES = {
     Kind.DISPUTE_DIFFERS: DISPUTE_DIFFERS,
 }
 
-COUNT_MATCHED = """
-SELECT count(*) FROM audit_charge charge
+MATCHING = """
+FROM audit_charge charge
 JOIN payments_payment payment ON payment.gateway = charge.gateway AND payment.reference = charge.reference
     AND payment.provider_id = charge.provider_id
-WHERE (charge.amount, charge.currency) = (payment.amount, payment.currency)
+"""
+COUNT = f"""
+SELECT (SELECT count(*) FROM audit_charge),
+    (SELECT count(*) {MATCHING} WHERE (charge.amount, charge.currency) = (payment.amount, payment.currency))
+"""
+# The payments whose charge is in this copy or in a newer one, and which have their place in an older one.
+CARRY = f"""
+WITH found AS (
+    SELECT unnest(%(carried)s::bigint[]) AS id
+    UNION SELECT payment.id {MATCHING} WHERE payment.number > 1 OR payment.created_at < %(paid_since)s
+)
+SELECT payment.id FROM found JOIN payments_payment payment USING (id) WHERE {FIRST} < %(paid_since)s
 """
 
 # The copy of the ledger, as persons have accepted it: each difference that was reviewed exactly as it is now is made

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from math import inf
+from time import monotonic
 
 from django.conf import settings
 from django.db import connections
@@ -12,10 +14,12 @@ from django.db.backends.utils import CursorWrapper
 
 from payments.gateway import MAX_CLOCK_DIFFERENCE, Charge, ProviderDispute, get_gateway
 
-BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
+BEGINNING, END = datetime(2000, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 AUDIT_LOCK = 2  # the first key of an advisory lock; orders.checkout has another
 LEDGER_TIMEOUT = 20 * 60.0  # seconds: at the task's time limit its worker would end, and the charges in it
+DISPUTES_TIMEOUT = 5 * 60.0  # seconds for those of a part
 PAGE = 1000  # rows that are copied at once
+PART = 100_000  # charges; the copy of a part takes some 20 MB of the database's disk
 
 TABLES = """
 CREATE TEMP TABLE audit_charge (
@@ -32,40 +36,113 @@ class AuditIsRunning(Exception):
     """Another process reads the ledgers. A second one would only take one more thread from the charges."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Copy:
+    """What was copied: all that providers have created at `since` or later, by their clocks, and before `until`.
+
+    `started` is the database's time from before the first charge was read: what was written after it may be missing.
+    `began` is the same of the newest part, where this is an older one. What was paid since is in neither.
+    """
+
+    gateways: Sequence[str]
+    started: datetime
+    began: datetime
+    since: datetime
+    until: datetime = END
+
+    @property
+    def paid_since(self) -> datetime:
+        """Payments from then on, by our clock, have no charge from before the copy."""
+        return self.since + MAX_CLOCK_DIFFERENCE
+
+    @property
+    def paid_until(self) -> datetime:
+        """Those of then or later were looked for in a copy of what is newer: see `paid_since`."""
+        return self.until + MAX_CLOCK_DIFFERENCE
+
+
 def open_cursor() -> CursorWrapper:
     """A cursor of the session that keeps temporary tables and locks between transactions, past any pooler."""
     return connections[settings.SESSION_DATABASE].cursor()
 
 
 @contextmanager
-def copied_ledger(*, since: datetime = BEGINNING, within: float = inf) -> Iterator[datetime]:
-    """Fill audit_charge and audit_dispute with what happened at `since` or later, and drop them at the end.
+def copied_ledger(*, since: datetime = BEGINNING, within: float = inf) -> Iterator[Copy]:
+    """Fill audit_charge and audit_dispute with what was paid at `since` or later, and drop them at the end.
 
-    Yields the database's time from before the first charge was read: what was written after that time may be missing in
-    the copy. The lists go by in pages, so a million charges take no more memory than a thousand. Raises
-    GatewayUnavailable if a provider can't be asked, or if a list takes longer than `within` seconds.
+    The lists go by in pages, so a million charges take no more memory than a thousand. Raises GatewayUnavailable if a
+    provider can't be asked, or if a list takes longer than `within` seconds.
     """
+    with _tables() as cursor:
+        names, started = list(settings.PAYMENT_GATEWAYS), _read_time(cursor)
+        for name in names:
+            charges = get_gateway(name).list_charges(since=since - MAX_CLOCK_DIFFERENCE, within=within)
+            _copy_charges(cursor, name, charges)
+            disputes = get_gateway(name).list_disputes(since=since - MAX_CLOCK_DIFFERENCE, within=within)
+            _copy_disputes(cursor, name, disputes)
+        cursor.execute("ANALYZE audit_charge, audit_dispute")
+        yield Copy(gateways=names, started=started, began=started, since=since - MAX_CLOCK_DIFFERENCE)
+
+
+@contextmanager
+def copied_part(
+    name: str, *, since: datetime, until: datetime = END, began: datetime | None = None, end: float = inf
+) -> Iterator[Copy]:
+    """The same with the newest part of one gateway's list between two times: PART charges, or what is read by `end`.
+
+    `end` is a time of monotonic(). The copy's own `since` says how far it goes, and so where the next part ends: it is
+    a second at least. `began` is that of the newest part. Raises GatewayUnavailable.
+    """
+    before = until if until < END else None
+    with _tables() as cursor:
+        started = _read_time(cursor)
+        left: list[datetime] = []
+        charges = get_gateway(name).list_charges(since=since, until=before)
+        _copy_charges(cursor, name, _take_part(charges, end, left))
+        if left:
+            since = left[0] + timedelta(seconds=1)
+        disputes = get_gateway(name).list_disputes(since=since, until=before, within=DISPUTES_TIMEOUT)
+        _copy_disputes(cursor, name, disputes)
+        cursor.execute("ANALYZE audit_charge, audit_dispute")
+        yield Copy(gateways=[name], started=started, began=began or started, since=since, until=until)
+
+
+def _take_part(charges: Iterator[Charge], end: float, left: list[datetime]) -> Iterator[Charge]:
+    """Yield whole seconds, as providers count in them. If any are left, the newest of them is appended to `left`."""
+    last = None
+    for number, charge in enumerate(charges):
+        second = charge.created_at.replace(microsecond=0)
+        if last and second != last and (number >= PART or monotonic() > end):
+            left.append(second)
+            return
+        yield charge
+        last = second
+
+
+@contextmanager
+def _tables() -> Iterator[CursorWrapper]:
     with open_cursor() as cursor:
         cursor.execute(TABLES)
     try:
-        yield _copy_ledgers(since - MAX_CLOCK_DIFFERENCE, within)
+        with open_cursor() as cursor:
+            yield cursor
     finally:
         with open_cursor() as cursor:
             cursor.execute("DROP TABLE IF EXISTS audit_charge, audit_dispute")
 
 
-def _copy_ledgers(since: datetime, within: float) -> datetime:
-    with open_cursor() as cursor:
-        cursor.execute("SELECT statement_timestamp()")
-        started: datetime = cursor.fetchone()[0]
-        for name in settings.PAYMENT_GATEWAYS:
-            gateway = get_gateway(name)
-            charges = gateway.list_charges(since=since, within=within)
-            _copy(cursor, "audit_charge", ((name, *list_charge_columns(charge)) for charge in charges))
-            disputes = gateway.list_disputes(since=since, within=within)
-            _copy(cursor, "audit_dispute", ((name, *list_dispute_columns(dispute)) for dispute in disputes))
-        cursor.execute("ANALYZE audit_charge, audit_dispute")
-    return started
+def _read_time(cursor: CursorWrapper) -> datetime:
+    cursor.execute("SELECT statement_timestamp()")
+    time: datetime = cursor.fetchone()[0]
+    return time
+
+
+def _copy_charges(cursor: CursorWrapper, name: str, charges: Iterator[Charge]) -> None:
+    _copy(cursor, "audit_charge", ((name, *list_charge_columns(charge)) for charge in charges))
+
+
+def _copy_disputes(cursor: CursorWrapper, name: str, disputes: Iterator[ProviderDispute]) -> None:
+    _copy(cursor, "audit_dispute", ((name, *list_dispute_columns(dispute)) for dispute in disputes))
 
 
 def list_charge_columns(charge: Charge) -> Sequence[object]:

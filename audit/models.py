@@ -1,8 +1,10 @@
 """What the audits found, what differs from the providers' ledgers, and when each scheduled task last ended."""
 
+from datetime import timedelta
 from typing import Self
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -50,6 +52,38 @@ class Tick(models.Model):
 
     def __str__(self) -> str:
         return self.task
+
+
+class LedgerPassQuerySet(models.QuerySet["LedgerPass"]):
+    def slow(self) -> Self:
+        """It has taken more than MAX_DAYS, and is not at its end."""
+        return self.filter(began_at__lt=Now() - timedelta(days=LedgerPass.MAX_DAYS))
+
+
+class LedgerPass(models.Model):
+    """How far the reconciliation has come in a gateway's list, which it reads from the newest charge to the oldest."""
+
+    MAX_DAYS = 7  # for one pass; then somebody is told
+
+    gateway = models.CharField(_("gateway"), max_length=32, primary_key=True)
+    began_at = models.DateTimeField(_("began at"), null=True, help_text=_("Empty: the next run begins a new pass."))
+    compared_since = models.DateTimeField(_("compared since"), null=True, help_text=_("What is newer was compared."))
+    carried = ArrayField(
+        models.BigIntegerField(),
+        default=list,
+        verbose_name=_("carried"),
+        help_text=_("The ids of payments whose charge was found, and whose own part of the list comes later."),
+    )
+    ended_at = models.DateTimeField(_("ended at"), null=True, help_text=_("When the pass before this one ended."))
+
+    objects = LedgerPassQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("pass through a ledger")
+        verbose_name_plural = _("passes through the ledgers")
+
+    def __str__(self) -> str:
+        return self.gateway
 
 
 class DifferenceQuerySet(models.QuerySet["Difference"]):

@@ -55,8 +55,8 @@ def audit_orders(*, since: datetime = BEGINNING, within: float = inf) -> Report:
     an order that ended in between is not compared with it: the audit is right while orders flow.
     Raises GatewayUnavailable if the provider can't be asked, or if a list takes longer than `within` seconds.
     """
-    with copied_ledger(since=since, within=within) as started:
-        return _check_orders(started, since)
+    with copied_ledger(since=since, within=within) as copy:
+        return _check_orders(copy.started, since)
 
 
 def _check_orders(started: datetime, since: datetime) -> Report:
@@ -97,9 +97,9 @@ def record_audit() -> AuditRun:
     since = timezone.now() - timedelta(days=settings.AUDIT_DAYS)
     with lock_ledgers():
         try:
-            with copied_ledger(since=since, within=LEDGER_TIMEOUT) as started:
-                record_differences(started=started, since=since)
-                report: dict[str, Any] = {**_check_orders(started, since)}
+            with copied_ledger(since=since, within=LEDGER_TIMEOUT) as copy:
+                record_differences(copy)
+                report: dict[str, Any] = {**_check_orders(copy.started, since)}
         except GatewayUnavailable as error:
             report = {"ok": False, "error": str(error)}
         long_ago = AuditRun.objects.filter(created_at__lt=Now() - timedelta(days=settings.AUDIT_RUN_DAYS))

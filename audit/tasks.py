@@ -9,7 +9,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from audit import ledger, liveness, reconciliation, services, surplus
-from audit.models import Difference
+from audit.models import Difference, LedgerPass
 from payments.gateway import GatewayUnavailable
 from payments.tasks import look_up_dispute
 
@@ -39,13 +39,15 @@ def reconcile() -> None:
     """The audit does the same with its shorter list. This one finds what becomes of charges long afterwards."""
     since = timezone.now() - timedelta(days=settings.RECONCILE_DAYS)
     try:
-        reconciliation.reconcile(since=since, within=ledger.LEDGER_TIMEOUT)
+        reconciliation.go_on_reconciling(since=since, within=ledger.LEDGER_TIMEOUT)
     except ledger.AuditIsRunning:
         raise Ignore from None
     except GatewayUnavailable as error:
         logger.error("the ledgers can't be compared", reason=str(error))
         raise Ignore from None  # no success: if it never is one, the liveness check says so
     _look_up_disputes()
+    if slow := list(LedgerPass.objects.slow().values_list("gateway", flat=True)):
+        logger.error("the reconciliation can't keep up: set RECONCILE_EVERY to less", gateways=slow)
     if count := Difference.objects.unresolved().count():
         logger.error("differences from the providers' ledgers are open", count=count)
 

@@ -37,6 +37,7 @@ ALREADY_CONFIRMED = Outcome(
 )
 ALREADY_CANCELLED = Outcome(messages.WARNING, gettext_noop("Not changed, already cancelled: %(codes)s."))
 NEEDS_NO_REVIEW = Outcome(messages.WARNING, gettext_noop("Not changed, no review needed: %(codes)s."))
+ARCHIVED = Outcome(messages.WARNING, gettext_noop("Not changed, already archived: %(codes)s."))
 REFUSALS = {Order.Status.CONFIRMED: ALREADY_CONFIRMED, Order.Status.CANCELLED: ALREADY_CANCELLED}
 BUSY = Outcome(messages.ERROR, gettext_noop("Not changed, the database is busy: %(codes)s. Try again in a minute."))
 FAILED = Outcome(messages.ERROR, gettext_noop("Not changed, it failed: %(codes)s. The log says why."))
@@ -68,6 +69,8 @@ class OrderAction:
             return REFUSALS[Order.Status(str(final))]
         except NothingToReview:
             return NEEDS_NO_REVIEW
+        except Order.DoesNotExist:
+            return ARCHIVED
         except Error as error:  # the very error that brought the order into review may happen again here
             passing = is_passing(error)
             reason = describe(error)

@@ -16,7 +16,16 @@ from accounts.models import User
 from accounts.pseudonyms import make_pseudonym
 from backoffice.read_only import ReadOnlyAdmin
 from orders.models import ArchivedOrder
-from privacy.erasure import Counts, DisputeIsOpen, ErasureRefused, IsStaff, OrderIsPending, RefundIsOpen, erase_customer
+from privacy.erasure import (
+    Counts,
+    DisputeIsOpen,
+    ErasureRefused,
+    IsStaff,
+    OrderIsPending,
+    RefundIsOpen,
+    erase_customer,
+    find_left,
+)
 from privacy.models import Erasure
 
 REFUSALS = {
@@ -73,6 +82,9 @@ class ErasureAdmin(ReadOnlyAdmin):
             counts = form.erase(actor=cast(User, request.user), dry_run=not is_confirmed)
             if counts is not None and is_confirmed:
                 messages.success(request, describe_counts(counts))
+                if left := find_left(email=form.cleaned_data["email"]):
+                    text = gettext("Placed meanwhile: %(orders)s. Erase again once they have ended.")
+                    messages.warning(request, text % {"orders": ", ".join(left)})
                 return redirect("admin:privacy_erasure_changelist")
             if counts is not None:
                 about = gettext("Nothing was erased yet. %(what)s") % {"what": describe_counts(counts)}

@@ -110,6 +110,9 @@ class RefundForm(forms.Form):
         except NotRefundable as refused:
             self._explain(refused)
             return None
+        except Order.DoesNotExist:
+            self.add_error(None, gettext("The order is archived."))
+            return None
         return refund
 
     def _read_lines(self) -> list[Returned]:

@@ -100,6 +100,9 @@ class ArrivalForm(BankForm):
         except TransferReused:
             self.refuse_reference()
             return None
+        except Order.DoesNotExist:
+            self.add_error(None, gettext("The order is archived."))
+            return None
 
 
 class SentBackForm(BankForm):

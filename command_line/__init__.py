@@ -1,4 +1,4 @@
-"""What management commands share: days and folders among their arguments, and a database that is away for now."""
+"""What management commands share: days and folders among their arguments, and errors that pass."""
 
 from argparse import ArgumentTypeError
 from collections.abc import Iterator
@@ -27,11 +27,14 @@ def read_folder(text: str) -> Path:
 
 
 @contextmanager
-def end_at_passing_errors(words: str) -> Iterator[None]:
-    """Raise CommandError with these words and the database's, where a repeat cures its error. Others pass through."""
+def end_at_passing_errors(words: str, *, also: tuple[type[Exception], ...] = (), returncode: int = 1) -> Iterator[None]:
+    """Raise CommandError with these words and the error's, where a repeat may succeed. Others pass through.
+
+    A repeat may succeed after a passing error of the database, and after those that `also` names.
+    """
     try:
         yield
-    except Error as error:
-        if not is_passing(error):
+    except Exception as error:
+        if not (isinstance(error, also) or (isinstance(error, Error) and is_passing(error))):
             raise
-        raise CommandError(f"{words}: {describe(error)}") from error
+        raise CommandError(f"{words}: {describe(error)}", returncode=returncode) from error

@@ -7,6 +7,7 @@ from typing import Any
 from django.core.serializers.json import DjangoJSONEncoder
 
 from events_out.event_types import TEST, find_type
+from orders.descriptions import describe_line, describe_state
 from orders.models import Order, OrderEvent
 
 Kind = OrderEvent.Kind
@@ -35,28 +36,8 @@ def name_event(event: OrderEvent) -> str:
 
 
 def describe_order(order: Order) -> dict[str, Any]:
-    return {
-        "code": order.code,
-        "status": order.status,
-        "reason": order.cancel_reason,
-        "currency": order.currency,
-        "total": order.total,
-        "refunded": order.refunded,
-        "needs_review": order.needs_review,
-        "metadata": order.metadata,
-        "created_at": order.created_at,
-        "finalized_at": order.finalized_at,
-        "lines": [
-            {
-                "sku": line.sku,
-                "name": line.name,
-                "quantity": line.quantity,
-                "price": line.price,
-                "total": line.total,
-            }
-            for line in order.cached_lines
-        ],
-    }
+    lines = [describe_line(line) for line in order.cached_lines]
+    return {**describe_state(order), "needs_review": order.needs_review, "lines": lines}
 
 
 def encode(payload: dict[str, Any]) -> str:

@@ -45,36 +45,22 @@ class Poster:
             check_url(url)
         except AddressRefused as refusal:
             raise NoAnswer(str(refusal)) from None
-        received, refused, asked = BytesIO(), list[str](), list[str]()
-
-        def open_socket(_purpose: int, peer: Any) -> socket | int:
-            # Judged here, and not when the name is looked up: this address is the one that is connected to.
-            if is_allowed(peer.addr[0]):
-                return sockets.enter_context(socket(peer.family, peer.socktype, peer.protocol))
-            refused.append(peer.addr[0])
-            return int(pycurl.SOCKET_BAD)
-
-        def read(data: bytes) -> int | None:
-            received.write(data)
-            return None if received.tell() <= LARGEST_ANSWER else 0  # which ends the request
-
-        def read_header(line: bytes) -> None:
-            name, _, value = line.decode("latin-1").partition(":")
-            if name.lower() == "retry-after":
-                asked.append(value.strip())
-
         self._prepare(url, body, headers)
-        self._curl.setopt(pycurl.HEADERFUNCTION, read_header)
-        self._curl.setopt(pycurl.OPENSOCKETFUNCTION, open_socket)
-        self._curl.setopt(pycurl.WRITEFUNCTION, read)
-        with ExitStack() as sockets:  # libcurl has copies of its own
+        exchange = Exchange()
+        self._perform(exchange)
+        status = self._curl.getinfo(pycurl.RESPONSE_CODE)
+        return Answer(status, make_storable(exchange.received.getvalue()), exchange.retry_after)
+
+    def _perform(self, exchange: "Exchange") -> None:
+        self._curl.setopt(pycurl.OPENSOCKETFUNCTION, exchange.open_socket)
+        self._curl.setopt(pycurl.HEADERFUNCTION, exchange.read_header)
+        self._curl.setopt(pycurl.WRITEFUNCTION, exchange.read)
+        with exchange.sockets:
             try:
                 self._curl.perform()
             except pycurl.error as error:
-                if error.args[0] != pycurl.E_WRITE_ERROR:
-                    words = f"{', '.join(refused)}: not a public address" if refused else str(error.args[-1])
-                    raise NoAnswer(words) from None
-        return Answer(self._curl.getinfo(pycurl.RESPONSE_CODE), make_storable(received.getvalue()), *asked[:1])
+                if error.args[0] != pycurl.E_WRITE_ERROR:  # which is ours: no more was to be read
+                    raise NoAnswer(exchange.explain(error)) from None
 
     def _prepare(self, url: str, body: bytes, headers: Mapping[str, str]) -> None:
         curl = self._curl
@@ -92,6 +78,35 @@ class Poster:
         curl.setopt(pycurl.PROXY, "")  # a proxy would connect to whatever it is told to
         curl.setopt(pycurl.TIMEOUT_MS, int(settings.WEBHOOK_TIMEOUT * 1000))  # of the whole: name, connect, head, body
         curl.setopt(pycurl.NOSIGNAL, 1)  # a time limit by signals would end a process that has threads
+
+
+class Exchange:
+    """One request: which address it may be sent to, and what is read of its answer."""
+
+    def __init__(self) -> None:
+        self.sockets = ExitStack()  # libcurl has copies of its own
+        self.received = BytesIO()
+        self.retry_after = ""
+        self._refused: list[str] = []
+
+    def open_socket(self, _purpose: int, peer: Any) -> socket | int:
+        # Judged here, and not when the name is looked up: this address is the one that is connected to.
+        if is_allowed(peer.addr[0]):
+            return self.sockets.enter_context(socket(peer.family, peer.socktype, peer.protocol))
+        self._refused.append(peer.addr[0])
+        return int(pycurl.SOCKET_BAD)
+
+    def read_header(self, line: bytes) -> None:
+        name, _, value = line.decode("latin-1").partition(":")
+        if name.lower() == "retry-after":
+            self.retry_after = self.retry_after or value.strip()
+
+    def read(self, data: bytes) -> int | None:
+        self.received.write(data)
+        return None if self.received.tell() <= LARGEST_ANSWER else 0  # which ends the request
+
+    def explain(self, error: pycurl.error) -> str:
+        return f"{', '.join(self._refused)}: not a public address" if self._refused else str(error.args[-1])
 
 
 def make_storable(received: bytes) -> str:

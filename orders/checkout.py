@@ -217,13 +217,14 @@ def _limit_unpaid(checkout: Checkout) -> None:
     # Orders that somebody places as a guest with an account's email don't count for the account.
     customer = Q(user=checkout.user) if checkout.user else Q(user=None, email=checkout.email)
     # Checkouts at the same time don't see each other's orders. So those of one customer wait for each other here.
-    lock_customer(f"user {checkout.user.pk}" if checkout.user else checkout.email)
+    lock_customer(checkout.user.pk if checkout.user else checkout.email)
     if Order.objects.unpaid().filter(customer).count() >= settings.SHOP_MAX_UNPAID:
         raise TooManyUnpaid("This customer already has too many unpaid orders.")
 
 
-def lock_customer(name: str) -> None:
-    """Others who lock the same name wait until our transaction ends."""
+def lock_customer(customer: int | str) -> None:
+    """Others who lock the same customer, an account's id or a guest's email, wait until our transaction ends."""
+    name = f"user {customer}" if isinstance(customer, int) else customer
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [LOCKED_CUSTOMERS, name])
 

@@ -185,8 +185,10 @@ class Gateway(Protocol):
         """Return the charge as the provider has it now, or None if it took no money. Raises GatewayUnavailable."""
         ...
 
-    def list_charges(self, *, since: datetime | None = None, within: float = inf) -> Iterator[Charge]:
-        """Yield every charge that succeeded, newest first, created at `since` or later.
+    def list_charges(
+        self, *, since: datetime | None = None, until: datetime | None = None, within: float = inf
+    ) -> Iterator[Charge]:
+        """Yield every charge that succeeded, newest first, created at `since` or later and before `until`.
 
         Raises GatewayUnavailable, also after more than `within` seconds.
         """
@@ -196,8 +198,10 @@ class Gateway(Protocol):
         """Return the dispute as the provider has it now. Raises GatewayUnavailable."""
         ...
 
-    def list_disputes(self, *, since: datetime | None = None, within: float = inf) -> Iterator[ProviderDispute]:
-        """Yield every dispute, newest first, opened at `since` or later. Raises GatewayUnavailable, as list_charges."""
+    def list_disputes(
+        self, *, since: datetime | None = None, until: datetime | None = None, within: float = inf
+    ) -> Iterator[ProviderDispute]:
+        """Yield every dispute, newest first, opened in this time. Raises GatewayUnavailable, as list_charges."""
         ...
 
     def payment_url(self, provider_id: str) -> str | None:

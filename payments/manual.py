@@ -100,20 +100,25 @@ class ManualGateway:
             transfer = Transfer.objects.with_sums().filter(provider_id=provider_id).first()
             return as_charge(transfer) if transfer else None
 
-    def list_charges(self, *, since: datetime | None = None, within: float = inf) -> Iterator[Charge]:
-        """Every transfer that was recorded at `since` or later, whether it pays anything or not, newest first.
+    def list_charges(
+        self, *, since: datetime | None = None, until: datetime | None = None, within: float = inf
+    ) -> Iterator[Charge]:
+        """Every transfer that was recorded in this time, whether it pays anything or not, newest first.
 
         Raises GatewayUnavailable, also once it has taken more than `within` seconds.
         """
         recorded = Transfer.objects.with_sums().order_by("-recorded_at", "-pk")
         transfers = recorded.filter(recorded_at__gte=since) if since else recorded
+        transfers = transfers.filter(recorded_at__lt=until) if until else transfers
         with errors_are_unknown():
             yield from map(as_charge, limit_time(transfers.iterator(1000), within))
 
     def retrieve_dispute(self, provider_id: str) -> ProviderDispute:
         raise GatewayUnavailable("nobody takes a transfer back")
 
-    def list_disputes(self, *, since: datetime | None = None, within: float = inf) -> Iterator[ProviderDispute]:
+    def list_disputes(
+        self, *, since: datetime | None = None, until: datetime | None = None, within: float = inf
+    ) -> Iterator[ProviderDispute]:
         return iter(())
 
     def payment_url(self, provider_id: str) -> str | None:

@@ -146,9 +146,11 @@ class StripeGateway:
             intent = self._intents.retrieve(provider_id)
             return as_charge(intent) if intent["status"] == "succeeded" else None
 
-    def list_charges(self, *, since: datetime | None = None, within: float = inf) -> Iterator[Charge]:
+    def list_charges(
+        self, *, since: datetime | None = None, until: datetime | None = None, within: float = inf
+    ) -> Iterator[Charge]:
         with errors_are_unknown():
-            for intent in limit_time(self._intents.list_since(since or BEGINNING), within):
+            for intent in limit_time(self._intents.list_since(since or BEGINNING, until=until), within):
                 if intent["status"] == "succeeded":
                     yield as_charge(intent)
 
@@ -156,9 +158,11 @@ class StripeGateway:
         with self._api.deadline(), errors_are_unknown():
             return as_dispute(retrieve_dispute(self._api, provider_id))
 
-    def list_disputes(self, *, since: datetime | None = None, within: float = inf) -> Iterator[ProviderDispute]:
+    def list_disputes(
+        self, *, since: datetime | None = None, until: datetime | None = None, within: float = inf
+    ) -> Iterator[ProviderDispute]:
         with errors_are_unknown():
-            for dispute in limit_time(find_disputes(self._api, since or BEGINNING), within):
+            for dispute in limit_time(find_disputes(self._api, since or BEGINNING, until=until), within):
                 yield as_dispute(dispute)
 
     def payment_url(self, provider_id: str) -> str | None:

@@ -25,6 +25,9 @@ logger = structlog.stdlib.get_logger(__name__)
 # (a wrong API key, a currency the account hasn't got), and must not cancel orders.
 FINAL_REFUSALS = {"amount_too_large", "amount_too_small"}
 CODE = re.compile(r"[!-~]{1,255}")  # printable ASCII: what Stripe's ids and codes are made of
+CURRENCY = re.compile(r"[A-Za-z]{3}")
+LARGEST_NUMBER = 2**63 - 1  # in PostgreSQL
+LONGEST_REFERENCE = 500  # characters: what Stripe's metadata have room for
 
 
 def read_charge(intent: Answer | None, request: ChargeRequest) -> Charge:
@@ -80,7 +83,7 @@ def as_charge(intent: Answer) -> Charge:
         provider_id=read_code(intent["id"]),
         reference=reference_of(intent),
         amount=read_number(intent["amount_received"]),
-        currency=intent["currency"].upper(),
+        currency=read_currency(intent["currency"]),
         refunded=read_number(latest["amount_refunded"]) if isinstance(latest, dict) else 0,
         created_at=datetime.fromtimestamp(read_number(intent["created"]), UTC),
     )
@@ -94,10 +97,17 @@ def read_code(value: object) -> str:
 
 
 def read_number(value: object) -> int:
-    """A whole number. Raises TypeError."""
-    if type(value) is not int:
+    """A number of minor units, or of seconds. Raises TypeError."""
+    if type(value) is not int or not 0 <= value <= LARGEST_NUMBER:
         raise TypeError(f"no whole number: {str(value)[:50]!a}")
     return value
+
+
+def read_currency(value: object) -> str:
+    """In upper case. Raises TypeError."""
+    if not (isinstance(value, str) and CURRENCY.fullmatch(value)):
+        raise TypeError(f"no currency: {str(value)[:50]!a}")
+    return value.upper()
 
 
 def read_metadata(answer: Answer, name: str) -> object:
@@ -112,7 +122,7 @@ def is_of(intent: Answer, request: ChargeRequest) -> bool:
 
 def reference_of(intent: Answer) -> str:
     reference = read_metadata(intent, "reference")
-    is_ours = isinstance(reference, str) and reference.isprintable()
+    is_ours = isinstance(reference, str) and reference.isprintable() and len(reference) <= LONGEST_REFERENCE
     return str(reference) if is_ours else ""  # empty: not made by this shop
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from datetime import datetime
 from typing import Any
 
 import stripe
@@ -12,6 +13,11 @@ from payments.curl import CurlClient
 stripe.enable_telemetry = False  # it writes a file into the home folder
 
 Answer = dict[str, Any]  # a payment intent, a refund, a page of a list
+
+
+def created_within(since: datetime, until: datetime | None) -> dict[str, int]:
+    """The param of a list that begins at `since` and ends before `until`: Stripe counts in whole seconds."""
+    return {"gte": int(since.timestamp())} | ({"lt": int(until.timestamp())} if until else {})
 
 
 class StripeApi:

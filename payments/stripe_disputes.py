@@ -6,8 +6,8 @@ from typing import Literal
 from urllib.parse import quote
 
 from payments.gateway import ProviderDispute
-from payments.stripe_answers import read_code, read_number
-from payments.stripe_api import Answer, StripeApi
+from payments.stripe_answers import read_code, read_currency, read_number
+from payments.stripe_api import Answer, StripeApi, created_within
 
 DISPUTES = "/v1/disputes"
 # https://docs.stripe.com/api/disputes/object#dispute_object-status. A warning is a bank's question before it takes any
@@ -28,9 +28,9 @@ def retrieve_dispute(api: StripeApi, dispute_id: str) -> Answer:
     return api.ask("get", f"{DISPUTES}/{quote(dispute_id, safe='')}")
 
 
-def find_disputes(api: StripeApi, since: datetime) -> Iterator[Answer]:
-    """Stripe's disputes that were opened since, newest first."""
-    return api.ask_for_all(DISPUTES, created={"gte": int(since.timestamp())})
+def find_disputes(api: StripeApi, since: datetime, *, until: datetime | None = None) -> Iterator[Answer]:
+    """Stripe's disputes that were opened in this time, newest first."""
+    return api.ask_for_all(DISPUTES, created=created_within(since, until))
 
 
 def as_dispute(dispute: Answer) -> ProviderDispute:
@@ -39,7 +39,7 @@ def as_dispute(dispute: Answer) -> ProviderDispute:
         provider_id=read_code(dispute["id"]),
         charge_id=read_code(dispute["payment_intent"] or dispute["charge"]),
         amount=read_number(dispute["amount"]),
-        currency=dispute["currency"].upper(),
+        currency=read_currency(dispute["currency"]),
         reason=read_code(dispute["reason"]),
         status=STATUSES[dispute["status"]],
         respond_by=None if respond_by is None else datetime.fromtimestamp(read_number(respond_by), UTC),

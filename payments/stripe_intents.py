@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from payments.gateway import MAX_CLOCK_DIFFERENCE, ChargeRequest, GatewayUnavailable
 from payments.stripe_answers import is_of
-from payments.stripe_api import Answer, StripeApi
+from payments.stripe_api import Answer, StripeApi, created_within
 
 INTENTS = "/v1/payment_intents"
 
@@ -28,9 +28,9 @@ class StripeIntents:
     def retrieve(self, intent_id: str) -> Answer:
         return self._api.ask("get", f"{INTENTS}/{quote(intent_id, safe='')}", expand=["latest_charge"])
 
-    def list_since(self, since: datetime) -> Iterator[Answer]:
+    def list_since(self, since: datetime, *, until: datetime | None = None) -> Iterator[Answer]:
         """Every intent, newest first."""
-        return self._api.ask_for_all(INTENTS, created={"gte": int(since.timestamp())}, expand=["data.latest_charge"])
+        return self._api.ask_for_all(INTENTS, created=created_within(since, until), expand=["data.latest_charge"])
 
     def find(self, request: ChargeRequest, *, within: float = LOOK_UP_TIMEOUT) -> Answer | None:
         """The intent that decides: one that took money before one that still may, and that before a cancelled one."""

@@ -6,6 +6,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllow
 from django.views.decorators.csrf import csrf_exempt
 from kombu.exceptions import OperationalError
 
+from body_length import BadBodyLength, read_body_length
 from payments.stripe_webhooks import EventRefused, read_event
 from payments.tasks import publish_event
 from payments.webhooks import receive_event
@@ -25,8 +26,11 @@ def receive_stripe_event(request: HttpRequest) -> HttpResponse:
         raise Http404
     if request.method != "POST":
         return HttpResponseNotAllowed(["POST"])
-    if int(request.META.get("CONTENT_LENGTH") or 0) > LARGEST_BODY:
-        return HttpResponse("An event has no more than a megabyte.", status=413, content_type="text/plain")
+    try:
+        if read_body_length(request) > LARGEST_BODY:
+            return HttpResponse("An event has no more than a megabyte.", status=413, content_type="text/plain")
+    except BadBodyLength:
+        return HttpResponse("Content-Length is no number of bytes.", status=400, content_type="text/plain")
     try:
         event = read_event(request.body, request.headers.get("Stripe-Signature", ""))
     except EventRefused as refusal:

@@ -1,6 +1,5 @@
 """What an event may tell, and what is done about it, for each type: our own rows and the provider say what is true."""
 
-import json
 from collections.abc import Callable, Container
 from enum import Enum, auto
 from functools import partial
@@ -66,20 +65,21 @@ def tell_of_payment(event: WebhookEvent) -> None:
 
 def look_at_dispute(event: WebhookEvent) -> News:
     """Tell whether the event may be news: until the provider was asked about the dispute after the event came."""
-    about = json.loads(event.body)["data"]["object"]
-    if event.pk and Dispute.objects.filter(
-        gateway=event.provider, provider_id=about.get("id"), checked_at__gt=event.received_at
-    ):
+    dispute, payment = event.read_id("id"), event.read_id("payment_intent")
+    if not dispute:
+        return News.NONE
+    same = Dispute.objects.filter(gateway=event.provider, provider_id=dispute)
+    if event.pk and same.filter(checked_at__gt=event.received_at).exists():
         return News.NONE
     # Others may use the same account.
-    is_ours = Payment.objects.filter(gateway=event.provider, provider_id=about.get("payment_intent")).exists()
+    is_ours = Payment.objects.filter(gateway=event.provider, provider_id=payment).exists()
     return News.NOW if is_ours else News.LATER
 
 
 def tell_of_dispute(event: WebhookEvent) -> None:
     """Publish the question to the provider, by the name of its task: tasks are above this module."""
-    dispute = json.loads(event.body)["data"]["object"].get("id", "")
-    current_app.send_task(LOOK_UP_DISPUTE, (event.provider, dispute), expires=settings.CLOCK_SKEW)
+    asked = (event.provider, event.read_id("id"))
+    current_app.send_task(LOOK_UP_DISPUTE, asked, expires=settings.CLOCK_SKEW)
 
 
 def look_at_refunds(event: WebhookEvent) -> News:

@@ -1,6 +1,7 @@
 """What providers tell unasked, as it came."""
 
-from typing import Self
+import json
+from typing import Any, Self
 
 from django.db import models
 from django.db.models import Q
@@ -25,10 +26,10 @@ class WebhookEventQuerySet(models.QuerySet["WebhookEvent"]):
 class WebhookEvent(models.Model):
     """Something that a provider told us, as it came. It is a hint, and no answer: see payments/webhooks.py."""
 
-    TYPE_LENGTH, REFERENCE_LENGTH = 100, 32
+    ID_LENGTH, TYPE_LENGTH, REFERENCE_LENGTH = 255, 100, 32
 
     provider = models.CharField(_("provider"), max_length=16)
-    event_id = models.CharField(_("id at the provider"), max_length=255)
+    event_id = models.CharField(_("id at the provider"), max_length=ID_LENGTH)
     type = models.CharField(_("type"), max_length=TYPE_LENGTH)
     reference = models.CharField(
         _("reference"), max_length=REFERENCE_LENGTH, blank=True, db_default="", help_text=_("Empty: it names none.")
@@ -69,3 +70,19 @@ class WebhookEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.type} {self.event_id} of {self.reference or 'nothing of ours'}"
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """The object that it tells of, as it came. Empty where the body has none: nobody checked what is in it."""
+        try:
+            match json.loads(self.body):
+                case {"data": {"object": dict(about)}}:
+                    return about
+        except (ValueError, RecursionError):
+            pass
+        return {}
+
+    def read_id(self, name: str) -> str:
+        """An id in that object. Empty where it is none."""
+        value = self.about.get(name)
+        return value if isinstance(value, str) and value.isprintable() and len(value) <= self.ID_LENGTH else ""

@@ -112,16 +112,17 @@ def _process(events: Sequence[WebhookEvent]) -> None:
 
 
 def _process_one(event: WebhookEvent) -> News:
-    news = _look(event)
-    if news is News.NOW:
-        try:
+    news = News.LATER
+    try:
+        news = _look(event)
+        if news is News.NOW:
             _act(event)
-        except Error:
-            raise
-        except OperationalError as error:
-            logger.warning("a webhook event is left to a later look", **_name(event), reason=str(error))
-        except Exception:  # one bad event must not hold up the others
-            logger.exception("a webhook event can't be processed", **_name(event))
+    except Error:
+        raise
+    except OperationalError as error:
+        logger.warning("a webhook event is left to a later look", **_name(event), reason=str(error))
+    except Exception:  # one bad event must not hold up the others
+        logger.exception("a webhook event can't be processed", **_name(event))
     if news is not News.NONE and event.tries + 1 >= MAX_TRIES:
         logger.warning("a webhook event is given up", **_name(event), looks=MAX_TRIES)
     return news

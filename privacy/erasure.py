@@ -11,6 +11,7 @@ from accounts.models import AccountMail, User
 from accounts.pseudonyms import DOMAIN, ERASED, make_pseudonym
 from audit.models import Difference
 from events_out.models import Delivery, DeliveryTry
+from orders.checkout import lock_customer
 from orders.models import Order, OrderMail
 from payments.models import Dispute, Payment, Refund, Transfer, TransferRefund, WebhookEvent
 from privacy.models import Erasure
@@ -69,8 +70,9 @@ def erase_customer(*, email: str, actor: User | None = None, dry_run: bool = Fal
     """Erase all data of the person behind the email, in one transaction. Return how many rows of each kind.
 
     What is left says `make_pseudonym(email)` in place of the address. The account is deactivated, and its sessions end.
-    A repeat finds nothing, and changes nothing. A dry run counts, and changes nothing. Raises an ErasureRefused or
-    ValidationError, having changed nothing.
+    A repeat finds nothing, and changes nothing. A dry run counts, and changes nothing. A checkout of the person waits
+    for the erasure, or the other way round; one that has no limit of unpaid orders does not: ask find_left afterwards.
+    Raises an ErasureRefused or ValidationError, having changed nothing.
     """
     with transaction.atomic():
         person = _lock_person(email)
@@ -83,12 +85,21 @@ def erase_customer(*, email: str, actor: User | None = None, dry_run: bool = Fal
     return counts
 
 
-def _lock_person(email: str) -> Person:
-    """Its orders and its account, so that nothing begins meanwhile of what an erasure is refused for.
+def find_left(*, email: str) -> tuple[str, ...]:
+    """The codes of orders that the person has: after an erasure, of those that were placed meanwhile or since."""
+    return find_person(email).codes
 
-    In this order: whoever cancels an order has its lock, and names the account in its event.
+
+def _lock_person(email: str) -> Person:
+    """Its checkouts, its orders and its account, so that nothing begins meanwhile of what an erasure is refused for.
+
+    In this order: a checkout has its customer's lock first, and whoever cancels an order has the order's, and names the
+    account in its event.
     """
     person = find_person(email)
+    lock_customer(person.email)
+    if person.user:
+        lock_customer(person.user.pk)
     list(find_orders(person.email, person.user).select_for_update().order_by("pk").values("pk"))
     list(User.objects.select_for_update().filter(email=person.email).values("pk"))
     return find_person(email)  # as it is now that nobody changes it
@@ -153,25 +164,25 @@ def _erase_webhook_events(person: Person) -> int:
     """The rows stay, so that an event that comes once more is known and not stored again."""
     count = 0
     for event in find_webhook_events(person):
-        body = _strip(event.body)
+        body = _strip(event)
         if body != event.body:
             count += WebhookEvent.objects.filter(pk=event.pk).update(body=body)
     return count
 
 
-def _strip(body: str) -> str:
-    about = json.loads(body).get("data", {}).get("object", {})
-    return json.dumps({"data": {"object": {name: about[name] for name in IDS if isinstance(about.get(name), str)}}})
+def _strip(event: WebhookEvent) -> str:
+    """A body of any other shape, whatever it says, leaves an empty object."""
+    return json.dumps({"data": {"object": {name: found for name in IDS if (found := event.read_id(name))}}})
 
 
 def _erase_answered_calls(person: Person) -> int:
     count = 0
     for call in find_answered_calls(person):
-        answer = json.loads(call.answer)
-        if answer.get("metadata"):
-            call.answer = json.dumps(answer | {"metadata": {}})
-            call.save(update_fields=["answer"])
-            count += 1
+        match json.loads(call.answer):
+            case {"metadata": metadata, **rest} if metadata:
+                call.answer = json.dumps({**rest, "metadata": {}})
+                call.save(update_fields=["answer"])
+                count += 1
     return count
 
 

@@ -48,6 +48,7 @@ KEPT = {
     "audit.Difference.gateway": LEDGER,
     "audit.Difference.provider_id": LEDGER,
     "audit.Difference.reference": LEDGER,
+    "audit.LedgerPass": SHOP,
     "audit.Tick": SHOP,
     "auth.Group": SHOP,
     "auth.Permission": SHOP,

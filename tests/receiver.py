@@ -3,17 +3,19 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 
 from lab.simulation import receiver
 from lab.simulation.receiver import Received, Reply, serve
 
 
 class Receiver(receiver.Receiver):
-    """What it took or refused is in `requests`."""
+    """What it was sent is in `requests`, what it took of that in `taken`."""
 
     def __init__(self) -> None:
         super().__init__(self._keep)
         self.requests: list[Received] = []
+        self.taken: list[Received] = []
         self.status = 204
         self.statuses: dict[str, int] = {}  # by the event's id
         self.headers: dict[str, str] = {}
@@ -32,6 +34,8 @@ class Receiver(receiver.Receiver):
         if self.look:
             self.seen.append(self.look())
         status = self.statuses.get(request.headers.get("webhook-id", ""), self.status)
+        if status < HTTPStatus.MULTIPLE_CHOICES:
+            self.taken.append(request)
         return Reply(status, self.headers, self.answer)
 
 

@@ -8,7 +8,7 @@ from lab.sandbox.database import Connection, Row
 from lab.sandbox.events import write_event
 from lab.sandbox.faults import Behaviour
 from lab.sandbox.intents import list_shape
-from lab.sandbox.messages import Answer, Request, check_names, missing, refuse, reply, whole_number
+from lab.sandbox.messages import Answer, Request, check_names, missing, read_times, refuse, reply, whole_number
 from money.currencies import LARGEST_AMOUNT
 
 REASONS = ("fraudulent", "product_not_received", "duplicate", "general")
@@ -20,7 +20,7 @@ WHERE dispute.id = %s
 """
 LIST = """
 SELECT dispute.*, charge_id, currency FROM dispute JOIN payment_intent ON payment_intent.id = dispute.payment_intent
-WHERE dispute.created >= to_timestamp(%(since)s)
+WHERE dispute.created >= to_timestamp(%(since)s) AND dispute.created < to_timestamp(%(until)s)
     AND (%(intent)s::text IS NULL OR dispute.payment_intent = %(intent)s)
     AND dispute.number < coalesce((SELECT number FROM dispute WHERE id = %(after)s), 9223372036854775807)
 ORDER BY dispute.number DESC LIMIT %(limit)s
@@ -86,10 +86,12 @@ def find_dispute(connection: Connection, request: Request) -> Row:
 
 
 def list_disputes(connection: Connection, request: Request) -> Answer:
-    """Newest first: limit, starting_after, created[gte] and payment_intent, as Stripe pages."""
+    """Newest first: limit, starting_after, created[gte], created[lt] and payment_intent, as Stripe pages."""
     limit = whole_number(request, "limit", lowest=1, highest=100, default=10)
+    since, until = read_times(request)
     asked = {
-        "since": whole_number(request, "created[gte]", lowest=0, highest=10**11, default=0),
+        "since": since,
+        "until": until,
         "intent": request.params.get("payment_intent"),
         "after": request.params.get("starting_after"),
         "limit": limit + 1,

@@ -16,6 +16,7 @@ from lab.sandbox.messages import (
     check_names,
     invalid,
     missing,
+    read_times,
     refuse,
     reply,
     whole_number,
@@ -133,7 +134,7 @@ def cancel_intent(connection: Connection, request: Request, _: Behaviour) -> Ans
 
 
 def list_intents(connection: Connection, request: Request) -> Answer:
-    """Newest first: limit, starting_after and created[gte], as Stripe pages."""
+    """Newest first: limit, starting_after, created[gte] and created[lt], as Stripe pages."""
     finish_processing(connection)
     limit = whole_number(request, "limit", lowest=1, highest=100, default=10)
     after = request.params.get("starting_after")
@@ -141,10 +142,10 @@ def list_intents(connection: Connection, request: Request) -> Answer:
         raise missing(f"No such payment_intent: '{after}'", param="starting_after", status=400)
     rows = connection.execute(
         """SELECT * FROM payment_intent
-           WHERE created >= to_timestamp(%s)
+           WHERE created >= to_timestamp(%s) AND created < to_timestamp(%s)
              AND number < coalesce((SELECT number FROM payment_intent WHERE id = %s), 9223372036854775807)
            ORDER BY number DESC LIMIT %s""",
-        [whole_number(request, "created[gte]", lowest=0, highest=10**11, default=0), after, limit + 1],
+        [*read_times(request), after, limit + 1],
     ).fetchall()
     data = [shape(row, expanded=request.expands("data.latest_charge")) for row in rows[:limit]]
     return reply(200, list_shape("/v1/payment_intents", data, has_more=len(rows) > limit))

@@ -70,6 +70,13 @@ def whole_number(request: Request, name: str, *, lowest: int, highest: int, defa
     return int(text)
 
 
+def read_times(request: Request) -> tuple[int, int]:
+    """The seconds of created[gte] and created[lt], which limit a list."""
+    largest = 10**11
+    since = whole_number(request, "created[gte]", lowest=0, highest=largest, default=0)
+    return since, whole_number(request, "created[lt]", lowest=0, highest=largest, default=largest)
+
+
 def check_names(request: Request, *allowed: str) -> None:
     for name in request.params:
         if name.split("[")[0] not in allowed:

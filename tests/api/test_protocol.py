@@ -85,6 +85,17 @@ def test_a_longer_body_than_any_call_needs_is_refused_unread(client: Client, pat
     assert everything() == before
 
 
+@pytest.mark.parametrize("length", ["x", "-1", "+2", "1_0", " 2", "2, 2", "\u0662", "9" * 5_000])
+@pytest.mark.parametrize("path", ["orders", f"orders/{CODE}/refunds", "products"])
+def test_a_length_that_is_no_number_is_refused(client: Client, path: str, length: str) -> None:
+    before = everything()
+
+    answer = client.generic("POST", f"/api/v1/{path}", b"{}", "application/json", CONTENT_LENGTH=length)
+
+    assert_refused(answer, 400, "bad_content_length")
+    assert everything() == before
+
+
 def test_an_order_of_as_many_lines_as_one_may_have_is_short_enough(client: Client) -> None:
     line = {"sku": "x" * 64, "quantity": 1_000_000}
 

@@ -153,6 +153,15 @@ def test_a_request_that_says_two_lengths_is_refused_and_the_connection_closed(se
     assert answers.count(b"HTTP/1.1") == 1
 
 
+@pytest.mark.parametrize("length", [b"x", b"-1", b"+3", b"1_0", b"3, 3", b"\xb2", b"0x3"], ids=repr)
+def test_a_length_that_is_no_number_is_refused_before_a_page_reads_it(server: Server, length: bytes) -> None:
+    with server.connect(b"POST / HTTP/1.1\r\nHost: shop\r\nContent-Length: " + length + b"\r\n\r\nyes") as client:
+        answers = client.makefile("rb").read()
+
+    assert answers.startswith(b"HTTP/1.1 400 ")
+    assert answers.count(b"HTTP/1.1") == 1
+
+
 def test_chunks_are_read(server: Server) -> None:
     with server.connect(
         b"POST / HTTP/1.1\r\nHost: shop\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\nyes\r\n"

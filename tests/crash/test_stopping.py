@@ -1,5 +1,6 @@
 """Each process is told to stop while people buy. It ends what it has in hand, and loses and doubles nothing."""
 
+import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
@@ -77,6 +78,43 @@ def test_processes_that_are_told_to_stop_lose_and_double_nothing(shop: Drill) ->
     assert shop.audit() == []
     assert {name: code for name, (code, _) in stopped.items() if code} == {}
     assert max(seconds for _, seconds in stopped.values()) < STOP_TIMEOUT
+
+
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGQUIT], ids=lambda sent: sent.name)
+@pytest.mark.parametrize(("worker", "point"), [("payments", "charge.sent"), ("orders", "finalize.started")])
+def test_a_worker_that_is_told_to_stop_twice_loses_and_doubles_nothing(
+    shop: Drill, worker: str, point: str, second: signal.Signals
+) -> None:
+    """A second SIGTERM changes nothing: the task in hand is ended. SIGQUIT ends the worker at once, as a kill does."""
+    purchase = Purchase(uuid4().hex)
+    shop.stock([purchase.sku])
+    told, process = count_stops(shop, worker), shop.stack.process(worker).popen
+    assert process
+    shop.arm(point, purchase, action="pause")
+    shop.insist(purchase)
+    shop.wait_until_reached(point, purchase)
+    with ThreadPoolExecutor() as pool:
+        stopped = pool.submit(shop.stop, worker)
+        wait_for(lambda: count_stops(shop, worker) > told, "the worker to be told")
+        process.send_signal(second)
+        if second == signal.SIGTERM:
+            wait_for(lambda: count_stops(shop, worker) > told + 1, "the worker to be told again")
+            shop.release(point, purchase)
+        stopped.result()
+    if second == signal.SIGQUIT:
+        assert shop.status_of(purchase) == "PENDING"
+        shop.make_due(purchase)
+
+    shop.wait_until_final(purchase)
+    assert shop.status_of(purchase) == "CONFIRMED"
+    assert shop.count_charges(shop.code_of(purchase)) == 1
+    assert shop.count_sweeps([purchase]) == (1 if second == signal.SIGQUIT else 0)
+    assert shop.stock_of(purchase.sku) == (9, 0)
+    assert shop.audit() == []
+
+
+def count_stops(shop: Drill, worker: str) -> int:
+    return shop.stack.log(worker).read_text().count("Warm shutdown")
 
 
 def test_a_mails_worker_that_is_told_to_stop_sends_the_mail_in_hand_and_no_other(

@@ -1,24 +1,31 @@
 """What fails is tried again, whoever dies meanwhile; who is dead holds up nobody."""
 
+import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from threading import Event
 from typing import Any
 
 import pytest
 from django.conf import LazySettings
+from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.http import http_date
 
 from events_out import deliveries, planning
 from events_out.answers import PAUSES, find_next_try, record_failure, record_success
-from events_out.deliveries import claim_delivery
+from events_out.deliveries import claim_delivery, deliver_to_endpoint
 from events_out.feed import move_horizon
 from events_out.models import Delivery, DeliveryTry, Endpoint
 from events_out.planning import plan_deliveries
 from events_out.posting import Answer
-from tests.builders import make_endpoint, make_order
+from orders.models import Order
+from tests.builders import make_endpoint, make_order, make_product
+from tests.concurrency.race import close_after
 from tests.events_out.telling import cancel, deliver, kinds, let_time_pass, plan
 from tests.receiver import Receiver
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.django_db
 
@@ -249,3 +256,54 @@ def measure_pauses(receiver: Receiver, status: int, asked: str, *, name: str = "
 
 def _die(*_: object, **__: object) -> Any:
     raise SystemExit
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_workers_keep_the_events_of_an_order_in_order_while_an_endpoint_dies_and_comes_back(
+    receiver: Receiver,
+) -> None:
+    endpoint, is_over = make_endpoint(receiver.url), Event()
+
+    def work() -> None:
+        while not is_over.is_set():
+            deliver_to_endpoint(pk=endpoint.pk)
+            time.sleep(0.01)
+
+    make_product("MUG", stock=100)
+    with ThreadPoolExecutor(2) as workers:
+        working = [workers.submit(close_after(work)) for _ in range(2)]
+        orders = [order for number in range(8) for order in live_a_while(receiver, is_dead=number % 2 == 0)]
+        receiver.status = 204
+        wait_for(let_failures_be_tried, "all deliveries")
+        is_over.set()
+
+    assert [worker.result() for worker in working] == [None, None]
+    told = {
+        request.id: json.loads(request.body) for request in receiver.taken
+    }  # by their first time: one may be repeated
+    for order in orders:
+        types = [event["type"] for event in told.values() if event["data"]["order"]["code"] == order.code]
+        assert types == ["order.placed", "order.cancelled"]
+    assert len(receiver.requests) > len(told) == 2 * len(orders)
+
+
+def live_a_while(receiver: Receiver, *, is_dead: bool) -> list[Order]:
+    """Orders are placed and cancelled; what has failed is tried again, and fails again while the endpoint is dead."""
+    receiver.status = 500 if is_dead else 204
+    orders = [make_order() for _ in range(3)]
+    plan()
+    let_failures_be_tried()
+    for order in orders:
+        cancel(order)
+    plan()
+    time.sleep(0.1)
+    let_failures_be_tried()
+    return orders
+
+
+def let_failures_be_tried() -> bool:
+    """At once, but for those that somebody is sending. Return whether nothing waits any more."""
+    in_hand = DeliveryTry.objects.filter(ended_at=None).values("delivery")
+    Delivery.objects.waiting().exclude(pk__in=in_hand).update(deliver_after=Now())
+    Endpoint.objects.update(resting_until=None)
+    return not Delivery.objects.waiting().exists()

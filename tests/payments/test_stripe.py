@@ -117,11 +117,35 @@ def test_somebody_elses_intent_is_never_ours(settings: Settings, status: str, ca
     assert "T-2" in caplog.text
 
 
-@pytest.mark.parametrize("reference", ["T-\0", "\ud800", ["T-1"], 7, None])
+@pytest.mark.parametrize("reference", ["T-\0", "\ud800", "x" * 501, ["T-1"], 7, None])
 def test_a_reference_that_no_order_has_is_listed_as_nobodys(settings: Settings, reference: object) -> None:
     intent = json.loads(make_intent("succeeded")) | {"metadata": {"reference": reference}}
     with nonsense_provider(200, make_list(json.dumps(intent))) as settings.STRIPE_API_BASE:
         assert [charge.reference for charge in StripeGateway().list_charges()] == [""]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"currency": "g\0p"},
+        {"currency": "pounds"},
+        {"currency": None},
+        {"amount_received": 2**63},
+        {"amount_received": -1},
+        {"amount_received": True},
+        {"created": 2**62},
+        {"id": "pi_\0"},
+        {"latest_charge": {"amount_refunded": "1"}},
+    ],
+    ids=str,
+)
+def test_a_list_with_what_no_row_can_hold_is_unknown(settings: Settings, odd: dict[str, object]) -> None:
+    intent = json.loads(make_intent("succeeded")) | odd
+    with (
+        nonsense_provider(200, make_list(json.dumps(intent))) as settings.STRIPE_API_BASE,
+        pytest.raises(GatewayUnavailable),
+    ):
+        list(StripeGateway().list_charges())
 
 
 def test_a_cancel_that_is_answered_with_somebody_elses_intent_is_unknown(settings: Settings) -> None:

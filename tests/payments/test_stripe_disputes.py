@@ -73,7 +73,15 @@ def test_a_dispute_of_a_charge_without_an_intent_or_a_deadline_is_read(settings:
 
 @pytest.mark.parametrize(
     "odd",
-    [{"status": "pondered"}, {"amount": "5.00"}, {"id": None}, {"evidence_details": None}, {"reason": ["fraudulent"]}],
+    [
+        {"status": "pondered"},
+        {"amount": "5.00"},
+        {"amount": 2**63},
+        {"currency": "g\0p"},
+        {"id": None},
+        {"evidence_details": None},
+        {"reason": ["fraudulent"]},
+    ],
 )
 def test_an_answer_that_nobody_understands_is_unknown(settings: LazySettings, odd: dict[str, Any]) -> None:
     with (

@@ -677,3 +677,49 @@ def test_a_replayed_event_is_processed_as_if_it_came_just_now(hints: list[str], 
     tasks.sweep_webhook_events()
 
     assert (hints, state(event), event.tries) == ([order.code], "waiting", 1)
+
+
+# What was stored before it was checked, or by another version.
+ODD_BODIES = [
+    "",
+    "hello",
+    "null",
+    "7",
+    "[]",
+    '"data"',
+    "{}",
+    '{"data": null}',
+    '{"data": []}',
+    '{"data": {"object": ["dp_1"]}}',
+    '{"data": {"object": null}}',
+    '{"data": {"object": {"id": {"a": 1}, "payment_intent": ["pi_1"]}}}',
+    '{"data": {"object": {"id": "dp_\\u0000", "payment_intent": "pi_\\ud800"}}}',
+    '{"data": {"object": {"id": "%s", "payment_intent": null}}}' % ("x" * 300),
+    "[" * 100_000,
+]
+
+
+@pytest.mark.parametrize("body", ODD_BODIES, ids=lambda body: body[:40])
+@pytest.mark.parametrize("kind", ["charge.dispute.created", "charge.refunded", SUCCEEDED])
+def test_a_stored_body_of_any_shape_holds_up_no_other_event(messages: Messages, kind: str, body: str) -> None:
+    order = make_order()
+    ask(order)
+    WebhookEvent.objects.create(provider="stripe", event_id="evt_odd", type=kind, body=body, process_after=Now())
+    good = deliver(order)
+    make_due(good)
+    messages.waiting.clear()
+
+    process_due_events()
+
+    assert messages.of("charge_payment") == [(order.code,)]
+    assert messages.of("look_up_dispute") == []
+
+
+def test_a_dispute_without_a_payment_is_not_taken_for_one_of_a_payment_that_has_no_id(messages: Messages) -> None:
+    make_order()
+    assert Payment.objects.filter(provider_id=None).exists()
+
+    event = deliver(make_order(), "charge.dispute.created", data={"object": {"id": "dp_1", "payment_intent": None}})
+
+    assert messages.of("look_up_dispute") == []
+    assert state(event) == "waiting"

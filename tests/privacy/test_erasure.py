@@ -1,4 +1,5 @@
 import json
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from io import StringIO
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.apps import apps
+from django.conf import LazySettings
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.contrib.sessions.models import Session
@@ -26,6 +28,7 @@ from audit.reconciliation import reconcile
 from audit.services import audit_orders
 from events_out.feed import read_horizon
 from events_out.models import Delivery, DeliveryTry, Endpoint
+from orders.checkout import place_order
 from orders.mails import send_due_mails
 from orders.models import ArchivedOrder, Order, OrderEvent, OrderMail
 from orders.refund_answers import record_refund
@@ -33,11 +36,20 @@ from payments.models import Payment, Refund, Transfer
 from payments.refunds import refund_payment
 from payments.webhook_models import WebhookEvent
 from privacy.archive import archive_orders
-from privacy.erasure import STEPS, DisputeIsOpen, ErasureRefused, IsStaff, OrderIsPending, RefundIsOpen, erase_customer
+from privacy.erasure import (
+    STEPS,
+    DisputeIsOpen,
+    ErasureRefused,
+    IsStaff,
+    OrderIsPending,
+    RefundIsOpen,
+    erase_customer,
+    find_left,
+)
 from privacy.exporting import export_customer
 from privacy.models import Erasure
 from tests.audit.dying import die_at
-from tests.builders import everything, make_endpoint, make_order, request_refund, tamper
+from tests.builders import everything, make_checkout, make_endpoint, make_order, request_refund, tamper
 from tests.concurrency.race import close_after
 from tests.locks import is_waiting
 from tests.privacy.aging import age_everything, end_order
@@ -47,6 +59,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("gateway", "empty_l
 committed = pytest.mark.django_db(transaction=True)  # for an audit, another process, or a refusal of PostgreSQL
 ANN = "ann@example.com"
 MARK = "Melusine"  # in whatever anybody wrote of her
+ODD = ["[]", "null", "7", '"metadata"', "{}"]  # answers of other shapes, with nothing of hers
 
 
 @pytest.fixture
@@ -66,43 +79,44 @@ def order(ann: User, staff: User) -> Order:
     """Her confirmed order, and in every other place something of her."""
     order = end_order(make_order(email=ANN, user=ann, metadata={"address": MARK}))
     end_order(make_order(email=ANN))
+    note_everywhere(order, staff)
+    tell_everywhere(order)
+    leave_account_traces(ann, staff)
+    return order
+
+
+def note_everywhere(order: Order, staff: User) -> None:
+    """What staff, and the provider in its errors, have written of her."""
     order.add_event(OrderEvent.Kind.RECONCILED, actor=staff, note=MARK, remedy="reviewed")
     Payment.objects.update(last_error=MARK)
     Refund.objects.update(last_error=MARK)
+    difference: dict[str, Any] = {"kind": "amount_differs", "gateway": "stripe", "provider_id": "pi_2"}
+    resolved = {"resolution": "reviewed", "resolved_at": timezone.now(), "occurred_at": timezone.now(), "actor": staff}
+    Difference.objects.create(**difference, **resolved, reference=order.code, note=MARK, last_error=MARK)
+    transfer: dict[str, Any] = {"provider_id": "B-1", "amount": 1, "currency": "GBP", "arrived_on": timezone.now()}
+    Transfer.objects.create(**transfer, reference=order.code, note=MARK)
+
+
+def tell_everywhere(order: Order) -> None:
+    """What the provider told us of her, what the API answered, and what those said who were told."""
     billing = {"id": "ch_1", "payment_intent": "pi_1", "billing_details": {"email": "Ann@example.com", "name": MARK}}
+    body = json.dumps({"data": {"object": billing}})
     for number, reference in enumerate((order.code, "")):
-        body = json.dumps({"data": {"object": billing}})
-        WebhookEvent.objects.create(
-            provider="stripe", event_id=f"evt_{number}", type="x", reference=reference, body=body
-        )
-    AccountMail.objects.create(kind="reset", email=ANN, language="en")
+        event = {"event_id": f"evt_{number}", "reference": reference, "body": body}
+        WebhookEvent.objects.create(provider="stripe", type="x", **event)
     answer = json.dumps({"code": order.code, "metadata": {"address": MARK}})
     AnsweredCall.objects.create(client="", address="/api/v1/orders", key="k", body_hash="", status=201, answer=answer)
-    known: dict[str, Any] = {
-        "kind": "amount_differs",
-        "gateway": "stripe",
-        "provider_id": "pi_2",
-        "reference": order.code,
-    }
-    known |= {"resolution": "reviewed", "resolved_at": timezone.now(), "occurred_at": timezone.now()}
-    Difference.objects.create(**known, note=MARK, last_error=MARK, actor=staff)
     delivery = {"event": order.events.first(), "order": order, "deliver_after": None, "delivered_at": Now()}
     told = Delivery.objects.create(endpoint=make_endpoint(), **delivery, answer=MARK, last_error=MARK)
     DeliveryTry.objects.create(delivery=told, error=MARK)
-    of_users = ContentType.objects.get_for_model(User)
-    LogEntry.objects.create(
-        user=staff,
-        content_type=of_users,
-        object_id=str(ann.pk),
-        object_repr=ANN,
-        action_flag=CHANGE,
-        change_message=MARK,
-    )
-    Transfer.objects.create(
-        provider_id="B-1", reference=order.code, amount=1, currency="GBP", arrived_on=timezone.now(), note=MARK
-    )
+
+
+def leave_account_traces(ann: User, staff: User) -> None:
+    """A mail, a change by staff, and a session."""
+    AccountMail.objects.create(kind="reset", email=ANN, language="en")
+    change = {"content_type": ContentType.objects.get_for_model(User), "object_id": str(ann.pk), "object_repr": ANN}
+    LogEntry.objects.create(user=staff, **change, action_flag=CHANGE, change_message=MARK)
     Client().force_login(ann)
-    return order
 
 
 def read_all_texts() -> str:
@@ -197,6 +211,37 @@ def test_what_is_refunded_later_is_mailed_to_nobody(order: Order) -> None:
     assert not OrderMail.objects.filter(sent_at=None).exists()
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        f"{ANN} {MARK}",
+        f'["{ANN}", "{MARK}"]',
+        f'"{ANN} {MARK}"',
+        f'{{"data": "{ANN} {MARK}"}}',
+        f'{{"data": ["{ANN}", "{MARK}"]}}',
+        f'{{"data": {{"object": "{ANN} {MARK}"}}}}',
+        f'{{"data": {{"object": ["{ANN}", "{MARK}"]}}, "note": "{MARK}"}}',
+        f'{{"data": {{"object": {{"id": {{"{ANN}": "{MARK}"}}}}}}}}',
+        f"{'[' * 100_000}{ANN} {MARK}",
+    ],
+    ids=lambda body: body[:40],
+)
+def test_what_was_told_is_erased_whatever_its_shape(order: Order, body: str) -> None:
+    odd = WebhookEvent.objects.create(provider="stripe", event_id="evt_odd", type="x", reference="", body=body)
+    kept = AnsweredCall.objects.get()
+    others = [AnsweredCall(client="", address=f"/{order.code}", key=shape, status=200, answer=shape) for shape in ODD]
+    AnsweredCall.objects.bulk_create(others)
+
+    erase_customer(email=ANN)
+
+    odd.refresh_from_db()
+    kept.refresh_from_db()
+    assert json.loads(odd.body) == {"data": {"object": {}}}
+    assert json.loads(kept.answer)["metadata"] == {}
+    assert MARK.lower() not in read_all_texts()
+    assert list(AnsweredCall.objects.filter(key__in=ODD).order_by("pk").values_list("answer", flat=True)) == ODD
+
+
 def test_others_lose_nothing(order: Order) -> None:
     bob = end_order(make_order(email="bob@example.com", metadata={"address": "Elm Street 1"}))
 
@@ -277,6 +322,80 @@ def test_an_order_is_cancelled_while_its_customer_is_erased() -> None:
         cursor.execute("SELECT FROM accounts_user WHERE id = %s FOR KEY SHARE NOWAIT", [ann.pk])  # as its event does
         other.rollback()
     erasing.join()
+
+
+@committed
+@pytest.mark.parametrize("is_guarded", [True, False])
+def test_a_checkout_and_the_erasure_of_its_customer_wait_for_each_other(
+    is_guarded: bool, settings: LazySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control shows what a checkout leaves for which an erasure doesn't wait."""
+    settings.SHOP_MAX_UNPAID = 3
+    end_order(make_order(email=ANN))
+    if not is_guarded:
+        monkeypatch.setattr("privacy.erasure.lock_customer", lambda customer: None)
+    with ThreadPoolExecutor(2) as pool, closing(connection.copy()) as other, other.cursor() as cursor:
+        other.set_autocommit(False)
+        cursor.execute("SELECT FROM catalog_stock FOR UPDATE")
+        placing = pool.submit(close_after(lambda: place_order(make_checkout(email=ANN))))
+        wait_for(is_waiting, "the checkout, which waits for the stock")
+        erasing = pool.submit(close_after(lambda: erase_customer(email=ANN)))
+        wait_for(lambda: is_waiting(2) or erasing.done(), "the erasure")
+        other.rollback()
+        placed, _ = placing.result()
+        erased = erasing.result()
+
+    emails = set(Order.objects.values_list("email", flat=True))
+    if is_guarded:
+        assert isinstance(erased, OrderIsPending)
+        assert emails == {ANN}
+    else:
+        assert erased["orders"] == 1
+        assert emails == {ANN, make_pseudonym(ANN)}
+        assert find_left(email=ANN) == (placed.code,)
+
+
+@committed
+def test_an_order_that_a_program_places_during_an_erasure_is_told_afterwards() -> None:
+    end_order(make_order(email=ANN))
+
+    def erase() -> tuple[str, ...]:
+        erase_customer(email=ANN)
+        return find_left(email=ANN)
+
+    with ThreadPoolExecutor(1) as pool, closing(connection.copy()) as other, other.cursor() as cursor:
+        other.set_autocommit(False)
+        cursor.execute("LOCK TABLE privacy_erasure IN EXCLUSIVE MODE")  # which an erasure writes to last
+        erasing = pool.submit(close_after(erase))
+        wait_for(is_waiting, "the erasure")
+        late = make_order(email=ANN, limited=False)
+        other.rollback()
+
+    assert erasing.result() == (late.code,)
+
+
+@pytest.fixture
+def late(order: Order) -> Order:
+    """An order that is Ann's by the end of her erasure, and not yet at its beginning."""
+    late = make_order(email="bob@example.com")
+    body = f"BEGIN UPDATE orders_order SET email = '{ANN}' WHERE code = '{late.code}'; RETURN NULL; END"  # noqa: S608
+    tamper(f"CREATE FUNCTION come_late() RETURNS trigger LANGUAGE plpgsql AS $${body}$$")
+    tamper("CREATE TRIGGER late AFTER INSERT ON privacy_erasure FOR EACH ROW EXECUTE FUNCTION come_late()")
+    return late
+
+
+def test_the_command_and_the_page_say_that_an_order_was_placed_meanwhile(late: Order, admin_client: Client) -> None:
+    told = f"Placed meanwhile: {late.code}. Erase again once they have ended."
+
+    page = admin_client.post("/admin/privacy/erasure/add/", {"email": ANN, "confirmed": "on"}, follow=True)
+    Order.objects.filter(pk=late.pk).update(email="bob@example.com")
+    end_order(make_order(email=ANN))
+    with pytest.raises(CommandError) as refused:
+        call_command("erase_customer", ANN, "--no-input")
+
+    assert told in page.text
+    assert str(refused.value) == told
+    assert Order.objects.filter(email=ANN).count() == 1
 
 
 @pytest.mark.parametrize("spelling", ["ANN@example.com", "  Ann@EXAMPLE.com "])

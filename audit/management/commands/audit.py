@@ -8,15 +8,13 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
-from django.db import Error
+from django.core.management.base import BaseCommand
 from django.utils import timezone
 
 from audit.ledger import BEGINNING
 from audit.liveness import check_liveness
 from audit.services import Report, audit_orders
-from command_line import read_days
-from database_errors import describe, is_passing
+from command_line import end_at_passing_errors, read_days
 from payments.gateway import GatewayUnavailable
 
 MAX_DAYS = 9_000  # BEGINNING is 2000
@@ -36,13 +34,9 @@ class Command(BaseCommand):
         )
 
     def handle(self, **options: Any) -> None:
-        try:
+        with end_at_passing_errors("Nothing is known", also=(GatewayUnavailable,), returncode=2):
             since = timezone.now() - timedelta(days=options["days"]) if options["days"] else BEGINNING
             report, troubles = audit_orders(since=since), check_liveness().troubles
-        except (GatewayUnavailable, Error) as error:
-            if isinstance(error, Error) and not is_passing(error):
-                raise
-            raise CommandError(f"Nothing is known: {describe(error)}", returncode=2) from error
         as_json = json.dumps({**report, "troubles": troubles})
         self.stdout.write(as_json if options["json"] else describe_report(report, troubles))
         if not report["ok"]:

@@ -7,14 +7,13 @@ from datetime import UTC, date, datetime, time
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import Error
 from django.template.defaultfilters import pluralize
 
 from audit.ledger import BEGINNING, AuditIsRunning
 from audit.models import Difference
 from audit.reconciliation import Reconciliation, reconcile
 from audit.remedies import propose_remedy
-from database_errors import describe, is_passing
+from command_line import end_at_passing_errors
 from payments.gateway import GatewayUnavailable
 
 MAX_DIFFERENCES = 1000  # in one report: it stays readable
@@ -35,15 +34,12 @@ class Command(BaseCommand):
 
     def handle(self, **options: Any) -> None:
         try:
-            done = reconcile(since=options["since"])
-            open_differences = Difference.objects.unresolved()
-            count, shown = open_differences.count(), list(open_differences[:MAX_DIFFERENCES])
+            with end_at_passing_errors("Nothing is known", also=(GatewayUnavailable,), returncode=2):
+                done = reconcile(since=options["since"])
+                open_differences = Difference.objects.unresolved()
+                count, shown = open_differences.count(), list(open_differences[:MAX_DIFFERENCES])
         except AuditIsRunning:
             raise CommandError("Nothing was compared: an audit reads the lists just now.", returncode=2) from None
-        except (GatewayUnavailable, Error) as error:
-            if isinstance(error, Error) and not is_passing(error):
-                raise
-            raise CommandError(f"Nothing is known: {describe(error)}", returncode=2) from error
         write = write_json if options["json"] else write_text
         self.stdout.write(write(done, count, shown))
         if count:

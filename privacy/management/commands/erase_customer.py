@@ -7,7 +7,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 
 from command_line import end_at_passing_errors
-from privacy.erasure import Counts, ErasureRefused, erase_customer
+from privacy.erasure import Counts, ErasureRefused, erase_customer, find_left
 
 
 class Command(BaseCommand):
@@ -26,6 +26,8 @@ class Command(BaseCommand):
         if not no_input and not confirm():
             raise CommandError("Nothing was erased.")
         self.stdout.write(f"Erased: {describe_counts(self.erase(email, dry_run=False))}.")
+        if left := find_left(email=email):
+            raise CommandError(f"Placed meanwhile: {', '.join(left)}. Erase again once they have ended.")
 
     def erase(self, email: str, *, dry_run: bool) -> Counts:
         try:

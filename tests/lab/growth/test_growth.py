@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from audit import ledger
+from audit.models import LedgerPass
 from audit.tasks import record_audit
 from config.privacy_settings import ORDER_LEAST_DAYS
 from lab.growth import limits, machine
@@ -132,8 +133,10 @@ def test_the_limits_are_the_shops_own() -> None:
     assert signature(claim_stuck_orders).parameters["limit"].default == limits.SWEEP_BATCH
     assert f"limit={limits.LIST_PAGE}," in getsource(StripeApi.ask_for_all)
     assert Inputs().days == ORDER_LEAST_DAYS
+    assert LedgerPass.MAX_DAYS == limits.PASS_DAYS
     for name in ("AUDIT_DAYS", "RECONCILE_DAYS", "SWEEP_EVERY"):
         assert re.search(rf"^{name} = .*\b{getattr(limits, name):g}\b", shop, re.MULTILINE), name
+    assert f"{limits.RECONCILE_EVERY / 3600:g} * 3600" in shop
 
 
 def test_the_machine_has_the_workers_that_the_stack_starts() -> None:
