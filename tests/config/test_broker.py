@@ -1,6 +1,7 @@
 """What Celery is told of each kind of broker."""
 
 import ssl
+from typing import Any
 
 import pytest
 from celery import current_app
@@ -48,7 +49,8 @@ def test_tls_to_rabbitmq_proves_who_is_there() -> None:
 
 
 def test_a_channel_of_redis_publishes_by_one_client_until_its_connection_breaks() -> None:
-    with Connection(settings.BROKER_URL) as broker, broker.channel() as channel:
+    with Connection(settings.BROKER_URL) as broker:
+        channel: Any = broker.channel()
         with channel.conn_or_acquire() as first, channel.conn_or_acquire() as again:
             assert first is again
         channel._disconnect_pools()  # as kombu does where the connection is lost
@@ -59,4 +61,6 @@ def test_a_channel_of_redis_publishes_by_one_client_until_its_connection_breaks(
 
 @pytest.mark.parametrize("url", ["redis://one/0", "rediss://one/0", "sentinel://one/0"])
 def test_every_way_to_redis_keeps_its_client(url: str) -> None:
-    assert issubclass(current_app.connection_for_write(url).get_transport_cls().Channel, KeptClient)
+    transport: Any = current_app.connection_for_write(url).get_transport_cls()
+
+    assert issubclass(transport.Channel, KeptClient)
