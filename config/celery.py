@@ -12,7 +12,7 @@ from celery.signals import celeryd_init, setup_logging, worker_init
 from django.conf import settings
 from django.db import Error, close_old_connections, connection
 
-from config import task_context  # noqa: F401 - it connects itself to the signals
+from config import redis_transport, task_context  # noqa: F401 - they register themselves
 from config.watchdog import start_watchdog
 from database_errors import describe, is_passing, run_again_if_lost
 

@@ -3,7 +3,7 @@
 import re
 from copy import copy
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 
 from babel import Locale
 from babel.numbers import NumberFormatError, NumberPattern, get_decimal_symbol, parse_decimal
@@ -48,8 +48,13 @@ def format_money(amount: int, currency: str) -> str:
 
     Nothing is rounded.
     """
+    return _write_money(amount, currency, current_language())
+
+
+@lru_cache(maxsize=4096)  # most amounts are a product's price, or some of them
+def _write_money(amount: int, currency: str, language: str) -> str:
     value = to_decimal(amount, currency)
-    locale, pattern = _find_format(current_language(), count_places(value))
+    locale, pattern = _find_format(language, count_places(value))
     text = pattern.apply(value, locale, currency, currency_digits=False, decimal_quantization=False)
     return LETTER_THEN_DIGIT.sub("\N{NO-BREAK SPACE}", text)
 

@@ -1,10 +1,15 @@
 """What Celery is told of each kind of broker."""
 
 import ssl
+from typing import Any
 
 import pytest
+from celery import current_app
+from django.conf import settings
+from kombu import Connection
 
 from config.broker import DELIVERY_LIMIT, Broker, configure_broker
+from config.redis_transport import KeptClient
 
 
 def configure(url: str) -> Broker:
@@ -41,3 +46,21 @@ def test_rabbitmq_confirms_counts_and_keeps_a_queue_on_every_node() -> None:
 
 def test_tls_to_rabbitmq_proves_who_is_there() -> None:
     assert configure("amqps://ann:secret@one/shop").tls == {"cert_reqs": ssl.CERT_REQUIRED, "server_hostname": None}
+
+
+def test_a_channel_of_redis_publishes_by_one_client_until_its_connection_breaks() -> None:
+    with Connection(settings.BROKER_URL) as broker:
+        channel: Any = broker.channel()
+        with channel.conn_or_acquire() as first, channel.conn_or_acquire() as again:
+            assert first is again
+        channel._disconnect_pools()  # as kombu does where the connection is lost
+        with channel.conn_or_acquire() as other:
+            assert other is not first
+            assert other.connection_pool is channel.pool
+
+
+@pytest.mark.parametrize("url", ["redis://one/0", "rediss://one/0", "sentinel://one/0"])
+def test_every_way_to_redis_keeps_its_client(url: str) -> None:
+    transport: Any = current_app.connection_for_write(url).get_transport_cls()
+
+    assert issubclass(transport.Channel, KeptClient)

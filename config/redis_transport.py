@@ -1,0 +1,43 @@
+"""Celery's transports for Redis. Their channels keep the client that publishes: kombu makes one for each message."""
+
+from typing import Any
+
+from kombu.transport import TRANSPORT_ALIASES, redis
+
+
+class KeptClient:
+    """What a channel does beside kombu's own. It is used by one thread at a time."""
+
+    _publisher: Any = None
+
+    def _create_client(self, asynchronous: bool = False) -> Any:
+        create = super()._create_client  # type: ignore[misc]  # of the channel beside which this stands
+        if asynchronous:
+            return create(asynchronous=True)
+        # After a broken connection the channel has another pool.
+        if self._publisher is None or self._publisher.connection_pool is not self.pool:  # type: ignore[attr-defined]
+            self._publisher = create()
+        return self._publisher
+
+
+class Channel(KeptClient, redis.Channel):
+    pass
+
+
+class SentinelChannel(KeptClient, redis.SentinelChannel):
+    pass
+
+
+class Transport(redis.Transport):
+    Channel = Channel
+
+
+class SentinelTransport(redis.SentinelTransport):
+    Channel = SentinelChannel
+
+
+TRANSPORT_ALIASES |= {
+    "redis": f"{__name__}:Transport",
+    "rediss": f"{__name__}:Transport",
+    "sentinel": f"{__name__}:SentinelTransport",
+}
