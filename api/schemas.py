@@ -166,6 +166,7 @@ class ListedProduct(BaseModel):
     currency: str
     available: int
     max_quantity: int
+    category: str | None = Field(description="Its slug.")
     url: str
 
 

@@ -6,6 +6,7 @@ from django.contrib import admin
 from accounts.forms import StaffLogInForm
 from backoffice import (
     audit_admin,
+    category_admin,
     delivery_admin,
     difference_admin,
     dispute_admin,
@@ -23,6 +24,7 @@ from backoffice import (
 
 __all__ = [
     "audit_admin",
+    "category_admin",
     "delivery_admin",
     "difference_admin",
     "dispute_admin",

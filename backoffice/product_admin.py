@@ -22,6 +22,7 @@ from catalog.pictures import Encoded, NotAPicture, TooManyPixels, encode_picture
 from catalog.texts import NormalizedField, normalize
 from money import format_money, format_number
 
+TEXTS = ["sku", "name", "slug", "category", "description"]
 PRICE = ("price", "currency")  # on one line
 PICTURE = ["picture_file", "picture_alt", "picture_removed"]
 
@@ -98,15 +99,15 @@ class ProductForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's own is
 
 @admin.register(Product)
 class ProductAdmin(SearchAdmin):
-    list_display = ["sku", "name", "money", "active", "available"]
-    list_filter = ["active", ("price", admin.EmptyFieldListFilter)]
-    list_select_related = ["stock"]
+    list_display = ["sku", "name", "category", "money", "active", "available"]
+    list_filter = ["active", "category", ("price", admin.EmptyFieldListFilter)]
+    list_select_related = ["stock", "category"]
     search_fields = ["sku__istartswith", "name"]
     search_help_text = _("The SKU, from its beginning, or words of the name.")
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     form = ProductForm
-    fields = ["sku", "name", "slug", "description", PRICE, "max_quantity", "active", "available", "picture", *PICTURE]
+    fields = [*TEXTS, PRICE, "max_quantity", "active", "available", "picture", *PICTURE]
     readonly_fields = ["available", "picture"]
 
     @admin.display(description=_("price"), ordering="price")

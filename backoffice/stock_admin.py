@@ -108,7 +108,8 @@ class StockAdmin(ReadOnlyAdmin):
     ) -> HttpResponse:
         if stock := context["original"]:
             context["can_move"] = self.has_move_permission(request)
-            context["movements"] = stock.movements.select_related("actor").order_by("-pk")[:MAX_MOVEMENTS]
+            movements = stock.movements.select_related("actor").order_by("-pk")[:MAX_MOVEMENTS]
+            context["movements"] = [(movement, link_to_order(movement.reference)) for movement in movements]
         return super().render_change_form(request, context, *args, **kwargs)
 
 

@@ -1,10 +1,12 @@
-"""The admin's pages of users. They are deactivated, never deleted, because orders and movements name them."""
+"""The admin's pages of users and roles. No user is deleted, only deactivated: orders and movements name them."""
 
 from contextlib import suppress
 
 from django.contrib import admin
+from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm
+from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -36,6 +38,9 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]  # Django's own is n
     ordering = ["email"]
     show_full_result_count = False
 
+    class Media:
+        js = ["backoffice/labels.js"]
+
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[User], search_term: str
     ) -> tuple[QuerySet[User], bool]:
@@ -46,3 +51,12 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]  # Django's own is n
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return False
+
+
+admin.site.unregister(Group)
+
+
+@admin.register(Group)
+class GroupAdmin(DjangoGroupAdmin):
+    class Media:
+        js = ["backoffice/labels.js"]

@@ -10,7 +10,8 @@ from django.core.exceptions import ValidationError
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
 
-from catalog.models import Product
+from catalog.category_models import MAX_CATEGORY, make_slug
+from catalog.models import Category, Product
 from catalog.text_file import find_delimiter, trim_row
 from catalog.texts import MAX_SKU, normalize, validate_name, validate_sku
 from money import format_money, to_minor_units
@@ -43,7 +44,7 @@ class BadRow:
 
 @dataclass(kw_only=True)
 class Catalog:
-    """The content of a file. Its products are not saved. A product without a price is not active."""
+    """The content of a file. Its products, and their categories, are not saved. One without a price is not active."""
 
     columns: list[str] = field(default_factory=list)
     products: list[Product] = field(default_factory=list)
@@ -134,10 +135,21 @@ def _read_product(row: dict[str, str], price_column: str, default_currency: str,
         name=name,
         slug=slugify(name)[:MAX_NAME],
         description=row.get("description", ""),
+        category=_read_category(row.get("category", "")),
         price=price,
         currency=currency,
         active=price is not None,
     )
+
+
+def _read_category(text: str) -> Category | None:
+    """The category of that name, not saved."""
+    if not text:
+        return None
+    name = _read_text(text, "category", MAX_CATEGORY, validate_name)
+    if not make_slug(name):
+        raise _BadField(f"category {name!a} has neither letters nor digits")
+    return Category(name=name, slug=make_slug(name))
 
 
 def _read_text(text: str, what: str, longest: int, validate: Callable[[str], None]) -> str:

@@ -7,19 +7,20 @@ from django.contrib.postgres.indexes import GinIndex
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import F, Q, Value
-from django.db.models.functions import Concat, Now
+from django.db.models.functions import Concat, Lower, Now
 from django.urls import reverse
 from django.utils.text import slugify
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from catalog.category_models import Category
 from catalog.picture_models import Picture
-from catalog.texts import MAX_SKU, NormalizedCharField, fold, validate_name, validate_sku
+from catalog.texts import MAX_SKU, NormalizedCharField, fold, skip_signs, validate_name, validate_sku
 from money import format_money
 from money.currencies import LARGEST_AMOUNT, get_step, is_currency
 
 # Django looks for models here.
-__all__ = ["Picture", "Product", "Stock", "StockMovement"]
+__all__ = ["Category", "Picture", "Product", "Stock", "StockMovement"]
 
 
 def is_nfc(column: str) -> models.Func:
@@ -49,6 +50,15 @@ class Product(models.Model):
     name: "models.CharField[str, str]" = NormalizedCharField(_("name"), max_length=200, validators=[validate_name])
     slug = models.SlugField(_("slug"), max_length=200, blank=True)
     description = models.TextField(_("description"), blank=True)
+    category = models.ForeignKey(
+        Category,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="products",
+        verbose_name=_("category"),
+        db_index=False,  # product_for_sale_by_category
+    )
     price = models.PositiveBigIntegerField(
         _("price"), null=True, blank=True, help_text=_("In minor units: 255 is 2.55.")
     )
@@ -64,14 +74,22 @@ class Product(models.Model):
         expression=fold(Concat("sku", Value(" "), "name")), output_field=models.TextField(), db_persist=True
     )
 
+    sort_name = models.GeneratedField(
+        expression=skip_signs(Lower("name")), output_field=models.CharField(max_length=200), db_persist=True
+    )
+
     objects = ProductQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("product")
         verbose_name_plural = _("products")
-        ordering = ["name", "pk"]
+        ordering = ["sort_name", "pk"]
         indexes = [
-            models.Index(fields=["name", "id"], condition=Q(active=True), name="product_for_sale_by_name"),
+            models.Index(fields=["sort_name", "id"], condition=Q(active=True), name="product_for_sale_by_sort_name"),
+            models.Index(fields=["price", "id"], condition=Q(active=True), name="product_for_sale_by_price"),
+            models.Index(
+                fields=["category", "sort_name", "id"], condition=Q(active=True), name="product_for_sale_by_category"
+            ),
             GinIndex(fields=["search_text"], opclasses=["gin_trgm_ops"], name="product_search_text"),
         ]
         constraints = [

@@ -1,12 +1,12 @@
-"""Finds the products that are for sale, and pages through them by name."""
+"""Finds the products that are for sale, and pages through them by name or price."""
 
 from dataclasses import dataclass, replace
 from math import ceil
 
 from django.db import connection, transaction
-from django.db.models import Q, Value
+from django.db.models import Exists, OuterRef, Q, QuerySet, Value
 
-from catalog.models import Product, ProductQuerySet
+from catalog.models import Category, Product, ProductQuerySet
 from catalog.texts import fold, normalize
 
 PAGE_SIZE = 24
@@ -14,6 +14,32 @@ MAX_QUERY = 100  # characters
 LIKENESS = "0.4"  # of 1: within it are two letters that changed places, and one that is missing
 # Counting further takes longer, for it reads each row. Pages have numbers up to here; beyond, each leads to the next.
 MAX_COUNT = 10_000
+
+
+@dataclass(frozen=True)
+class Sort:
+    """An order in which products are listed: by a column that has an index, then by id."""
+
+    column: str
+    is_descending: bool = False
+
+    def reverse(self) -> "Sort":
+        return replace(self, is_descending=not self.is_descending)
+
+    def order(self) -> tuple[str, str]:
+        sign = "-" if self.is_descending else ""
+        return f"{sign}{self.column}", f"{sign}pk"
+
+    def beyond(self, edge: Product) -> Q:
+        """The condition for what comes after that product."""
+        than, value = "lt" if self.is_descending else "gt", getattr(edge, self.column)
+        later = Q(**{f"{self.column}__{than}": value}) | Q(**{self.column: value, f"pk__{than}": edge.pk})
+        # PostgreSQL uses the index for the plain range. It would not for the alternative alone.
+        return later & Q(**{f"{self.column}__{than}e": value})
+
+
+BY_NAME = Sort("sort_name")
+SORTS = {"name": BY_NAME, "price": Sort("price"), "-price": Sort("price", is_descending=True)}
 
 
 @dataclass(frozen=True)
@@ -30,15 +56,23 @@ class Page:
     number: int | None = None
 
 
-def find_products(query: str = "") -> ProductQuerySet:
+def find_products(query: str = "", *, category: Category | None = None) -> ProductQuerySet:
     """Find the products for sale whose SKU or name contains every word of the query, in upper or lower case.
 
-    Only the first MAX_QUERY characters of the query count, and no sign between words, such as &.
+    Only the first MAX_QUERY characters of the query count, and no sign between words, such as &. With a category, only
+    what belongs to it is found.
     """
     products = Product.objects.for_sale()
+    if category:
+        products = products.filter(category=category)
     for word in _read_words(query):
         products = products.filter(search_text__contains=fold(Value(word)))
     return products
+
+
+def find_categories() -> QuerySet[Category]:
+    """The categories that have something for sale, by name."""
+    return Category.objects.filter(Exists(Product.objects.for_sale().filter(category=OuterRef("pk"))))
 
 
 def read_similar_products(query: str) -> list[Product]:
@@ -54,7 +88,7 @@ def read_similar_products(query: str) -> list[Product]:
         products = products.filter(search_text__trigram_word_similar=fold(Value(word)))
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT set_config('pg_trgm.word_similarity_threshold', %s, true)", [LIKENESS])
-        return list(products.order_by("name", "pk")[:PAGE_SIZE])
+        return list(products.order_by(*BY_NAME.order())[:PAGE_SIZE])
 
 
 def _read_words(query: str) -> list[str]:
@@ -67,13 +101,13 @@ def count_products(products: ProductQuerySet) -> int:
     return products.order_by()[: MAX_COUNT + 1].count()
 
 
-def read_numbered_page(products: ProductQuerySet, number: int, *, count: int) -> Page:
+def read_numbered_page(products: ProductQuerySet, number: int, *, count: int, sort: Sort = BY_NAME) -> Page:
     """Read the page with that number, or the last of those that `count` products fill."""
     number = max(1, min(number, count_pages(count)))
     start = (number - 1) * PAGE_SIZE
-    # What is skipped is read from the index on the name alone: neither its rows nor its stocks.
-    ids = products.order_by("name", "pk").values("pk")[start : start + PAGE_SIZE]
-    rows = list(Product.objects.for_a_list().filter(pk__in=ids).order_by("name", "pk"))
+    # What is skipped is read from the index of the sort alone: neither its rows nor its stocks.
+    ids = products.order_by(*sort.order()).values("pk")[start : start + PAGE_SIZE]
+    rows = list(Product.objects.for_a_list().filter(pk__in=ids).order_by(*sort.order()))
     page = _make_page(rows, has_before=number > 1, has_after=count > start + PAGE_SIZE)
     return replace(page, number=number)
 
@@ -83,26 +117,26 @@ def count_pages(count: int) -> int:
     return max(1, ceil(min(count, MAX_COUNT) / PAGE_SIZE))
 
 
-def read_page(products: ProductQuerySet, *, before: int | None = None, after: int | None = None) -> Page:
+def read_page(
+    products: ProductQuerySet, *, sort: Sort = BY_NAME, before: int | None = None, after: int | None = None
+) -> Page:
     """Read the page before or after the product with that id, or the first page if there is no such product."""
     edge_id = before or after
-    edge = Product.objects.only("name").filter(pk=edge_id).first() if edge_id else None
+    edge = Product.objects.only(sort.column).filter(pk=edge_id).first() if edge_id else None
     if edge is None:
-        rows, more = _read_rows(products, "name", "pk")
+        rows, more = _read_rows(products, sort.order())
         return _make_page(rows, has_before=False, has_after=more)
     if after:
-        beyond = Q(name__gt=edge.name) | Q(name=edge.name, pk__gt=edge.pk)
-        # PostgreSQL uses the index on the name for the plain range. It would not for the alternative alone.
-        rows, more = _read_rows(products.filter(beyond, name__gte=edge.name), "name", "pk")
+        rows, more = _read_rows(products.filter(sort.beyond(edge)), sort.order())
         return _make_page(rows, has_before=True, has_after=more)
-    beyond = Q(name__lt=edge.name) | Q(name=edge.name, pk__lt=edge.pk)
-    rows, more = _read_rows(products.filter(beyond, name__lte=edge.name), "-name", "-pk")
+    backwards = sort.reverse()
+    rows, more = _read_rows(products.filter(backwards.beyond(edge)), backwards.order())
     if not more:  # this is the first page: show all of it
-        return read_page(products)
+        return read_page(products, sort=sort)
     return _make_page(rows[::-1], has_before=True, has_after=True)
 
 
-def _read_rows(products: ProductQuerySet, *order: str) -> tuple[list[Product], bool]:
+def _read_rows(products: ProductQuerySet, order: tuple[str, str]) -> tuple[list[Product], bool]:
     rows = list(products.for_a_list().order_by(*order)[: PAGE_SIZE + 1])
     return rows[:PAGE_SIZE], len(rows) > PAGE_SIZE
 

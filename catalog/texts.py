@@ -1,17 +1,19 @@
 """What a product's texts may contain, and how they are compared: one rule for files, admin, pages and API."""
 
 import unicodedata
+from string import punctuation
 from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
 from django.db import models
-from django.db.models import Value
+from django.db.models import Func, Value
 from django.db.models.functions import Lower, Replace
 from django.utils.translation import gettext_lazy as _
 
 MAX_SKU = 64
 LINE_BREAKS = {"Cc", "Cs", "Zl", "Zp"}  # Unicode's categories; control characters and surrogates are among them
+SIGNS = f"{punctuation} \u00a0¡¿«»\u2018\u2019“”„…\u2013—·•★"  # that a name may begin with, and is not sorted by
 UNSEEN = LINE_BREAKS | {"Cf", "Zs"}
 
 
@@ -51,6 +53,11 @@ def fold(text: Any) -> Replace:
     way: here both sigmas are equal.
     """
     return Replace(Lower(text), Value("\u03c2"), Value("\u03c3"))
+
+
+def skip_signs(text: Any) -> Func:
+    """Return the expression for a text without the signs that it begins with: *Boombox is sorted by its B."""
+    return Func(text, Value(SIGNS), function="LTRIM")
 
 
 class NormalizedField(forms.CharField):

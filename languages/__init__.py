@@ -21,7 +21,7 @@ def find_language(language: str) -> str:
         return settings.LANGUAGE_CODE
 
 
-def write_time(moment: datetime, form: str = "DATETIME_FORMAT") -> str:
+def write_time(moment: datetime, form: str = "SHORT_DATETIME_FORMAT") -> str:
     """The time in the shop's zone, which is named: Nov. 29, 2026, 2:05 p.m. UTC. `form` is one of Django's formats."""
     local = localtime(moment)
     return f"{date_format(local, form)} {local.tzname()}"

@@ -1,11 +1,18 @@
 """Order codes, which customers read aloud."""
 
+import re
 import secrets
 
 from django.utils import timezone
 
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # no I, L, O or U: nobody misreads a code on the phone
 PATTERN = "[0-9]{6}-[0-9A-Z]{5}-[0-9A-Z]{5}"
+MISREAD = str.maketrans("ILO", "110")
+
+
+def read_code(text: str) -> str:
+    """The code that somebody typed: in either case, with or without its hyphens, an O for a zero."""
+    return re.sub("^(.{6})(.{5})(.{5})$", r"\1-\2-\3", re.sub(r"[\s-]", "", text).upper().translate(MISREAD))
 
 
 def make_code() -> str:

@@ -4,6 +4,7 @@ from datetime import timedelta
 from functools import cached_property
 
 from django.conf import settings
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import F, Func, JSONField, Q, TextField, Value
 from django.db.models.functions import Cast, Length, Now
@@ -134,6 +135,12 @@ class Order(models.Model):
             models.Index(fields=["-created_at"], name="order_newest_first"),
             # It finds whole addresses, and what they begin with.
             models.Index(fields=["email"], opclasses=["varchar_pattern_ops"], name="order_email_prefix"),
+            GinIndex(
+                fields=["code", "email"],
+                opclasses=["gin_trgm_ops", "gin_trgm_ops"],
+                condition=~Q(status="PENDING"),
+                name="order_ended_search",
+            ),
             models.Index(fields=["user"], condition=Q(user__isnull=False), name="order_of_user"),
             models.Index(fields=["-created_at"], condition=Q(status="PENDING"), name="order_pending_newest_first"),
             models.Index(fields=["-created_at"], condition=Q(needs_review=True), name="order_review_newest_first"),

@@ -84,6 +84,14 @@ class OrderQuerySet(models.QuerySet["Order"]):
             row = cursor.fetchone()
         return row and self.model.from_db(connection.alias, [field.attname for field in fields], row)
 
+    def with_text(self, *, code: str, email: str) -> Self:
+        """Whose code or email contains the text. It has three letters or digits in a row, or each order is read."""
+        text = Q(code__contains=code) | Q(email__contains=email)
+        # order_ended_search has no pending orders: they are few, and change too often for such an index.
+        ended = self.model.objects.exclude(status=self.model.Status.PENDING).filter(text)
+        pending = self.model.objects.pending().filter(text)
+        return self.filter(pk__in=ended.order_by().values("pk").union(pending.order_by().values("pk"), all=True))
+
     def of_customer(self, user: User) -> Self:
         """An account's own, and those that somebody placed as a guest with its email, if that is verified.
 

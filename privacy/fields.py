@@ -52,6 +52,8 @@ KEPT = {
     "audit.Tick": SHOP,
     "auth.Group": SHOP,
     "auth.Permission": SHOP,
+    "backoffice.SavedFilter": SHOP,
+    "catalog.Category": SHOP,
     "catalog.Picture": SHOP,
     "catalog.Product": SHOP,
     "catalog.StockMovement": LEDGER,

@@ -15,6 +15,7 @@ from money.currencies import LARGEST_AMOUNT, get_smallest
 
 CART = "cart"  # quantities by SKU
 PRICES = "cart_prices"  # by SKU, as they were when the customer last added the product
+REMOVED = "cart_removed"  # SKU, quantity and price seen of what the customer removed last
 KEY = "checkout_key"
 
 
@@ -72,6 +73,7 @@ class Cart:
 
     lines: list[CartLine]
     key: str
+    removed: CartLine | None = None  # what the customer removed last, and may put back
 
     @property
     def skus(self) -> list[str]:
@@ -120,15 +122,18 @@ class Cart:
 
 
 def read_cart(session: SessionBase) -> Cart:
-    """Read the cart at today's prices and stock, in one query."""
-    quantities, prices = session.get(CART, {}), session.get(PRICES, {})
-    found = Product.objects.for_sale().with_stock().filter(sku__in=list(quantities)).defer("description")
+    """Read the cart at today's prices and stock, and what was removed from it last, in one query."""
+    quantities, prices, removed = session.get(CART, {}), session.get(PRICES, {}), session.get(REMOVED)
+    skus = [*quantities, *(removed or [])[:1]]
+    found = Product.objects.for_sale().with_stock().filter(sku__in=skus).defer("description")
     products = {product.sku: product for product in found}
-    lines = [
-        CartLine(sku=sku, quantity=quantity, product=products.get(sku), seen_price=prices.get(sku))
-        for sku, quantity in quantities.items()
-    ]
-    return Cart(lines=lines, key=ensure_key(session) if lines else session.get(KEY, ""))
+
+    def read_line(sku: str, quantity: int, seen_price: int | None) -> CartLine:
+        return CartLine(sku=sku, quantity=quantity, product=products.get(sku), seen_price=seen_price)
+
+    lines = [read_line(sku, quantity, prices.get(sku)) for sku, quantity in quantities.items()]
+    key = ensure_key(session) if lines else session.get(KEY, "")
+    return Cart(lines=lines, key=key, removed=read_line(*removed) if removed else None)
 
 
 def ensure_key(session: SessionBase) -> str:
@@ -159,6 +164,7 @@ def add_to_cart(session: SessionBase, *, sku: str, quantity: int) -> int:
 
 def put_in_cart(session: SessionBase, *, sku: str, quantity: int, price: int | None) -> None:
     """Set the quantity of a product, and the price at which the customer saw it, whether or not it can be bought."""
+    session.pop(REMOVED, None)
     session.setdefault(CART, {})[sku] = quantity
     session.setdefault(PRICES, {})[sku] = price
     ensure_key(session)
@@ -184,6 +190,22 @@ def remove_from_cart(session: SessionBase, *, sku: str) -> None:
     for name in (CART, PRICES):
         session.get(name, {}).pop(sku, None)
     session.modified = True
+
+
+def set_aside(session: SessionBase, *, sku: str) -> None:
+    """Remove the product as its customer wants: put_back brings it back, until something else is put in the cart."""
+    if sku in session.get(CART, {}):
+        session[REMOVED] = [sku, session[CART][sku], session.get(PRICES, {}).get(sku)]
+    remove_from_cart(session, sku=sku)
+
+
+def put_back(session: SessionBase) -> None:
+    """Put back what was removed last, as it was. Raises CartFull. A repeat changes nothing."""
+    if removed := session.get(REMOVED):
+        sku, quantity, price = removed
+        if len(session.get(CART, {})) >= settings.SHOP_MAX_LINES:
+            raise CartFull
+        put_in_cart(session, sku=sku, quantity=quantity, price=price)
 
 
 def remove_units(session: SessionBase, quantities: Mapping[str, int]) -> None:

@@ -6,7 +6,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_POST, require_safe
 
@@ -16,6 +16,8 @@ from shop import cart
 from shop.forms import QuantityForm
 from shop.session_orders import LAST_ORDER, remove_ordered
 from shop.waiting import behind_waiting_room
+
+FULL = gettext_lazy("Your cart is full. Order what is in it first.")
 
 
 @require_safe
@@ -46,7 +48,9 @@ def change_cart(request: HttpRequest) -> HttpResponse:
     remove_ordered(request.session)
     is_saved = _save_quantities(request)
     if "remove" in request.POST:
-        cart.remove_from_cart(request.session, sku=request.POST["remove"])
+        cart.set_aside(request.session, sku=request.POST["remove"])
+    elif "undo" in request.POST:
+        _put_back(request)
     elif "checkout" in request.POST and is_saved:
         content = cart.read_cart(request.session)
         if content.is_buyable:
@@ -62,6 +66,13 @@ def fit_cart(request: HttpRequest) -> HttpResponse:
     _save_quantities(request)
     cart.fit_cart(request.session)
     return redirect("cart")
+
+
+def _put_back(request: HttpRequest) -> None:
+    try:
+        cart.put_back(request.session)
+    except cart.CartFull:
+        messages.warning(request, FULL)
 
 
 def _save_quantities(request: HttpRequest) -> bool:
@@ -94,7 +105,7 @@ def _add(request: HttpRequest, form: QuantityForm) -> tuple[bool, str]:
     except (Product.DoesNotExist, cart.SoldOut):
         return False, _("Sorry, this is sold out. Your cart is as it was.")
     except cart.CartFull:
-        return False, _("Your cart is full. Order what is in it first.")
+        return False, str(FULL)
     if now < before + quantity:
         text = ngettext(
             "Your cart has %(count)d of these now, which is the most you can have.",

@@ -18,7 +18,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts.models import User
 from database_errors import describe, is_passing
-from orders.codes import PATTERN
+from orders.codes import PATTERN, read_code
 from orders.limits import limit_payment
 from orders.models import Order
 from orders.paying import PaymentRefused, pay_again
@@ -140,7 +140,7 @@ def order_again(request: HttpRequest, *, code: str) -> HttpResponse:
 def find_order(request: HttpRequest) -> HttpResponse:
     """Lead from an order's code to its page, as its address does. The page names this browser's last order."""
     asked = request.GET.get("code", "")
-    code = "".join(asked.upper().split())
+    code = read_code(asked)
     if re.fullmatch(PATTERN, code) and (order := Order.objects.filter(code=code).first()):
         return _see_order(order)
     context = {"asked": asked, "last_order": request.session.get(LAST_ORDER)}

@@ -3,22 +3,26 @@
 import json
 import time
 from collections.abc import Callable
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 import structlog
 from django.conf import settings
 from django.core.cache import caches
 from django.template.loader import render_to_string
-from django.utils.translation import get_language
+from django.utils.translation import get_language, gettext_lazy
+from django.utils.translation import gettext as _
 from redis import RedisError
 
+from catalog.models import Category
 from catalog.search import (
     MAX_COUNT,
+    SORTS,
     count_pages,
     count_products,
+    find_categories,
     find_products,
     read_numbered_page,
     read_page,
@@ -29,6 +33,11 @@ from shop.page_numbers import PageNumbers
 logger = structlog.stdlib.get_logger(__name__)
 
 PAUSE = 5.0  # seconds
+SORT_TITLES = {
+    "name": gettext_lazy("Name"),
+    "price": gettext_lazy("Lowest price"),
+    "-price": gettext_lazy("Highest price"),
+}
 
 
 class PageCache:
@@ -62,6 +71,27 @@ class PageCache:
 page_cache = PageCache("pages")
 
 
+class Link(NamedTuple):
+    title: str
+    parameters: str
+    is_here: bool
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What of the products a visitor wants to see, and in which order: a key of SORTS."""
+
+    query: str = ""
+    category: Category | None = None
+    sort: str = "name"
+
+    def write_parameters(self, **changed: Any) -> str:
+        """The parameters of its address, or of the address of the choice that differs from it by those."""
+        choice = replace(self, **changed)
+        named = {"q": choice.query, "category": choice.category and choice.category.slug, "sort": choice.sort}
+        return urlencode({name: value for name, value in named.items() if value and (name, value) != ("sort", "name")})
+
+
 @dataclass(frozen=True)
 class Place:
     """Which page of a list is asked for: the one with that number, or the one before or after a product's id."""
@@ -71,29 +101,58 @@ class Place:
     after: int | None = None
 
 
-def show_products(query: str, place: Place) -> str:
+def show_products(choice: Choice, place: Place) -> str:
     """The HTML of one page of the products that match, at most PRODUCT_LIST_AGE seconds old.
 
     It is for everybody who reads this language. Prices and stock may have changed meanwhile: only look, never sell.
     """
-    shown = json.dumps([settings.VERSION, get_language(), query, *astuple(place)])
+    category = choice.category and choice.category.pk
+    shown = json.dumps([settings.VERSION, get_language(), choice.query, category, choice.sort, *astuple(place)])
     return page_cache.read_or_make(
         sha256(shown.encode()).hexdigest(),
-        lambda: render_products(query, place),
+        lambda: render_products(choice, place),
         seconds=settings.PRODUCT_LIST_AGE,
     )
 
 
-def render_products(query: str, place: Place) -> str:
-    products = find_products(query)
+def render_products(choice: Choice, place: Place) -> str:
+    query, sort = choice.query, SORTS[choice.sort]
+    products = find_products(query, category=choice.category)
     count = count_products(products)
     if place.before or place.after:
-        page = read_page(products, before=place.before, after=place.after)
+        page = read_page(products, sort=sort, before=place.before, after=place.after)
     else:
-        page = read_numbered_page(products, place.number, count=count)
-    words = f"{urlencode({'q': query})}&" if query else ""
-    pages = PageNumbers(page.number, count_pages(count), is_more=count > MAX_COUNT)
-    context = {"query": query, "words": words, "page": page, "pages": pages, "count": count, "max_count": MAX_COUNT}
-    if query and not page.products:
-        context["similar"] = read_similar_products(query)
+        page = read_numbered_page(products, place.number, count=count, sort=sort)
+    words = choice.write_parameters()
+    context = {
+        "query": query,
+        "category": choice.category,
+        "words": f"{words}&" if words else "",
+        "page": page,
+        "pages": PageNumbers(page.number, count_pages(count), is_more=count > MAX_COUNT),
+        "count": count,
+        "max_count": MAX_COUNT,
+        "categories": _list_categories(choice),
+        "sorts": _list_sorts(choice) if count > 1 else [],
+        "similar": read_similar_products(query) if query and not page.products else [],
+    }
     return render_to_string("shop/_products.html", context)
+
+
+def _list_categories(choice: Choice) -> list[Link]:
+    """All of them that have something for sale, and none at all. Empty: there is nothing to choose."""
+    categories: list[Category | None] = list(find_categories())
+    return [
+        Link(
+            category.name if category else _("All"),
+            choice.write_parameters(category=category),
+            category == choice.category,
+        )
+        for category in ([None, *categories] if categories else [])
+    ]
+
+
+def _list_sorts(choice: Choice) -> list[Link]:
+    return [
+        Link(str(title), choice.write_parameters(sort=sort), sort == choice.sort) for sort, title in SORT_TITLES.items()
+    ]

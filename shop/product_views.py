@@ -2,14 +2,14 @@
 
 from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_safe
 
-from catalog.models import Product
-from catalog.search import MAX_QUERY
+from catalog.models import Category, Product
+from catalog.search import MAX_QUERY, SORTS
 from catalog.texts import normalize, read_sku
 from orders.admission import find_product_rooms
-from shop.product_pages import Place, show_products
+from shop.product_pages import Choice, Place, show_products
 from shop.waiting import behind_waiting_room
 
 
@@ -17,8 +17,9 @@ from shop.waiting import behind_waiting_room
 def list_products(request: HttpRequest) -> HttpResponse:
     query = normalize(request.GET.get("q", ""))[:MAX_QUERY].strip()
     place = Place(_read_number(request, "page") or 1, _read_number(request, "before"), _read_number(request, "after"))
-    products = show_products(query, place)
-    return render(request, "shop/product_list.html", {"query": query, "products": products})
+    choice = Choice(query, _find_category(request), _read_sort(request))
+    context = {"query": query, "category": choice.category, "products": show_products(choice, place)}
+    return render(request, "shop/product_list.html", context)
 
 
 @require_safe
@@ -28,12 +29,22 @@ def show_product(request: HttpRequest, *, slug: str, sku: str) -> HttpResponse:
         known = read_sku(sku)
     except ValidationError as error:
         raise Http404 from error
-    product = Product.objects.for_sale().with_stock().select_related("picture").filter(sku=known).first()
+    product = Product.objects.for_sale().with_stock().select_related("picture", "category").filter(sku=known).first()
     if product is None:
         raise Http404
     if (slug, sku) != (product.slug or "-", product.sku):
         return redirect(product, permanent=True)
     return render(request, "shop/product_detail.html", {"product": product})
+
+
+def _find_category(request: HttpRequest) -> Category | None:
+    slug = normalize(request.GET.get("category", ""))
+    return get_object_or_404(Category, slug=slug) if slug else None
+
+
+def _read_sort(request: HttpRequest) -> str:
+    sort = request.GET.get("sort", "")
+    return sort if sort in SORTS else "name"
 
 
 def _read_number(request: HttpRequest, name: str) -> int | None:

@@ -8,7 +8,7 @@ from django.contrib.sessions.backends.base import SessionBase, UpdateError
 from django.db import Error
 
 from orders.models import Order
-from shop.cart import KEY, ensure_key, put_in_cart, remove_units
+from shop.cart import KEY, REMOVED, ensure_key, put_in_cart, remove_units
 
 LAST_ORDER = "last_order"  # the code of the last order: leads a customer to it who never saw the answer
 EMAIL = "email"  # of the last order, so that a guest need not type it again
@@ -69,4 +69,5 @@ def _remove_order(session: SessionBase, order: Order) -> None:
     # second.
     session[KEY] = f"cart-{hashlib.sha256(order.checkout_key.encode()).hexdigest()[:32]}"
     session[LAST_ORDER], session[EMAIL] = order.code, order.email
+    session.pop(REMOVED, None)
     remove_units(session, {line.sku: line.quantity for line in order.lines.all()})

@@ -7,7 +7,7 @@ from django.utils.safestring import SafeString
 
 from languages import write_time
 
-FORMS = {"moment": "DATETIME_FORMAT", "day": "DATE_FORMAT", "time": "TIME_FORMAT"}
+FORMS = {"moment": "SHORT_DATETIME_FORMAT", "day": "DATE_FORMAT", "time": "TIME_FORMAT"}
 
 
 def show_time(moment: datetime, shown: str = "moment") -> SafeString:

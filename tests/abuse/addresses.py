@@ -130,7 +130,7 @@ OWN_ADMIN = {
     "autocomplete/": "autocomplete/",
     "jsi18n/": "jsi18n/",
     "r/<path:content_type_id>/<path:object_id>/": "r/1/1/",
-    "^(?P<app_label>audit|events_out|payments|orders|privacy|catalog|accounts|auth)/$": "orders/",
+    "^(?P<app_label>audit|catalog|events_out|payments|orders|privacy|accounts|auth)/$": "orders/",
     "(?P<url>.*)$": "nothing/",
     "audit/difference/<int:pk>/remedy/<slug:name>/": "audit/difference/1/remedy/adopt/",
     "orders/order/dashboard/": "orders/order/dashboard/",

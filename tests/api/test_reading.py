@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import User
 from accounts.services import make_verification_token, verify_email
 from api.order_views import PAGE_SIZE
-from catalog.models import Product
+from catalog.models import Category, Product
 from tests.api.clients import make_token, send
 from tests.api.test_api import assert_refused
 from tests.builders import make_order, make_product
@@ -33,7 +34,8 @@ def test_products_are_listed_by_name_and_paged(client: Client) -> None:
 
 
 def test_products_are_found_by_words_and_shown_by_sku(client: Client) -> None:
-    make_product("MUG", price=500, stock=7, max_quantity=3, description="Blue")
+    mugs = Category.objects.create(name="Mugs", slug="mugs")
+    make_product("MUG", price=500, stock=7, max_quantity=3, description="Blue", category=mugs)
     make_product("CUP/1")
     Product.objects.filter(pk=make_product("OLD").pk).update(active=False)
 
@@ -94,6 +96,30 @@ def test_nobody_else_lists_orders(client: Client) -> None:
 @pytest.mark.parametrize("query", ["after=GHOST-1", "status=LOST", "after=%00", "after=x"])
 def test_a_list_of_orders_that_makes_no_sense_is_refused(client: Client, query: str) -> None:
     assert_refused(send(client, f"orders?{query}", token=make_token("orders")), 400, "bad_field")
+
+
+def test_a_category_lists_its_products_in_as_many_queries_as_all(
+    client: Client, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    mugs = Category.objects.create(name="Mugs", slug="mugs")
+    make_product("CUP")
+    make_product("MUG", category=mugs)
+    make_product("RED", name="Red mug", category=mugs)
+
+    with django_assert_num_queries(2):
+        listed = send(client, "products?category=mugs").json()["data"]
+
+    assert [(product["sku"], product["category"]) for product in listed] == [("RED", "mugs"), ("MUG", "mugs")]
+    assert [product["sku"] for product in send(client, "products?category=mugs&q=red").json()["data"]] == ["RED"]
+    assert send(client, "products?q=cup").json()["data"][0]["category"] is None
+    assert send(client, "products/RED").json()["category"] == "mugs"
+
+
+@pytest.mark.parametrize("category", ["ghosts", "%00", "Mugs"])
+def test_a_category_that_is_none_is_refused(client: Client, category: str) -> None:
+    Category.objects.create(name="Mugs", slug="mugs")
+
+    assert_refused(send(client, f"products?category={category}"), 400, "bad_field")
 
 
 def test_what_was_read_before_is_not_sent_again_until_it_changes(client: Client) -> None:

@@ -33,6 +33,8 @@ PAGES = {
     "/admin/payments/transfer/": {"Support", "Finance"},
     "/admin/payments/transfer/record/": {"Finance"},
     "/admin/payments/transferrefund/": {"Support", "Finance"},
+    "/admin/catalog/category/": {"Support", "Stock"},
+    "/admin/catalog/category/add/": {"Stock"},
     "/admin/catalog/product/": {"Support", "Stock"},
     "/admin/catalog/product/add/": {"Stock"},
     "/admin/catalog/stock/": {"Support", "Stock"},
@@ -50,7 +52,13 @@ PAGES = {
 def _roles(db: None) -> None:
     """As the migration made them: tests that empty every table may have run before."""
     import_module("backoffice.migrations.0001_roles").make_roles(apps, connection.schema_editor())
-    for name in ("0002_webhook_roles", "0003_transfer_roles", "0004_difference_roles", "0006_event_roles"):
+    for name in (
+        "0002_webhook_roles",
+        "0003_transfer_roles",
+        "0004_difference_roles",
+        "0006_event_roles",
+        "0007_category_roles",
+    ):
         import_module(f"backoffice.migrations.{name}").extend_roles(apps, connection.schema_editor())
     import_module("backoffice.migrations.0005_refund_roles").let_roles_refund(apps, connection.schema_editor())
 

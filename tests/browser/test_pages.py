@@ -43,6 +43,7 @@ def themed_page(request: pytest.FixtureRequest, open_tab: OpenTab) -> Page:
     [
         "/",
         "/?q=mug",
+        "/?sort=-price&page=2",
         "/?q=nothing-of-that-kind",
         "/cart/",
         "/orders/find/?code=x",
@@ -154,9 +155,10 @@ def test_the_list_and_the_order_are_light_and_need_no_third_party(open_tab: Open
 
 
 def find_barriers(page: Page) -> list[dict[str, object]]:
-    """What axe-core calls serious or critical."""
+    """Whatever axe-core finds, however slight."""
     page.evaluate(AXE)
-    return [found for found in page.evaluate(FIND_VIOLATIONS) if found["impact"] in ("serious", "critical")]
+    found: list[dict[str, object]] = page.evaluate(FIND_VIOLATIONS)
+    return found
 
 
 def load_afresh(page: Page, url: str) -> list[Request]:

@@ -5,7 +5,7 @@ import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
 
-from catalog.models import Product, Stock, StockMovement
+from catalog.models import Category, Product, Stock, StockMovement
 from tests.builders import everything, make_order, make_product, stock_of
 from tests.catalog.spreadsheets import FORMATS, Format, save_table
 
@@ -49,6 +49,37 @@ def test_load_catalog_loads_products_and_gives_each_its_stock(file: Path) -> Non
     assert (mug.slug, mug.description) == ("mug-blue", "Holds tea")
     assert stock_of("MUG") == (5, 0)
     assert [(m.kind, m.quantity, m.reference) for m in mug.stock.movements.all()] == [("RECEIVED", 5, "load_catalog")]
+
+
+def test_load_catalog_puts_products_in_categories_and_makes_those_that_are_new(file: Path) -> None:
+    Category.objects.create(name="Mugs and jugs", slug="mugs")
+
+    _, bad = load(
+        file,
+        "sku,name,price,category",
+        "MUG,Mug,1,Mugs",
+        "JUG,Jug,1,MUGS",
+        "CUP,Cup,1,찻잔",
+        "TIN,Tin,1,",
+        "BAD,Bad,1,&",
+    )
+
+    assert bad == ["6: category '&' has neither letters nor digits"]
+    assert category_names() == {"MUG": "Mugs and jugs", "JUG": "Mugs and jugs", "CUP": "찻잔", "TIN": None}
+    assert Category.objects.count() == 2
+
+
+def test_load_catalog_keeps_categories_where_the_file_has_none(file: Path) -> None:
+    load(file, "sku,name,price,category", "MUG,Mug,1,Mugs", "CUP,Cup,1,Cups")
+    load(file, "sku,name,price", "MUG,Mug,2")
+    assert category_names() == {"MUG": "Mugs", "CUP": "Cups"}
+
+    load(file, "sku,name,price,category", "MUG,Mug,2,", "CUP,Cup,1,Mugs")
+    assert category_names() == {"MUG": None, "CUP": "Mugs"}
+
+
+def category_names() -> dict[str, str | None]:
+    return dict(Product.objects.values_list("sku", "category__name"))
 
 
 def test_load_catalog_loads_the_real_catalogue() -> None:

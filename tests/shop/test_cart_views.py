@@ -1,6 +1,7 @@
 from typing import Any
 
 import pytest
+from django.conf import LazySettings
 from django.test import Client
 
 from catalog.models import Product
@@ -145,7 +146,7 @@ def test_what_was_typed_is_kept_while_another_line_is_removed(client: Client) ->
 
     client.post("/cart/change/", {"sku": ["MUG", "CUP"], "quantity": [5, ""], "remove": "CUP"})
 
-    assert 'role="status"' not in client.get("/cart/").text
+    assert list(client.get("/cart/").context["messages"]) == []
     assert cart_of(client) == {"MUG": 5}
 
 
@@ -190,6 +191,59 @@ def test_a_cart_page_has_one_form_and_its_first_button_removes_nothing(client: C
 
     assert main.count("<form") == 1
     assert "remove" not in main[main.index("<button") : main.index("</button>")]
+
+
+def test_what_was_removed_is_put_back_as_it_was(client: Client) -> None:
+    fill_cart(client, MUG=3, CUP=1)
+    client.post("/cart/change/", {"sku": ["MUG", "CUP"], "quantity": ["4", "2"], "remove": "MUG"})
+    Product.objects.filter(sku="MUG").update(price=700)
+    assert "Removed: The MUG." in client.get("/cart/").text
+
+    for _again in range(2):
+        client.post("/cart/change/", {"sku": "CUP", "quantity": "5", "undo": "1"})
+
+    cart = client.get("/cart/").context["cart"]
+    assert cart_of(client) == {"CUP": 5, "MUG": 4}
+    assert [line.old_price for line in cart.lines] == [None, 500], "the price seen before is still known"
+    assert "Removed:" not in client.get("/cart/").text
+
+
+def test_the_last_of_a_cart_can_be_put_back(client: Client) -> None:
+    fill_cart(client, MUG=1)
+    client.post("/cart/change/", {"remove": "MUG"})
+
+    answer = client.post("/cart/change/", {"undo": "1"}, follow=True)
+
+    assert cart_of(client) == {"MUG": 1}
+    assert "Your cart is empty" not in answer.text
+
+
+@pytest.mark.parametrize("what", ["something else is added", "nothing was removed", "it is no longer sold"])
+def test_there_is_nothing_to_put_back(client: Client, what: str) -> None:
+    fill_cart(client, MUG=1, CUP=1)
+    if what != "nothing was removed":
+        client.post("/cart/change/", {"remove": "MUG"})
+    if what == "something else is added":
+        fill_cart(client, TIN=1)
+    if what == "it is no longer sold":
+        Product.objects.filter(sku="MUG").update(active=False)
+    before = cart_of(client)
+
+    assert "Undo" not in client.get("/cart/").text
+    if what != "it is no longer sold":
+        client.post("/cart/change/", {"undo": "1"})
+        assert cart_of(client) == before
+
+
+def test_a_full_cart_takes_nothing_back(client: Client, settings: LazySettings) -> None:
+    fill_cart(client, MUG=1, CUP=1)
+    client.post("/cart/change/", {"remove": "MUG"})
+    settings.SHOP_MAX_LINES = 1
+
+    answer = client.post("/cart/change/", {"undo": "1"}, follow=True)
+
+    assert "Your cart is full" in answer.text
+    assert cart_of(client) == {"CUP": 1}
 
 
 def test_the_product_page_says_when_less_was_added_than_was_typed(client: Client) -> None:

@@ -15,7 +15,14 @@ pytestmark = pytest.mark.django_db
 def test_an_order_is_found_by_its_code_however_it_is_typed(client: Client) -> None:
     order = make_order()
 
-    for typed in (order.code, f" {order.code.lower()} ", order.code.replace("-", " - ")):
+    for typed in (
+        order.code,
+        f" {order.code.lower()} ",
+        order.code.replace("-", " - "),
+        order.code.replace("-", " "),
+        order.code.replace("-", "").replace("0", "o"),
+        order.code.replace("1", "l"),
+    ):
         assert_sent_to(client.get("/orders/find/", {"code": typed}), order)
 
 

@@ -3,8 +3,9 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from catalog.models import Product, Stock
-from catalog.search import PAGE_SIZE, count_products, find_products, read_page
+from catalog.category_models import make_slug
+from catalog.models import Category, Product, Stock
+from catalog.search import PAGE_SIZE, SORTS, Sort, count_products, find_products, read_page
 from shop.page_numbers import PageNumbers
 from tests.builders import make_product
 
@@ -173,13 +174,100 @@ def test_list_says_so_when_nothing_is_found_or_sold(client: Client) -> None:
     assert "&lt;script&gt;" in answer.text
 
 
-def test_list_and_search_take_two_queries(client: Client, django_assert_num_queries: Any) -> None:
+def test_list_and_search_take_three_queries_and_a_category_one_more(
+    client: Client, django_assert_num_queries: Any
+) -> None:
     make_products(PAGE_SIZE + 1)
+    Product.objects.update(category=make_category("Mugs"))
 
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(3):  # how many, the page of them, the categories
         client.get("/")
-    with django_assert_num_queries(2):
-        client.get("/?q=name")
+    with django_assert_num_queries(3):
+        client.get("/?q=name&sort=price")
+    with django_assert_num_queries(4):
+        client.get("/?category=mugs")
+
+
+def make_category(name: str) -> Category:
+    return Category.objects.create(name=name, slug=make_slug(name))
+
+
+def test_names_are_sorted_without_the_signs_they_begin_with_and_in_any_case(client: Client) -> None:
+    names = {"A": "*Boombox", "B": "apron", "C": "'Cup'", "D": "Banner", "E": "100% wool"}
+    for sku, name in names.items():
+        make_product(sku, name=name)
+
+    assert [names[sku] for sku in skus(client.get("/"))] == ["100% wool", "apron", "Banner", "*Boombox", "'Cup'"]
+
+
+def test_products_are_sorted_by_price_both_ways_and_page_by_page(client: Client) -> None:
+    make_products(PAGE_SIZE + 3)
+    Product.objects.filter(sku="S020").update(price=50)
+    Product.objects.filter(sku="S003").update(price=900)
+    upwards = ["S020", *(f"S{n:03}" for n in range(PAGE_SIZE + 3) if n not in (3, 20)), "S003"]
+
+    pages = [skus(client.get(f"/?sort=price&page={number}")) for number in (1, 2)]
+    assert [sku for page in pages for sku in page] == upwards
+    assert skus(client.get("/?sort=-price"))[:2] == ["S003", f"S{PAGE_SIZE + 2:03}"]
+    assert "?sort=price&amp;page=2" in client.get("/?sort=price").text
+    assert skus(client.get("/?sort=sku")) == skus(client.get("/"))
+
+
+@pytest.mark.parametrize("sort", SORTS.values(), ids=SORTS)
+def test_in_each_order_pages_lead_forwards_and_backwards(sort: Sort) -> None:
+    make_products(2 * PAGE_SIZE + 3)
+    Product.objects.filter(sku__endswith="7").update(price=900)
+    every = [product.sku for product in find_products().order_by(*sort.order())]
+
+    first = read_page(find_products(), sort=sort)
+    second = read_page(find_products(), sort=sort, after=first.after)
+    third = read_page(find_products(), sort=sort, after=second.after)
+
+    assert [product.sku for page in (first, second, third) for product in page.products] == every
+    assert (first.before, third.after) == (None, None)
+    assert read_page(find_products(), sort=sort, before=third.before).products == second.products
+
+
+def test_a_category_shows_what_belongs_to_it_and_keeps_words_and_order(client: Client) -> None:
+    mugs, cups = make_category("Mugs & <Jugs>"), make_category("Cups")
+    make_product("MUG", name="Red mug", category=mugs)
+    make_product("JUG", name="Blue jug", category=mugs)
+    make_product("CUP", name="Red cup", category=cups)
+
+    answer = client.get("/?category=mugs-jugs&sort=price")
+
+    assert skus(answer) == ["MUG", "JUG"]
+    assert "<h1>Mugs &amp; &lt;Jugs&gt;</h1>" in answer.text
+    assert '<a href="/?category=cups&amp;sort=price">Cups</a>' in answer.text
+    assert '<a href="/?category=mugs-jugs">Name</a>' in answer.text
+    assert skus(client.get("/?q=red&category=mugs-jugs")) == ["MUG"]
+    assert client.get("/?category=nothing").status_code == 404
+    assert 'href="/?category=mugs-jugs"' in client.get("/products/the-mug/MUG/", follow=True).text
+
+
+def test_a_category_with_nothing_for_sale_is_not_offered(client: Client) -> None:
+    make_product("OLD", category=make_category("Old things"), active=False)
+    make_product("MUG", category=make_category("Mugs"))
+
+    answer = client.get("/")
+
+    assert "Old things" not in answer.text
+    assert ">Mugs</a>" in answer.text
+
+
+def test_a_shop_without_categories_shows_none(client: Client) -> None:
+    make_product("MUG")
+
+    assert 'class="choices"' not in client.get("/").text
+
+
+def test_products_outlive_their_category() -> None:
+    product = make_product("MUG", category=make_category("Mugs"))
+
+    Category.objects.all().delete()
+
+    product.refresh_from_db()
+    assert product.category is None
 
 
 def test_a_short_word_of_a_name_does_not_break_at_its_hyphen(client: Client) -> None:

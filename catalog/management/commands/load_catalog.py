@@ -32,7 +32,7 @@ def read_currency(text: str) -> str:
 class Command(BaseCommand):
     help = (
         "Insert or update products from a CSV file with the columns sku, name, price (or modal_unit_price_gbp), and "
-        "optionally description and currency: UTF-8, or UTF-16 with a byte order mark, its columns "
+        "optionally description, category and currency: UTF-8, or UTF-16 with a byte order mark, its columns "
         "separated by commas, semicolons or tabs. Bad rows are reported and left out. May be run again."
     )
 
@@ -62,7 +62,7 @@ class Command(BaseCommand):
             return load_products(
                 catalog.products,
                 stock=stock,
-                with_description="description" in catalog.columns,
+                columns=catalog.columns,
                 on_progress=bar.update,
             )
 

@@ -1,0 +1,56 @@
+"""Filters of a list that staff keep under a name: each their own."""
+
+from typing import cast
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect
+from django.utils.translation import gettext as _
+
+from accounts.models import User
+from backoffice.models import SavedFilter
+from catalog.texts import NormalizedField
+
+MOST = 20  # of one person and one list
+NOT_KEPT = ("q", "p", "e", "all", "_facets")  # words, which may name a customer, and what is no filter
+
+
+class SaveForm(forms.Form):
+    name = NormalizedField(max_length=60)
+    query = forms.CharField(max_length=1_000)
+
+
+def list_saved_filters(request: HttpRequest, page: str) -> list[SavedFilter]:
+    return list(SavedFilter.objects.filter(user=request.user.pk, page=page))
+
+
+def change_saved_filters(request: HttpRequest, page: str) -> HttpResponse:
+    """Save the filters under the name that is sent, or forget those that a button names. Then show the list again."""
+    own = SavedFilter.objects.filter(user=request.user.pk, page=page)
+    if "forget" in request.POST:
+        own.filter(name=request.POST["forget"]).delete()
+    else:
+        _save(request, page)
+    return redirect(f"{request.path}?{request.POST.get('query', '')}")
+
+
+def _save(request: HttpRequest, page: str) -> None:
+    form = SaveForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, _("Nothing was saved: give the filters a name."))
+        return
+    name, query = form.cleaned_data["name"], _keep_filters(form.cleaned_data["query"])
+    others = SavedFilter.objects.filter(user=request.user.pk, page=page).exclude(name=name)
+    if others.count() >= MOST:
+        messages.error(request, _("Nothing was saved: forget one of the saved filters first."))
+        return
+    SavedFilter.objects.update_or_create(user=cast(User, request.user), page=page, name=name, defaults={"query": query})
+    messages.success(request, _("Saved: %(name)s.") % {"name": name})
+
+
+def _keep_filters(query: str) -> str:
+    kept = QueryDict(query, mutable=True)
+    for name in NOT_KEPT:
+        kept.pop(name, None)
+    return kept.urlencode()
