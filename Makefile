@@ -42,10 +42,11 @@ unit: $(VENV)/ready
 newer:
 	$(MAKE) unit PYTHON=$(NEWER) VENV=.venv-newer PYTEST=--one-case
 
-# On the servers of each profile (docs/operating.md): orders of every kind, whole processes that die, and some chaos: an hour.
-# make profiles PROFILES="standby sentinel" PROFILE_TESTS=tests/test_flow.py takes some of it. One that fails stops no other.
 PROFILES ?= rabbitmq pgbouncer standby sentinel
 PROFILE_TESTS ?= tests/test_flow.py tests/crash/test_processes.py tests/crash/test_servers.py tests/crash/test_unswept.py
+
+# On the servers of each profile (docs/operating.md): orders of every kind, whole processes that die, and some chaos: an hour.
+# make profiles PROFILES="standby sentinel" PROFILE_TESTS=tests/test_flow.py takes some of it. One that fails stops no other.
 profiles: $(VENV)/ready
 	failed=; for profile in $(PROFILES); do \
 		{ ORDERLY_PROFILE=$$profile $(PY) -m pytest --numprocesses 2 --dist loadfile $(PROFILE_TESTS) && \

@@ -45,6 +45,7 @@ INTERNAL = {
     "BROKER_TIMEOUT": "how long a process waits for the broker",
     "STRIPE_API_BASE": "where the sandbox stands in for Stripe; empty: Stripe itself",
     "STRIPE_JS_URL": "the same for the script of the card form",
+    "OTEL_EXPORTER_OTLP_TIMEOUT": "how long one export of traces may take; other variables of OpenTelemetry hold, too",
     "STATIC_ROOT": "where `collectstatic` puts files; the default is `var/static`",
 }
 
