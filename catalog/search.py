@@ -70,6 +70,11 @@ def find_products(query: str = "", *, category: Category | None = None) -> Produ
     return products
 
 
+def find_category(slug: str) -> Category | None:
+    """The category of that slug, as an address or a client names it, whether or not it has something for sale."""
+    return Category.objects.filter(slug=normalize(slug).replace("\0", " ")).first()
+
+
 def find_categories() -> QuerySet[Category]:
     """The categories that have something for sale, by name."""
     return Category.objects.filter(Exists(Product.objects.for_sale().filter(category=OuterRef("pk"))))
