@@ -1,5 +1,6 @@
 """The questions that more than one place asks of orders."""
 
+import re
 from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 
 HELD = Q(held_until__gt=Now(), expires_at__gt=Now())
+SEARCHABLE = re.compile(r"[^\W_]{3}")  # what an index finds anywhere in a text
 
 
 class OrderQuerySet(models.QuerySet["Order"]):
@@ -85,7 +87,9 @@ class OrderQuerySet(models.QuerySet["Order"]):
         return row and self.model.from_db(connection.alias, [field.attname for field in fields], row)
 
     def with_text(self, *, code: str, email: str) -> Self:
-        """Whose code or email contains the text. It has three letters or digits in a row, or each order is read."""
+        """Whose code or email contains the text; begins with it, if it has no three letters or digits in a row."""
+        if not (SEARCHABLE.search(code) and SEARCHABLE.search(email)):
+            return self.filter(Q(code__startswith=code) | Q(email__startswith=email))
         text = Q(code__contains=code) | Q(email__contains=email)
         # order_ended_search has no pending orders: they are few, and change too often for such an index.
         ended = self.model.objects.exclude(status=self.model.Status.PENDING).filter(text)
