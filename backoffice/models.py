@@ -1,11 +1,13 @@
-"""The filters that staff have saved."""
+"""The filters of the admin's lists that staff have saved."""
 
 from django.conf import settings
 from django.db import models
 
 
 class SavedFilter(models.Model):
-    """A name that one of staff gave to the filters of a list, which it sets again by one click."""
+    """The filters of a list, which one of staff keeps under a name and sets again by one click."""
+
+    NAME_LENGTH, QUERY_LENGTH = 60, 1_000
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -14,8 +16,8 @@ class SavedFilter(models.Model):
         db_index=False,  # saved_filter_once begins with it
     )
     page = models.CharField(max_length=100, help_text="The label of the list's model.")
-    name = models.CharField(max_length=60)
-    query = models.CharField(max_length=1_000, help_text="The filters and the order of the list's address.")
+    name = models.CharField(max_length=NAME_LENGTH)
+    query = models.CharField(max_length=QUERY_LENGTH, help_text="The filters and the order of the list's address.")
 
     class Meta:
         default_permissions = ()  # everybody has their own

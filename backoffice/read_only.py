@@ -1,4 +1,4 @@
-"""What the pages of the admin have in common: all search alike, and most of them change nothing."""
+"""What the pages of the admin have in common: all search alike and keep filters, and most of them change nothing."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
-from backoffice.saved_filters import change_saved_filters, list_saved_filters
+from backoffice.saved_filters import change_saved_filters, find_saved_filters
 from catalog.texts import normalize
 
 
@@ -21,7 +21,7 @@ class SearchAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's own i
         page = self.opts.label_lower
         if "saved_filter" in request.POST and self.has_view_permission(request):
             return change_saved_filters(request, page)
-        saved = {"saved_filters": list_saved_filters(request, page), "may_save_filters": True}
+        saved = {"saved_filters": find_saved_filters(request, page), "may_save_filters": True}
         return super().changelist_view(request, saved | (extra_context or {}))
 
     def render_page(self, request: HttpRequest, template: str, *, title: object, **context: Any) -> HttpResponse:

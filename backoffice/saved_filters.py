@@ -1,9 +1,10 @@
-"""Filters of a list that staff keep under a name: each their own."""
+"""The filters of a list that staff keep under a name, each of them their own."""
 
 from typing import cast
 
 from django import forms
 from django.contrib import messages
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
@@ -13,23 +14,24 @@ from backoffice.models import SavedFilter
 from catalog.texts import NormalizedField
 
 MOST = 20  # of one person and one list
-NOT_KEPT = ("q", "p", "e", "all", "_facets")  # words, which may name a customer, and what is no filter
+NOT_KEPT = ("q", "p", "e", "all", "_facets")  # the words of a search may name a customer; the others are no filters
 
 
 class SaveForm(forms.Form):
-    name = NormalizedField(max_length=60)
-    query = forms.CharField(max_length=1_000)
+    name = NormalizedField(max_length=SavedFilter.NAME_LENGTH)
+    query = forms.CharField(max_length=SavedFilter.QUERY_LENGTH)
 
 
-def list_saved_filters(request: HttpRequest, page: str) -> list[SavedFilter]:
-    return list(SavedFilter.objects.filter(user=request.user.pk, page=page))
+def find_saved_filters(request: HttpRequest, page: str) -> QuerySet[SavedFilter]:
+    """Those that whoever asks has saved for this list."""
+    return SavedFilter.objects.filter(user=request.user.pk, page=page)
 
 
 def change_saved_filters(request: HttpRequest, page: str) -> HttpResponse:
     """Save the filters under the name that is sent, or forget those that a button names. Then show the list again."""
-    own = SavedFilter.objects.filter(user=request.user.pk, page=page)
     if "forget" in request.POST:
-        own.filter(name=request.POST["forget"]).delete()
+        name = request.POST["forget"].replace("\0", "")
+        find_saved_filters(request, page).filter(name=name).delete()
     else:
         _save(request, page)
     return redirect(f"{request.path}?{request.POST.get('query', '')}")
@@ -41,8 +43,7 @@ def _save(request: HttpRequest, page: str) -> None:
         messages.error(request, _("Nothing was saved: give the filters a name."))
         return
     name, query = form.cleaned_data["name"], _keep_filters(form.cleaned_data["query"])
-    others = SavedFilter.objects.filter(user=request.user.pk, page=page).exclude(name=name)
-    if others.count() >= MOST:
+    if find_saved_filters(request, page).exclude(name=name).count() >= MOST:
         messages.error(request, _("Nothing was saved: forget one of the saved filters first."))
         return
     SavedFilter.objects.update_or_create(user=cast(User, request.user), page=page, name=name, defaults={"query": query})

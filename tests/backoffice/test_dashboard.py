@@ -20,6 +20,7 @@ from orders.models import Order, OrderEvent
 from orders.services import finalize_order
 from payments.models import Payment
 from payments.services import charge_payment
+from tests.backoffice.staff import log_in_staff
 from tests.builders import answer_payment, make_order, make_product, tamper
 
 pytestmark = pytest.mark.django_db
@@ -166,10 +167,7 @@ def test_the_reconciliation_counts_what_differs_from_the_providers_ledger_alone(
 def test_the_last_audit_links_to_its_page_for_those_who_may_see_it(admin_client: Client) -> None:
     run = AuditRun.objects.create(ok=True, report=make_report())
     page = f"/admin/audit/auditrun/{run.pk}/change/"
-    staff = User.objects.create_user("staff@example.com", is_staff=True)
-    staff.user_permissions.add(Permission.objects.get(codename="view_order"))
-    client = Client()
-    client.force_login(staff)
+    client = log_in_staff("view_order")
 
     assert f'href="{page}"' in admin_client.get(PAGE).text
     assert page not in client.get(PAGE).text

@@ -1,7 +1,6 @@
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission
 from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
@@ -12,6 +11,7 @@ from audit.reconciliation import reconcile
 from audit.surplus import refund_surplus
 from audit.tasks import refund_surplus as refund_task
 from orders.services import finalize_order
+from tests.backoffice.staff import log_in_staff
 from tests.builders import everything, make_order
 from tests.provider import Provider
 
@@ -29,14 +29,6 @@ def make_difference(**fields: Any) -> Difference:
     values: dict[str, Any] = {"kind": "missing_here", "gateway": "stripe", "provider_id": f"pi_{timezone.now():%f}"}
     values |= {"amount_there": 700, "currency_there": "GBP", "occurred_at": timezone.now()}
     return Difference.objects.create(**values | fields)
-
-
-def make_member(*permissions: str) -> Client:
-    staff = User.objects.create_user("staff@example.com", is_staff=True)
-    staff.user_permissions.add(*Permission.objects.filter(codename__in=permissions))
-    client = Client()
-    client.force_login(staff)
-    return client
 
 
 def shown(client: Client, **query: str) -> list[Difference]:
@@ -110,7 +102,7 @@ def test_a_repeat_of_a_remedy_changes_nothing(admin_client: Client) -> None:
 @pytest.mark.parametrize("name", ["review", "adopt", "refund"])
 def test_who_may_only_see_differences_resolves_none(name: str) -> None:
     difference = make_difference()
-    member = make_member("view_difference")
+    member = log_in_staff("view_difference")
     before = list(Difference.objects.values())
 
     assert "Mark reviewed" not in member.get(f"{LIST}{difference.pk}/change/").text

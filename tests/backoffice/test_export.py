@@ -4,15 +4,14 @@ from collections.abc import Iterator
 from io import StringIO
 
 import pytest
-from django.contrib.auth.models import Permission
 from django.http import StreamingHttpResponse
 from django.test import Client
 
-from accounts.models import User
 from backoffice.export import export_orders, format_amount, quote_cell
 from orders.models import Order
 from orders.services import finalize_order
 from payments.models import Payment
+from tests.backoffice.staff import log_in_staff
 from tests.builders import answer_payment, make_order, make_product
 
 pytestmark = pytest.mark.django_db
@@ -76,10 +75,7 @@ def test_an_export_of_all_has_every_order_of_the_filter(admin_client: Client) ->
 
 def test_an_export_needs_its_own_permission() -> None:
     order = make_order()
-    staff = User.objects.create_user("staff@example.com", is_staff=True)
-    staff.user_permissions.set(Permission.objects.filter(codename__in=["view_order", "change_order"]))
-    client = Client()
-    client.force_login(staff)
+    client = log_in_staff("view_order", "change_order")
 
     answer = client.post(LIST, {"action": "export_orders", "_selected_action": str(order.pk)}, follow=True)
 

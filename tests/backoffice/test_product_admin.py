@@ -3,11 +3,10 @@ from uuid import uuid4
 
 import pytest
 from django.conf import LazySettings
-from django.contrib.auth.models import Permission
 from django.test import Client
 
-from accounts.models import User
 from catalog.models import Product
+from tests.backoffice.staff import log_in_staff
 from tests.builders import everything, make_order, make_product, stock_of
 
 pytestmark = pytest.mark.django_db
@@ -59,10 +58,7 @@ def test_what_somebody_else_has_changed_meanwhile_is_not_overwritten(admin_clien
 
 
 def test_staff_who_may_only_view_a_product_see_it_without_the_forms_own_field() -> None:
-    staff = User.objects.create_user("staff@example.com", is_staff=True)
-    staff.user_permissions.add(Permission.objects.get(codename="view_product"))
-    client = Client()
-    client.force_login(staff)
+    client = log_in_staff("view_product")
 
     page = client.get(product_page(make_product("CUP")))
 

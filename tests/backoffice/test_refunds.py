@@ -4,7 +4,6 @@ import re
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission
 from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
@@ -19,6 +18,7 @@ from payments.gateway import ProviderDispute
 from payments.models import Payment
 from payments.refund_models import Refund
 from payments.refund_requests import record_answer
+from tests.backoffice.staff import log_in_staff
 from tests.builders import answer_payment, everything, make_order, request_refund, stock_of
 
 pytestmark = pytest.mark.django_db
@@ -199,10 +199,7 @@ def test_all_that_is_left_is_filled_in(admin_client: Client, order: Order) -> No
 
 @pytest.mark.parametrize(("permission", "status"), [("change_order", 403), ("refund_order", 200)])
 def test_only_staff_who_may_refund_do(order: Order, permission: str, status: int) -> None:
-    staff = User.objects.create_user("staff@example.com", is_staff=True)
-    staff.user_permissions.set(Permission.objects.filter(codename__in=["view_order", permission]))
-    client = Client()
-    client.force_login(staff)
+    client = log_in_staff("view_order", permission)
     before = everything()
 
     assert (form_of(order) in client.get(page_of(order)).text) == (status == 200)

@@ -3,13 +3,13 @@ from uuid import uuid4
 
 import pytest
 from django.conf import LazySettings
-from django.contrib.auth.models import Permission
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import User
 from catalog.models import Product, StockMovement
+from tests.backoffice.staff import log_in_staff
 from tests.builders import everything, make_order, make_product, stock_of
 from tests.catalog.spreadsheets import FORMATS, Format, save_table
 
@@ -19,14 +19,6 @@ FILE_PAGE = "/admin/catalog/stock/move/"
 
 def stock_page(product: Product, name: str) -> str:
     return f"/admin/catalog/stock/{product.pk}/{name}/"
-
-
-def make_staff(*permissions: str) -> Client:
-    staff = User.objects.create_user("staff@example.com", is_staff=True)
-    staff.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    client = Client()
-    client.force_login(staff)
-    return client
 
 
 def test_adjusting_writes_a_movement_with_its_actor_and_reason(admin_client: Client, admin_user: User) -> None:
@@ -55,7 +47,7 @@ def test_receiving_a_delivery_writes_a_movement_with_its_actor(admin_client: Cli
 def test_staff_who_may_change_stock_may_adjust_it() -> None:
     product = make_product(stock=10)
 
-    make_staff("change_stock").post(
+    log_in_staff("change_stock").post(
         stock_page(product, "adjust"), {"quantity": "1", "reason": "found one", "token": str(uuid4())}
     )
 
@@ -65,7 +57,7 @@ def test_staff_who_may_change_stock_may_adjust_it() -> None:
 @pytest.mark.parametrize("page", ["adjust", "receive"])
 def test_staff_without_the_permission_are_refused_and_nothing_changes(page: str) -> None:
     product = make_product(stock=10)
-    staff = make_staff("view_stock")
+    staff = log_in_staff("view_stock")
     before = everything()
     asked = {"quantity": "2", "reason": "found two", "token": str(uuid4())}
 
@@ -282,7 +274,7 @@ def test_a_file_sent_twice_moves_once_and_another_with_its_form_is_refused(admin
 
 def test_staff_without_the_permission_send_no_file() -> None:
     make_product("MUG", stock=10)
-    staff = make_staff("view_stock")
+    staff = log_in_staff("view_stock")
     before = everything()
 
     assert staff.get(FILE_PAGE).status_code == 403

@@ -1,7 +1,6 @@
 from datetime import timedelta
 
 import pytest
-from django.contrib.auth.models import Permission
 from django.test import Client
 from django.utils import timezone
 
@@ -9,6 +8,7 @@ from accounts.models import User
 from orders.models import Order
 from orders.services import cancel_order
 from payments.models import Payment, Transfer, TransferRefund
+from tests.backoffice.staff import log_in_staff
 from tests.builders import everything, make_order, make_transfer
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("transfers")]
@@ -24,14 +24,6 @@ def order() -> Order:
 def describe_arrival(order: Order, **changes: str) -> dict[str, str]:
     today = str(timezone.localdate())
     return {"reference": order.code, "amount": "10.00", "provider_id": "B-1", "day": today, "note": "", **changes}
-
-
-def make_staff(*permissions: str) -> Client:
-    staff = User.objects.create_user("staff@example.com", is_staff=True)
-    staff.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    client = Client()
-    client.force_login(staff)
-    return client
 
 
 def test_a_transfer_is_recorded_once_and_the_order_goes_on(
@@ -125,7 +117,7 @@ def test_a_reference_of_the_bank_that_was_recorded_with_another_amount_is_refuse
 
 
 def test_staff_without_the_permission_record_nothing(order: Order) -> None:
-    staff = make_staff("view_transfer", "view_transferrefund", "change_order")
+    staff = log_in_staff("view_transfer", "view_transferrefund", "change_order")
     make_transfer(order, 1)
     refund = TransferRefund.objects.get()
     before = everything()
@@ -138,7 +130,7 @@ def test_staff_without_the_permission_record_nothing(order: Order) -> None:
 
 
 def test_staff_with_the_permission_record_what_they_sent_back(order: Order) -> None:
-    staff = make_staff("view_transferrefund", "change_transferrefund")
+    staff = log_in_staff("view_transferrefund", "change_transferrefund")
     make_transfer(order, 1)
     refund = TransferRefund.objects.get()
     sent = {"provider_id": "B-back", "day": str(timezone.localdate())}

@@ -1,16 +1,15 @@
 import pytest
 from django.conf import LazySettings
-from django.contrib.auth.models import Permission
 from django.db.models.functions import Now
 from django.test import Client
 from kombu.exceptions import OperationalError
 from pytest_django import DjangoAssertNumQueries
 
-from accounts.models import User
 from payments.stripe_webhooks import read_event
 from payments.tasks import sweep_webhook_events
 from payments.webhook_models import WebhookEvent
 from payments.webhooks import receive_event
+from tests.backoffice.staff import log_in_staff
 from tests.webhooks import make_event, sign
 
 pytestmark = pytest.mark.django_db
@@ -69,17 +68,9 @@ def woken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return calls
 
 
-def make_member(*permissions: str) -> Client:
-    staff = User.objects.create_user("staff@example.com", is_staff=True)
-    staff.user_permissions.add(*Permission.objects.filter(codename__in=permissions))
-    client = Client()
-    client.force_login(staff)
-    return client
-
-
 def test_chosen_events_are_processed_again(woken: list[str]) -> None:
     chosen, other = make_stored(tries=10, process_after=None), make_stored(process_after=None, processed_at=Now())
-    member = make_member("view_webhookevent", "replay_webhookevent")
+    member = log_in_staff("view_webhookevent", "replay_webhookevent")
 
     answer = member.post(LIST, {"action": "replay", "_selected_action": str(chosen.pk)}, follow=True)
 
@@ -93,7 +84,7 @@ def test_chosen_events_are_processed_again(woken: list[str]) -> None:
 
 def test_who_may_only_read_events_replays_none(woken: list[str]) -> None:
     event = make_stored(process_after=None)
-    member = make_member("view_webhookevent")
+    member = log_in_staff("view_webhookevent")
 
     answer = member.post(LIST, {"action": "replay", "_selected_action": str(event.pk)}, follow=True)
 
