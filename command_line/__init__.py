@@ -1,10 +1,11 @@
 """What management commands share: days and folders among their arguments, and errors that pass."""
 
-from argparse import ArgumentTypeError
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from django.conf import settings
 from django.core.management.base import CommandError
 from django.db import Error
 
@@ -24,6 +25,20 @@ def read_folder(text: str) -> Path:
     if not folder.is_dir():
         raise ArgumentTypeError(f"{text!r} is no folder")
     return folder
+
+
+def add_folder(parser: ArgumentParser, option: str, *, setting: str) -> None:
+    """Add an option that names a folder, as `folder`. It may be left out where the setting names one."""
+    default = getattr(settings, setting) or None
+    parser.add_argument(
+        option,
+        dest="folder",
+        type=read_folder,
+        default=default,
+        required=not default,
+        metavar="DIR",
+        help=f"Default: {setting}.",
+    )
 
 
 @contextmanager

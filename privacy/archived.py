@@ -36,7 +36,7 @@ def find_damage(folder: Path) -> Iterator[tuple[str, str]]:
         try:
             missing = codes - {record["order"]["code"] for record in read_archive(folder / file)}
         except (ArchiveDamaged, OSError) as error:
-            yield file, f"{error} {len(codes)} orders are in it."
+            yield file, f"{error} Orders in it: {len(codes)}."
         else:
             if missing:
-                yield file, f"It lacks {len(missing)} orders, such as {min(missing)}."
+                yield file, f"Orders that it lacks: {len(missing)}, such as {min(missing)}."

@@ -5,10 +5,10 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from command_line import read_folder
+from command_line import add_folder
+from orders.codes import read_code
 from privacy.archive_files import ArchiveDamaged
 from privacy.archived import NotArchived, read_archived_order
 
@@ -18,19 +18,11 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("code")
-        parser.add_argument(
-            "--in",
-            dest="folder",
-            type=read_folder,
-            default=settings.ARCHIVE_DIR or None,
-            required=not settings.ARCHIVE_DIR,
-            metavar="DIR",
-            help="Default: ARCHIVE_DIR.",
-        )
+        add_folder(parser, "--in", setting="ARCHIVE_DIR")
 
     def handle(self, *, code: str, folder: Path, **_: Any) -> None:
         try:
-            record = read_archived_order(code=code.strip().upper(), folder=folder)
+            record = read_archived_order(code=read_code(code), folder=folder)
         except (NotArchived, ArchiveDamaged, OSError) as error:
             raise CommandError(str(error)) from error
         self.stdout.write(json.dumps(record, ensure_ascii=False, indent=2))
