@@ -4,10 +4,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
-from tests.crash.drill import DECLINED, DROPPED, VISA, Drill, Purchase
+from tests.crash.drill import DECLINED, DROPPED, SLOW, VISA, Drill, Purchase
 from tests.crash.stories import PAID, REFUSED, finish
 
-SLOW, HANGING = "pm_sandbox_slow", "pm_sandbox_hang"
+HANGING = "pm_sandbox_hang"
 ENDS = {VISA: PAID, DECLINED: REFUSED, SLOW: PAID, DROPPED: PAID, HANGING: PAID}
 FROZEN_FOR = 6  # seconds: longer than anybody waits for the provider or the broker
 

@@ -32,6 +32,7 @@ from tests.webhooks import SUCCEEDED, make_event, post_event
 PRICE = 500
 VISA, DECLINED = "pm_card_visa", "pm_card_visa_chargeDeclined"
 DROPPED = "pm_sandbox_drop"  # charged, but the answer is lost
+SLOW = "pm_sandbox_slow"
 ASKS = "pm_card_authenticationRequired"
 TRANSFER = "transfer"  # to the gateway `manual`
 STAFF = {"email": "staff@example.com", "password": "kept-for-the-crash-tests"}

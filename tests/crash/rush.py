@@ -9,10 +9,9 @@ from random import sample
 from typing import Any
 from uuid import uuid4
 
-from tests.crash.drill import VISA, Drill, Purchase, accepted
+from tests.crash.drill import SLOW, VISA, Drill, Purchase, accepted
 from tests.waiting import wait_for
 
-SLOW = "pm_sandbox_slow"
 NEXT = """
 SELECT extract(epoch FROM min(finalized_at)) FROM orders_order
 WHERE checkout_key = ANY(%s) AND created_at > to_timestamp(%s)

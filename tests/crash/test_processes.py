@@ -19,8 +19,8 @@ from lab.simulation.strikes.processes import skew_clock
 from lab.simulation.strikes.running_stack import Missed
 from lab.stack.processes import Process
 from tests.crash.conftest import run_drill
-from tests.crash.crowd import FROZEN_FOR, HANGING, SLOW, Crowd
-from tests.crash.drill import ASKS, DECLINED, Drill, Purchase
+from tests.crash.crowd import FROZEN_FOR, HANGING, Crowd
+from tests.crash.drill import ASKS, DECLINED, SLOW, Drill, Purchase
 from tests.crash.stories import (
     EXPIRED,
     PAID,

@@ -8,11 +8,10 @@ from uuid import uuid4
 import pytest
 
 from tests.crash.conftest import run_drill
-from tests.crash.drill import Drill, Purchase
+from tests.crash.drill import SLOW, Drill, Purchase
 from tests.mail_server import MailServer, run_mail_server
 from tests.waiting import wait_for
 
-SLOW = "pm_sandbox_slow"
 ORDERS = 60  # more than the payments worker has threads
 STOP_TIMEOUT = 8 + 5  # seconds: MAIL_TIMEOUT below, and what config/settings.py adds
 

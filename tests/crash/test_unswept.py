@@ -12,8 +12,8 @@ import pytest
 import requests
 
 from tests.crash.conftest import run_drill
-from tests.crash.crowd import ENDS, SLOW
-from tests.crash.drill import DECLINED, DROPPED, VISA, Drill, Purchase
+from tests.crash.crowd import ENDS
+from tests.crash.drill import DECLINED, DROPPED, SLOW, VISA, Drill, Purchase
 from tests.crash.points import BY_NAME
 from tests.crash.stories import PAID, REFUSED, assert_outcome, crash_at, finish, look_at
 from tests.waiting import wait_for

@@ -24,17 +24,9 @@ from tests.live.observing import (
     wait_for_event,
     wait_until,
 )
-from tests.receiver import Receiver, run_receiver
+from tests.receiver import Receiver
 
 PLACES = {"web": ["order placed"], "payments": ["the provider was asked"], "orders": ["order confirmed"]}
-
-
-@pytest.fixture(scope="module")
-def receiver() -> Iterator[Receiver]:
-    """What takes the traces and the reports."""
-    with run_receiver() as running:
-        running.status = 200
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -21,17 +21,10 @@ from tests.live.observing import (
     wait_for_event,
     wait_until,
 )
-from tests.receiver import Receiver, run_receiver
+from tests.receiver import Receiver
 from tests.waiting import wait_for
 
 FORKED = ("payments", "orders")
-
-
-@pytest.fixture(scope="module")
-def receiver() -> Iterator[Receiver]:
-    with run_receiver() as running:
-        running.status = 200
-        yield running
 
 
 @pytest.fixture(scope="module")
