@@ -123,11 +123,11 @@ def render_products(choice: Choice, place: Place) -> str:
         page = read_page(products, sort=sort, before=place.before, after=place.after)
     else:
         page = read_numbered_page(products, place.number, count=count, sort=sort)
-    words = choice.write_parameters()
+    parameters = choice.write_parameters()
     context = {
         "query": query,
         "category": choice.category,
-        "words": f"{words}&" if words else "",
+        "parameters": f"{parameters}&" if parameters else "",
         "page": page,
         "pages": PageNumbers(page.number, count_pages(count), is_more=count > MAX_COUNT),
         "count": count,
@@ -140,15 +140,17 @@ def render_products(choice: Choice, place: Place) -> str:
 
 
 def _list_categories(choice: Choice) -> list[Link]:
-    """All of them that have something for sale, and none at all. Empty: there is nothing to choose."""
-    categories: list[Category | None] = list(find_categories())
+    """All, and each category that has something for sale. Empty: there is no category to choose."""
+    categories = list(find_categories())
+    if not categories:
+        return []
+    everything = Link(_("All"), choice.write_parameters(category=None), choice.category is None)
     return [
-        Link(
-            category.name if category else _("All"),
-            choice.write_parameters(category=category),
-            category == choice.category,
-        )
-        for category in ([None, *categories] if categories else [])
+        everything,
+        *(
+            Link(category.name, choice.write_parameters(category=category), category == choice.category)
+            for category in categories
+        ),
     ]
 
 
