@@ -38,7 +38,7 @@ class StaffLogInForm(LogInForm, AdminAuthenticationForm):
 
 
 class PasswordForm(forms.Form):
-    """Asks who is logged in for the password again: somebody else may have found the browser open."""
+    """Asks whoever is logged in for their password again: somebody else may have found the browser open."""
 
     password = forms.CharField(
         label=_("Password"), strip=False, widget=forms.PasswordInput(attrs={"autocomplete": "current-password"})

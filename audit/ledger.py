@@ -17,7 +17,7 @@ from payments.gateway import MAX_CLOCK_DIFFERENCE, Charge, ProviderDispute, get_
 BEGINNING, END = datetime(2000, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 AUDIT_LOCK = 2  # the first key of an advisory lock; orders.checkout has another
 LEDGER_TIMEOUT = 20 * 60.0  # seconds: at the task's time limit its worker would end, and the charges in it
-DISPUTES_TIMEOUT = 5 * 60.0  # seconds for those of a part
+DISPUTES_TIMEOUT = 5 * 60.0  # seconds for the disputes of a part
 PAGE = 1000  # rows that are copied at once
 PART = 100_000  # charges; the copy of a part takes some 20 MB of the database's disk
 
@@ -41,7 +41,7 @@ class Copy:
     """What was copied: all that providers have created at `since` or later, by their clocks, and before `until`.
 
     `started` is the database's time from before the first charge was read: what was written after it may be missing.
-    `began` is the same of the newest part, where this is an older one. What was paid since is in neither.
+    `began` is that time of the newest part of its list: what was paid since then may be in no part.
     """
 
     gateways: Sequence[str]
@@ -73,25 +73,25 @@ def copied_ledger(*, since: datetime = BEGINNING, within: float = inf) -> Iterat
     The lists go by in pages, so a million charges take no more memory than a thousand. Raises GatewayUnavailable if a
     provider can't be asked, or if a list takes longer than `within` seconds.
     """
+    names, listed_since = list(settings.PAYMENT_GATEWAYS), since - MAX_CLOCK_DIFFERENCE
     with _tables() as cursor:
-        names, started = list(settings.PAYMENT_GATEWAYS), _read_time(cursor)
+        started = _read_time(cursor)
         for name in names:
-            charges = get_gateway(name).list_charges(since=since - MAX_CLOCK_DIFFERENCE, within=within)
-            _copy_charges(cursor, name, charges)
-            disputes = get_gateway(name).list_disputes(since=since - MAX_CLOCK_DIFFERENCE, within=within)
-            _copy_disputes(cursor, name, disputes)
+            gateway = get_gateway(name)
+            _copy_charges(cursor, name, gateway.list_charges(since=listed_since, within=within))
+            _copy_disputes(cursor, name, gateway.list_disputes(since=listed_since, within=within))
         cursor.execute("ANALYZE audit_charge, audit_dispute")
-        yield Copy(gateways=names, started=started, began=started, since=since - MAX_CLOCK_DIFFERENCE)
+        yield Copy(gateways=names, started=started, began=started, since=listed_since)
 
 
 @contextmanager
 def copied_part(
     name: str, *, since: datetime, until: datetime = END, began: datetime | None = None, end: float = inf
 ) -> Iterator[Copy]:
-    """The same with the newest part of one gateway's list between two times: PART charges, or what is read by `end`.
+    """Do so with the newest part of one gateway's list between two times: PART charges, or those read by `end`.
 
-    `end` is a time of monotonic(). The copy's own `since` says how far it goes, and so where the next part ends: it is
-    a second at least. `began` is that of the newest part. Raises GatewayUnavailable.
+    `end` is a time of monotonic(). The copy's `since` says how far it goes, and so where the next part ends. A part
+    takes in a second at least. `began` is that of the newest part. Raises GatewayUnavailable.
     """
     before = until if until < END else None
     with _tables() as cursor:

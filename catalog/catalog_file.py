@@ -44,7 +44,7 @@ class BadRow:
 
 @dataclass(kw_only=True)
 class Catalog:
-    """The content of a file. Its products, and their categories, are not saved. One without a price is not active."""
+    """The content of a file: products and their categories, not saved. A product without a price is not active."""
 
     columns: list[str] = field(default_factory=list)
     products: list[Product] = field(default_factory=list)

@@ -6,12 +6,12 @@ from kombu.transport import TRANSPORT_ALIASES, redis
 
 
 class KeptClient:
-    """What a channel does beside kombu's own. It is used by one thread at a time."""
+    """Lets a channel of kombu's keep its client. A channel is used by one thread at a time."""
 
     _publisher: Any = None
 
     def _create_client(self, asynchronous: bool = False) -> Any:
-        create = super()._create_client  # type: ignore[misc]  # of the channel beside which this stands
+        create = super()._create_client  # type: ignore[misc]  # of the channel, the class beside this one
         if asynchronous:
             return create(asynchronous=True)
         # After a broken connection the channel has another pool.

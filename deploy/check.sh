@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The systemd units, the alerts, and the steps of the Dockerfile, without an engine for it. It needs uv, which builds the image too.
+# Checks the systemd units, the alerts and the steps of the Dockerfile without an engine. It needs uv, which builds the image too.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 folder=$(mktemp -d)

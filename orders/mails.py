@@ -41,7 +41,7 @@ def make_message(mail: OrderMail) -> EmailMultiAlternatives | None:
     if is_pseudonym(order.email):
         return None
     with translation.override(find_language(order.language)):
-        context = {  # templates call what is partial: few kinds of mails say it
+        context = {  # a template calls what is partial, and few kinds of mails say it
             "order": order,
             "mail": mail,
             "refunded": format_money(mail.refund.amount, order.currency) if mail.refund else "",

@@ -1,4 +1,4 @@
-"""What every test can ask for."""
+"""What every test can ask for, and in which order tests run."""
 
 from collections.abc import Iterator
 from typing import cast

@@ -15,10 +15,7 @@ DAY = 86_400
 STRIPE_ENDPOINT, STRIPE_ACCOUNT = 25.0, 100.0
 # Copies, as the shop's modules need its settings. A test holds them against the shop's own.
 LIST_TIMEOUT, LIST_PAGE, AUDIT_DAYS, RECONCILE_DAYS = 1200.0, 100, 2, 60  # seconds for a list, charges on its pages
-RECONCILE_EVERY, PASS_DAYS = (
-    6 * 3600.0,
-    7,
-)  # seconds; each run reads for LIST_TIMEOUT and goes on where the last stopped
+RECONCILE_EVERY, PASS_DAYS = 6 * 3600.0, 7  # seconds, days; a run reads for LIST_TIMEOUT, and the next one goes on
 AUDIT_TIME = 1800.0  # seconds
 SWEEP_BATCH, SWEEP_EVERY = 100, 5.0
 COMPUTED, LAW, STATED = "computed", "computed; its law is checked", "stated by Stripe"

@@ -62,9 +62,11 @@ class Stack:
     @contextmanager
     def forking(self) -> Iterator[None]:
         """While the block runs, `manage` forks a process in which Django is ready, which saves it the start."""
-        with Forks(self.full_environment) as self._forks:
-            yield
-        self._forks = None
+        try:
+            with Forks(self.full_environment) as self._forks:
+                yield
+        finally:
+            self._forks = None
 
     def write_state(self) -> None:
         """Tell other processes of this stack, in stack.json."""

@@ -278,9 +278,8 @@ def test_two_workers_keep_the_events_of_an_order_in_order_while_an_endpoint_dies
         is_over.set()
 
     assert [worker.result() for worker in working] == [None, None]
-    told = {
-        request.id: json.loads(request.body) for request in receiver.taken
-    }  # by their first time: one may be repeated
+    # One that is repeated keeps the place of its first time.
+    told = {request.id: json.loads(request.body) for request in receiver.taken}
     for order in orders:
         types = [event["type"] for event in told.values() if event["data"]["order"]["code"] == order.code]
         assert types == ["order.placed", "order.cancelled"]
