@@ -1,7 +1,5 @@
 """What customers are told by mail: each kind once per order, by a row that is written with the news it tells."""
 
-from functools import partial
-
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
@@ -41,18 +39,18 @@ def make_message(mail: OrderMail) -> EmailMultiAlternatives | None:
     if is_pseudonym(order.email):
         return None
     with translation.override(find_language(order.language)):
-        context = {  # a template calls what is partial, and few kinds of mails say it
+        context = {
             "order": order,
             "mail": mail,
             "refunded": format_money(mail.refund.amount, order.currency) if mail.refund else "",
             "returned": mail.refund.lines.all() if mail.refund else [],
-            "refunded_in_all": partial(format_money, order.refunded, order.currency),
+            "refunded_in_all": format_money(order.refunded, order.currency) if mail.refund else "",
             "total": format_money(order.total, order.currency),
             "lines": [(line, format_money(line.total, order.currency)) for line in order.lines.all()],
             "instructions": list_instructions(order.payment) if asks_for_money else [],
             "url": f"{settings.SHOP_URL}/orders/{order.code}/" if settings.SHOP_URL else "",
             "placed": write_time(order.created_at),
-            "until": partial(write_time, order.expires_at),
+            "until": write_time(order.expires_at) if asks_for_money else "",
             "shop_name": settings.SHOP_NAME,
             "shop_contact": settings.SHOP_CONTACT,
         }

@@ -10,6 +10,7 @@ from django.core.mail.backends.locmem import EmailBackend
 from django.db import OperationalError, connection
 from django.utils import timezone, translation
 
+from languages import write_time
 from orders.mails import send_due_mails
 from orders.models import Order, OrderMail
 from orders.services import cancel_order, finalize_order
@@ -208,7 +209,8 @@ def test_an_order_by_transfer_is_mailed_how_to_pay_in_its_language(settings: Laz
 
     subjects = {message.subject: message for message in outbox.outbox}
     message: Any = subjects[f"How to pay for your order {english.code}"]
-    for words in ("Account number: GB33 BUKB 2020 1555 5555 55", "Amount: £10.00", f"Reference: {english.code}"):
+    until = f"so that it arrives before {write_time(english.expires_at)}."
+    for words in ("Account number: GB33 BUKB 2020 1555 5555 55", "Amount: £10.00", f"Reference: {english.code}", until):
         assert words in message.body
     assert "GB33 BUKB 2020 1555 5555 55" in message.alternatives[0][0]
     assert f"참조 번호: {korean.code}" in subjects[f"주문 {korean.code} 결제 안내"].body
