@@ -1,5 +1,7 @@
 """The project as a Django app: it has nothing but checks, lines of the log, and what a shop may have beside it."""
 
+import gc
+
 from django.apps import AppConfig, apps
 from django.conf import settings
 from django.db.models.signals import post_migrate
@@ -19,3 +21,5 @@ class ProjectConfig(AppConfig):
         if settings.SENTRY_DSN:
             import_string("config.reports.start_reports")()
         post_migrate.connect(set_patience, sender=apps.get_app_config("orders"))  # `migrate` calls none without models
+        gc.freeze()  # what is imported stays, and forked processes share it
+        gc.enable()
