@@ -15,8 +15,8 @@ from api.problems import RequestRefused
 from api.schemas import ListedProduct, ProductAnswer, ProductPage
 from catalog.category_models import MAX_CATEGORY
 from catalog.models import Category, Product
-from catalog.search import MAX_QUERY, find_products, read_page
-from catalog.texts import normalize, read_sku
+from catalog.search import MAX_QUERY, find_products, read_category, read_page
+from catalog.texts import read_sku
 
 router = Router(auth=ANYBODY, tags=["products"])
 Words = Annotated[str, Query(max_length=MAX_QUERY, description="Words of the name or of the SKU.")]
@@ -55,7 +55,7 @@ def _describe(product: Product) -> dict[str, Any]:
 
 def _find_category(slug: str) -> Category:
     with suppress(Category.DoesNotExist):
-        return Category.objects.get(slug=normalize(slug.replace("\0", " ")))
+        return read_category(slug)
     raise RequestRefused("bad_field", "category: there is no such category.")
 
 

@@ -13,12 +13,20 @@ from backoffice.models import SavedFilter
 from catalog.texts import NormalizedField
 
 MOST = 20  # of one person and one list
+LONGEST = 1_000  # characters of a query
 NOT_KEPT = ("q", "p", "e", "all", "_facets")  # words, which may name a customer, and what is no filter
 
 
 class SaveForm(forms.Form):
     name = NormalizedField(max_length=60)
-    query = forms.CharField(max_length=1_000)
+    query = forms.CharField()
+
+    def clean_query(self) -> str:
+        """As it is stored: there a letter that is not ASCII takes several characters."""
+        kept = _keep_filters(self.cleaned_data["query"])
+        if len(kept) > LONGEST:
+            raise forms.ValidationError("No column has room for it.")
+        return kept
 
 
 def list_saved_filters(request: HttpRequest, page: str) -> list[SavedFilter]:
@@ -29,7 +37,7 @@ def change_saved_filters(request: HttpRequest, page: str) -> HttpResponse:
     """Save the filters under the name that is sent, or forget those that a button names. Then show the list again."""
     own = SavedFilter.objects.filter(user=request.user.pk, page=page)
     if "forget" in request.POST:
-        own.filter(name=request.POST["forget"]).delete()
+        own.filter(name=request.POST["forget"].replace("\0", " ")).delete()
     else:
         _save(request, page)
     return redirect(f"{request.path}?{request.POST.get('query', '')}")
@@ -40,7 +48,7 @@ def _save(request: HttpRequest, page: str) -> None:
     if not form.is_valid():
         messages.error(request, _("Nothing was saved: give the filters a name."))
         return
-    name, query = form.cleaned_data["name"], _keep_filters(form.cleaned_data["query"])
+    name, query = form.cleaned_data["name"], form.cleaned_data["query"]
     others = SavedFilter.objects.filter(user=request.user.pk, page=page).exclude(name=name)
     if others.count() >= MOST:
         messages.error(request, _("Nothing was saved: forget one of the saved filters first."))

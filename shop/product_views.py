@@ -2,11 +2,11 @@
 
 from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 
 from catalog.models import Category, Product
-from catalog.search import MAX_QUERY, SORTS
+from catalog.search import MAX_QUERY, SORTS, read_category
 from catalog.texts import normalize, read_sku
 from orders.admission import find_product_rooms
 from shop.product_pages import Choice, Place, show_products
@@ -38,8 +38,11 @@ def show_product(request: HttpRequest, *, slug: str, sku: str) -> HttpResponse:
 
 
 def _find_category(request: HttpRequest) -> Category | None:
-    slug = normalize(request.GET.get("category", ""))
-    return get_object_or_404(Category, slug=slug) if slug else None
+    slug = request.GET.get("category", "")
+    try:
+        return read_category(slug) if slug else None
+    except Category.DoesNotExist as error:
+        raise Http404 from error
 
 
 def _read_sort(request: HttpRequest) -> str:
