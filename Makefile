@@ -27,9 +27,9 @@ run: $(VENV)/ready
 	$(PY) -m lab.stack run
 
 # Every test, on real servers and processes: some twenty minutes on two cores.
-# Four processes, each with servers of its own: most tests wait for something.
+# Three processes, each with servers of its own: most tests wait for something. With four, two cores are too busy for some.
 test: $(VENV)/ready
-	$(PY) -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(PY) -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 # The fast half: every test that needs no browser and starts no whole shop of its own. Some five minutes on two cores.
 # make unit PYTEST=--one-case runs each test function once, with the first of its cases.

@@ -15,7 +15,7 @@ from api.problems import RequestRefused
 from api.schemas import ListedProduct, ProductAnswer, ProductPage
 from catalog.category_models import MAX_CATEGORY
 from catalog.models import Category, Product
-from catalog.search import MAX_QUERY, find_category, find_products, read_page
+from catalog.search import MAX_QUERY, find_products, read_category, read_page
 from catalog.texts import read_sku
 
 router = Router(auth=ANYBODY, tags=["products"])
@@ -26,7 +26,7 @@ Cursor = Annotated[str, Query(description="The `next` of the page before.")]
 
 @router.get("products", response=ProductPage, **refuses(400, 401))
 def list_products(request: HttpRequest, q: Words = "", category: CategorySlug = "", after: Cursor = "") -> ProductPage:
-    products = find_products(q, category=_read_category(category) if category else None)
+    products = find_products(q, category=_find_category(category) if category else None)
     page = read_page(products.select_related("category"), after=_find_product(after).pk if after else None)
     listed = [ListedProduct(**_describe(product)) for product in page.products]
     return ProductPage(data=listed, next=listed[-1].sku if page.after else None)
@@ -53,11 +53,10 @@ def _describe(product: Product) -> dict[str, Any]:
     }
 
 
-def _read_category(slug: str) -> Category:
-    category = find_category(slug)
-    if category is None:
-        raise RequestRefused("bad_field", "category: there is no such category.")
-    return category
+def _find_category(slug: str) -> Category:
+    with suppress(Category.DoesNotExist):
+        return read_category(slug)
+    raise RequestRefused("bad_field", "category: there is no such category.")
 
 
 def _find_product(cursor: str) -> Product:

@@ -18,6 +18,7 @@ BEGINNING, END = datetime(2000, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=U
 AUDIT_LOCK = 2  # the first key of an advisory lock; orders.checkout has another
 LEDGER_TIMEOUT = 20 * 60.0  # seconds: at the task's time limit its worker would end, and the charges in it
 DISPUTES_TIMEOUT = 5 * 60.0  # seconds for the disputes of a part
+LAST_CHARGE_TIMEOUT = 60.0  # seconds after the end of its time, in which a part still waits for a charge that succeeded
 PAGE = 1000  # rows that are copied at once
 PART = 100_000  # charges; the copy of a part takes some 20 MB of the database's disk
 
@@ -97,7 +98,8 @@ def copied_part(
     with _tables() as cursor:
         started = _read_time(cursor)
         left: list[datetime] = []
-        charges = get_gateway(name).list_charges(since=since, until=before)
+        within = max(0, end - monotonic()) + LAST_CHARGE_TIMEOUT
+        charges = get_gateway(name).list_charges(since=since, until=before, within=within)
         _copy_charges(cursor, name, _take_part(charges, end, left))
         if left:
             since = left[0] + timedelta(seconds=1)

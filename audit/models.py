@@ -56,8 +56,9 @@ class Tick(models.Model):
 
 class LedgerPassQuerySet(models.QuerySet["LedgerPass"]):
     def slow(self) -> Self:
-        """It has taken more than MAX_DAYS, and is not at its end."""
-        return self.filter(began_at__lt=Now() - timedelta(days=LedgerPass.MAX_DAYS))
+        """It has taken more than MAX_DAYS, and is not at its end. One of a gateway that is gone never will be."""
+        gateways = list(settings.PAYMENT_GATEWAYS)
+        return self.filter(gateway__in=gateways, began_at__lt=Now() - timedelta(days=LedgerPass.MAX_DAYS))
 
 
 class LedgerPass(models.Model):

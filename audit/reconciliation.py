@@ -35,12 +35,16 @@ ON CONFLICT (
 DO UPDATE SET last_seen_at = now()
 RETURNING xmax = 0
 """
-# Only what this copy would show: it says nothing of what is older or newer.
+# Only what this copy would show: it says nothing of what is older or newer, or was paid after it began.
 CLOSE = """
-UPDATE audit_difference SET resolution = 'gone', resolved_at = now()
+UPDATE audit_difference difference SET resolution = 'gone', resolved_at = now()
 WHERE resolution = '' AND refund_requested_at IS NULL AND last_seen_at < now() AND gateway = ANY(%(gateways)s)
     AND CASE kind
-        WHEN 'missing_there' THEN occurred_at >= %(paid_since)s AND occurred_at < %(paid_until)s
+        WHEN 'missing_there' THEN occurred_at >= %(paid_since)s AND occurred_at < %(paid_until)s AND NOT EXISTS (
+            SELECT FROM payments_payment payment
+            WHERE (payment.gateway, payment.provider_id) = (difference.gateway, difference.provider_id)
+                AND payment.status = 'SUCCEEDED' AND payment.answered_at >= %(began)s
+        )
         ELSE occurred_at >= %(since)s AND occurred_at < %(until)s
     END
 """

@@ -19,7 +19,14 @@ NOT_KEPT = ("q", "p", "e", "all", "_facets")  # the words of a search may name a
 
 class SaveForm(forms.Form):
     name = NormalizedField(max_length=SavedFilter.NAME_LENGTH)
-    query = forms.CharField(max_length=SavedFilter.QUERY_LENGTH)
+    query = forms.CharField()
+
+    def clean_query(self) -> str:
+        """As it is stored: there a letter that is not ASCII takes several characters."""
+        kept = _keep_filters(self.cleaned_data["query"])
+        if len(kept) > SavedFilter.QUERY_LENGTH:
+            raise forms.ValidationError("No column has room for it.")
+        return kept
 
 
 def find_saved_filters(request: HttpRequest, page: str) -> QuerySet[SavedFilter]:
@@ -30,7 +37,7 @@ def find_saved_filters(request: HttpRequest, page: str) -> QuerySet[SavedFilter]
 def change_saved_filters(request: HttpRequest, page: str) -> HttpResponse:
     """Save the filters under the name that is sent, or forget those that a button names. Then show the list again."""
     if "forget" in request.POST:
-        name = request.POST["forget"].replace("\0", "")
+        name = request.POST["forget"].replace("\0", " ")
         find_saved_filters(request, page).filter(name=name).delete()
     else:
         _save(request, page)
@@ -42,7 +49,7 @@ def _save(request: HttpRequest, page: str) -> None:
     if not form.is_valid():
         messages.error(request, _("Nothing was saved: give the filters a name."))
         return
-    name, query = form.cleaned_data["name"], _keep_filters(form.cleaned_data["query"])
+    name, query = form.cleaned_data["name"], form.cleaned_data["query"]
     if find_saved_filters(request, page).exclude(name=name).count() >= MOST:
         messages.error(request, _("Nothing was saved: forget one of the saved filters first."))
         return

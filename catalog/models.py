@@ -74,8 +74,9 @@ class Product(models.Model):
         expression=fold(Concat("sku", Value(" "), "name")), output_field=models.TextField(), db_persist=True
     )
 
+    # In lower case a name may be longer than it is: some locales write İ with two characters.
     sort_name = models.GeneratedField(
-        expression=skip_signs(Lower("name")), output_field=models.CharField(max_length=200), db_persist=True
+        expression=skip_signs(Lower("name")), output_field=models.TextField(), db_persist=True
     )
 
     objects = ProductQuerySet.as_manager()
@@ -85,6 +86,8 @@ class Product(models.Model):
         verbose_name_plural = _("products")
         ordering = ["sort_name", "pk"]
         indexes = [
+            # The version before sorts by it, and may run beside this one. It goes with the next.
+            models.Index(fields=["name", "id"], condition=Q(active=True), name="product_for_sale_by_name"),
             models.Index(fields=["sort_name", "id"], condition=Q(active=True), name="product_for_sale_by_sort_name"),
             models.Index(fields=["price", "id"], condition=Q(active=True), name="product_for_sale_by_price"),
             models.Index(

@@ -70,9 +70,9 @@ def find_products(query: str = "", *, category: Category | None = None) -> Produ
     return products
 
 
-def find_category(slug: str) -> Category | None:
-    """The category of that slug, as an address or a client names it, whether or not it has something for sale."""
-    return Category.objects.filter(slug=normalize(slug).replace("\0", " ")).first()
+def read_category(slug: str) -> Category:
+    """The category of that slug, however it was typed. Raises Category.DoesNotExist."""
+    return Category.objects.get(slug=normalize(slug).replace("\0", " "))
 
 
 def find_categories() -> QuerySet[Category]:
@@ -127,7 +127,9 @@ def read_page(
 ) -> Page:
     """Read the page before or after the product with that id, or the first page if there is no such product."""
     edge_id = before or after
-    edge = Product.objects.only(sort.column).filter(pk=edge_id).first() if edge_id else None
+    # One without a price has no place among the prices.
+    known = Product.objects.only(sort.column).filter(**{f"{sort.column}__isnull": False})
+    edge = known.filter(pk=edge_id).first() if edge_id else None
     if edge is None:
         rows, more = _read_rows(products, sort.order())
         return _make_page(rows, has_before=False, has_after=more)

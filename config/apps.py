@@ -1,11 +1,13 @@
 """The project as a Django app: it has nothing but checks, lines of the log, and what a shop may have beside it."""
 
+import gc
+
 from django.apps import AppConfig, apps
 from django.conf import settings
-from django.db.models.signals import post_migrate
+from django.db.models.signals import post_migrate, pre_migrate
 from django.utils.module_loading import import_string
 
-from config.postgresql.role import set_patience
+from config.postgresql.role import end_taking_time, set_patience, take_time
 
 
 class ProjectConfig(AppConfig):
@@ -18,4 +20,9 @@ class ProjectConfig(AppConfig):
             import_string("config.tracing.start_tracing")()
         if settings.SENTRY_DSN:
             import_string("config.reports.start_reports")()
-        post_migrate.connect(set_patience, sender=apps.get_app_config("orders"))  # `migrate` calls none without models
+        one = apps.get_app_config("orders")  # `migrate` calls nobody for an app without models
+        pre_migrate.connect(take_time, sender=one)
+        post_migrate.connect(end_taking_time, sender=one)
+        post_migrate.connect(set_patience, sender=one)
+        gc.freeze()  # what is imported stays, and forked processes share it
+        gc.enable()

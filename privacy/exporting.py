@@ -20,7 +20,7 @@ from privacy.people import (
     find_sessions,
     find_webhook_events,
 )
-from privacy.records import describe_orders, replace_note, replace_notes
+from privacy.records import Record, describe_orders, replace_notes
 
 SECRETS = {"password"}  # nobody is told, the person neither
 LEFT_OUT = "[left out: it may be about others, too]"
@@ -48,14 +48,17 @@ def export_customer(*, email: str) -> dict[str, Any]:
 def export_own_data(*, user: User, session: Mapping[str, Any]) -> dict[str, Any]:
     """The same of a customer who asks for it, but for what a person has to read before it is given out.
 
-    No note of staff is in it, nor their entries about the account, nor what is found by looking for the address in the
-    texts of all events, calls and sessions: many may ask at a time. Their own session is.
+    No note of staff is in it, nor their entries about the account, nor what the servers of others have answered to
+    events, nor what is found by looking for the address in the texts of all events, calls and sessions: many may ask at
+    a time. Their own session is.
     """
     person = find_person(user.email)
     described = _describe_person(person)
     return described | {
         "orders": [replace_notes(order, LEFT_OUT) for order in described["orders"]],
-        "differences": [replace_note(difference, LEFT_OUT) for difference in described["differences"]],
+        "differences": _leave_out(described["differences"], "note"),
+        "deliveries": _leave_out(described["deliveries"], "answer", "last_error"),
+        "delivery_tries": _leave_out(described["delivery_tries"], "error"),
         "webhook_events": _describe(WebhookEvent.objects.filter(reference__in=person.codes)),
         "sessions": [{"data": _describe_session(session)}],
     }
@@ -79,6 +82,10 @@ def _describe_person(person: Person) -> dict[str, Any]:
 def _describe_session(data: Mapping[str, Any]) -> dict[str, Any]:
     """What the shop keeps there. Django's own names begin with _, and one of them leads to a new password."""
     return {name: value for name, value in data.items() if not name.startswith("_")}
+
+
+def _leave_out(rows: list[Record], *names: str) -> list[Record]:
+    return [row | {name: LEFT_OUT for name in names if row[name]} for row in rows]
 
 
 def _describe_account(person: Person) -> dict[str, Any] | None:

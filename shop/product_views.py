@@ -6,7 +6,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 
 from catalog.models import Category, Product
-from catalog.search import MAX_QUERY, SORTS, find_category
+from catalog.search import MAX_QUERY, SORTS, read_category
 from catalog.texts import normalize, read_sku
 from orders.admission import find_product_rooms
 from shop.product_pages import Choice, Place, show_products
@@ -17,7 +17,7 @@ from shop.waiting import behind_waiting_room
 def list_products(request: HttpRequest) -> HttpResponse:
     query = normalize(request.GET.get("q", ""))[:MAX_QUERY].strip()
     place = Place(_read_number(request, "page") or 1, _read_number(request, "before"), _read_number(request, "after"))
-    choice = Choice(query, _read_category(request), _read_sort(request))
+    choice = Choice(query, _find_category(request), _read_sort(request))
     context = {"query": query, "category": choice.category, "products": show_products(choice, place)}
     return render(request, "shop/product_list.html", context)
 
@@ -37,12 +37,12 @@ def show_product(request: HttpRequest, *, slug: str, sku: str) -> HttpResponse:
     return render(request, "shop/product_detail.html", {"product": product})
 
 
-def _read_category(request: HttpRequest) -> Category | None:
+def _find_category(request: HttpRequest) -> Category | None:
     slug = request.GET.get("category", "")
-    category = find_category(slug) if slug else None
-    if slug and category is None:
-        raise Http404
-    return category
+    try:
+        return read_category(slug) if slug else None
+    except Category.DoesNotExist as error:
+        raise Http404 from error
 
 
 def _read_sort(request: HttpRequest) -> str:

@@ -30,10 +30,6 @@ class Migration(migrations.Migration):
             name='product',
             options={'ordering': ['sort_name', 'pk'], 'verbose_name': 'product', 'verbose_name_plural': 'products'},
         ),
-        migrations.RemoveIndex(
-            model_name='product',
-            name='product_for_sale_by_name',
-        ),
         migrations.AddField(
             model_name='product',
             name='category',
@@ -42,7 +38,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='product',
             name='sort_name',
-            field=models.GeneratedField(db_persist=True, expression=models.Func(django.db.models.functions.text.Lower('name'), models.Value('!"#$%&\'()*+,-./:;<=>?@[\\]^_`{|}~ \xa0¡¿«»‘’“”„…–—·•★'), function='LTRIM'), output_field=models.CharField(max_length=200)),
+            field=models.GeneratedField(db_persist=True, expression=models.Func(django.db.models.functions.text.Lower('name'), models.Value('!"#$%&\'()*+,-./:;<=>?@[\\]^_`{|}~ \xa0¡¿«»‘’“”„…–—·•★'), function='LTRIM'), output_field=models.TextField()),
         ),
         migrations.AddIndex(
             model_name='product',

@@ -34,10 +34,12 @@ def prepare(stack: Stack, *, throwaway: bool) -> None:
     kept = KEPT / compute_key(BASE_DIR, stack.caller_environment)
     with locked():
         is_new = not kept.exists()
-        if is_new:
+        if not is_new:
+            os.utime(kept)
+        else:
             make(stack)
-            keep(stack, kept)
-        os.utime(kept)
+            if compute_key(BASE_DIR, stack.caller_environment) == kept.name:  # or somebody edits these very files
+                keep(stack, kept)
     if not is_new:
         restore(stack, kept)
 
@@ -82,6 +84,7 @@ def restore(stack: Stack, kept: Path) -> None:
 def compute_key(checkout: Path, caller: Mapping[str, str]) -> str:
     """A name for all that the tables and the static files are made from: files, settings, and what is installed."""
     digest = sha256(repr([caller.get(name) for name in READ]).encode())
+    digest.update(b"".join(file.read_bytes() for file in checkout.glob(".env")))
     for folder in sorted(checkout.iterdir()):
         if folder.is_dir() and folder.name != VAR.name and not folder.name.startswith("."):
             for file in sorted(path for path in folder.rglob("*") if path.suffix != ".pyc" and path.is_file()):

@@ -51,6 +51,7 @@ QUERIES = [
     "?%00=%00",
     "?q=%ff%fe&after=%ff&page=%ff&language=%ff",
     "?q=%00&after=%00&page=%00&status=%00&type=%00&form=%00&sort=%00",
+    "?category=%00",
     "?page=99999999999999999999&p=99999999999999999999&after=99999999999999999999&after=evt_9999999999999999999",
     "?page=-1&p=-1&after=-1&all=&e=1",
     "?q=%27%20OR%201%3D1--&o=-1.2.999.x&status__exact=x&created_at__gte=never&id__in=a,b",

@@ -166,6 +166,35 @@ def test_control_by_the_time_of_its_own_part_it_would_be_missed(
     assert find() == {("missing_there", late.code)}
 
 
+def test_a_difference_of_what_was_paid_between_two_runs_stays_open_until_a_part_would_show_it(
+    confirmed: list[Order],
+) -> None:
+    late = make_order()
+    tamper("UPDATE payments_payment SET created_at = now() - interval '9 days' WHERE id = %s", late.payment_id)
+    go_on()
+    pay(late)
+    tamper("UPDATE payments_payment SET provider_id = 'pi_gone' WHERE id = %s", late.payment_id)
+    reconcile()  # by hand
+    found = Difference.objects.get(kind="missing_there")
+
+    finish_pass()
+
+    found.refresh_from_db()
+    assert found.resolution == ""
+
+
+def test_a_list_without_a_charge_that_succeeded_is_not_read_for_ever(
+    provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_product("MUG", stock=50)
+    for _ in range(3):
+        charge_payment(reference=make_order(payment_method="pm_card_visa_chargeDeclined").code)
+    monkeypatch.setattr("audit.ledger.LAST_CHARGE_TIMEOUT", 0)
+
+    with pytest.raises(GatewayUnavailable, match="takes longer"):
+        go_on()
+
+
 def test_a_run_whose_provider_fails_keeps_what_the_runs_before_it_did(
     confirmed: list[Order], provider: Provider
 ) -> None:
@@ -216,6 +245,9 @@ def test_a_pass_that_takes_more_than_a_week_is_said(
     assert [record.levelno for record in caplog.records if "can't keep up" in record.getMessage()] == [logging.ERROR]
 
     caplog.clear()
+    LedgerPass.objects.update(gateway="gone")
+    reconcile_task()
+    assert "can't keep up" not in caplog.text
     LedgerPass.objects.update(began_at=Now())
     reconcile_task()
     assert "can't keep up" not in caplog.text

@@ -500,6 +500,12 @@ def test_a_search_reads_an_index_and_not_every_order() -> None:
     assert "Seq Scan" not in plan
 
 
+def test_no_order_waits_long_for_the_index_of_searches() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT reloptions FROM pg_class WHERE relname = 'order_ended_search'")
+        assert cursor.fetchone()[0] == ["gin_pending_list_limit=256"]
+
+
 def test_an_orders_page_writes_times_in_one_form(admin_client: Client) -> None:
     order = make_confirmed_order()
 

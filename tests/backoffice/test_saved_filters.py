@@ -72,6 +72,22 @@ def test_filters_without_a_name_are_not_saved(admin_client: Client, name: str) -
     assert saved() == []
 
 
+@pytest.mark.parametrize("query", ["a=" + "x" * 1_000, "a=" + "\uac00" * 900, "a=" + "%" * 900])
+def test_filters_that_no_column_has_room_for_are_not_saved(admin_client: Client, query: str) -> None:
+    answer = admin_client.post(LIST, {"saved_filter": "yes", "name": "Mine", "query": query})
+
+    assert answer.status_code in (302, 400)
+    assert saved() == []
+
+
+def test_nobody_forgets_what_has_no_name(admin_client: Client) -> None:
+    save(admin_client, "Mine")
+
+    admin_client.post(LIST, {"saved_filter": "yes", "forget": "Mi\0ne", "query": ""})
+
+    assert len(saved()) == 1
+
+
 def test_there_is_room_for_so_many_and_a_known_name(admin_client: Client) -> None:
     for number in range(MOST):
         save(admin_client, f"Filter {number}")

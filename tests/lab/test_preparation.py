@@ -60,5 +60,9 @@ def test_another_file_or_other_settings_make_another_copy(tmp_path: Path) -> Non
     assert compute_key(tmp_path, {"SWEEP_EVERY": "1"}) == key
 
     assert compute_key(tmp_path, {"DJANGO_SETTINGS_MODULE": "tests.crash.settings"}) != key
+    (tmp_path / ".env").write_text("ARCHIVE_DIR=/srv/orderly/archive")
+    assert compute_key(tmp_path, {}) != key
+    (tmp_path / ".env").unlink()
+    assert compute_key(tmp_path, {}) == key
     file.write_text("two")
     assert compute_key(tmp_path, {}) != key

@@ -10,9 +10,11 @@ from django.utils import timezone
 
 from accounts.models import User
 from audit.models import Difference
+from events_out.models import Delivery, DeliveryTry
 from orders.models import Order, OrderEvent
 from payments.models import Transfer, WebhookEvent
-from tests.builders import everything, make_order
+from privacy.exporting import LEFT_OUT
+from tests.builders import everything, make_endpoint, make_order
 from tests.privacy.aging import end_order
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("gateway", "empty_ledger")]
@@ -82,7 +84,21 @@ def test_what_staff_have_noted_is_left_out_and_said_to_be(client: Client, order:
     held = answer.json()
     notes = [event["data"].get("note") for event in held["orders"][0]["events"]]
     notes += [row["note"] for row in (*held["orders"][0]["transfers"], *held["differences"])]
-    assert [note for note in notes if note] == ["[left out: it may be about others, too]"] * 3
+    assert [note for note in notes if note] == [LEFT_OUT] * 3
+
+
+def test_what_the_servers_of_others_have_answered_is_left_out(client: Client, order: Order) -> None:
+    told = Delivery.objects.create(
+        endpoint=make_endpoint(), order=order, event=order.events.first(), answer="Bob's parcel", last_error="10.0.0.7"
+    )
+    DeliveryTry.objects.create(delivery=told, error="10.0.0.7: refused")
+
+    answer = ask(client)
+
+    assert "Bob" not in answer.text
+    assert "10.0.0.7" not in answer.text
+    held = answer.json()
+    assert (held["deliveries"][0]["answer"], held["delivery_tries"][0]["error"]) == (LEFT_OUT, LEFT_OUT)
 
 
 def test_no_secret_of_the_account_or_its_session_is_in_the_file(client: Client, order: Order) -> None:

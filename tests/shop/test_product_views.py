@@ -91,6 +91,21 @@ def test_a_page_that_is_nowhere_is_the_first(client: Client, place: str) -> None
     assert skus(client.get(f"/?{place}")) == ["MUG"]
 
 
+@pytest.mark.parametrize("place", ["after", "before"])
+def test_beside_a_product_without_a_price_are_the_first_of_the_prices(client: Client, place: str) -> None:
+    make_product("MUG")
+    unpriced = make_product("CUP", price=None, active=False)
+
+    assert skus(client.get(f"/?sort=price&{place}={unpriced.pk}")) == ["MUG"]
+
+
+@pytest.mark.parametrize("slug", ["cups", "cu\0ps", "\0", "x" * 5000, "\u0301"])
+def test_a_category_that_is_not_there_has_no_page(client: Client, slug: str) -> None:
+    make_product("MUG")
+
+    assert client.get("/", {"category": slug}).status_code == 404
+
+
 def test_next_page_of_a_search_keeps_its_words(client: Client) -> None:
     make_products(PAGE_SIZE + 2)
     make_product("MUG", name="A & B")
