@@ -1,8 +1,9 @@
 """A throwaway stack begins as if it had migrated by itself."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import LiteralString
+from typing import Any, LiteralString
 
 import psycopg
 import pytest
@@ -38,10 +39,15 @@ QUERIES: Mapping[str, LiteralString] = {
 @pytest.mark.parametrize("what", QUERIES)
 def test_the_database_of_a_stack_is_like_one_that_was_migrated(stack: Stack, what: str) -> None:
     with psycopg.connect(stack.environment["DATABASE_URL"]) as theirs, connection.cursor() as ours:
-        found = theirs.execute(QUERIES[what]).fetchall()
+        found = spell_alike(theirs.execute(QUERIES[what]).fetchall())
         ours.execute(QUERIES[what])
-        assert found == ours.fetchall()
+        assert found == spell_alike(ours.fetchall())
         assert found
+
+
+def spell_alike(rows: Sequence[tuple[Any, ...]]) -> list[str]:
+    """The rows without casts and parentheses: a condition that was dumped and read again has others."""
+    return [re.sub(r"\(|\)|::character varying|::text|\[\]", "", repr(row)) for row in rows]
 
 
 def test_no_task_of_a_new_stack_is_late_from_the_beginning(stack: Stack) -> None:
