@@ -214,9 +214,9 @@ def test_a_clock_that_is_off_is_found(seconds: float, verdict: Verdict) -> None:
 @database
 def test_a_migration_that_is_missing_is_found() -> None:
     with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM django_migrations WHERE app = 'audit' AND name = '0004_tick_version'")
+        cursor.execute("DELETE FROM django_migrations WHERE app = 'audit' AND name = '0005_ledger_passes'")
 
-    assert examine("database.migrations") == (ERROR, "1 are not applied, the first is audit.0004_tick_version")
+    assert examine("database.migrations") == (ERROR, "1 are not applied, the first is audit.0005_ledger_passes")
 
 
 # --- the broker

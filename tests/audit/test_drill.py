@@ -129,7 +129,7 @@ def test_a_drill_of_an_older_shop_that_lacks_nothing_migrates_it_and_exits_0(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     make_confirmed(1)
-    with migration_missing("backoffice", "0006_event_roles"):
+    with migration_missing("orders", "0014_search"):
         path = dump(tmp_path / "shop.dump")
 
     code, result, progress = drill(path, capsys)
