@@ -26,7 +26,7 @@ bench: $(VENV)/ready
 run: $(VENV)/ready
 	$(PY) -m lab.stack run
 
-# Every test, on real servers and processes: some twenty minutes on two cores.
+# Every test, on real servers and processes: half an hour on two cores.
 # Three processes, each with servers of its own: most tests wait for something. With four, two cores are too busy for some.
 test: $(VENV)/ready
 	$(PY) -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder

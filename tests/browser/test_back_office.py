@@ -23,8 +23,9 @@ def order(open_tab: OpenTab, stack: Stack, sku: str) -> str:
     page = open_tab()
     buy(page, sku, PROVIDER_FAILS, quantity=STOCK - 2)
     code = page.locator("h1 .code").inner_text()
-    mark = "UPDATE orders_order SET needs_review = true, review_reason = 'swept 20 times' WHERE code = %s"
-    run_sql(stack, mark, code)
+    # Given up, or the sweep would end it at its deadline, and with it the review.
+    mark = "UPDATE orders_order SET needs_review = true, sweep_after = NULL, review_reason = 'swept 20 times'"
+    run_sql(stack, f"{mark} WHERE code = %s", code)
     [(number,)] = read_rows(stack, "SELECT id FROM orders_order WHERE code = %s", code)
     return f"{ORDERS}{number}/change/"
 
