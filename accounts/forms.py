@@ -26,10 +26,7 @@ class LogInForm(AuthenticationForm):
 
     def clean(self) -> dict[str, Any]:
         if self.request is not None and "username" in self.cleaned_data:
-            try:
-                limit_log_in(email=self.cleaned_data["username"], ip=self.request.META["REMOTE_ADDR"])
-            except LimitReached as limit:
-                raise forms.ValidationError(explain_limit(limit), code="too_many_tries") from limit
+            count_try(email=self.cleaned_data["username"], ip=self.request.META["REMOTE_ADDR"])
         return super().clean()
 
 
@@ -49,14 +46,19 @@ class PasswordForm(forms.Form):
         self.user, self.ip = user, ip
 
     def clean_password(self) -> str:
-        try:
-            limit_log_in(email=self.user.email, ip=self.ip)
-        except LimitReached as limit:
-            raise forms.ValidationError(explain_limit(limit), code="too_many_tries") from limit
+        count_try(email=self.user.email, ip=self.ip)
         password = str(self.cleaned_data["password"])
         if not self.user.check_password(password):
             raise forms.ValidationError(_("The password is wrong."), code="invalid_password")
         return password
+
+
+def count_try(*, email: str, ip: str) -> None:
+    """Count a password that somebody tries. Raises ValidationError where there were too many."""
+    try:
+        limit_log_in(email=email, ip=ip)
+    except LimitReached as limit:
+        raise forms.ValidationError(explain_limit(limit), code="too_many_tries") from limit
 
 
 def explain_limit(limit: LimitReached) -> str:
