@@ -80,7 +80,7 @@ def find_place(item: pytest.Item) -> int:
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
     """The whole shop in its own processes on its own databases, with short clocks; started when first asked for."""
-    with run_stack(caller={**GIVEN, **QUICK}, fsync=False) as running, running.forking():
+    with run_stack(caller={**GIVEN, **QUICK}, fsync=False, forking=True) as running:
         yield running
 
 

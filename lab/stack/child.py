@@ -42,14 +42,18 @@ def set_priority(nice: str) -> None:
         Path("/proc/self/autogroup").write_text(nice)
 
 
+def ask_for_signal(number: int) -> None:
+    """Be sent the signal when the parent dies."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number, 0, 0, 0)
+
+
 def main(parent: str, death_signal: str, user: str, nice: str, *command: str) -> None:
     if nice != "0":
         set_priority(nice)
     if user and os.geteuid() == 0:
         become(user)
-    if sys.platform == "linux":
-        # After the change of user, which clears it.
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)
+    ask_for_signal(int(death_signal))  # after the change of user, which clears it
     if os.getppid() == int(parent):  # else it died before we asked to be told
         os.execvp(command[0], command)  # noqa: S606 - it has no need of a shell
 

@@ -1,80 +1,119 @@
-"""Management commands as forks of one process in which Django is ready: most of what a command costs is its start."""
+"""Programs of Python as forks of one process that has imported the libraries: most of what they cost is their start."""
 
-import json
 import os
 import runpy
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from importlib import import_module
-from multiprocessing import get_context
-from tempfile import TemporaryFile
+from multiprocessing import connection, get_context, parent_process
+from pathlib import Path
+from signal import SIGKILL, SIGTERM, Signals
+from tempfile import TemporaryDirectory
 from threading import Lock
-from typing import IO, Self
 
-import django
-from django.conf import settings
+from lab.stack.child import ask_for_signal, set_priority
+from lab.stack.var import BASE_DIR, open_private
 
-from lab.stack.processes import ProcessFailed, child_command
-from lab.stack.var import BASE_DIR
-
-MANAGE = str(BASE_DIR / "manage.py")
-
-
-class Forks:
-    """Runs manage.py in the environment, one command at a time. It dies with the thread that makes it."""
-
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        self.environment = dict(environment)
-        self._lock = Lock()
-        command = child_command([sys.executable, "-m", "lab.stack.forks"])
-        self._parent = subprocess.Popen(
-            command, cwd=BASE_DIR, env=self.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._parent.communicate()  # the end of its input is its end
-
-    def run(self, arguments: Sequence[str]) -> "subprocess.CompletedProcess[str]":
-        """What `subprocess.run` of manage.py with these arguments returns, with its output. Raises ProcessFailed."""
-        assert self._parent.stdin  # noqa: S101 - for mypy; they are pipes
-        assert self._parent.stdout  # noqa: S101
-        with self._lock:
-            print(json.dumps(arguments), file=self._parent.stdin, flush=True)
-            answer = self._parent.stdout.readline()
-        if not answer:
-            raise ProcessFailed("The process that management commands are forked from has died.")
-        code, output, errors = json.loads(answer)
-        return subprocess.CompletedProcess([MANAGE, *arguments], code, output, errors)
+# One server for this process, started when first asked. It knows no setting, so its forks can have any.
+SERVER = get_context("forkserver")
+SERVER.set_forkserver_preload(["lab.stack.libraries"])
+# Python's own bookkeeping reads an exit code once, and does not expect two threads to ask for it.
+LOCK = Lock()
 
 
-def execute(arguments: list[str], output: int, errors: int) -> None:
-    os.dup2(output, sys.stdout.fileno())
-    os.dup2(errors, sys.stderr.fileno())
-    sys.argv = [MANAGE, *arguments]
-    runpy.run_path(MANAGE, run_name="__main__")
+class Fork:
+    """A running `python ARGUMENTS`, with the methods of a Popen. It dies when this process does.
+
+    It leads a session of its own, and appends what it prints to the two files.
+    """
+
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        output: Path,
+        errors: Path,
+        nice: int = 0,
+        death_signal: Signals = SIGKILL,
+    ) -> None:
+        self.args = arguments
+        told = (list(arguments), dict(env), output, errors, nice, death_signal)
+        self._process = SERVER.Process(target=execute, args=told, daemon=True)
+        with LOCK:
+            self._process.start()
+
+    @property
+    def pid(self) -> int:
+        assert self._process.pid  # noqa: S101 - for mypy; it was started
+        return self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        with LOCK:
+            return self._process.exitcode
+
+    def poll(self) -> int | None:
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Raises subprocess.TimeoutExpired."""
+        connection.wait([self._process.sentinel], timeout)
+        code = self.returncode
+        if code is None:
+            raise subprocess.TimeoutExpired(self.args, timeout or 0)
+        return code
+
+    def send_signal(self, sent: Signals) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, sent)
+
+    def terminate(self) -> None:
+        self.send_signal(SIGTERM)
 
 
-def read_all(file: IO[str]) -> str:
-    file.seek(0)
-    return file.read()
+def run_fork(arguments: Sequence[str], *, env: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":
+    """What `subprocess.run` of `python ARGUMENTS` in the environment returns, with its output."""
+    with TemporaryDirectory() as folder:
+        output, errors = Path(folder, "output"), Path(folder, "errors")
+        code = Fork(arguments, env=env, output=output, errors=errors).wait()
+        return subprocess.CompletedProcess(arguments, code, output.read_text(), errors.read_text())
 
 
-def main() -> None:
-    """Execute each line of the input, a list of arguments. Open no connection: the forks would share it."""
-    django.setup()
-    import_module(settings.ROOT_URLCONF)
-    for line in sys.stdin:
-        with TemporaryFile("w+") as output, TemporaryFile("w+") as errors:
-            told = (json.loads(line), output.fileno(), errors.fileno())
-            command = get_context("fork").Process(target=execute, args=told)
-            command.start()
-            command.join()
-            print(json.dumps([command.exitcode, read_all(output), read_all(errors)]), flush=True)
+def execute(
+    arguments: Sequence[str], env: Mapping[str, str], output: Path, errors: Path, nice: int, death_signal: Signals
+) -> None:
+    """Be the program, in the fork."""
+    os.setsid()
+    if nice:
+        set_priority(str(nice))
+    ask_for_signal(death_signal)
+    parent = parent_process()
+    if parent is None or not parent.is_alive():  # it died before we asked to be told
+        return
+    os.chdir(BASE_DIR)
+    os.environ.clear()
+    os.environ.update(env)
+    open_files(output, errors)
+    sys.path.insert(0, str(BASE_DIR))
+    option, *others = arguments
+    if option == "-m":
+        sys.argv = others
+        runpy.run_module(others[0], run_name="__main__", alter_sys=True)
+    else:
+        sys.argv = list(arguments)
+        runpy.run_path(option, run_name="__main__")
 
 
-if __name__ == "__main__":
-    main()
+def open_files(output: Path, errors: Path) -> None:
+    """Have nothing open but what is printed to, each line as soon as it is whole: others read along.
+
+    What is passed on to forks keeps the server from ending with this program's parent.
+    """
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    with open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
+    for stream, path in ((sys.stdout, output), (sys.stderr, errors)):
+        with open_private(path) as file:
+            os.dup2(file.fileno(), stream.fileno())
+        stream.reconfigure(line_buffering=True)

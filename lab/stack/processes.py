@@ -14,6 +14,7 @@ from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Self
 
+from lab.stack.forks import Fork
 from lab.stack.var import BASE_DIR, open_private
 
 logger = logging.getLogger(__name__)
@@ -51,10 +52,11 @@ class Process:
     death_signal: signal.Signals = signal.SIGKILL  # what it gets when we die
     user: str = ""  # whom it runs as when we are root
     nice: int = 0  # of its session, for the scheduler; below 0 if we are root
+    forking: bool = False  # whether this Python, if it is its program, is forked from one that has the libraries
     cache: Path | None = None  # a folder that it can do without: thrown away when it does not start with it
     failures: int = 0  # starts in a row that it ended by itself within seconds
     restarts: int = 0
-    popen: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    popen: subprocess.Popen[bytes] | Fork | None = field(default=None, repr=False)
     started_at: float = -1e9
     pause: float = 0.0
 
@@ -76,12 +78,15 @@ class Process:
         self.started_at = now
         if self.popen:
             self.restarts += 1
-            self.failures = 0 if settled or self.popen.returncode <= 0 else self.failures + 1
+            self.failures = 0 if settled or (self.popen.returncode or 0) <= 0 else self.failures + 1
             self.kill_group()
         if self.cache and self.failures >= FAILURES_MAX:
             shutil.rmtree(self.cache, ignore_errors=True)
+        self.popen = self.fork() if self.forking else self.execute()
+
+    def execute(self) -> subprocess.Popen[bytes]:
         with open_private(self.log) as log:
-            self.popen = subprocess.Popen(
+            return subprocess.Popen(
                 child_command(self.command, death_signal=self.death_signal, user=self.user, nice=self.nice),
                 cwd=BASE_DIR,
                 env=self.env,
@@ -90,6 +95,13 @@ class Process:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C is ours to handle; and a group of its own for `kill_group`
             )
+
+    def fork(self) -> Fork:
+        python, *arguments = self.command
+        assert python == sys.executable  # noqa: S101 - nothing else can be forked
+        return Fork(
+            arguments, env=self.env, output=self.log, errors=self.log, nice=self.nice, death_signal=self.death_signal
+        )
 
     def send(self, sent: signal.Signals) -> None:
         """Signal the process alone, if it is alive."""
@@ -108,6 +120,7 @@ class Process:
             with suppress(subprocess.TimeoutExpired):
                 self.popen.wait(max(timeout, 0))
             self.kill_group()
+            self.send(signal.SIGKILL)  # a fork that has no group of its own yet
             self.popen.wait()
 
     def trim_log(self) -> None:

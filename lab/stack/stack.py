@@ -6,12 +6,12 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lab.sandbox.cards import TEST_CARDS
-from lab.stack.forks import Forks
+from lab.stack.forks import run_fork
 from lab.stack.processes import Process, Supervisor
 from lab.stack.profiles import read_profile
 from lab.stack.servers import open_brokers, open_databases
@@ -29,7 +29,7 @@ class Stack:
     supervisor: Supervisor
     caller_environment: Mapping[str, str]
     environment: dict[str, str]  # what the stack adds to it
-    _forks: Forks | None = field(default=None, init=False, repr=False)
+    forking: bool = False  # whether its programs of Python are forks: see lab/stack/forks.py
 
     @property
     def web_url(self) -> str:
@@ -52,21 +52,12 @@ class Stack:
 
     def manage(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run a management command in the stack's environment, its output captured."""
-        if self._forks and self._forks.environment == self.full_environment:
-            return self._forks.run(arguments)
+        if self.forking:
+            return run_fork(["manage.py", *arguments], env=self.full_environment)
         command = [sys.executable, "manage.py", *arguments]
         return subprocess.run(
             command, cwd=BASE_DIR, env=self.full_environment, capture_output=True, text=True, check=False
         )
-
-    @contextmanager
-    def forking(self) -> Iterator[None]:
-        """While the block runs, `manage` forks a process in which Django is ready, which saves it the start."""
-        try:
-            with Forks(self.full_environment) as self._forks:
-                yield
-        finally:
-            self._forks = None
 
     def write_state(self) -> None:
         """Tell other processes of this stack, in stack.json."""
@@ -95,7 +86,11 @@ class Stack:
 
 @contextmanager
 def run_servers(
-    folder: Path | None = None, *, caller: Mapping[str, str] = os.environ, fsync: bool = True
+    folder: Path | None = None,
+    *,
+    caller: Mapping[str, str] = os.environ,
+    fsync: bool = True,
+    forking: bool = False,
 ) -> Iterator[Stack]:
     """PostgreSQL and Valkey for Django to use, embedded unless the caller's environment has DATABASE_URL and REDIS_URL.
 
@@ -118,7 +113,13 @@ def run_servers(
         environment |= exits.enter_context(
             open_databases(supervisor, folder, caller, profile=profile, throwaway=throwaway, fsync=fsync)
         )
-        yield Stack(folder=folder, supervisor=supervisor, caller_environment=caller, environment=environment)
+        yield Stack(
+            folder=folder,
+            supervisor=supervisor,
+            caller_environment=caller,
+            environment=environment,
+            forking=forking,
+        )
 
 
 def close_to_others(folder: Path) -> None:

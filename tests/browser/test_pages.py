@@ -156,6 +156,7 @@ def test_the_list_and_the_order_are_light_and_need_no_third_party(open_tab: Open
 
 def find_barriers(page: Page) -> list[dict[str, object]]:
     """Whatever axe-core finds, however slight."""
+    page.wait_for_load_state()  # or a click's new page may be half there, without the heading that axe looks for
     page.evaluate(AXE)
     found: list[dict[str, object]] = page.evaluate(FIND_VIOLATIONS)
     return found

@@ -35,7 +35,7 @@ def run_drill(folder: Path, **clocks: str) -> Iterator[Drill]:
     for name in ("armed", "reached", "off"):
         (folder / name).mkdir()
     caller = GIVEN | CLOCKS | clocks | {"DJANGO_SETTINGS_MODULE": "tests.crash.settings", "CRASH_FOLDER": str(folder)}
-    with run_stack(caller=caller | {"DJANGO_SUPERUSER_PASSWORD": STAFF["password"]}) as stack, stack.forking():
+    with run_stack(caller=caller | {"DJANGO_SUPERUSER_PASSWORD": STAFF["password"]}, forking=True) as stack:
         yield Drill(stack, folder)
 
 

@@ -56,8 +56,8 @@ def name_process() -> str:
     """The stack's name for this process, by its command line."""
     words = {word.partition("@")[0] for word in sys.argv}  # a worker's is NAME@%h
     named = words & {"payments", "orders", "mails", "webhooks", "beat"}
-    # The tests call what staff's requests call from a shell: a command of its own, or a fork of lab.stack.forks.
-    is_web = "gunicorn" in sys.argv[0] or "shell" in words or sys.argv[0].endswith("forks.py")
+    # The tests call what staff's requests call from a shell.
+    is_web = "gunicorn" in sys.argv[0] or "shell" in words
     return named.pop() if named else "web" if is_web else ""
 
 

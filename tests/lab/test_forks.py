@@ -1,13 +1,27 @@
-"""A management command that is forked does and says what it does as a program of its own."""
+"""A program that is forked does and says what it does when Python starts for it, and dies with who started it."""
 
+import os
 import signal
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from lab.stack.forks import Forks
-from lab.stack.processes import ProcessFailed
+from lab.stack.forks import Fork
 from lab.stack.stack import Stack
+from lab.stack.var import BASE_DIR
+from tests.waiting import wait_for
+
+SLEEP = ["-m", "timeit", "-n", "1", "-s", "import time", "time.sleep(60)"]
+# Prints the pid of a fork that sleeps, and waits for the end of its input.
+STARTS = """
+from pathlib import Path
+from lab.stack.forks import Fork
+print(Fork({arguments}, env={{}}, output=Path("/dev/null"), errors=Path("/dev/null")).pid, flush=True)
+input()
+"""
 
 
 @pytest.mark.parametrize(
@@ -21,36 +35,59 @@ from lab.stack.stack import Stack
     ],
     ids=lambda arguments: arguments[-1].split(";")[0],
 )
-def test_a_fork_ends_as_a_program_of_its_own(stack: Stack, arguments: list[str]) -> None:
-    forked, alone = stack.manage(*arguments), replace(stack).manage(*arguments)
+def test_a_forked_command_ends_as_one_of_its_own(stack: Stack, arguments: list[str]) -> None:
+    forked, alone = stack.manage(*arguments), replace(stack, forking=False).manage(*arguments)
 
     assert forked.returncode == alone.returncode
-    assert forked.stderr.replace(forked.args[0], "manage.py") == alone.stderr
+    assert forked.stderr == alone.stderr
     if arguments != ["audit"]:  # which says how long it took
         assert forked.stdout == alone.stdout
 
 
-def test_no_command_knows_of_the_one_before(stack: Stack) -> None:
+def test_no_fork_knows_of_the_one_before(stack: Stack) -> None:
     leave = "import builtins; builtins.left = 1"
     look = "import builtins, os; print(os.getpid(), hasattr(builtins, 'left'))"
-    with Forks(stack.full_environment) as forks:
-        pids = set()
-        for _ in range(2):
-            assert forks.run(["shell", "--no-imports", "-c", leave]).returncode == 0
-            pid, is_left = forks.run(["shell", "--no-imports", "-c", look]).stdout.split()
-            pids.add(pid)
-            assert is_left == "False"
+    pids = set()
+    for _ in range(2):
+        assert stack.manage("shell", "--no-imports", "-c", leave).returncode == 0
+        pid, is_left = stack.manage("shell", "--no-imports", "-c", look).stdout.split()
+        pids.add(pid)
+        assert is_left == "False"
     assert len(pids) == 2
 
 
-def test_a_command_of_a_parent_that_died_is_an_error(stack: Stack) -> None:
-    with Forks(stack.full_environment) as forks:
-        end_parent = f"import os; os.kill(os.getppid(), {int(signal.SIGKILL)})"
-        with pytest.raises(ProcessFailed, match="has died"):
-            forks.run(["shell", "--no-imports", "-c", end_parent])
-
-
-def test_another_environment_is_not_that_of_the_fork(stack: Stack) -> None:
+def test_a_fork_has_the_settings_of_its_own_environment(stack: Stack) -> None:
     show = ["shell", "--no-imports", "-c", "from django.conf import settings; print(settings.SHOP_NAME)"]
     renamed = replace(stack, environment={**stack.environment, "SHOP_NAME": "Another"})
     assert renamed.manage(*show).stdout.strip() == "Another" != stack.manage(*show).stdout.strip()
+
+
+def test_a_fork_is_waited_for_and_signalled_as_a_popen_is(tmp_path: Path) -> None:
+    fork = Fork(SLEEP, env={}, output=tmp_path / "log", errors=tmp_path / "log")
+
+    with pytest.raises(subprocess.TimeoutExpired):
+        fork.wait(0.1)
+    assert fork.poll() is None
+    fork.terminate()
+    assert fork.wait() == fork.returncode == -signal.SIGTERM
+    fork.terminate()  # nobody
+
+
+def test_a_fork_dies_with_the_process_that_started_it() -> None:
+    starts = [sys.executable, "-c", STARTS.format(arguments=SLEEP)]
+    with subprocess.Popen(starts, cwd=BASE_DIR, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as starter:
+        assert starter.stdout
+        pid = int(starter.stdout.readline())
+        os.kill(pid, 0)
+
+        starter.kill()
+
+    wait_for(lambda: not is_there(pid), "the end of the fork")
+
+
+def is_there(pid: int) -> bool:
+    """Whether the process runs; one that nobody has waited for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
