@@ -38,6 +38,8 @@ class Fork:
         death_signal: Signals = SIGKILL,
     ) -> None:
         self.args = arguments
+        for path in (output, errors):
+            open_private(path).close()  # there from now on, as with a Popen
         told = (list(arguments), dict(env), output, errors, nice, death_signal)
         self._process = SERVER.Process(target=execute, args=told, daemon=True)
         with LOCK:

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 import sys
 from typing import Any
 
@@ -12,13 +11,14 @@ from django.conf import settings
 from django.db import connection
 from django.utils.module_loading import import_string
 
+from lab.stack.forks import run_fork
+
 
 def die_at(moment: str, target: str, call: str, **arguments: Any) -> None:
     """Run the call in a process of its own, on this test's database and provider, and see it killed."""
     url = os.environ["DATABASE_URL"].rpartition("/")[0] + f"/{connection.settings_dict['NAME']}"
     environment = os.environ | {"DATABASE_URL": url, "STRIPE_API_BASE": settings.STRIPE_API_BASE}
-    command = [sys.executable, "-m", "tests.audit.dying", moment, target, call, json.dumps(arguments)]
-    ended = subprocess.run(command, check=False, env=environment, capture_output=True, text=True, timeout=60)
+    ended = run_fork(["-m", "tests.audit.dying", moment, target, call, json.dumps(arguments)], env=environment)
     assert ended.returncode == -signal.SIGKILL, ended.stderr
 
 

@@ -53,7 +53,7 @@ def examine(name: str) -> Seen:
 @pytest.fixture(scope="module")
 def shop() -> Iterator[Stack]:
     """On a PostgreSQL that keeps what it has answered."""
-    with run_stack(caller={**GIVEN, "SWEEP_EVERY": "1", "MAIL_EVERY": "1"}, fsync=True) as running:
+    with run_stack(caller={**GIVEN, "SWEEP_EVERY": "1", "MAIL_EVERY": "1"}, fsync=True, forking=True) as running:
         yield running
 
 

@@ -1,8 +1,6 @@
 """Runs a real Chromium against the whole shop, which runs in its own processes."""
 
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,10 +11,9 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, WebError, sync_playwright
 
 from lab.stack.embedded import free_port
-from lab.stack.processes import child_command
+from lab.stack.forks import Fork
 from lab.stack.shop import answers_http
 from lab.stack.stack import Stack
-from lab.stack.var import BASE_DIR
 from tests.browser.chromium import CHROMIUM, launch, open_context
 from tests.browser.cutter import AnswerCutter, run_cutter
 from tests.browser.shop import audit, load_products
@@ -139,18 +136,18 @@ def transfer_shop(stack: Stack) -> Iterator[str]:
 
 @contextmanager
 def run_web(stack: Stack, **settings: str) -> Iterator[str]:
-    url = f"http://127.0.0.1:{free_port()}"
-    command = [sys.executable, "-m", "gunicorn", "config.wsgi", "--bind", url.partition("//")[2], "--threads", "4"]
-    environment = {**stack.full_environment, **settings}
-    with subprocess.Popen(child_command(command), cwd=BASE_DIR, env=environment) as web:
-        try:
-            wait_until_it_answers(web, url)
-            yield url
-        finally:
-            web.terminate()
+    url, log = f"http://127.0.0.1:{free_port()}", stack.log("another-web")
+    command = ["-m", "gunicorn", "config.wsgi", "--bind", url.partition("//")[2], "--threads", "4"]
+    web = Fork(command, env={**stack.full_environment, **settings}, output=log, errors=log)
+    try:
+        wait_until_it_answers(web, url)
+        yield url
+    finally:
+        web.terminate()
+        web.wait()
 
 
-def wait_until_it_answers(web: "subprocess.Popen[bytes]", url: str) -> None:
+def wait_until_it_answers(web: Fork, url: str) -> None:
     deadline = time.monotonic() + 60
     while not answers_http(url):
         assert web.poll() is None
