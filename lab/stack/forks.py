@@ -115,7 +115,7 @@ def open_files(output: Path, errors: Path) -> None:
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     with open(os.devnull, "rb") as nothing:
         os.dup2(nothing.fileno(), 0)
-    for stream, path in ((sys.stdout, output), (sys.stderr, errors)):
+    for number, path in ((1, output), (2, errors)):
         with open_private(path) as file:
-            os.dup2(file.fileno(), stream.fileno())
-        stream.reconfigure(line_buffering=True)
+            os.dup2(file.fileno(), number)
+    sys.stdout = os.fdopen(1, "w", buffering=1)
