@@ -32,7 +32,7 @@ class ProductForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's own is
 
     price = MoneyField(label=_("Price"), required=False, help_text=_("In units of the currency. Empty: not for sale."))
     picture_file = forms.FileField(
-        label=_("Picture"), required=False, help_text=_("JPEG, PNG or WebP. It takes the place of the one before.")
+        label=_("New picture"), required=False, help_text=_("JPEG, PNG or WebP. It takes the place of the one before.")
     )
     picture_alt = NormalizedField(
         label=_("What the picture shows"),

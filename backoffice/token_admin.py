@@ -61,8 +61,9 @@ class ApiTokenAdmin(ReadOnlyAdmin):
         """Show the token. A message would keep it in the session or in a cookie."""
         title = gettext("The token of %(name)s") % {"name": obj.name}
         words = gettext("Copy the token now. It is stored nowhere, so it can't be shown again.")
+        use = gettext("The program sends it with each request, in this header: Authorization: Bearer TOKEN")
         secrets = [(obj.name, obj.secret)]  # type: ignore[attr-defined]
-        return self.render_page(request, "admin/secrets.html", title=title, words=words, secrets=secrets)
+        return self.render_page(request, "admin/secrets.html", title=title, words=words, secrets=secrets, use=use)
 
     @admin.action(description=_("Revoke selected tokens"), permissions=["revoke"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiToken]) -> None:

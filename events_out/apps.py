@@ -7,7 +7,7 @@ from events_out.checks import check_webhook_networks
 
 class EventsOutConfig(AppConfig):
     name = "events_out"
-    verbose_name = _("Events out")
+    verbose_name = _("Webhooks to others")
 
     def ready(self) -> None:
         register(check_webhook_networks)

@@ -52,6 +52,15 @@ def test_the_page_of_the_order_tells_of_a_dispute_and_what_is_next(admin_client:
     assert "Needs review" in page
 
 
+@pytest.mark.parametrize("page", ["", "{pk}/change/"])
+def test_a_dispute_leads_to_its_order(admin_client: Client, order: Order, page: str) -> None:
+    known = dispute(order)
+
+    found = admin_client.get(f"/admin/payments/dispute/{page.format(pk=known.pk)}").text
+
+    assert f'<a href="/admin/orders/order/?q={order.code}">{order.code}</a>' in found
+
+
 def test_the_review_of_a_confirmed_order_ends_with_a_note(admin_client: Client, admin_user: User, order: Order) -> None:
     dispute(order)
     assert list(Order.objects.in_review()) == [order]

@@ -23,6 +23,7 @@ def test_a_new_token_is_shown_once_and_works(admin_client: Client) -> None:
     assert (token.name, token.scopes) == ("Warehouse", ["events", "stock"])
     assert token.created_by == User.objects.get()
     assert token.expires_at
+    assert "in this header: Authorization: Bearer TOKEN" in answer.text
     assert "no-store" in answer["Cache-Control"]
     assert "messages" not in answer.cookies  # or the browser would keep it
     assert secret not in admin_client.get(f"{URL}{token.pk}/change/").text

@@ -116,8 +116,6 @@ def show_korean(browser: Browser, stack: Stack) -> None:
 def show_admin(browser: Browser, stack: Stack) -> None:
     page = open_context(browser, stack.web_url).new_page()
     make_staff(stack, sign_up(page, stack, "staff@example.com"))
-    page.goto("/admin/")
-    save(page, "admin")
     page.goto("/admin/orders/order/dashboard/")
     save(page, "admin-dashboard")
     page.goto("/admin/orders/order/")

@@ -5,7 +5,7 @@ from playwright.sync_api import Page, expect
 
 from lab.stack.stack import Stack
 from tests.browser.conftest import ColorScheme, OpenTab
-from tests.browser.shop import PROVIDER_FAILS, STOCK, buy, make_staff, read_rows, run_sql, sign_up
+from tests.browser.shop import PROVIDER_FAILS, STOCK, buy, expect_status, make_staff, read_rows, run_sql, sign_up
 from tests.browser.test_pages import find_barriers
 
 ORDERS = "/admin/orders/order/"
@@ -103,6 +103,24 @@ def test_the_pages_fit_a_phone(open_tab: OpenTab, stack: Stack, order: str) -> N
     desk.get_by_role("button", name="Cancel").click()
     expect(desk.get_by_label("Note")).to_be_visible()
     assert desk.evaluate(FIND_WIDE) == []
+
+
+def test_what_goes_back_is_typed_on_a_phone_without_scrolling_aside(
+    open_tab: OpenTab, stack: Stack, page: Page, sku: str
+) -> None:
+    buy(page, sku, quantity=2)
+    expect_status(page, "Confirmed")
+    desk = open_desk(open_tab, stack)
+    desk.set_viewport_size({"width": 390, "height": 800})
+    desk.goto(f"{ORDERS}?q={page.locator('h1 .code').inner_text()}")
+    desk.locator("#result_list tbody th a").click()
+    desk.get_by_role("link", name="Refund", exact=True).click()
+
+    for name in (f"Units of {sku} to give back", f"Units of {sku} go back to stock"):
+        box = desk.get_by_label(name).bounding_box()
+        assert box is not None
+        assert box["x"] + box["width"] <= 390
+    assert find_barriers(desk) == []
 
 
 def test_staff_mark_an_order_reviewed_and_say_why(open_tab: OpenTab, stack: Stack, order: str) -> None:

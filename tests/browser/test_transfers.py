@@ -32,6 +32,17 @@ def record(desk: Page, *, amount: str, bank_id: str) -> None:
     desk.get_by_role("button", name="Record a transfer").click()
 
 
+def count_lines(page: Page, words: str) -> int:
+    """In how many lines these words of the instructions are written."""
+    field = page.locator(".instructions dd", has_text=words)
+    count: int = field.evaluate("""field => {
+        const words = document.createRange()
+        words.selectNodeContents(field)
+        return words.getClientRects().length
+    }""")
+    return count
+
+
 def open_order(desk: Page, code: str) -> None:
     desk.goto(f"/admin/orders/order/?q={code}")
     desk.get_by_role("link", name=code).click()
@@ -69,6 +80,7 @@ def test_the_pages_are_accessible_and_fit_a_phone(
     code = order_by_transfer(page, sku)
     assert find_barriers(page) == []
     assert page.evaluate(FIND_WIDE) == []
+    assert count_lines(page, code) == 1, "the reference is to be copied as it stands"
 
     open_order(desk, code)
     desk.get_by_role("button", name="Record a transfer").click()

@@ -1,7 +1,6 @@
 """Blocks of the pages that tests/docs does not run: the page, how the block begins, and why."""
 
 RECOVERY = "tests/audit/test_recovery_document.py runs it"
-API_PAGE = "tests/api/test_page.py sends it as it stands"
 IMAGE = "needs Docker; deploy/check.sh runs the steps of the image"
 KUBERNETES = "needs a cluster; `make deployment` validates the files"
 ROOT = "needs root, and a machine of its own"
@@ -21,9 +20,6 @@ NOT_RUN = [
     ("README.md", "make demo", MAKE),
     ("CONTRIBUTING.md", "make test", MAKE),
     ("CONTRIBUTING.md", ".venv/bin/python -m pytest", PYTEST),
-    ("docs/api.md", "API=http", API_PAGE),
-    ("docs/api.md", "CODE=", API_PAGE),
-    ("docs/api.md", "TOKEN=", API_PAGE),
     ("docs/deploy.md", "apt-get install", ROOT),
     ("docs/deploy.md", "git clone ADDRESS", "needs this repository's address; deploy/check.sh runs the same steps"),
     ("docs/deploy.md", "install -d", SYSTEMD),

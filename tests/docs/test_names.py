@@ -24,3 +24,10 @@ def test_what_a_page_names_is_there(page: Path) -> None:
     assert {name for name in TARGET.findall(text) if f"\n{name}:" not in makefile} == set()
     files = set(FILE.findall(text)) - IN_THE_READERS_APP
     assert {name for name in files if not (settings.BASE_DIR / name).exists() and not name.startswith("var/")} == set()
+
+
+def test_every_picture_is_on_a_page() -> None:
+    pages = "".join(page.read_text() for page in list_pages())
+    pictures = (settings.BASE_DIR / "docs" / "screenshots").glob("*.png")
+
+    assert [picture.name for picture in pictures if f"screenshots/{picture.name}" not in pages] == []

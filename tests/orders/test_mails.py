@@ -212,7 +212,9 @@ def test_an_order_by_transfer_is_mailed_how_to_pay_in_its_language(settings: Laz
     until = f"so that it arrives before {write_time(english.expires_at)}."
     for words in ("Account number: GB33 BUKB 2020 1555 5555 55", "Amount: £10.00", f"Reference: {english.code}", until):
         assert words in message.body
-    assert "GB33 BUKB 2020 1555 5555 55" in message.alternatives[0][0]
+    for form in (message.body, message.alternatives[0][0]):
+        assert "GB33 BUKB 2020 1555 5555 55" in form
+        assert "You can cancel the order on its page." in form
     assert f"참조 번호: {korean.code}" in subjects[f"주문 {korean.code} 결제 안내"].body
 
 

@@ -7,6 +7,7 @@ from django.conf import LazySettings
 from django.core import mail as outbox
 from django.core.mail import EmailMultiAlternatives
 from django.test import Client
+from django.utils import translation
 
 from languages import write_time
 from orders.mails import send_due_mails
@@ -68,6 +69,15 @@ def test_the_name_of_a_zone_follows_its_summer(settings: LazySettings) -> None:
 
     assert write_time(NOON, "H:i") == "13:00 BST"
     assert write_time(NOON.replace(month=1), "H:i") == "12:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("form", "written"), [("SHORT_DATETIME_FORMAT", "2026년 7월 1일 오후 9:00 KST"), ("TIME_FORMAT", "오후 9:00 KST")]
+)
+@pytest.mark.usefixtures("tea_shop")
+def test_koreans_read_the_half_of_the_day_before_the_hour(form: str, written: str) -> None:
+    with translation.override("ko"):
+        assert write_time(NOON, form) == written
 
 
 @pytest.mark.django_db(transaction=True)
