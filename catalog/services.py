@@ -24,13 +24,14 @@ EFFECTS = {
 # Each LIMIT below has the length of its array, so it drops no row. It is there for the planner: without it PostgreSQL
 # expects ten elements, and plans the statement anew each time because there are fewer. With it the plan is kept.
 
-# The columns stand in the model's order: Model.from_db relies on it.
-READ_PRODUCTS = """
-SELECT id, sku, name, price, currency, max_quantity, active, COALESCE(on_hand - reserved, 0)
+# They stand in the model's order: Model.from_db relies on it.
+PRODUCT_COLUMNS = ["id", "sku", "name", "price", "currency", "max_quantity", "active"]
+READ_PRODUCTS = f"""
+SELECT {", ".join(PRODUCT_COLUMNS)}, COALESCE(on_hand - reserved, 0)
 FROM (SELECT unnest(%(skus)s::text[]) AS sku LIMIT cardinality(%(skus)s::text[])) AS asked
 JOIN catalog_product USING (sku) LEFT JOIN catalog_stock ON product_id = id
 ORDER BY id
-"""
+"""  # noqa: S608 - names of our own
 
 # Locks rows in product id order, so that buyers of the same products can't deadlock. In LOCK, GIVEN and RESERVED,
 # `condition` lets a larger statement leave them alone.
@@ -86,8 +87,8 @@ def read_products(skus: Iterable[str]) -> list[tuple[Product, int]]:
     """
     with connection.cursor() as cursor:
         cursor.execute(READ_PRODUCTS, {"skus": list(skus)})
-        fields = [column.name for column in cursor.description[:-1]]
-        return [(Product.from_db(connection.alias, fields, row[:-1]), row[-1]) for row in cursor.fetchall()]
+        rows = cursor.fetchall()
+    return [(Product.from_db(cursor.db.alias, PRODUCT_COLUMNS, row[:-1]), row[-1]) for row in rows]
 
 
 def receive_stock(*, reference: str, quantities: Mapping[int, int], actor: User | None = None) -> int:

@@ -20,7 +20,7 @@ broker_channel_error_retry = True  # or an OOM or READONLY answer ends the worke
 
 # The queue of each task. They stand here because Celery deprecates a queue that is named at the task (5.7, task.bind).
 # Which worker reads which queue: docs/operating.md.
-task_routes = {
+task_routes: dict[str, dict[str, Any]] = {
     "accounts.tasks.clear_sessions": {"queue": "mails"},
     "accounts.tasks.delete_old_mails": {"queue": "mails"},
     "api.tasks.delete_old_calls": {"queue": "mails"},
@@ -50,6 +50,8 @@ task_routes = {
 }
 task_default_queue = "orders"
 task_queues = BROKER.make_queues(route["queue"] for route in task_routes.values())
+for _route in task_routes.values():
+    _route.update(BROKER.route_options)
 task_acks_late = BROKER.redelivers  # where it does not, a message is acknowledged when its task starts
 task_ignore_result = True
 task_publish_retry_policy = RETRY

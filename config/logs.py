@@ -79,9 +79,9 @@ def write_json(fields: Fields) -> str:
 
 def write_line(fields: Fields) -> str:
     """The traceback follows, indented: nothing but a line of ours begins at the margin."""
-    start = [fields.pop(name) for name in ("time", "level", "logger", "event")]
+    start = [str(fields.pop(name)) for name in ("time", "level", "logger", "event")]
     exception = str(fields.pop("exception", ""))
-    words = [escape(str(word)) for word in start] + [f"{name}={quote(value)}" for name, value in fields.items()]
+    words = [escape(" ".join(start)), *(f"{name}={quote(value)}" for name, value in fields.items())]
     below = ["    " + escape(line) for line in exception.splitlines()]
     return "\n".join([" ".join(words), *below])
 

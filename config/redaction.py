@@ -31,6 +31,8 @@ def redact(value: Any) -> Any:
 
     Whatever JSON has no form for, such as an error, becomes the text that a line would have of it.
     """
+    if isinstance(value, str):  # first: most are
+        return redact_text(str(value))
     if isinstance(value, dict):
         return {redact(str(key)): redact(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple | set | frozenset):

@@ -11,12 +11,13 @@ class KeptClient:
     _publisher: Any = None
 
     def _create_client(self, asynchronous: bool = False) -> Any:
-        create = super()._create_client  # type: ignore[misc]  # of the channel, the class beside this one
         if asynchronous:
-            return create(asynchronous=True)
+            # Of the channel, the class beside this one.
+            return super()._create_client(asynchronous=True)  # type: ignore[misc]
         # After a broken connection the channel has another pool.
         if self._publisher is None or self._publisher.connection_pool is not self.pool:  # type: ignore[attr-defined]
-            self._publisher = create()
+            # Its own connection, so that it asks the pool for none at each message.
+            self._publisher = self.Client(connection_pool=self.pool, single_connection_client=True)  # type: ignore[attr-defined]
         return self._publisher
 
 

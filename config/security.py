@@ -21,9 +21,12 @@ def add_content_security_policy(
 ) -> Callable[[HttpRequest], HttpResponse]:
     """A page that has a provider's form in it names the sources of that form: it alone may use them."""
 
+    own = write_policy({})
+
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
-        response.headers.setdefault("Content-Security-Policy", write_policy(getattr(response, "content_sources", {})))
+        sources = getattr(response, "content_sources", {})
+        response.headers.setdefault("Content-Security-Policy", write_policy(sources) if sources else own)
         return response
 
     return middleware

@@ -17,5 +17,5 @@ def read_code(text: str) -> str:
 
 def make_code() -> str:
     """A new order code such as 261124-7K3QM-9XZ2F: the day, then 50 random bits."""
-    random = "".join(secrets.choice(CROCKFORD) for _ in range(10))
+    random = "".join(CROCKFORD[byte % len(CROCKFORD)] for byte in secrets.token_bytes(10))
     return f"{timezone.now():%y%m%d}-{random[:5]}-{random[5:]}"

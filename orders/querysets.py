@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Self
 
 from django.db import connection, models
@@ -80,12 +80,12 @@ class OrderQuerySet(models.QuerySet["Order"]):
         The columns are named. If it were `*`, a migration that adds one would break the statements that PostgreSQL has
         prepared. The metadata are left out, and read when somebody asks for them: no statement needs them.
         """
-        fields = [field for field in self.model._meta.concrete_fields if field.name != "metadata"]
+        text, names = _name_columns(statement, self.model)
         with connection.cursor() as cursor:
             execute = partial(execute_impatiently, cursor) if impatiently else cursor.execute
-            execute(statement.format(columns=", ".join(str(field.column) for field in fields)), parameters)
+            execute(text, parameters)
             row = cursor.fetchone()
-        return row and self.model.from_db(connection.alias, [field.attname for field in fields], row)
+        return row and self.model.from_db(cursor.db.alias, names, row)
 
     def with_text(self, *, code: str, email: str) -> Self:
         """Whose code or email contains the text; begins with it, if it has no three letters or digits in a row."""
@@ -107,6 +107,14 @@ class OrderQuerySet(models.QuerySet["Order"]):
         if user.is_email_verified:
             theirs |= Q(user=None, email=user.email)
         return self.filter(theirs)
+
+
+@cache  # there are as many as statements of ours
+def _name_columns(statement: str, model: type[models.Model]) -> tuple[str, list[str]]:
+    """The statement with its {columns} named, and what Django calls them."""
+    fields = [field for field in model._meta.concrete_fields if field.name != "metadata"]
+    text = statement.format(columns=", ".join(str(field.column) for field in fields))
+    return text, [field.attname for field in fields]
 
 
 def _sum_of_payment(rows: RefundQuerySet | DisputeQuerySet) -> Cast:

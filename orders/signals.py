@@ -7,7 +7,7 @@ from orders.event_models import OrderEvent
 
 # Sent after the commit, by OrderEvent, with `code`, the order's, and `kind`, one of OrderEvent.Kind. A receiver that
 # raises is logged and harms nobody. If the process dies at that moment nobody is told: docs/events.md.
-order_event = Signal()
+order_event = Signal(use_caching=True)
 
 
 def announce_event(*, code: str, kind: str) -> None:

@@ -1,14 +1,16 @@
 """What Celery is told of each kind of broker."""
 
+import secrets
 import ssl
 from typing import Any
 
 import pytest
+import redis
 from celery import current_app
 from django.conf import settings
-from kombu import Connection
+from kombu import Connection, Producer
 
-from config.broker import DELIVERY_LIMIT, Broker, configure_broker
+from config.broker import DELIVERY_LIMIT, RETRY, Broker, configure_broker
 from config.redis_transport import KeptClient
 
 
@@ -53,10 +55,35 @@ def test_a_channel_of_redis_publishes_by_one_client_until_its_connection_breaks(
         channel: Any = broker.channel()
         with channel.conn_or_acquire() as first, channel.conn_or_acquire() as again:
             assert first is again
+            assert first.connection
         channel._disconnect_pools()  # as kombu does where the connection is lost
         with channel.conn_or_acquire() as other:
             assert other is not first
             assert other.connection_pool is channel.pool
+            assert other.connection is not first.connection
+
+
+def test_a_message_arrives_once_also_if_the_server_has_ended_the_kept_connection() -> None:
+    queue = f"test-{secrets.token_hex(4)}"
+    with Connection(settings.BROKER_URL) as broker, redis.Redis.from_url(settings.REDIS_URL) as server:
+        channel: Any = broker.channel()
+        producer = Producer(channel)
+        producer.publish("first", routing_key=queue, retry=True, retry_policy=RETRY)
+        with channel.conn_or_acquire() as client:
+            server.client_kill_filter(_id=client.client_id())
+
+        producer.publish("second", routing_key=queue, retry=True, retry_policy=RETRY)
+
+        try:
+            assert server.llen(queue) == 2
+        finally:
+            server.delete(queue)
+
+
+def test_a_queue_that_nobody_has_declared_takes_its_first_message_in_redis_alone() -> None:
+    assert configure("redis://one/0").route_options == {"declare": ()}
+    assert configure("sentinel://one/shop/0").route_options == {"declare": ()}
+    assert configure("amqp://one/shop").route_options == {}  # RabbitMQ would drop it
 
 
 @pytest.mark.parametrize("url", ["redis://one/0", "rediss://one/0", "sentinel://one/0"])

@@ -1,11 +1,14 @@
 """What a worker does with messages that it has fetched, against the real broker."""
 
 import secrets
+from typing import Any
 
 import redis
+from celery.app.defaults import DEFAULTS
 from django.conf import settings
 from kombu import Consumer, Producer, Queue
 
+from config import celery_settings
 from config.celery import app
 
 
@@ -32,3 +35,11 @@ def test_no_copy_of_a_fetched_message_is_kept_in_redis() -> None:
             worker.drain_events(timeout=5)
             assert not client.exists(f"{settings.REDIS_PREFIX}unacked")
         queue(worker.default_channel).delete()
+
+
+def test_every_setting_stands_where_celery_looks_first() -> None:
+    first: Any = app.conf.changes
+
+    assert set(DEFAULTS) <= set(first)
+    assert (first["task_ignore_result"], first["CELERY_DB_REUSE_MAX"]) == (True, app.conf.CELERY_DB_REUSE_MAX)
+    assert first["task_routes"] is celery_settings.task_routes
