@@ -1,6 +1,6 @@
 """A copy of each provider's own ledger, in temporary tables of this session, for whoever compares it with our rows."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -97,28 +97,38 @@ def copied_part(
     before = until if until < END else None
     with _tables() as cursor:
         started = _read_time(cursor)
-        left: list[datetime] = []
         within = max(0, end - monotonic()) + LAST_CHARGE_TIMEOUT
         charges = get_gateway(name).list_charges(since=since, until=before, within=within)
-        _copy_charges(cursor, name, _take_part(charges, end, left))
-        if left:
-            since = left[0] + timedelta(seconds=1)
+        part = _Part(charges, end)
+        _copy_charges(cursor, name, part)
+        if part.left:
+            since = part.left + timedelta(seconds=1)
         disputes = get_gateway(name).list_disputes(since=since, until=before, within=DISPUTES_TIMEOUT)
         _copy_disputes(cursor, name, disputes)
         cursor.execute("ANALYZE audit_charge, audit_dispute")
         yield Copy(gateways=[name], started=started, began=began or started, since=since, until=until)
 
 
-def _take_part(charges: Iterator[Charge], end: float, left: list[datetime]) -> Iterator[Charge]:
-    """Yield whole seconds, as providers count in them. If any are left, the newest of them is appended to `left`."""
-    last = None
-    for number, charge in enumerate(charges):
-        second = charge.created_at.replace(microsecond=0)
-        if last and second != last and (number >= PART or monotonic() > end):
-            left.append(second)
-            return
-        yield charge
-        last = second
+@dataclass
+class _Part:
+    """The newest charges of a list: whole seconds, as providers count in them.
+
+    After they were read `left` is the newest second that is not among them; None: nothing is left.
+    """
+
+    charges: Iterator[Charge]
+    end: float
+    left: datetime | None = None
+
+    def __iter__(self) -> Iterator[Charge]:
+        last = None
+        for number, charge in enumerate(self.charges):
+            second = charge.created_at.replace(microsecond=0)
+            if last and second != last and (number >= PART or monotonic() > self.end):
+                self.left = second
+                return
+            yield charge
+            last = second
 
 
 @contextmanager
@@ -139,7 +149,7 @@ def _read_time(cursor: CursorWrapper) -> datetime:
     return time
 
 
-def _copy_charges(cursor: CursorWrapper, name: str, charges: Iterator[Charge]) -> None:
+def _copy_charges(cursor: CursorWrapper, name: str, charges: Iterable[Charge]) -> None:
     _copy(cursor, "audit_charge", ((name, *list_charge_columns(charge)) for charge in charges))
 
 
