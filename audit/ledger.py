@@ -16,6 +16,7 @@ from payments.gateway import MAX_CLOCK_DIFFERENCE, Charge, ProviderDispute, get_
 
 BEGINNING, END = datetime(2000, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 AUDIT_LOCK = 2  # the first key of an advisory lock; orders.checkout has another
+LEDGERS, AUDITS = 0, 1  # the second key: of those who write down differences, and of the scheduled audit
 LEDGER_TIMEOUT = 20 * 60.0  # seconds: at the task's time limit its worker would end, and the charges in it
 DISPUTES_TIMEOUT = 5 * 60.0  # seconds for the disputes of a part
 LAST_CHARGE_TIMEOUT = 60.0  # seconds after the end of its time, in which a part still waits for a charge that succeeded
@@ -178,12 +179,21 @@ def _copy(cursor: CursorWrapper, table: str, rows: Iterator[Sequence[object]]) -
 @contextmanager
 def lock_ledgers() -> Iterator[None]:
     """Be the only one that reads the ledgers to write down what it finds. Raises AuditIsRunning."""
+    with try_lock(LEDGERS) as is_ours:
+        if not is_ours:
+            raise AuditIsRunning
+        yield
+
+
+@contextmanager
+def try_lock(lock: int) -> Iterator[bool]:
+    """Hold LEDGERS or AUDITS to the end of the block, or say at once that somebody else does."""
     with open_cursor() as cursor:
         # The lock belongs to the session: if this process is killed, PostgreSQL gives it back.
-        cursor.execute("SELECT pg_try_advisory_lock(%s, 0)", [AUDIT_LOCK])
-        if not cursor.fetchone()[0]:
-            raise AuditIsRunning
+        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [AUDIT_LOCK, lock])
+        is_ours: bool = cursor.fetchone()[0]
         try:
-            yield
+            yield is_ours
         finally:
-            cursor.execute("SELECT pg_advisory_unlock(%s, 0)", [AUDIT_LOCK])
+            if is_ours:
+                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [AUDIT_LOCK, lock])
