@@ -23,10 +23,12 @@ WHERE charge.amount > charge.refunded + charge.owed AND NOT EXISTS (
 )
 """
 # What pays may have been taken for an earlier payment of the same reference. So a payment has its place in the list by
-# the first one's time: its charge is not older.
+# the first one's time: its charge is not older. Most payments are the first, and nothing is looked up for these.
 FIRST = """
-(SELECT min(first.created_at) FROM payments_payment first
-WHERE first.reference = payment.reference AND first.number <= payment.number)
+CASE payment.number WHEN 1 THEN payment.created_at ELSE (
+    SELECT min(first.created_at) FROM payments_payment first
+    WHERE first.reference = payment.reference AND first.number <= payment.number
+) END
 """
 # Only what was answered before any of the ledger was read has to be in it. A charge may be newer than its payment, and
 # so have been in the copy of a newer part: those payments are carried.
@@ -36,8 +38,9 @@ SELECT payment.gateway, payment.provider_id, payment.reference, 0, '', '', payme
 FROM payments_payment payment
 WHERE payment.status = 'SUCCEEDED' AND payment.answered_at < %(began)s AND payment.created_at >= %(paid_since)s
     AND (payment.number > 1 OR payment.created_at < %(paid_until)s)
-    AND {FIRST} >= %(paid_since)s AND {FIRST} < %(paid_until)s AND payment.id <> ALL(%(carried)s::bigint[])
-    AND payment.gateway = ANY(%(gateways)s) AND NOT EXISTS (
+    AND {FIRST} >= %(paid_since)s AND {FIRST} < %(paid_until)s AND payment.gateway = ANY(%(gateways)s)
+    AND NOT EXISTS (SELECT FROM unnest(%(carried)s::bigint[]) AS carried (id) WHERE carried.id = payment.id)
+    AND NOT EXISTS (
         SELECT FROM audit_charge charge WHERE charge.gateway = payment.gateway
             AND charge.provider_id = payment.provider_id AND charge.reference = payment.reference
     )

@@ -1,6 +1,6 @@
 """A copy of each provider's own ledger, in temporary tables of this session, for whoever compares it with our rows."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,6 +16,7 @@ from payments.gateway import MAX_CLOCK_DIFFERENCE, Charge, ProviderDispute, get_
 
 BEGINNING, END = datetime(2000, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 AUDIT_LOCK = 2  # the first key of an advisory lock; orders.checkout has another
+LEDGERS, AUDITS = 0, 1  # the second key: of those who write down differences, and of the scheduled audit
 LEDGER_TIMEOUT = 20 * 60.0  # seconds: at the task's time limit its worker would end, and the charges in it
 DISPUTES_TIMEOUT = 5 * 60.0  # seconds for the disputes of a part
 LAST_CHARGE_TIMEOUT = 60.0  # seconds after the end of its time, in which a part still waits for a charge that succeeded
@@ -97,28 +98,38 @@ def copied_part(
     before = until if until < END else None
     with _tables() as cursor:
         started = _read_time(cursor)
-        left: list[datetime] = []
         within = max(0, end - monotonic()) + LAST_CHARGE_TIMEOUT
         charges = get_gateway(name).list_charges(since=since, until=before, within=within)
-        _copy_charges(cursor, name, _take_part(charges, end, left))
-        if left:
-            since = left[0] + timedelta(seconds=1)
+        part = _Part(charges, end)
+        _copy_charges(cursor, name, part)
+        if part.left:
+            since = part.left + timedelta(seconds=1)
         disputes = get_gateway(name).list_disputes(since=since, until=before, within=DISPUTES_TIMEOUT)
         _copy_disputes(cursor, name, disputes)
         cursor.execute("ANALYZE audit_charge, audit_dispute")
         yield Copy(gateways=[name], started=started, began=began or started, since=since, until=until)
 
 
-def _take_part(charges: Iterator[Charge], end: float, left: list[datetime]) -> Iterator[Charge]:
-    """Yield whole seconds, as providers count in them. If any are left, the newest of them is appended to `left`."""
-    last = None
-    for number, charge in enumerate(charges):
-        second = charge.created_at.replace(microsecond=0)
-        if last and second != last and (number >= PART or monotonic() > end):
-            left.append(second)
-            return
-        yield charge
-        last = second
+@dataclass
+class _Part:
+    """The newest charges of a list: whole seconds, as providers count in them.
+
+    After they were read `left` is the newest second that is not among them; None: nothing is left.
+    """
+
+    charges: Iterator[Charge]
+    end: float
+    left: datetime | None = None
+
+    def __iter__(self) -> Iterator[Charge]:
+        last = None
+        for number, charge in enumerate(self.charges):
+            second = charge.created_at.replace(microsecond=0)
+            if last and second != last and (number >= PART or monotonic() > self.end):
+                self.left = second
+                return
+            yield charge
+            last = second
 
 
 @contextmanager
@@ -139,7 +150,7 @@ def _read_time(cursor: CursorWrapper) -> datetime:
     return time
 
 
-def _copy_charges(cursor: CursorWrapper, name: str, charges: Iterator[Charge]) -> None:
+def _copy_charges(cursor: CursorWrapper, name: str, charges: Iterable[Charge]) -> None:
     _copy(cursor, "audit_charge", ((name, *list_charge_columns(charge)) for charge in charges))
 
 
@@ -168,12 +179,21 @@ def _copy(cursor: CursorWrapper, table: str, rows: Iterator[Sequence[object]]) -
 @contextmanager
 def lock_ledgers() -> Iterator[None]:
     """Be the only one that reads the ledgers to write down what it finds. Raises AuditIsRunning."""
+    with try_lock(LEDGERS) as is_ours:
+        if not is_ours:
+            raise AuditIsRunning
+        yield
+
+
+@contextmanager
+def try_lock(lock: int) -> Iterator[bool]:
+    """Hold LEDGERS or AUDITS to the end of the block, or say at once that somebody else does."""
     with open_cursor() as cursor:
         # The lock belongs to the session: if this process is killed, PostgreSQL gives it back.
-        cursor.execute("SELECT pg_try_advisory_lock(%s, 0)", [AUDIT_LOCK])
-        if not cursor.fetchone()[0]:
-            raise AuditIsRunning
+        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [AUDIT_LOCK, lock])
+        is_ours: bool = cursor.fetchone()[0]
         try:
-            yield
+            yield is_ours
         finally:
-            cursor.execute("SELECT pg_advisory_unlock(%s, 0)", [AUDIT_LOCK])
+            if is_ours:
+                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [AUDIT_LOCK, lock])

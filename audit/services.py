@@ -13,7 +13,16 @@ from django.utils import timezone
 
 from audit.differences import ACCEPT_REVIEWED
 from audit.invariants import CHECKS
-from audit.ledger import BEGINNING, LEDGER_TIMEOUT, copied_ledger, lock_ledgers, open_cursor
+from audit.ledger import (
+    AUDITS,
+    BEGINNING,
+    LEDGER_TIMEOUT,
+    LEDGERS,
+    AuditIsRunning,
+    copied_ledger,
+    open_cursor,
+    try_lock,
+)
 from audit.models import AuditRun
 from audit.reconciliation import record_differences
 from payments.gateway import GatewayUnavailable, read_times_to_pay
@@ -92,13 +101,17 @@ def _find_violations(started: datetime, since: datetime) -> Iterator[Violation]:
 def record_audit() -> AuditRun:
     """Audit the orders of the last AUDIT_DAYS, and keep the report for AUDIT_RUN_DAYS. Write down what differs, too.
 
-    The run is not ok if the provider can't be asked. Raises AuditIsRunning, having done nothing.
+    The run is not ok if the provider can't be asked. While somebody reconciles, which may take half an hour, nothing is
+    written down of what differs: who reconciles does so. Raises AuditIsRunning, having done nothing.
     """
     since = timezone.now() - timedelta(days=settings.AUDIT_DAYS)
-    with lock_ledgers():
+    with try_lock(AUDITS) as is_only, try_lock(LEDGERS) as may_record:
+        if not is_only:
+            raise AuditIsRunning
         try:
             with copied_ledger(since=since, within=LEDGER_TIMEOUT) as copy:
-                record_differences(copy)
+                if may_record:
+                    record_differences(copy)
                 report: dict[str, Any] = {**_check_orders(copy.started, since)}
         except GatewayUnavailable as error:
             report = {"ok": False, "error": str(error)}

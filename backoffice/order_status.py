@@ -3,10 +3,12 @@
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from orders.models import Order
 
 Status = Order.Status
+ARCHIVED = gettext_lazy("The order is archived.")
 
 
 def describe_status(order: Order) -> str:

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import User
 from backoffice.money_field import MoneyField, read_amount
 from backoffice.note_forms import NoteField
+from backoffice.order_status import ARCHIVED
 from money import format_money, format_number
 from money.currencies import get_step
 from orders.models import Order, OrderLine
@@ -111,7 +112,7 @@ class RefundForm(forms.Form):
             self._explain(refused)
             return None
         except Order.DoesNotExist:
-            self.add_error(None, gettext("The order is archived."))
+            self.add_error(None, ARCHIVED)
             return None
         return refund
 

@@ -12,6 +12,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
+from backoffice.order_status import ARCHIVED
 from backoffice.read_only import ReadOnlyAdmin
 from backoffice.transfer_forms import ArrivalForm, BankForm, SentBackForm
 from money import format_money
@@ -158,7 +159,7 @@ def explain_surplus(transfer: Transfer) -> str:
     """Say why a transfer, or a part of it, goes back, as its order stands now."""
     order = Order.objects.select_related("payment").filter(code=transfer.reference).first()
     if order is None:
-        return gettext("The order is archived.")
+        return str(ARCHIVED)
     if not order.payment.waits_for_money:
         return gettext("The order waits for no money: it is %(status)s.") % {"status": order.get_status_display()}
     difference = transfer.amount - order.total

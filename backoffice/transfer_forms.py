@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from backoffice.money_field import MoneyField, read_amount
+from backoffice.order_status import ARCHIVED
 from catalog.texts import NormalizedField
 from orders.models import Order
 from orders.transfers import Recorded, record_transfer
@@ -101,7 +102,7 @@ class ArrivalForm(BankForm):
             self.refuse_reference()
             return None
         except Order.DoesNotExist:
-            self.add_error(None, gettext("The order is archived."))
+            self.add_error(None, ARCHIVED)
             return None
 
 

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass, replace
 from math import ceil
+from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet, Value
+from django.db.models import Exists, F, Func, OrderBy, OuterRef, Q, QuerySet, Value
 
-from catalog.models import Category, Product, ProductQuerySet
+from catalog.models import SORT_NAME, Category, Product, ProductQuerySet
 from catalog.texts import fold, normalize
 
 PAGE_SIZE = 24
@@ -18,28 +19,31 @@ MAX_COUNT = 10_000
 
 @dataclass(frozen=True)
 class Sort:
-    """An order in which products are listed: by a column that has an index, then by id."""
+    """An order in which products are listed: by an expression that has an index, then by id."""
 
-    column: str
+    key: F | Func
     is_descending: bool = False
 
     def reverse(self) -> "Sort":
         return replace(self, is_descending=not self.is_descending)
 
-    def order(self) -> tuple[str, str]:
-        sign = "-" if self.is_descending else ""
-        return f"{sign}{self.column}", f"{sign}pk"
+    def order(self) -> tuple[OrderBy, str]:
+        return (self.key.desc(), "-pk") if self.is_descending else (self.key.asc(), "pk")
 
-    def beyond(self, edge: Product) -> Q:
-        """The condition for what comes after that product."""
-        than, value = "lt" if self.is_descending else "gt", getattr(edge, self.column)
-        later = Q(**{f"{self.column}__{than}": value}) | Q(**{self.column: value, f"pk__{than}": edge.pk})
+    def read_edge(self, pk: int) -> tuple[Any, int] | None:
+        """The place of a product in this order. None: there is none, as among the prices for one without a price."""
+        products = Product.objects.annotate(sort_key=self.key).filter(pk=pk, sort_key__isnull=False)
+        return products.values_list("sort_key", "pk").first()
+
+    def find_beyond(self, edge: tuple[Any, int], products: ProductQuerySet) -> ProductQuerySet:
+        than, (key, pk) = "lt" if self.is_descending else "gt", edge
+        later = Q(**{f"sort_key__{than}": key}) | Q(sort_key=key, **{f"pk__{than}": pk})
         # PostgreSQL uses the index for the plain range. It would not for the alternative alone.
-        return later & Q(**{f"{self.column}__{than}e": value})
+        return products.alias(sort_key=self.key).filter(later, **{f"sort_key__{than}e": key})
 
 
-BY_NAME = Sort("sort_name")
-SORTS = {"name": BY_NAME, "price": Sort("price"), "-price": Sort("price", is_descending=True)}
+BY_NAME = Sort(SORT_NAME)
+SORTS = {"name": BY_NAME, "price": Sort(F("price")), "-price": Sort(F("price"), is_descending=True)}
 
 
 @dataclass(frozen=True)
@@ -127,23 +131,21 @@ def read_page(
 ) -> Page:
     """Read the page before or after the product with that id, or the first page if there is no such product."""
     edge_id = before or after
-    # One without a price has no place among the prices.
-    known = Product.objects.only(sort.column).filter(**{f"{sort.column}__isnull": False})
-    edge = known.filter(pk=edge_id).first() if edge_id else None
+    edge = sort.read_edge(edge_id) if edge_id else None
     if edge is None:
         rows, more = _read_rows(products, sort.order())
         return _make_page(rows, has_before=False, has_after=more)
     if after:
-        rows, more = _read_rows(products.filter(sort.beyond(edge)), sort.order())
+        rows, more = _read_rows(sort.find_beyond(edge, products), sort.order())
         return _make_page(rows, has_before=True, has_after=more)
     backwards = sort.reverse()
-    rows, more = _read_rows(products.filter(backwards.beyond(edge)), backwards.order())
+    rows, more = _read_rows(backwards.find_beyond(edge, products), backwards.order())
     if not more:  # this is the first page: show all of it
         return read_page(products, sort=sort)
     return _make_page(rows[::-1], has_before=True, has_after=True)
 
 
-def _read_rows(products: ProductQuerySet, order: tuple[str, str]) -> tuple[list[Product], bool]:
+def _read_rows(products: ProductQuerySet, order: tuple[OrderBy, str]) -> tuple[list[Product], bool]:
     rows = list(products.for_a_list().order_by(*order)[: PAGE_SIZE + 1])
     return rows[:PAGE_SIZE], len(rows) > PAGE_SIZE
 

@@ -1,11 +1,15 @@
 """Erases a customer's data wherever they stand: privacy.fields lists every place. Amounts, SKUs and ids stay."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import partial
 from typing import Any
 
+from django.contrib.sessions.models import Session
 from django.db import connection, transaction
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from accounts.models import AccountMail, User
 from accounts.pseudonyms import DOMAIN, ERASED, make_pseudonym
@@ -75,9 +79,11 @@ def erase_customer(*, email: str, actor: User | None = None, dry_run: bool = Fal
     Raises an ErasureRefused or ValidationError, having changed nothing.
     """
     with transaction.atomic():
+        started, sessions = timezone.now(), [session.pk for session in find_sessions(find_person(email))]
         person = _lock_person(email)
         _check(person)
-        counts = {name: erase(person) for name, erase in STEPS.items()}
+        steps = STEPS | {"sessions": partial(_end_sessions, known=sessions, since=started)}
+        counts = {name: erase(person) for name, erase in steps.items()}
         counts = {name: count for name, count in counts.items() if count}
         if counts:
             Erasure.objects.create(customer=make_pseudonym(person.email), actor=actor, counts=counts)
@@ -190,8 +196,10 @@ def _delete_account_mails(person: Person) -> int:
     return AccountMail.objects.filter(email=person.email).delete()[0]
 
 
-def _end_sessions(person: Person) -> int:
-    return sum(session.delete()[0] for session in find_sessions(person))
+def _end_sessions(person: Person, *, known: Sequence[str] = (), since: datetime | None = None) -> int:
+    """Also those that were written since the known ones were looked for, which was before anybody was locked out."""
+    keys = {*known, *(session.pk for session in find_sessions(person, since=since))}
+    return Session.objects.filter(pk__in=keys).delete()[0]
 
 
 def _erase_log(person: Person) -> int:

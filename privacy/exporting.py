@@ -48,15 +48,15 @@ def export_customer(*, email: str) -> dict[str, Any]:
 def export_own_data(*, user: User, session: Mapping[str, Any]) -> dict[str, Any]:
     """The same of a customer who asks for it, but for what a person has to read before it is given out.
 
-    No note of staff is in it, nor their entries about the account, nor what the servers of others have answered to
-    events, nor what is found by looking for the address in the texts of all events, calls and sessions: many may ask at
-    a time. Their own session is.
+    No note of staff is in it, nor their entries about the account, nor the texts of the provider's errors, nor what the
+    servers of others have answered to events, nor what is found by looking for the address in the texts of all events,
+    calls and sessions: many may ask at a time. Their own session is.
     """
     person = find_person(user.email)
     described = _describe_person(person)
     return described | {
-        "orders": [replace_notes(order, LEFT_OUT) for order in described["orders"]],
-        "differences": _leave_out(described["differences"], "note"),
+        "orders": [_leave_out_of_order(order) for order in described["orders"]],
+        "differences": _leave_out(described["differences"], "note", "last_error"),
         "deliveries": _leave_out(described["deliveries"], "answer", "last_error"),
         "delivery_tries": _leave_out(described["delivery_tries"], "error"),
         "webhook_events": _describe(WebhookEvent.objects.filter(reference__in=person.codes)),
@@ -82,6 +82,14 @@ def _describe_person(person: Person) -> dict[str, Any]:
 def _describe_session(data: Mapping[str, Any]) -> dict[str, Any]:
     """What the shop keeps there. Django's own names begin with _, and one of them leads to a new password."""
     return {name: value for name, value in data.items() if not name.startswith("_")}
+
+
+def _leave_out_of_order(order: Record) -> Record:
+    """Why a card was declined stays, as a code. The text of an error names machines and accounts of the shop."""
+    return replace_notes(order, LEFT_OUT) | {
+        "payments": _leave_out(order["payments"], "last_error", "in_flight_by"),
+        "refunds": _leave_out(order["refunds"], "last_error"),
+    }
 
 
 def _leave_out(rows: list[Record], *names: str) -> list[Record]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
+from typing import NamedTuple
 
 import pytest
 from django.apps import apps
@@ -47,44 +48,87 @@ def test_a_migration_takes_as_long_as_it_has_to_and_waits_for_no_lock_longer() -
     assert (show("statement_timeout"), show("lock_timeout")) == before == ("15s", "5s")
 
 
-@pytest.fixture
-def without_index() -> Iterator[None]:
-    """The database as it is before the migration that adds order_ended_search. At the end it is as it was."""
-    migrate("0013_email_prefix")
+class Concurrent(NamedTuple):
+    """A migration that builds an index beside those who write the table."""
+
+    app: str
+    before: str
+    name: str
+    table: str
+    built: str
+    part: str
+
+
+CONCURRENT = [
+    Concurrent("orders", "0013_email_prefix", "0014_search", "orders_order", "order_ended_search", "gin_trgm_ops"),
+    Concurrent(
+        "catalog",
+        "0005_categories",
+        "0006_sorted_names",
+        "catalog_product",
+        "product_for_sale_by_sort_name",
+        "ltrim(lower(",
+    ),
+]
+
+
+@pytest.fixture(params=CONCURRENT, ids=lambda migration: migration.name)
+def migration(request: pytest.FixtureRequest) -> Iterator[Concurrent]:
+    """The database is as it was before that migration. At the end it is as it is after it."""
+    found: Concurrent = request.param
+    migrate(found.app, found.before)
     try:
-        yield
+        yield found
     finally:
         connection.close()
-        migrate("0014_search")
+        migrate(found.app, found.name)
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.usefixtures("without_index")
-def test_an_index_that_orders_do_not_wait_for_waits_for_a_long_transaction() -> None:
+def test_an_index_that_nobody_waits_for_waits_for_a_long_transaction(migration: Concurrent) -> None:
     """As an audit of a million orders is one."""
     locked = Event()
     with connection.cursor() as cursor:
         cursor.execute("SELECT set_config('lock_timeout', '100ms', false)")
     with ThreadPoolExecutor() as pool:
-        held = pool.submit(hold_for_a_second, locked)
+        held = pool.submit(hold_for_a_second, migration.table, locked)
         assert locked.wait(10)
-        migrate("0014_search")
+        migrate(migration.app, migration.name)
         held.result()
 
     assert show("lock_timeout") != "0", "the migrations after it wait no longer than before"
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.usefixtures("without_index")
-def test_a_migration_that_was_killed_is_repeated() -> None:
+def test_a_migration_that_was_killed_is_repeated(migration: Concurrent) -> None:
     with connection.cursor() as cursor:
-        cursor.execute("CREATE INDEX order_ended_search ON orders_order (code)")  # what it has left
+        cursor.execute(f"CREATE INDEX {migration.built} ON {migration.table} (id)")  # what it has left
 
-    migrate("0014_search")
+    migrate(migration.app, migration.name)
 
     with connection.cursor() as cursor:
-        cursor.execute("SELECT indexdef FROM pg_indexes WHERE indexname = 'order_ended_search'")
-        assert "gin_trgm_ops" in cursor.fetchone()[0]
+        cursor.execute("SELECT indexdef FROM pg_indexes WHERE indexname = %s", [migration.built])
+        assert migration.part in cursor.fetchone()[0].lower()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_products_are_sorted_and_put_into_categories_without_their_table_being_written_anew() -> None:
+    """Who writes a table anew locks it for as long as that takes. Nobody could buy anything meanwhile."""
+    migrate("catalog", "0004_picture")
+    try:
+        before = read_file_of("catalog_product")
+        migrate("catalog", "0006_sorted_names")
+
+        assert read_file_of("catalog_product") == before
+    finally:
+        executor = MigrationExecutor(connection)
+        executor.migrate(executor.loader.graph.leaf_nodes())
+
+
+def read_file_of(table: str) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_relation_filenode(%s)", [table])
+        return int(cursor.fetchone()[0])
 
 
 def show(setting: str) -> str:
@@ -93,14 +137,14 @@ def show(setting: str) -> str:
         return str(cursor.fetchone()[0])
 
 
-def migrate(name: str) -> None:
-    MigrationExecutor(connection).migrate([("orders", name)])
+def migrate(app: str, name: str) -> None:
+    MigrationExecutor(connection).migrate([(app, name)])
 
 
-def hold_for_a_second(locked: Event) -> None:
+def hold_for_a_second(table: str, locked: Event) -> None:
     try:
         with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("LOCK TABLE orders_order IN ROW EXCLUSIVE MODE")
+            cursor.execute(f"LOCK TABLE {table} IN ROW EXCLUSIVE MODE")
             locked.set()
             cursor.execute("SELECT pg_sleep(1)")
     finally:

@@ -153,7 +153,7 @@ def test_of_many_at_once_that_take_the_same_thing_one_keeps_it(subject: str) -> 
     assert read_turns([subject], seconds=HOUR)[subject].keys() == {"order"}
 
 
-def test_the_window_slides(subject: str) -> None:
+def test_a_turn_is_free_again_as_soon_as_the_first_one_is_old_enough(subject: str) -> None:
     take_turn([Limit(subject, 1)], thing="first", seconds=1)
     with pytest.raises(LimitReached) as refused:
         take_turn([Limit(subject, 1)], thing="second", seconds=1)

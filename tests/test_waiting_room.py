@@ -210,7 +210,7 @@ def test_one_visitor_in_a_second_is_to_measure(room: str) -> None:
     assert [ask(room, visitor=str(number), is_page=False).measures for number in range(5)] == [True] + 4 * [False]
 
 
-def test_crowds_are_counted(room: str) -> None:
+def test_a_crowd_is_counted_by_who_waits_and_who_is_inside(room: str) -> None:
     arrive(room, "ann", "bob", "cid")
     let_in(room, 2, by="ann")
     set_pace(room, pace=2.5)

@@ -2,7 +2,6 @@
 
 import catalog.texts
 import django.db.models.deletion
-import django.db.models.functions.text
 from django.db import migrations, models
 
 
@@ -26,30 +25,9 @@ class Migration(migrations.Migration):
                 'ordering': ['name', 'pk'],
             },
         ),
-        migrations.AlterModelOptions(
-            name='product',
-            options={'ordering': ['sort_name', 'pk'], 'verbose_name': 'product', 'verbose_name_plural': 'products'},
-        ),
         migrations.AddField(
             model_name='product',
             name='category',
             field=models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='products', to='catalog.category', verbose_name='category'),
-        ),
-        migrations.AddField(
-            model_name='product',
-            name='sort_name',
-            field=models.GeneratedField(db_persist=True, expression=models.Func(django.db.models.functions.text.Lower('name'), models.Value('!"#$%&\'()*+,-./:;<=>?@[\\]^_`{|}~ \xa0¡¿«»‘’“”„…–—·•★'), function='LTRIM'), output_field=models.TextField()),
-        ),
-        migrations.AddIndex(
-            model_name='product',
-            index=models.Index(condition=models.Q(('active', True)), fields=['sort_name', 'id'], name='product_for_sale_by_sort_name'),
-        ),
-        migrations.AddIndex(
-            model_name='product',
-            index=models.Index(condition=models.Q(('active', True)), fields=['price', 'id'], name='product_for_sale_by_price'),
-        ),
-        migrations.AddIndex(
-            model_name='product',
-            index=models.Index(condition=models.Q(('active', True)), fields=['category', 'sort_name', 'id'], name='product_for_sale_by_category'),
         ),
     ]

@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from audit import ledger
-from audit.ledger import AUDIT_LOCK, AuditIsRunning
+from audit.ledger import AUDIT_LOCK, AUDITS, AuditIsRunning
 from audit.models import AuditRun
 from audit.services import audit_orders, record_audit
 from audit.tasks import record_audit as audit_task
@@ -326,12 +326,12 @@ def test_a_report_names_no_more_codes_than_it_may(monkeypatch: pytest.MonkeyPatc
 
 def test_record_audit_runs_once_at_a_time() -> None:
     with psycopg.connect(os.environ["DATABASE_URL"], dbname=connection.settings_dict["NAME"]) as another:
-        another.execute("SELECT pg_advisory_lock(%s, 0)", [AUDIT_LOCK])
+        another.execute("SELECT pg_advisory_lock(%s, %s)", [AUDIT_LOCK, AUDITS])
         for refused in (record_audit, audit_task):
             with pytest.raises((AuditIsRunning, Ignore)):
                 refused()
         assert not AuditRun.objects.exists()
-        another.execute("SELECT pg_advisory_unlock(%s, 0)", [AUDIT_LOCK])
+        another.execute("SELECT pg_advisory_unlock(%s, %s)", [AUDIT_LOCK, AUDITS])
 
     assert record_audit().ok
     assert record_audit().ok

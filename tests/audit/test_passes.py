@@ -7,7 +7,8 @@ import pytest
 from django.db.models.functions import Now
 
 from audit import reconciliation
-from audit.ledger import BEGINNING, copied_ledger, lock_ledgers
+from audit.differences import MISSING_THERE
+from audit.ledger import BEGINNING, copied_ledger, lock_ledgers, open_cursor
 from audit.models import Difference, LedgerPass
 from audit.reconciliation import Reconciliation, go_on_reconciling, reconcile, record_differences
 from audit.tasks import reconcile as reconcile_task
@@ -251,3 +252,14 @@ def test_a_pass_that_takes_more_than_a_week_is_said(
     LedgerPass.objects.update(began_at=Now())
     reconcile_task()
     assert "can't keep up" not in caplog.text
+
+
+def test_nothing_is_looked_up_for_each_payment(confirmed: list[Order]) -> None:
+    """Neither what is carried, nor when a payment was first tried that is the first of its order."""
+    carried = list(Payment.objects.values_list("pk", flat=True)[:2])
+    with copied_ledger() as copy, open_cursor() as cursor:
+        cursor.execute(f"EXPLAIN ANALYZE {MISSING_THERE}", reconciliation._describe(copy, carried))
+        plan = [line for (line,) in cursor.fetchall()]
+
+    assert any("unnest carried" in line for line in plan)
+    assert {"never executed" in line for line in plan if "payments_payment first" in line} == {True}

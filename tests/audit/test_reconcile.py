@@ -8,7 +8,7 @@ from django.conf import LazySettings
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from audit.ledger import AUDIT_LOCK, AuditIsRunning, copied_ledger, lock_ledgers
+from audit.ledger import AUDIT_LOCK, LEDGERS, AuditIsRunning, copied_ledger, lock_ledgers
 from audit.models import Difference
 from audit.reconciliation import Reconciliation, reconcile, record_differences
 from audit.services import record_audit
@@ -264,7 +264,7 @@ def test_only_one_reads_the_ledgers_at_a_time(provider: Provider) -> None:
     provider.charge_again(GHOST, amount=700)
     other = connection.copy()
     with other.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(%s, 0)", [AUDIT_LOCK])
+        cursor.execute("SELECT pg_advisory_lock(%s, %s)", [AUDIT_LOCK, LEDGERS])
     try:
         with pytest.raises(AuditIsRunning):
             reconcile()
@@ -277,6 +277,22 @@ def test_only_one_reads_the_ledgers_at_a_time(provider: Provider) -> None:
 
     assert end.value.returncode == 2
     assert rows() == []
+
+
+def test_the_scheduled_audit_waits_for_no_reconciliation_and_leaves_the_differences_to_it(provider: Provider) -> None:
+    provider.charge_again(GHOST, amount=700)
+    other = connection.copy()
+    with other.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s, %s)", [AUDIT_LOCK, LEDGERS])
+    try:
+        run = record_audit()
+    finally:
+        other.close()
+
+    assert [(broken["invariant"], broken["codes"]) for broken in run.report["violations"]] == [("A6", [GHOST])]
+    assert rows() == []
+    record_audit()
+    assert [reference for _, reference, *_ in found()] == [GHOST]
 
 
 def test_the_command_exits_1_while_a_difference_is_open(provider: Provider, capsys: pytest.CaptureFixture[str]) -> None:

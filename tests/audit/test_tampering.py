@@ -52,7 +52,9 @@ def make_order_that_is(status: str, provider: Provider) -> Order:
 
 
 @pytest.mark.parametrize("tampering", REFUSED, ids=name)
-def test_postgresql_refuses(tampering: Tampering, provider: Provider) -> None:
+def test_postgresql_refuses_what_would_break_an_invariant_and_changes_nothing(
+    tampering: Tampering, provider: Provider
+) -> None:
     make_order_that_is(tampering.status, provider)
     before = everything()
 
@@ -63,7 +65,7 @@ def test_postgresql_refuses(tampering: Tampering, provider: Provider) -> None:
 
 
 @pytest.mark.parametrize("tampering", FOUND, ids=name)
-def test_the_audit_reports(tampering: Tampering, provider: Provider) -> None:
+def test_the_audit_reports_what_was_changed_past_postgresql(tampering: Tampering, provider: Provider) -> None:
     order = make_order_that_is(tampering.status, provider)
     assert audit_orders()["ok"]
 

@@ -10,6 +10,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import User
 from backoffice.dashboard import read_dashboard
+from backoffice.refund_forms import RefundForm
 from orders.disputes import record_dispute
 from orders.models import Order
 from orders.refund_answers import record_refund
@@ -19,7 +20,7 @@ from payments.models import Payment
 from payments.refund_models import Refund
 from payments.refund_requests import record_answer
 from tests.backoffice.staff import log_in_staff
-from tests.builders import answer_payment, everything, make_order, request_refund, stock_of
+from tests.builders import answer_payment, everything, make_order, request_refund, stock_of, tamper
 
 pytestmark = pytest.mark.django_db
 LIST = "/admin/orders/order/"
@@ -173,6 +174,18 @@ def test_an_order_that_is_not_confirmed_is_not_refunded(admin_client: Client) ->
     order = make_order({"MUG": 3})
     refuses(admin_client, order, "The order is not confirmed", 1)
     assert form_of(order) not in admin_client.get(page_of(order)).text
+
+
+def test_an_order_that_was_archived_since_the_form_was_read_is_not_refunded(order: Order, admin_user: User) -> None:
+    form = RefundForm({"number": "1", "note": "Broken handles", "amount": "5.00"}, order=order)
+    assert form.is_valid()
+    tamper("UPDATE orders_order SET code = 'GONE'")
+    before = everything()
+
+    assert form.save(actor=admin_user) is None
+
+    assert form.non_field_errors() == ["The order is archived."]
+    assert everything() == before
 
 
 def test_a_refund_needs_a_note(admin_client: Client, order: Order) -> None:

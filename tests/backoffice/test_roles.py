@@ -130,7 +130,7 @@ def test_only_finance_resolves_differences(role: str) -> None:
     assert Difference.objects.unresolved().exists() == (role != "Finance")
 
 
-def test_stock_receives_deliveries(admin_user: User) -> None:
+def test_staff_of_the_stock_role_receive_deliveries(admin_user: User) -> None:
     make_order()
     page = f"/admin/catalog/stock/{Product.objects.get().pk}/receive/"
     token = "6f2c1c0e-9a43-4c35-8d5f-2b1f6a2f4d11"

@@ -40,7 +40,7 @@ def test_a_name_that_is_taken_and_a_scope_that_nobody_knows_are_refused(admin_cl
     assert ApiToken.objects.count() == 1
 
 
-def test_tokens_are_revoked(admin_client: Client) -> None:
+def test_a_token_that_staff_revoke_says_since_when(admin_client: Client) -> None:
     token, _secret = create_token(name="Warehouse", scopes=["stock"])
 
     answer = admin_client.post(URL, {"action": "revoke", "_selected_action": [token.pk]}, follow=True)

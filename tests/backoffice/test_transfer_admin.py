@@ -5,11 +5,12 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import User
+from backoffice.transfer_forms import ArrivalForm
 from orders.models import Order
 from orders.services import cancel_order
 from payments.models import Payment, Transfer, TransferRefund
 from tests.backoffice.staff import log_in_staff
-from tests.builders import everything, make_order, make_transfer
+from tests.builders import everything, make_order, make_transfer, tamper
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("transfers")]
 RECORD = "/admin/payments/transfer/record/"
@@ -113,6 +114,20 @@ def test_a_reference_of_the_bank_that_was_recorded_with_another_amount_is_refuse
     answer = admin_client.post(RECORD, describe_arrival(order, amount="11.00"))
 
     assert "was recorded under this reference" in answer.text
+    assert everything() == before
+
+
+def test_a_transfer_for_an_order_that_was_archived_since_the_form_was_read_is_not_recorded(
+    order: Order, admin_user: User
+) -> None:
+    form = ArrivalForm(describe_arrival(order))
+    assert form.is_valid()
+    tamper("UPDATE orders_order SET code = 'GONE'")
+    before = everything()
+
+    assert form.save(actor=admin_user) is None
+
+    assert form.non_field_errors() == ["The order is archived."]
     assert everything() == before
 
 

@@ -28,7 +28,7 @@ CONFIRMED = ("CONFIRMED", "")
 PRICE_CHANGED = re.compile(r"The price has changed from .*5\.00.* to .*6\.25")
 
 
-def test_a_guest_buys(page: Page, stack: Stack, sku: str) -> None:
+def test_a_guest_buys_without_an_account(page: Page, stack: Stack, sku: str) -> None:
     buy(page, sku)
 
     expect_status(page, "Confirmed")

@@ -162,7 +162,7 @@ def test_a_length_that_is_no_number_is_refused_before_a_page_reads_it(server: Se
     assert answers.count(b"HTTP/1.1") == 1
 
 
-def test_chunks_are_read(server: Server) -> None:
+def test_a_body_in_chunks_is_read_to_its_trailer(server: Server) -> None:
     with server.connect(
         b"POST / HTTP/1.1\r\nHost: shop\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\nyes\r\n"
     ) as client:

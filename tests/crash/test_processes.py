@@ -47,7 +47,7 @@ BEGUN = [
 
 
 @pytest.mark.parametrize("process", ["web", "payments", "orders", "mails", "beat", "provider"])
-def test_a_process_killed_at_random_moments(drill: Drill, crowd: Crowd, process: str) -> None:
+def test_a_process_that_is_killed_at_random_moments_loses_no_order(drill: Drill, crowd: Crowd, process: str) -> None:
     random = Random(process)
 
     def kill_twice() -> None:
@@ -60,7 +60,7 @@ def test_a_process_killed_at_random_moments(drill: Drill, crowd: Crowd, process:
     crowd.assert_all_is_well()
 
 
-def test_the_provider_killed_while_it_charges(drill: Drill, crowd: Crowd) -> None:
+def test_a_charge_whose_provider_is_killed_is_asked_for_again(drill: Drill, crowd: Crowd) -> None:
     slow = Purchase(crowd.sku, SLOW)
     drill.insist(slow)
     wait_for(lambda: drill.payment_of(slow) == "SENT", "a charge in flight")
@@ -72,7 +72,7 @@ def test_the_provider_killed_while_it_charges(drill: Drill, crowd: Crowd) -> Non
 
 
 @pytest.mark.parametrize("process", ["provider", "payments"])
-def test_a_process_killed_while_the_provider_has_charged_and_not_answered(
+def test_a_process_that_is_killed_after_the_charge_and_before_its_answer_charges_nobody_twice(
     drill: Drill, crowd: Crowd, process: str
 ) -> None:
     hanging = Purchase(crowd.sku, HANGING)
@@ -85,7 +85,7 @@ def test_a_process_killed_while_the_provider_has_charged_and_not_answered(
     assert_outcome(finish(drill, hanging), PAID)
 
 
-def test_the_provider_frozen(drill: Drill, crowd: Crowd) -> None:
+def test_a_provider_that_is_frozen_only_delays_orders(drill: Drill, crowd: Crowd) -> None:
     with drill.frozen("provider"):
         crowd.buy()
         time.sleep(FROZEN_FOR)
@@ -111,7 +111,7 @@ def test_answers_that_trickle_keep_no_other_order_from_being_charged(drill: Dril
     assert drill.stack.process("payments").pid == worker  # nobody had to end it
 
 
-def test_the_payments_worker_frozen_with_a_charge_in_hand_until_the_order_is_cancelled(
+def test_a_charge_in_the_hand_of_a_frozen_worker_takes_nothing_once_its_order_is_cancelled(
     drill: Drill, purchase: Purchase
 ) -> None:
     """The other worker fences the key, so the charge that wakes up late takes nothing."""
@@ -178,14 +178,14 @@ def test_staff_resume_an_order_while_it_is_finalized(drill: Drill, purchase: Pur
     assert drill.audit() == []
 
 
-def test_two_beats(drill: Drill, crowd: Crowd) -> None:
+def test_two_beats_do_no_harm(drill: Drill, crowd: Crowd) -> None:
     with drill.running(drill.make_second("beat", str(drill.stack.folder / "second-beat"))):
         crowd.buy(lambda: drill.kill("payments"))
 
         crowd.assert_all_is_well()
 
 
-def test_no_beat_for_a_while(drill: Drill, purchase: Purchase) -> None:
+def test_an_order_that_got_lost_waits_for_a_beat_and_ends_once_there_is_one(drill: Drill, purchase: Purchase) -> None:
     with drill.without("beat"):
         crash_at(drill, purchase, "place.committed")
         drill.make_due(purchase)
@@ -197,7 +197,7 @@ def test_no_beat_for_a_while(drill: Drill, purchase: Purchase) -> None:
 
 
 @pytest.mark.parametrize("junk", [b"", b"no schedule"], ids=["empty", "text"])
-def test_beats_schedule_damaged(drill: Drill, crowd: Crowd, junk: bytes) -> None:
+def test_beat_starts_also_with_a_schedule_file_that_is_damaged(drill: Drill, crowd: Crowd, junk: bytes) -> None:
     for file in drill.stack.folder.glob("beat*"):
         file.write_bytes(junk)
     drill.kill("beat")
@@ -207,7 +207,7 @@ def test_beats_schedule_damaged(drill: Drill, crowd: Crowd, junk: bytes) -> None
     crowd.assert_all_is_well()
 
 
-def test_workers_whose_clocks_are_ahead(drill: Drill, crowd: Crowd) -> None:
+def test_workers_whose_clocks_are_ahead_discard_no_message(drill: Drill, crowd: Crowd) -> None:
     """They do all the work. They discard no message that is a minute late by their clock."""
     try:
         skewed = [skew(drill, name) for name in ("payments", "orders")]
@@ -243,7 +243,7 @@ def test_charging_that_stops_is_seen(drill: Drill, purchase: Purchase) -> None:
     wait_for(lambda: "orderly_alive 1.0" in drill.read_metrics(), "all at work again")
 
 
-def test_a_mail_server_that_does_not_answer(tmp_path: Path) -> None:
+def test_a_mail_server_that_does_not_answer_holds_up_no_order(tmp_path: Path) -> None:
     """All orders end meanwhile, and their mails go out afterwards, one at a time."""
     purchases = [Purchase("MUG") for _ in range(9)]
     with run_mail_server() as mail_server, run_drill(tmp_path, EMAIL_URL=mail_server.url, MAIL_EVERY="0.5") as drill:

@@ -67,7 +67,7 @@ def test_workers_that_are_cut_off_hold_up_no_order_for_longer_than_the_sweep(dou
     buy_amid(cut_off, doubled.webs, orders=60)
 
 
-def test_one_of_two_of_everything_is_killed_for_good(doubled: Doubled) -> None:
+def test_orders_end_also_where_one_of_two_of_everything_is_killed_for_good(doubled: Doubled) -> None:
     supervisor = doubled.webs[0].stack.supervisor
 
     def kill_for_good() -> None:

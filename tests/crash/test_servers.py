@@ -46,13 +46,13 @@ def find_broker(drill: Drill) -> str:
     pytest.skip("a server that is not ours")
 
 
-def test_the_broker_killed(drill: Drill, crowd: Crowd) -> None:
+def test_a_broker_that_is_killed_loses_no_order(drill: Drill, crowd: Crowd) -> None:
     crowd.buy(lambda: drill.kill(find_broker(drill)))
 
     crowd.assert_all_is_well()
 
 
-def test_the_broker_emptied_with_orders_on_their_way(drill: Drill, crowd: Crowd, broker: "redis.Redis") -> None:
+def test_a_broker_that_is_emptied_loses_no_order_on_its_way(drill: Drill, crowd: Crowd, broker: "redis.Redis") -> None:
     with drill.frozen("payments"):
         crowd.buy()
         broker.flushall()
@@ -60,7 +60,7 @@ def test_the_broker_emptied_with_orders_on_their_way(drill: Drill, crowd: Crowd,
     crowd.assert_all_is_well()
 
 
-def test_the_broker_frozen(drill: Drill, crowd: Crowd) -> None:
+def test_a_broker_that_is_frozen_only_delays_orders(drill: Drill, crowd: Crowd) -> None:
     """Behind sentinels another one takes its place meanwhile."""
     with drill.frozen(find_broker(drill)):
         crowd.buy()
@@ -69,7 +69,7 @@ def test_the_broker_frozen(drill: Drill, crowd: Crowd) -> None:
     crowd.assert_all_is_well()
 
 
-def test_the_broker_full(drill: Drill, crowd: Crowd, broker: "redis.Redis") -> None:
+def test_orders_are_placed_while_the_broker_is_full(drill: Drill, crowd: Crowd, broker: "redis.Redis") -> None:
     broker.config_set("maxmemory", 1)
     try:
         crowd.buy()
@@ -80,7 +80,7 @@ def test_the_broker_full(drill: Drill, crowd: Crowd, broker: "redis.Redis") -> N
     crowd.assert_all_is_well()
 
 
-def test_the_broker_read_only(drill: Drill, crowd: Crowd, broker: "redis.Redis") -> None:
+def test_orders_are_placed_while_the_broker_is_read_only(drill: Drill, crowd: Crowd, broker: "redis.Redis") -> None:
     broker.replicaof("127.0.0.1", "9")  # nobody is there to follow
     try:
         crowd.buy()
@@ -91,7 +91,9 @@ def test_the_broker_read_only(drill: Drill, crowd: Crowd, broker: "redis.Redis")
     crowd.assert_all_is_well()
 
 
-def test_the_broker_read_only_for_long(drill: Drill, crowd: Crowd, broker: "redis.Redis") -> None:
+def test_workers_of_a_broker_that_is_read_only_for_long_end_and_leave_no_connection_open(
+    drill: Drill, crowd: Crowd, broker: "redis.Redis"
+) -> None:
     """Workers that can't take messages end, and are started again. They leave no connection open on the way."""
     connections = broker.info("clients")["connected_clients"]
     with restarted_in_time(drill):
@@ -106,7 +108,9 @@ def test_the_broker_read_only_for_long(drill: Drill, crowd: Crowd, broker: "redi
         crowd.assert_all_is_well()
 
 
-def test_a_queue_that_can_not_be_read(drill: Drill, crowd: Crowd, broker: "redis.Redis") -> None:
+def test_a_worker_whose_queue_can_not_be_read_ends_and_leaves_no_connection_open(
+    drill: Drill, crowd: Crowd, broker: "redis.Redis"
+) -> None:
     """Its worker can do everything but take messages, so only reading the queue shows the trouble."""
     queue = f"{drill.stack.environment['REDIS_PREFIX']}payments"
     connections = broker.info("clients")["connected_clients"]
@@ -174,7 +178,7 @@ def test_a_locked_row_keeps_no_order_of_another_product_waiting(drill: Drill, cr
     assert "Traceback" not in log_since
 
 
-def test_the_database_read_only(drill: Drill, crowd: Crowd) -> None:
+def test_no_session_stays_read_only_once_the_database_takes_writes_again(drill: Drill, crowd: Crowd) -> None:
     """It answers as a demoted primary does. Sessions that were opened in that time stay read-only afterwards."""
     if "target_session_attrs" in drill.stack.environment["DATABASE_URL"]:
         pytest.skip("with a standby beside it, no session is opened to a server that takes no writes")

@@ -1,8 +1,10 @@
 """Each process is told to stop while people buy. It ends what it has in hand, and loses and doubles nothing."""
 
+import json
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 from uuid import uuid4
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from tests.crash.conftest import run_drill
 from tests.crash.drill import SLOW, Drill, Purchase
 from tests.mail_server import MailServer, run_mail_server
+from tests.receiver import run_receiver
 from tests.waiting import wait_for
 
 ORDERS = 60  # more than the payments worker has threads
@@ -25,7 +28,7 @@ def mail_server() -> Iterator[MailServer]:
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory, mail_server: MailServer) -> Iterator[Drill]:
     """A shop in which nobody takes up an order that got lost: no sweep, and no worker that starts."""
-    clocks = {"LOST_AFTER": "3600", "SWEEP_AFTER": "600", "SWEEP_AFTER_MAX": "600", "WEBHOOK_TIMEOUT": "2"}
+    clocks = {"LOST_AFTER": "3600", "SWEEP_AFTER": "600", "SWEEP_AFTER_MAX": "600", "WEBHOOK_TIMEOUT": "8"}
     mails = {"EMAIL_URL": mail_server.url, "MAIL_EVERY": "5", "MAIL_TIMEOUT": "8"}
     with run_drill(tmp_path_factory.mktemp("stopping"), **clocks, **mails) as running:
         yield running
@@ -87,19 +90,11 @@ def test_a_worker_that_is_told_to_stop_twice_loses_and_doubles_nothing(
     """A second SIGTERM changes nothing: the task in hand is ended. SIGQUIT ends the worker at once, as a kill does."""
     purchase = Purchase(uuid4().hex)
     shop.stock([purchase.sku])
-    told, process = count_stops(shop, worker), shop.stack.process(worker).popen
-    assert process
     shop.arm(point, purchase, action="pause")
     shop.insist(purchase)
     shop.wait_until_reached(point, purchase)
-    with ThreadPoolExecutor() as pool:
-        stopped = pool.submit(shop.stop, worker)
-        wait_for(lambda: count_stops(shop, worker) > told, "the worker to be told")
-        process.send_signal(second)
-        if second == signal.SIGTERM:
-            wait_for(lambda: count_stops(shop, worker) > told + 1, "the worker to be told again")
-            shop.release(point, purchase)
-        stopped.result()
+
+    stop_twice(shop, worker, second, release=lambda: shop.release(point, purchase))
     if second == signal.SIGQUIT:
         assert shop.status_of(purchase) == "PENDING"
         shop.make_due(purchase)
@@ -112,8 +107,69 @@ def test_a_worker_that_is_told_to_stop_twice_loses_and_doubles_nothing(
     assert shop.audit() == []
 
 
+def stop_twice(shop: Drill, worker: str, second: signal.Signals, *, release: Callable[[], object]) -> None:
+    """Tell the worker to stop, and tell it again. `release` lets it end what it has in hand, if it still has it."""
+    told, process = count_stops(shop, worker), shop.stack.process(worker).popen
+    assert process
+    with ThreadPoolExecutor() as pool:
+        stopped = pool.submit(shop.stop, worker)
+        wait_for(lambda: count_stops(shop, worker) > told, "the worker to be told")
+        process.send_signal(second)
+        if second == signal.SIGTERM:
+            wait_for(lambda: count_stops(shop, worker) > told + 1, "the worker to be told again")
+            release()
+        stopped.result()
+    if second == signal.SIGQUIT:
+        release()
+
+
 def count_stops(shop: Drill, worker: str) -> int:
     return shop.stack.log(worker).read_text().count("Warm shutdown")
+
+
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGQUIT], ids=lambda sent: sent.name)
+def test_a_mails_worker_that_is_told_to_stop_twice_loses_no_mail(
+    shop: Drill, mail_server: MailServer, second: signal.Signals
+) -> None:
+    wait_until_mailed(shop)
+    sku, before = uuid4().hex, len(mail_server.mails)
+    shop.stock([sku])
+    mail_server.answering.clear()
+    buy(shop, [Purchase(sku) for _ in range(3)])
+    wait_for(lambda: mail_server.clients, "a mail that is held")
+
+    stop_twice(shop, "mails", second, release=mail_server.answering.set)
+
+    wait_until_mailed(shop)
+    sent = [mail["Message-ID"] for mail in mail_server.mails[before:]]
+    assert len(set(sent)) == 3
+    assert len(sent) - 3 <= (1 if second == signal.SIGQUIT else 0), "only the mail in hand may go out once more"
+
+
+def wait_until_mailed(shop: Drill) -> None:
+    unsent = """SELECT count(*) FROM orders_order o WHERE status = 'PENDING' OR EXISTS (
+                SELECT FROM orders_ordermail WHERE order_id = o.id AND sent_at IS NULL)"""
+    wait_for(lambda: shop.query(unsent) == 0, "the mails")
+
+
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGQUIT], ids=lambda sent: sent.name)
+def test_a_webhooks_worker_that_is_told_to_stop_twice_loses_no_event(shop: Drill, second: signal.Signals) -> None:
+    purchase, answering = Purchase(uuid4().hex), Event()
+    shop.stock([purchase.sku])
+    with run_receiver() as receiver:
+        receiver.look = lambda: answering.wait(20)
+        added = shop.stack.manage("add_webhook_endpoint", uuid4().hex, receiver.url)
+        assert added.returncode == 0, added.stderr
+        shop.insist(purchase)
+        wait_for(lambda: receiver.requests, "a delivery that is held")
+
+        stop_twice(shop, "webhooks", second, release=answering.set)
+
+        wait_for(lambda: len({request.id for request in receiver.taken}) == 2, "both events")
+        shop.execute("UPDATE events_out_endpoint SET is_on = FALSE")
+    first, *_, last = (json.loads(request.body)["type"] for request in receiver.taken)
+    assert (first, last) == ("order.placed", "order.confirmed")
+    assert len(receiver.ids) - 2 <= (1 if second == signal.SIGQUIT else 0), "only what was in hand may come once more"
 
 
 def test_a_mails_worker_that_is_told_to_stop_sends_the_mail_in_hand_and_no_other(

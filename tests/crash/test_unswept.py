@@ -127,7 +127,7 @@ def test_events_that_never_come_are_not_missed(told: Drill) -> None:
     assert told.audit() == []
 
 
-def test_a_storm_of_events_while_their_workers_are_killed(told: Drill) -> None:
+def test_a_storm_of_events_ends_each_order_once_also_while_their_workers_are_killed(told: Drill) -> None:
     """A thousand events, most of them untrue, each twice and in any order, beside those of the provider itself."""
     random, methods = Random(7), [VISA, DECLINED, DROPPED, PROCESSING, PROCESSING_DECLINED]
     sku = uuid4().hex

@@ -91,7 +91,7 @@ def wait_for_locks(provider: Provider, count: int) -> None:
             time.sleep(0.02)
 
 
-def test_a_token_expires(provider: Provider) -> None:
+def test_a_token_that_has_expired_charges_nothing(provider: Provider) -> None:
     token = make_token(provider)
     with psycopg.connect(provider.database_url) as connection:
         connection.execute("UPDATE confirmation_token SET expires_at = now() WHERE id = %s", [token])

@@ -3,12 +3,14 @@
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, LiteralString
+from types import SimpleNamespace
+from typing import Any, LiteralString, cast
 
 import psycopg
 import pytest
 from django.db import connection
 
+from lab.stack import preparation
 from lab.stack.preparation import compute_key
 from lab.stack.stack import Stack
 
@@ -72,3 +74,32 @@ def test_another_file_or_other_settings_make_another_copy(tmp_path: Path) -> Non
     assert compute_key(tmp_path, {}) == key
     file.write_text("two")
     assert compute_key(tmp_path, {}) != key
+
+
+# Stands for the shop's: whoever edits a file does so while it migrates.
+MANAGE = """
+import pathlib
+{edit}
+"""
+EDIT = 'pathlib.Path("orders/models.py").write_text("edited")'
+
+
+@pytest.mark.parametrize(("edit", "kept"), [(EDIT, 0), ("", 1)], ids=["edited", "control"])
+def test_no_tables_are_kept_whose_files_changed_while_they_were_made(
+    edit: str, kept: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkout, programs = tmp_path / "checkout", tmp_path / "bin"
+    for folder in (checkout / "orders", programs, tmp_path / "static"):
+        folder.mkdir(parents=True)
+    (checkout / "manage.py").write_text(MANAGE.format(edit=edit))
+    (checkout / "orders" / "models.py").write_text("as it was")
+    (programs / "pg_dump").write_text('#!/bin/sh\n: > "$2"\n')
+    (programs / "pg_dump").chmod(0o700)
+    monkeypatch.setattr(preparation, "BASE_DIR", checkout)
+    monkeypatch.setattr(preparation, "KEPT", tmp_path / "kept")
+    environment = {"PATH": str(programs), "DATABASE_DIRECT_URL": "", "STATIC_ROOT": str(tmp_path / "static")}
+    stack = SimpleNamespace(caller_environment={}, environment={}, full_environment=environment)
+
+    preparation.prepare(cast("Stack", stack), throwaway=True)
+
+    assert len([found for found in (tmp_path / "kept").iterdir() if found.is_dir()]) == kept

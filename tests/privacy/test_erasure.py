@@ -325,6 +325,38 @@ def test_an_order_is_cancelled_while_its_customer_is_erased() -> None:
 
 
 @committed
+def test_nobody_waits_while_all_sessions_are_read() -> None:
+    ann = User.objects.create_user(ANN)
+    with ThreadPoolExecutor(1) as pool, closing(connection.copy()) as other, other.cursor() as cursor:
+        other.set_autocommit(False)
+        cursor.execute("LOCK TABLE django_session IN ACCESS EXCLUSIVE MODE")
+        erasing = pool.submit(close_after(lambda: erase_customer(email=ANN)))
+        wait_for(is_waiting, "the erasure, which reads the sessions")
+        cursor.execute("SELECT FROM accounts_user WHERE id = %s FOR UPDATE NOWAIT", [ann.pk])
+        other.rollback()
+
+    assert erasing.result() == {"accounts": 1}
+
+
+@committed
+def test_a_session_that_is_written_after_all_were_read_ends_too(settings: LazySettings) -> None:
+    settings.CLOCK_SKEW = 0
+    order = end_order(make_order(email=ANN))
+    with ThreadPoolExecutor(1) as pool, closing(connection.copy()) as other, other.cursor() as cursor:
+        other.set_autocommit(False)
+        cursor.execute("SELECT FROM orders_order WHERE code = %s FOR UPDATE", [order.code])
+        erasing = pool.submit(close_after(lambda: erase_customer(email=ANN)))
+        wait_for(is_waiting, "the erasure, which has read the sessions and waits for the order")
+        session = Client().session
+        session["email"] = ANN
+        session.save()
+        other.rollback()
+
+    assert erasing.result()["sessions"] == 1
+    assert not Session.objects.exists()
+
+
+@committed
 @pytest.mark.parametrize("is_guarded", [True, False])
 def test_a_checkout_and_the_erasure_of_its_customer_wait_for_each_other(
     is_guarded: bool, settings: LazySettings, monkeypatch: pytest.MonkeyPatch

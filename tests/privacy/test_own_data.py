@@ -12,9 +12,9 @@ from accounts.models import User
 from audit.models import Difference
 from events_out.models import Delivery, DeliveryTry
 from orders.models import Order, OrderEvent
-from payments.models import Transfer, WebhookEvent
+from payments.models import Refund, Transfer, WebhookEvent
 from privacy.exporting import LEFT_OUT
-from tests.builders import everything, make_endpoint, make_order
+from tests.builders import everything, make_endpoint, make_order, request_refund, tamper
 from tests.privacy.aging import end_order
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("gateway", "empty_ledger")]
@@ -99,6 +99,29 @@ def test_what_the_servers_of_others_have_answered_is_left_out(client: Client, or
     assert "10.0.0.7" not in answer.text
     held = answer.json()
     assert (held["deliveries"][0]["answer"], held["delivery_tries"][0]["error"]) == (LEFT_OUT, LEFT_OUT)
+
+
+def test_what_the_provider_said_of_errors_is_left_out_and_the_code_of_a_decline_is_not(
+    client: Client, order: Order
+) -> None:
+    words = "10.0.0.7: account acct_1 is restricted"
+    request_refund(order, amount=1)
+    tamper(
+        """UPDATE payments_payment SET status = 'DECLINED', provider_id = NULL, decline_code = 'lost_card',
+        last_error = %s, in_flight_by = %s""",
+        words,
+        words,
+    )
+    Refund.objects.update(last_error=words)
+    Difference.objects.update(last_error=words)
+
+    answer = ask(client)
+
+    assert "10.0.0.7" not in answer.text
+    held = answer.json()
+    [payment], [refund] = held["orders"][0]["payments"], held["orders"][0]["refunds"]
+    assert (payment["decline_code"], payment["in_flight_by"]) == ("lost_card", LEFT_OUT)
+    assert {row["last_error"] for row in (payment, refund, *held["differences"])} == {LEFT_OUT}
 
 
 def test_no_secret_of_the_account_or_its_session_is_in_the_file(client: Client, order: Order) -> None:

@@ -156,7 +156,7 @@ def test_status_is_polled_until_it_is_final(client: Client) -> None:
     assert "hx-get" not in last.text
 
 
-def test_poll_slows_down() -> None:
+def test_the_page_of_an_order_asks_less_often_the_older_the_order_is() -> None:
     order = make_order()
     for age, seconds in [(0, 1), (60, 3), (600, 10)]:
         order.created_at = timezone.now() - timedelta(seconds=age)

@@ -1,6 +1,7 @@
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
 
 from catalog.category_models import make_slug
@@ -241,6 +242,18 @@ def test_in_each_order_pages_lead_forwards_and_backwards(sort: Sort) -> None:
     assert [product.sku for page in (first, second, third) for product in page.products] == every
     assert (first.before, third.after) == (None, None)
     assert read_page(find_products(), sort=sort, before=third.before).products == second.products
+
+
+def test_names_are_sorted_by_their_index_also_in_a_statement_that_is_prepared() -> None:
+    """One whose plan is for any value would not use it, if the signs were one of its values."""
+    products = Product.objects.filter(active=True).order_by(*SORTS["name"].order())
+
+    _sql, values = products.query.sql_with_params()
+
+    assert values == ()
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off")
+        assert "product_for_sale_by_sort_name" in products.explain()
 
 
 def test_a_category_shows_what_belongs_to_it_and_keeps_words_and_order(client: Client) -> None:

@@ -185,7 +185,7 @@ def test_replay_counts_what_the_shop_refuses_and_nothing_of_it_is_placed(
     assert everything() == before
 
 
-def test_replay_reads_xz(live_server: LiveServer, tmp_path: Path) -> None:
+def test_replay_reads_a_file_that_xz_has_packed(live_server: LiveServer, tmp_path: Path) -> None:
     make_product("MUG")
     file = write_file(tmp_path / "invoices.jsonl.xz", sale("1", line("MUG", 1)))
 
