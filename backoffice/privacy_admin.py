@@ -89,9 +89,9 @@ class ErasureAdmin(ReadOnlyAdmin):
             if counts is not None:
                 about = gettext("Nothing was erased yet. %(what)s") % {"what": describe_counts(counts)}
         back = reverse("admin:privacy_erasure_changelist")
-        return self.render_page(
-            request, "admin/form.html", title=gettext("Erase a customer's data"), form=form, about=about, back=back
-        )
+        # Without "Erase now" the button erases nothing.
+        texts = {"title": gettext("Erase a customer's data"), "about": about, "submit": gettext("Continue")}
+        return self.render_page(request, "admin/form.html", **texts, form=form, back=back)
 
 
 @admin.register(ArchivedOrder)

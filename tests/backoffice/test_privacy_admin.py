@@ -42,6 +42,7 @@ def test_the_page_says_first_what_would_be_erased(browser: Client, order: Order)
     page = browser.post(ADD, {"email": "Ann@example.com"}).content.decode()
 
     assert "Nothing was erased yet. 1 order and 1 other rows." in page
+    assert 'type="submit" class="default" value="Continue"' in page
     assert (everything(), Erasure.objects.count()) == (before, 0)
 
 
