@@ -19,7 +19,8 @@ SLEEP = ["-m", "timeit", "-n", "1", "-s", "import time", "time.sleep(60)"]
 STARTS = """
 from pathlib import Path
 from lab.stack.forks import Fork
-print(Fork({arguments}, env={{}}, output=Path("/dev/null"), errors=Path("/dev/null")).pid, flush=True)
+log = Path({log!r})
+print(Fork({arguments}, env={{}}, output=log, errors=log).pid, flush=True)
 input()
 """
 
@@ -73,8 +74,8 @@ def test_a_fork_is_waited_for_and_signalled_as_a_popen_is(tmp_path: Path) -> Non
     fork.terminate()  # nobody
 
 
-def test_a_fork_dies_with_the_process_that_started_it() -> None:
-    starts = [sys.executable, "-c", STARTS.format(arguments=SLEEP)]
+def test_a_fork_dies_with_the_process_that_started_it(tmp_path: Path) -> None:
+    starts = [sys.executable, "-c", STARTS.format(arguments=SLEEP, log=str(tmp_path / "log"))]
     with subprocess.Popen(starts, cwd=BASE_DIR, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as starter:
         assert starter.stdout
         pid = int(starter.stdout.readline())
