@@ -33,7 +33,7 @@ class OpenTab(Protocol):
 @pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     if CHROMIUM is None:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)("no Chromium here: apt-get install chromium")
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("no Chromium here: see CONTRIBUTING.md")
     with sync_playwright() as playwright:
         browser = launch(playwright, CHROMIUM)
         yield browser

@@ -33,7 +33,7 @@ MOST_BYTES = 150_000
 
 def main() -> None:
     if CHROMIUM is None:
-        sys.exit("no Chromium here: apt-get install chromium")
+        sys.exit("no Chromium here: see CONTRIBUTING.md")
     FOLDER.mkdir(parents=True, exist_ok=True)
     # Long enough for a payment to be seen while its answer is missing.
     with (
