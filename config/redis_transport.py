@@ -1,5 +1,6 @@
 """Celery's transports for Redis. Their channels keep the client that publishes: kombu makes one for each message."""
 
+import os
 from typing import Any
 
 from kombu.transport import TRANSPORT_ALIASES, redis
@@ -14,11 +15,22 @@ class KeptClient:
         if asynchronous:
             # Of the channel, the class beside this one.
             return super()._create_client(asynchronous=True)  # type: ignore[misc]
-        # After a broken connection the channel has another pool.
-        if self._publisher is None or self._publisher.connection_pool is not self.pool:  # type: ignore[attr-defined]
+        if not self._has_publisher():
+            if self._publisher is not None:
+                self._publisher.close()  # the pool has its connection again
             # Its own connection, so that it asks the pool for none at each message.
             self._publisher = self.Client(connection_pool=self.pool, single_connection_client=True)  # type: ignore[attr-defined]
         return self._publisher
+
+    def _has_publisher(self) -> bool:
+        """Whether its connection stands, in this process: by itself it would go back to where it was.
+
+        The pool asks the sentinels where the primary is now, and gives no fork a connection of its parent's.
+        """
+        if self._publisher is None or self._publisher.connection_pool is not self.pool:  # type: ignore[attr-defined]
+            return False
+        connection = self._publisher.connection
+        return connection is not None and connection._sock is not None and connection.pid == os.getpid()
 
 
 class Channel(KeptClient, redis.Channel):

@@ -1,7 +1,10 @@
 """What Celery is told of each kind of broker."""
 
+import os
 import secrets
 import ssl
+import warnings
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +15,9 @@ from kombu import Connection, Producer
 
 from config.broker import DELIVERY_LIMIT, RETRY, Broker, configure_broker
 from config.redis_transport import KeptClient
+from lab.stack.processes import Supervisor
+from lab.stack.sentinels import watched_valkey
+from tests.waiting import wait_for
 
 
 def configure(url: str) -> Broker:
@@ -78,6 +84,52 @@ def test_a_message_arrives_once_also_if_the_server_has_ended_the_kept_connection
             assert server.llen(queue) == 2
         finally:
             server.delete(queue)
+
+
+def test_a_channel_publishes_to_the_new_primary_also_where_it_is_kept_after_an_error(tmp_path: Path) -> None:
+    """As it is where a worker publishes the next task of a chain: Celery tries that again by the same channel."""
+    processes, url = watched_valkey(tmp_path / "valkey", log=tmp_path / "log")
+    queue, there = f"test-{secrets.token_hex(4)}", configure(url)
+    with Supervisor() as supervisor, Connection(there.url, transport_options=there.options) as broker:
+        supervisor.start(*processes)
+        channel: Any = broker.channel()
+        producer = Producer(channel)
+        producer.publish("before", routing_key="another")
+
+        def publish() -> bool:
+            try:
+                producer.publish("after", routing_key=queue)
+            except broker.connection_errors:
+                return False
+            return True
+
+        supervisor.stop(processes[0])
+        wait_for(publish, "a message for the new primary")
+
+        assert channel._size(queue) == 1
+
+
+def test_no_fork_shares_the_connection_of_its_parent() -> None:
+    """Or each of the two would read answers of the other."""
+    reader, writer = os.pipe()
+    with Connection(settings.BROKER_URL) as broker:
+        channel: Any = broker.channel()
+        with channel.conn_or_acquire() as ours:
+            before = ours.client_id()
+        with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # other threads: see os.fork
+            child = os.fork()
+        if not child:
+            try:
+                with channel.conn_or_acquire() as theirs:
+                    os.write(writer, str(theirs.client_id()).encode())
+            finally:
+                os._exit(0)
+        os.close(writer)
+        with os.fdopen(reader) as said:
+            assert int(said.read()) != before
+        os.waitpid(child, 0)
+        with channel.conn_or_acquire() as ours:
+            assert ours.client_id() == before
 
 
 def test_a_queue_that_nobody_has_declared_takes_its_first_message_in_redis_alone() -> None:
