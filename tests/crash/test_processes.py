@@ -228,7 +228,8 @@ def skew(drill: Drill, name: str) -> Process:
     """A second worker of the kind, with a clock that is as far ahead as is tolerated."""
     second = drill.make_second(name, f"skewed-{name}@%h")
     command, environment = skew_clock(second.command, seconds=55)
-    return replace(second, command=command, env={**second.env, **environment})
+    env = {**second.env, **environment}
+    return replace(second, command=command, env=env, forking=False)  # a fork has the clock of what it was forked from
 
 
 def test_charging_that_stops_is_seen(drill: Drill, purchase: Purchase) -> None:

@@ -16,11 +16,16 @@ SLOW = 0.1  # seconds
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     seen: list[str] = []
+    is_asked_elsewhere = threading.Event()
 
     def do_GET(self) -> None:
         self.seen.append(self.path)
         if self.path.startswith("/slow"):
             time.sleep(SLOW)
+        if self.path == "/elsewhere":
+            self.is_asked_elsewhere.set()
+        if self.path == "/after-elsewhere":
+            self.is_asked_elsewhere.wait(30)
         if self.path == "/closes-once" and self.seen.count(self.path) == 1:
             self.close_connection = True
             return
@@ -120,8 +125,8 @@ def test_a_request_with_an_address_of_its_own_waits_for_no_connection_of_the_oth
         there = ("127.0.0.1", other.server_address[1])
         elsewhere = Request(ask("/elsewhere").data, address=there)
 
-        outcome = send_load([ask("/slow"), elsewhere], address=address, others=[there], connections=1)
+        outcome = send_load([ask("/after-elsewhere"), elsewhere], address=address, others=[there], connections=1)
         other.shutdown()
 
-    assert outcome.answers[0].request == elsewhere
+    assert [answer.request for answer in outcome.answers] == [elsewhere, ask("/after-elsewhere")]
     assert outcome.count(201) == 2
