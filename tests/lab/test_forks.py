@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.stack.forks import Fork
+from lab.stack.forks import Fork, run_fork
 from lab.stack.stack import Stack
 from lab.stack.var import BASE_DIR
 from tests.waiting import wait_for
@@ -61,6 +61,25 @@ def test_a_fork_has_the_settings_of_its_own_environment(stack: Stack) -> None:
     show = ["shell", "--no-imports", "-c", "from django.conf import settings; print(settings.SHOP_NAME)"]
     renamed = replace(stack, environment={**stack.environment, "SHOP_NAME": "Another"})
     assert renamed.manage(*show).stdout.strip() == "Another" != stack.manage(*show).stdout.strip()
+
+
+def test_a_fork_has_the_libraries_from_its_start(tmp_path: Path) -> None:
+    """Python's fork server says nothing of one that can't be imported. Each start would cost what it did without it."""
+    look = tmp_path / "look.py"
+    look.write_text("import sys; print('lab.stack.libraries' in sys.modules, 'django.conf' in sys.modules)")
+
+    assert run_fork([str(look)], env={}).stdout == "True True\n"
+
+
+def test_a_fork_that_is_not_done_in_time_is_killed(tmp_path: Path) -> None:
+    sleep = tmp_path / "sleep.py"
+    pid = tmp_path / "pid"
+    sleep.write_text(f"import os, time; open({str(pid)!r}, 'w').write(str(os.getpid())); time.sleep(60)")
+
+    with pytest.raises(subprocess.TimeoutExpired):
+        run_fork([str(sleep)], env={}, timeout=3)
+
+    wait_for(lambda: not is_there(int(pid.read_text())), "the end of the fork")
 
 
 def test_a_fork_is_waited_for_and_signalled_as_a_popen_is(tmp_path: Path) -> None:
