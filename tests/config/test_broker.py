@@ -80,7 +80,7 @@ def test_a_message_arrives_once_also_if_the_server_has_ended_the_kept_connection
             server.delete(queue)
 
 
-def test_a_queue_that_nobody_has_declared_takes_its_first_message_in_redis_alone() -> None:
+def test_a_message_declares_its_queue_on_rabbitmq_alone() -> None:
     assert configure("redis://one/0").route_options == {"declare": ()}
     assert configure("sentinel://one/shop/0").route_options == {"declare": ()}
     assert configure("amqp://one/shop").route_options == {}  # RabbitMQ would drop it
