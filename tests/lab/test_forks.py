@@ -14,7 +14,7 @@ from lab.stack.stack import Stack
 from lab.stack.var import BASE_DIR
 from tests.waiting import wait_for
 
-SLEEP = ["-m", "timeit", "-n", "1", "-s", "import time", "time.sleep(60)"]
+SLEEP = ["-m", "timeit", "-n", "1", "-s", "import time", "time.sleep(3600)"]  # longer than a test waits
 # Prints the pid of a fork that sleeps, and waits for the end of its input.
 STARTS = """
 from pathlib import Path
@@ -74,7 +74,7 @@ def test_a_fork_has_the_libraries_from_its_start(tmp_path: Path) -> None:
 def test_a_fork_that_is_not_done_in_time_is_killed(tmp_path: Path) -> None:
     sleep = tmp_path / "sleep.py"
     pid = tmp_path / "pid"
-    sleep.write_text(f"import os, time; open({str(pid)!r}, 'w').write(str(os.getpid())); time.sleep(60)")
+    sleep.write_text(f"import os, time; open({str(pid)!r}, 'w').write(str(os.getpid())); time.sleep(3600)")
 
     with pytest.raises(subprocess.TimeoutExpired):
         run_fork([str(sleep)], env={}, timeout=3)
