@@ -1,6 +1,5 @@
 """A program that is forked does and says what it does when Python starts for it, and dies with who started it."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -14,7 +13,8 @@ from lab.stack.stack import Stack
 from lab.stack.var import BASE_DIR
 from tests.waiting import wait_for
 
-SLEEP = ["-m", "timeit", "-n", "1", "-s", "import time", "time.sleep(3600)"]  # longer than a test waits
+# Says that it has begun, and sleeps for longer than a test waits.
+SLEEP = ["-m", "timeit", "-n", "1", "-s", "import time; print('asleep')", "time.sleep(3600)"]
 # Prints the pid of a fork that sleeps, and waits for the end of its input.
 STARTS = """
 from pathlib import Path
@@ -94,11 +94,12 @@ def test_a_fork_is_waited_for_and_signalled_as_a_popen_is(tmp_path: Path) -> Non
 
 
 def test_a_fork_dies_with_the_process_that_started_it(tmp_path: Path) -> None:
-    starts = [sys.executable, "-c", STARTS.format(arguments=SLEEP, log=str(tmp_path / "log"))]
+    log = tmp_path / "log"
+    starts = [sys.executable, "-c", STARTS.format(arguments=SLEEP, log=str(log))]
     with subprocess.Popen(starts, cwd=BASE_DIR, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as starter:
         assert starter.stdout
         pid = int(starter.stdout.readline())
-        os.kill(pid, 0)
+        wait_for(lambda: "asleep" in log.read_text(), "the program")
 
         starter.kill()
 
