@@ -35,7 +35,7 @@ CREATE TEMP TABLE audit_dispute (
 
 
 class AuditIsRunning(Exception):
-    """Another process reads the ledgers. A second one would only take one more thread from the charges."""
+    """Another process is at the same already. A second one would only take one more thread from the charges."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,12 +31,14 @@ class Sort:
         return (self.key.desc(), "-pk") if self.is_descending else (self.key.asc(), "pk")
 
     def read_edge(self, pk: int) -> tuple[Any, int] | None:
-        """The place of a product in this order. None: there is none, as among the prices for one without a price."""
+        """The place of a product in this order, by its key and its id. None: one without a price has no place by it."""
         products = Product.objects.annotate(sort_key=self.key).filter(pk=pk, sort_key__isnull=False)
         return products.values_list("sort_key", "pk").first()
 
     def find_beyond(self, edge: tuple[Any, int], products: ProductQuerySet) -> ProductQuerySet:
-        than, (key, pk) = "lt" if self.is_descending else "gt", edge
+        """Those of the products that come after that place in this order."""
+        key, pk = edge
+        than = "lt" if self.is_descending else "gt"
         later = Q(**{f"sort_key__{than}": key}) | Q(sort_key=key, **{f"pk__{than}": pk})
         # PostgreSQL uses the index for the plain range. It would not for the alternative alone.
         return products.alias(sort_key=self.key).filter(later, **{f"sort_key__{than}e": key})

@@ -20,38 +20,37 @@ broker_channel_error_retry = True  # or an OOM or READONLY answer ends the worke
 
 # The queue of each task. They stand here because Celery deprecates a queue that is named at the task (5.7, task.bind).
 # Which worker reads which queue: docs/operating.md.
-task_routes: dict[str, dict[str, Any]] = {
-    "accounts.tasks.clear_sessions": {"queue": "mails"},
-    "accounts.tasks.delete_old_mails": {"queue": "mails"},
-    "api.tasks.delete_old_calls": {"queue": "mails"},
-    "audit.tasks.check_liveness": {"queue": "sweep"},  # its worker does not hang with the charges
-    "audit.tasks.record_audit": {"queue": "payments"},  # it asks the provider, whom the orders worker never waits for
-    "audit.tasks.reconcile": {"queue": "payments"},
-    "audit.tasks.refund_surplus": {"queue": "payments"},
-    "events_out.tasks.delete_old_deliveries": {"queue": "mails"},
-    "events_out.tasks.deliver_to_endpoint": {"queue": "webhooks"},  # whoever is told may take long, or never answer
-    "events_out.tasks.send_due_mails": {"queue": "mails"},
-    "events_out.tasks.sweep_events": {"queue": "sweep"},
-    "orders.tasks.finalize_order": {"queue": "orders"},
-    "orders.tasks.record_refund": {"queue": "orders"},
-    "orders.tasks.send_due_mails": {"queue": "mails"},
-    "orders.tasks.sweep_lost_orders": {"queue": "sweep"},
-    "orders.tasks.sweep_refunds": {"queue": "sweep"},
-    "orders.tasks.sweep_stuck_orders": {"queue": "sweep"},  # or a backlog of orders would hold up the repair
-    "payments.tasks.cancel_payment": {"queue": "payments"},
-    "payments.tasks.charge_payment": {"queue": "payments"},
-    "payments.tasks.check_refund": {"queue": "payments"},
-    "payments.tasks.delete_old_webhook_events": {"queue": "mails"},
-    "payments.tasks.look_up_dispute": {"queue": "payments"},
-    "payments.tasks.process_webhook_event": {"queue": "payments"},
-    "payments.tasks.refund_payment": {"queue": "payments"},
-    "payments.tasks.sweep_webhook_events": {"queue": "sweep"},
-    "privacy.tasks.archive_orders": {"queue": "mails"},
+QUEUES = {
+    "accounts.tasks.clear_sessions": "mails",
+    "accounts.tasks.delete_old_mails": "mails",
+    "api.tasks.delete_old_calls": "mails",
+    "audit.tasks.check_liveness": "sweep",  # its worker does not hang with the charges
+    "audit.tasks.record_audit": "payments",  # it asks the provider, whom the orders worker never waits for
+    "audit.tasks.reconcile": "payments",
+    "audit.tasks.refund_surplus": "payments",
+    "events_out.tasks.delete_old_deliveries": "mails",
+    "events_out.tasks.deliver_to_endpoint": "webhooks",  # whoever is told may take long, or never answer
+    "events_out.tasks.send_due_mails": "mails",
+    "events_out.tasks.sweep_events": "sweep",
+    "orders.tasks.finalize_order": "orders",
+    "orders.tasks.record_refund": "orders",
+    "orders.tasks.send_due_mails": "mails",
+    "orders.tasks.sweep_lost_orders": "sweep",
+    "orders.tasks.sweep_refunds": "sweep",
+    "orders.tasks.sweep_stuck_orders": "sweep",  # or a backlog of orders would hold up the repair
+    "payments.tasks.cancel_payment": "payments",
+    "payments.tasks.charge_payment": "payments",
+    "payments.tasks.check_refund": "payments",
+    "payments.tasks.delete_old_webhook_events": "mails",
+    "payments.tasks.look_up_dispute": "payments",
+    "payments.tasks.process_webhook_event": "payments",
+    "payments.tasks.refund_payment": "payments",
+    "payments.tasks.sweep_webhook_events": "sweep",
+    "privacy.tasks.archive_orders": "mails",
 }
 task_default_queue = "orders"
-task_queues = BROKER.make_queues(route["queue"] for route in task_routes.values())
-for _route in task_routes.values():
-    _route.update(BROKER.route_options)
+task_queues = BROKER.make_queues(QUEUES.values())
+task_routes = {task: {"queue": queue, **BROKER.route_options} for task, queue in QUEUES.items()}
 task_acks_late = BROKER.redelivers  # where it does not, a message is acknowledged when its task starts
 task_ignore_result = True
 task_publish_retry_policy = RETRY

@@ -31,7 +31,7 @@ def redact(value: Any) -> Any:
 
     Whatever JSON has no form for, such as an error, becomes the text that a line would have of it.
     """
-    if isinstance(value, str):  # first: most are
+    if isinstance(value, str):  # asked first, as most are texts
         return redact_text(str(value))
     if isinstance(value, dict):
         return {redact(str(key)): redact(inner) for key, inner in value.items()}

@@ -7,18 +7,17 @@ from kombu.transport import TRANSPORT_ALIASES, redis
 
 
 class KeptClient:
-    """Lets a channel of kombu's keep its client. A channel is used by one thread at a time."""
+    """Lets a channel of kombu's, the class beside this one, keep its client. One thread uses a channel at a time."""
 
     _publisher: Any = None
 
     def _create_client(self, asynchronous: bool = False) -> Any:
         if asynchronous:
-            # Of the channel, the class beside this one.
             return super()._create_client(asynchronous=True)  # type: ignore[misc]
         if not self._has_publisher():
             if self._publisher is not None:
                 self._publisher.close()  # the pool has its connection again
-            # Its own connection, so that it asks the pool for none at each message.
+            # The client keeps its connection, too. Any other asks the pool for one at each message.
             self._publisher = self.Client(connection_pool=self.pool, single_connection_client=True)  # type: ignore[attr-defined]
         return self._publisher
 

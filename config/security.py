@@ -21,7 +21,7 @@ def add_content_security_policy(
 ) -> Callable[[HttpRequest], HttpResponse]:
     """A page that has a provider's form in it names the sources of that form: it alone may use them."""
 
-    own = write_policy({})
+    own = write_policy({})  # the same on most pages, so it is written once
 
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)

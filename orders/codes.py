@@ -17,5 +17,6 @@ def read_code(text: str) -> str:
 
 def make_code() -> str:
     """A new order code such as 261124-7K3QM-9XZ2F: the day, then 50 random bits."""
+    # 256 is a multiple of their number, so all characters are equally likely.
     random = "".join(CROCKFORD[byte % len(CROCKFORD)] for byte in secrets.token_bytes(10))
     return f"{timezone.now():%y%m%d}-{random[:5]}-{random[5:]}"

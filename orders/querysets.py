@@ -109,7 +109,7 @@ class OrderQuerySet(models.QuerySet["Order"]):
         return self.filter(theirs)
 
 
-@cache  # there are as many as statements of ours
+@cache  # it holds a few: each statement of ours once
 def _name_columns(statement: str, model: type[models.Model]) -> tuple[str, list[str]]:
     """The statement with its {columns} named, and what Django calls them."""
     fields = [field for field in model._meta.concrete_fields if field.name != "metadata"]

@@ -55,12 +55,12 @@ def find_archived_orders(email: str) -> QuerySet[ArchivedOrder]:
 
 
 def find_sessions(person: Person, *, since: datetime | None = None) -> Iterator[Session]:
-    """The sessions in which the person is logged in, or has ordered: of all, or of those that were written since then.
+    """The sessions in which the person is logged in, or has ordered. With a time, only what was written since then.
 
-    Each of them is read, and 200,000 take half a minute.
+    Each session is read to know whose it is, and 200,000 take half a minute.
     """
     sessions = Session.objects.filter(expire_date__gt=Now())
-    if since:  # whoever writes a session moves its end, by the clock of another machine
+    if since:  # a session ends so long after it was written last, by the clock of whichever machine wrote it
         age = timedelta(seconds=settings.SESSION_COOKIE_AGE - settings.CLOCK_SKEW)
         sessions = sessions.filter(expire_date__gte=since + age)
     for session in sessions.iterator():

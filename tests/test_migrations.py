@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from threading import Event
-from typing import NamedTuple
 
 import pytest
 from django.apps import apps
@@ -48,26 +48,34 @@ def test_a_migration_takes_as_long_as_it_has_to_and_waits_for_no_lock_longer() -
     assert (show("statement_timeout"), show("lock_timeout")) == before == ("15s", "5s")
 
 
-class Concurrent(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class Concurrent:
     """A migration that builds an index beside those who write the table."""
 
     app: str
-    before: str
+    before: str  # the migration before it
     name: str
     table: str
-    built: str
-    part: str
+    index: str
+    words: str  # of the index's definition, that no other index has
 
 
 CONCURRENT = [
-    Concurrent("orders", "0013_email_prefix", "0014_search", "orders_order", "order_ended_search", "gin_trgm_ops"),
     Concurrent(
-        "catalog",
-        "0005_categories",
-        "0006_sorted_names",
-        "catalog_product",
-        "product_for_sale_by_sort_name",
-        "ltrim(lower(",
+        app="orders",
+        before="0013_email_prefix",
+        name="0014_search",
+        table="orders_order",
+        index="order_ended_search",
+        words="gin_trgm_ops",
+    ),
+    Concurrent(
+        app="catalog",
+        before="0005_categories",
+        name="0006_sorted_names",
+        table="catalog_product",
+        index="product_for_sale_by_sort_name",
+        words="ltrim(lower(",
     ),
 ]
 
@@ -102,13 +110,13 @@ def test_an_index_that_nobody_waits_for_waits_for_a_long_transaction(migration: 
 @pytest.mark.django_db(transaction=True)
 def test_a_migration_that_was_killed_is_repeated(migration: Concurrent) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(f"CREATE INDEX {migration.built} ON {migration.table} (id)")  # what it has left
+        cursor.execute(f"CREATE INDEX {migration.index} ON {migration.table} (id)")  # what it has left
 
     migrate(migration.app, migration.name)
 
     with connection.cursor() as cursor:
-        cursor.execute("SELECT indexdef FROM pg_indexes WHERE indexname = %s", [migration.built])
-        assert migration.part in cursor.fetchone()[0].lower()
+        cursor.execute("SELECT indexdef FROM pg_indexes WHERE indexname = %s", [migration.index])
+        assert migration.words in cursor.fetchone()[0].lower()
 
 
 @pytest.mark.django_db(transaction=True)

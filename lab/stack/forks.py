@@ -40,8 +40,8 @@ class Fork:
         self.args = arguments
         for path in (output, errors):
             open_private(path).close()  # there from now on, as with a Popen
-        told = (list(arguments), dict(env), output, errors, nice, death_signal)
-        self._process = SERVER.Process(target=execute, args=told, daemon=True)
+        given = (list(arguments), dict(env), output, errors, nice, death_signal)
+        self._process = SERVER.Process(target=execute, args=given, daemon=True)
         with LOCK:
             self._process.start()
 
@@ -74,11 +74,20 @@ class Fork:
         self.send_signal(SIGTERM)
 
 
-def run_fork(arguments: Sequence[str], *, env: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":
-    """What `subprocess.run` of `python ARGUMENTS` in the environment returns, with its output."""
+def run_fork(
+    arguments: Sequence[str], *, env: Mapping[str, str], timeout: float | None = None
+) -> "subprocess.CompletedProcess[str]":
+    """What `subprocess.run` of `python ARGUMENTS` in the environment returns, with its output.
+
+    One that is not done in time is killed. Raises subprocess.TimeoutExpired.
+    """
     with TemporaryDirectory() as folder:
         output, errors = Path(folder, "output"), Path(folder, "errors")
-        code = Fork(arguments, env=env, output=output, errors=errors).wait()
+        fork = Fork(arguments, env=env, output=output, errors=errors)
+        try:
+            code = fork.wait(timeout)
+        finally:
+            fork.send_signal(SIGKILL)
         return subprocess.CompletedProcess(arguments, code, output.read_text(), errors.read_text())
 
 
@@ -98,20 +107,19 @@ def execute(
     os.environ.update(env)
     open_files(output, errors)
     sys.path.insert(0, str(BASE_DIR))
-    option, *others = arguments
-    if option == "-m":
+    first, *others = arguments
+    if first == "-m":
         sys.argv = others
         runpy.run_module(others[0], run_name="__main__", alter_sys=True)
     else:
-        sys.argv = list(arguments)
-        runpy.run_path(option, run_name="__main__")
+        sys.argv = [first, *others]
+        runpy.run_path(first, run_name="__main__")
 
 
 def open_files(output: Path, errors: Path) -> None:
-    """Have nothing open but what is printed to, each line as soon as it is whole: others read along.
-
-    What is passed on to forks keeps the server from ending with this program's parent.
-    """
+    """Print to these, each line as soon as it is whole, since others read along. Nothing else stays open."""
+    # Every fork is given an end of the pipe by which the server knows that it is needed. Where one kept it, the server
+    # would not end when the process that started it dies.
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     with open(os.devnull, "rb") as nothing:
         os.dup2(nothing.fileno(), 0)

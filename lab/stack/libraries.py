@@ -24,7 +24,7 @@ LIBRARIES = (
     "gunicorn.app.wsgiapp",
     "jinja2",
     "kombu.transport.redis",
-    "lab.stack.forks",
+    "lab.stack.forks",  # a fork begins in it
     "PIL.ImageOps",
     "prometheus_client.openmetrics.exposition",
     "psycopg_pool",

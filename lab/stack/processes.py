@@ -52,7 +52,7 @@ class Process:
     death_signal: signal.Signals = signal.SIGKILL  # what it gets when we die
     user: str = ""  # whom it runs as when we are root
     nice: int = 0  # of its session, for the scheduler; below 0 if we are root
-    forking: bool = False  # whether this Python, if it is its program, is forked from one that has the libraries
+    forking: bool = False  # it is a program for this Python, and starts as a fork: see lab/stack/forks.py
     cache: Path | None = None  # a folder that it can do without: thrown away when it does not start with it
     failures: int = 0  # starts in a row that it ended by itself within seconds
     restarts: int = 0

@@ -18,7 +18,8 @@ def die_at(moment: str, target: str, call: str, **arguments: Any) -> None:
     """Run the call in a process of its own, on this test's database and provider, and see it killed."""
     url = os.environ["DATABASE_URL"].rpartition("/")[0] + f"/{connection.settings_dict['NAME']}"
     environment = os.environ | {"DATABASE_URL": url, "STRIPE_API_BASE": settings.STRIPE_API_BASE}
-    ended = run_fork(["-m", "tests.audit.dying", moment, target, call, json.dumps(arguments)], env=environment)
+    command = ["-m", "tests.audit.dying", moment, target, call, json.dumps(arguments)]
+    ended = run_fork(command, env=environment, timeout=60)
     assert ended.returncode == -signal.SIGKILL, ended.stderr
 
 

@@ -132,7 +132,7 @@ def test_no_fork_shares_the_connection_of_its_parent() -> None:
             assert ours.client_id() == before
 
 
-def test_a_queue_that_nobody_has_declared_takes_its_first_message_in_redis_alone() -> None:
+def test_a_message_declares_its_queue_on_rabbitmq_alone() -> None:
     assert configure("redis://one/0").route_options == {"declare": ()}
     assert configure("sentinel://one/shop/0").route_options == {"declare": ()}
     assert configure("amqp://one/shop").route_options == {}  # RabbitMQ would drop it

@@ -131,12 +131,7 @@ def count_stops(shop: Drill, worker: str) -> int:
 def test_a_mails_worker_that_is_told_to_stop_twice_loses_no_mail(
     shop: Drill, mail_server: MailServer, second: signal.Signals
 ) -> None:
-    wait_until_mailed(shop)
-    sku, before = uuid4().hex, len(mail_server.mails)
-    shop.stock([sku])
-    mail_server.answering.clear()
-    buy(shop, [Purchase(sku) for _ in range(3)])
-    wait_for(lambda: mail_server.clients, "a mail that is held")
+    before = hold_mails(shop, mail_server, orders=3)
 
     stop_twice(shop, "mails", second, release=mail_server.answering.set)
 
@@ -146,7 +141,19 @@ def test_a_mails_worker_that_is_told_to_stop_twice_loses_no_mail(
     assert len(sent) - 3 <= (1 if second == signal.SIGQUIT else 0), "only the mail in hand may go out once more"
 
 
+def hold_mails(shop: Drill, mail_server: MailServer, *, orders: int) -> int:
+    """Have so many mails to send, one of them in hand and not answered. Return how many were sent before."""
+    wait_until_mailed(shop)
+    sku, before = uuid4().hex, len(mail_server.mails)
+    shop.stock([sku])
+    mail_server.answering.clear()
+    buy(shop, [Purchase(sku) for _ in range(orders)])
+    wait_for(lambda: mail_server.clients, "a mail that is held")
+    return before
+
+
 def wait_until_mailed(shop: Drill) -> None:
+    """Every order has ended, and its mails are sent."""
     unsent = """SELECT count(*) FROM orders_order o WHERE status = 'PENDING' OR EXISTS (
                 SELECT FROM orders_ordermail WHERE order_id = o.id AND sent_at IS NULL)"""
     wait_for(lambda: shop.query(unsent) == 0, "the mails")
@@ -175,20 +182,17 @@ def test_a_webhooks_worker_that_is_told_to_stop_twice_loses_no_event(shop: Drill
 def test_a_mails_worker_that_is_told_to_stop_sends_the_mail_in_hand_and_no_other(
     shop: Drill, mail_server: MailServer
 ) -> None:
-    sku = uuid4().hex
-    shop.stock([sku])
-    mail_server.answering.clear()
-    buy(shop, [Purchase(sku) for _ in range(3)])
+    before = hold_mails(shop, mail_server, orders=3)
+    told = count_stops(shop, "mails")
     with ThreadPoolExecutor() as pool:
-        wait_for(lambda: mail_server.clients, "a mail that is held")
-        before = len(mail_server.mails)
         stopped = pool.submit(shop.stop, "mails")
-        wait_for(lambda: "Warm shutdown" in shop.stack.log("mails").read_text(), "the worker to be told")
+        wait_for(lambda: count_stops(shop, "mails") > told, "the worker to be told")
         mail_server.answering.set()
 
         code, seconds = stopped.result()
     assert len(mail_server.mails) - before == 1
     assert code == 0
     assert seconds < STOP_TIMEOUT
-    wait_for(lambda: shop.query("SELECT count(*) FROM orders_ordermail WHERE sent_at IS NULL") == 0, "the mails")
-    assert len({mail["Message-ID"] for mail in mail_server.mails}) == len(mail_server.mails)
+    wait_until_mailed(shop)
+    sent = [mail["Message-ID"] for mail in mail_server.mails[before:]]
+    assert len(set(sent)) == len(sent) == 3

@@ -1,6 +1,5 @@
 """A program that is forked does and says what it does when Python starts for it, and dies with who started it."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -9,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from lab.stack.forks import Fork
+from lab.stack.forks import Fork, run_fork
 from lab.stack.stack import Stack
 from lab.stack.var import BASE_DIR
 from tests.waiting import wait_for
 
-SLEEP = ["-m", "timeit", "-n", "1", "-s", "import time", "time.sleep(60)"]
+# Says that it has begun, and sleeps for longer than a test waits.
+SLEEP = ["-m", "timeit", "-n", "1", "-s", "import time; print('asleep')", "time.sleep(3600)"]
 # Prints the pid of a fork that sleeps, and waits for the end of its input.
 STARTS = """
 from pathlib import Path
@@ -63,6 +63,25 @@ def test_a_fork_has_the_settings_of_its_own_environment(stack: Stack) -> None:
     assert renamed.manage(*show).stdout.strip() == "Another" != stack.manage(*show).stdout.strip()
 
 
+def test_a_fork_has_the_libraries_from_its_start(tmp_path: Path) -> None:
+    """Python's fork server says nothing of one that can't be imported. Each start would cost what it did without it."""
+    look = tmp_path / "look.py"
+    look.write_text("import sys; print('lab.stack.libraries' in sys.modules, 'django.conf' in sys.modules)")
+
+    assert run_fork([str(look)], env={}).stdout == "True True\n"
+
+
+def test_a_fork_that_is_not_done_in_time_is_killed(tmp_path: Path) -> None:
+    sleep = tmp_path / "sleep.py"
+    pid = tmp_path / "pid"
+    sleep.write_text(f"import os, time; open({str(pid)!r}, 'w').write(str(os.getpid())); time.sleep(3600)")
+
+    with pytest.raises(subprocess.TimeoutExpired):
+        run_fork([str(sleep)], env={}, timeout=3)
+
+    wait_for(lambda: not is_there(int(pid.read_text())), "the end of the fork")
+
+
 def test_a_fork_is_waited_for_and_signalled_as_a_popen_is(tmp_path: Path) -> None:
     fork = Fork(SLEEP, env={}, output=tmp_path / "log", errors=tmp_path / "log")
 
@@ -75,11 +94,12 @@ def test_a_fork_is_waited_for_and_signalled_as_a_popen_is(tmp_path: Path) -> Non
 
 
 def test_a_fork_dies_with_the_process_that_started_it(tmp_path: Path) -> None:
-    starts = [sys.executable, "-c", STARTS.format(arguments=SLEEP, log=str(tmp_path / "log"))]
+    log = tmp_path / "log"
+    starts = [sys.executable, "-c", STARTS.format(arguments=SLEEP, log=str(log))]
     with subprocess.Popen(starts, cwd=BASE_DIR, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as starter:
         assert starter.stdout
         pid = int(starter.stdout.readline())
-        os.kill(pid, 0)
+        wait_for(lambda: "asleep" in log.read_text(), "the program")
 
         starter.kill()
 

@@ -245,7 +245,7 @@ def test_in_each_order_pages_lead_forwards_and_backwards(sort: Sort) -> None:
 
 
 def test_names_are_sorted_by_their_index_also_in_a_statement_that_is_prepared() -> None:
-    """One whose plan is for any value would not use it, if the signs were one of its values."""
+    """Its plan is made for any values. If the signs were one of them, it could not use the index."""
     products = Product.objects.filter(active=True).order_by(*SORTS["name"].order())
 
     _sql, values = products.query.sql_with_params()
