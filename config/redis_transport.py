@@ -14,6 +14,9 @@ class KeptClient:
     def _create_client(self, asynchronous: bool = False) -> Any:
         if asynchronous:
             return super()._create_client(asynchronous=True)  # type: ignore[misc]
+        if self.connection is None:  # type: ignore[attr-defined]
+            # An AttributeError follows otherwise, after which kombu makes no other channel: beat would publish no more.
+            raise ConnectionError("The channel was closed while its server was away.")
         if not self._has_publisher():
             if self._publisher is not None:
                 self._publisher.close()  # the pool has its connection again

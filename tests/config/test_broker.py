@@ -86,6 +86,22 @@ def test_a_message_arrives_once_also_if_the_server_has_ended_the_kept_connection
             server.delete(queue)
 
 
+def test_a_producer_whose_channel_was_closed_while_the_server_was_away_publishes_again() -> None:
+    """As beat's is, which keeps one producer. Otherwise it would publish nothing until somebody starts it again."""
+    queue = f"test-{secrets.token_hex(4)}"
+    with Connection(settings.BROKER_URL) as broker, redis.Redis.from_url(settings.REDIS_URL) as server:
+        producer = Producer(broker)
+        producer.publish("before", routing_key=f"{queue}-before", retry=True, retry_policy=RETRY)
+        producer.channel.close()
+
+        producer.publish("after", routing_key=queue, retry=True, retry_policy=RETRY)
+
+        try:
+            assert server.llen(queue) == 1
+        finally:
+            server.delete(queue, f"{queue}-before")
+
+
 def test_a_channel_publishes_to_the_new_primary_also_where_it_is_kept_after_an_error(tmp_path: Path) -> None:
     """As it is where a worker publishes the next task of a chain: Celery tries that again by the same channel."""
     processes, url = watched_valkey(tmp_path / "valkey", log=tmp_path / "log")
