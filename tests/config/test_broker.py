@@ -92,7 +92,8 @@ def test_a_producer_whose_channel_was_closed_while_the_server_was_away_publishes
     with Connection(settings.BROKER_URL) as broker, redis.Redis.from_url(settings.REDIS_URL) as server:
         producer = Producer(broker)
         producer.publish("before", routing_key=f"{queue}-before", retry=True, retry_policy=RETRY)
-        producer.channel.close()
+        channel: Any = producer.channel
+        channel.close()
 
         producer.publish("after", routing_key=queue, retry=True, retry_policy=RETRY)
 
