@@ -1,7 +1,6 @@
 """What can happen to one order: it is placed, its processes die or stand still on the way, and time passes."""
 
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tests.crash.drill import PRICE, Drill, Purchase
@@ -88,24 +87,12 @@ def crash_at(drill: Drill, purchase: Purchase, *story: str) -> Left:
         rest = [first, *rest]
         left = NOTHING
     else:
-        arm_next_start(drill, purchase, rest)
         left = die_on_the_way(drill, purchase, first)
     for point in rest:
-        if not is_at_a_start(point):
-            drill.arm(point.name, purchase)
-            bring_to(point, purchase, drill)
+        drill.arm(point.name, purchase)
+        bring_to(point, purchase, drill)
         left = drill.wait_until_reached(point.name, purchase)
     return left
-
-
-def arm_next_start(drill: Drill, purchase: Purchase, points: Iterable[Point]) -> None:
-    """Arm what the next worker passes as soon as it starts. Once the one before is dead, it would be too late."""
-    for point in filter(is_at_a_start, points):
-        drill.arm(point.name, purchase)
-
-
-def is_at_a_start(point: Point) -> bool:
-    return point.name.startswith("repair.")
 
 
 def die_on_the_way(drill: Drill, purchase: Purchase, first: Point) -> Left:

@@ -13,7 +13,7 @@ import pytest
 from tests.crash.crashes import CRASHES, Crash
 from tests.crash.drill import DROPPED, Drill, Purchase
 from tests.crash.points import BY_NAME, NOTHING, Left
-from tests.crash.stories import Outcome, assert_outcome, crash_at, finish, finish_refund, is_at_a_start
+from tests.crash.stories import Outcome, assert_outcome, crash_at, finish, finish_refund
 from tests.receiver import Receiver, run_receiver
 from tests.waiting import wait_for
 
@@ -28,7 +28,7 @@ def run_crash(drill: Drill, crash: Crash) -> tuple[Left, int, Outcome]:
     with ExitStack() as exits:
         if crash.point.name.endswith(".published") or crash.payment_method == DROPPED:
             deadly.add("payments")  # which has to live until it has lost an answer
-        if is_at_a_start(crash.point):
+        if crash.point.name.startswith("repair."):
             deadly |= {"orders", "webhooks"}  # or another worker that starts would take the order up first
         for process in sorted(deadly):
             exits.enter_context(DEATHS[process])
