@@ -7,7 +7,7 @@ from django.db import connection, transaction
 
 
 @contextmanager
-def holding(statement: str, *parameters: str, our_patience: str = "200ms") -> Iterator[None]:
+def holding(statement: str, *parameters: str | int, our_patience: str = "200ms") -> Iterator[None]:
     """Somebody else's transaction has done this, and stays open; we wait so long for its locks, unless we wait less."""
     other = connection.copy()
     with connection.cursor() as cursor:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import TypeVar
 
 import psycopg
@@ -21,3 +22,8 @@ def wait_for(condition: Callable[[], T | None], what: str | Callable[[], str], *
         if time.monotonic() > deadline:
             raise AssertionError(f"waited in vain for {what if isinstance(what, str) else what()}")
         time.sleep(0.05)
+
+
+def wait_for_workers(*logs: Path, seconds: float = PATIENCE) -> None:
+    """Wait until each worker says in its log that it takes tasks."""
+    wait_for(lambda: all("ready." in log.read_text() for log in logs), f"the workers of {logs}", seconds=seconds)

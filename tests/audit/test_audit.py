@@ -1,11 +1,9 @@
 import json
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import psycopg
 import pytest
 from celery.exceptions import Ignore
 from django.conf import LazySettings
@@ -325,13 +323,11 @@ def test_a_report_names_no_more_codes_than_it_may(monkeypatch: pytest.MonkeyPatc
 
 
 def test_record_audit_runs_once_at_a_time() -> None:
-    with psycopg.connect(os.environ["DATABASE_URL"], dbname=connection.settings_dict["NAME"]) as another:
-        another.execute("SELECT pg_advisory_lock(%s, %s)", [AUDIT_LOCK, AUDITS])
+    with holding("SELECT pg_advisory_lock(%s, %s)", AUDIT_LOCK, AUDITS):
         for refused in (record_audit, audit_task):
             with pytest.raises((AuditIsRunning, Ignore)):
                 refused()
         assert not AuditRun.objects.exists()
-        another.execute("SELECT pg_advisory_unlock(%s, %s)", [AUDIT_LOCK, AUDITS])
 
     assert record_audit().ok
     assert record_audit().ok

@@ -6,7 +6,6 @@ import pytest
 from celery.exceptions import Ignore
 from django.conf import LazySettings
 from django.core.management import CommandError, call_command
-from django.db import connection
 
 from audit.ledger import AUDIT_LOCK, LEDGERS, AuditIsRunning, copied_ledger, lock_ledgers
 from audit.models import Difference
@@ -20,6 +19,7 @@ from payments.models import Payment
 from payments.services import charge_payment
 from tests.audit.tampering import GHOST
 from tests.builders import answer_payment, everything, make_order, tamper
+from tests.locks import holding
 from tests.provider import Provider
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("gateway", "empty_ledger")]
@@ -262,18 +262,13 @@ def test_the_scheduled_audit_writes_down_what_differs_too(provider: Provider) ->
 
 def test_only_one_reads_the_ledgers_at_a_time(provider: Provider) -> None:
     provider.charge_again(GHOST, amount=700)
-    other = connection.copy()
-    with other.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(%s, %s)", [AUDIT_LOCK, LEDGERS])
-    try:
+    with holding("SELECT pg_advisory_lock(%s, %s)", AUDIT_LOCK, LEDGERS):
         with pytest.raises(AuditIsRunning):
             reconcile()
         with pytest.raises(Ignore):
             reconcile_task()
         with pytest.raises(CommandError, match="Nothing was compared") as end:
             call_command("reconcile")
-    finally:
-        other.close()
 
     assert end.value.returncode == 2
     assert rows() == []
@@ -281,13 +276,8 @@ def test_only_one_reads_the_ledgers_at_a_time(provider: Provider) -> None:
 
 def test_the_scheduled_audit_waits_for_no_reconciliation_and_leaves_the_differences_to_it(provider: Provider) -> None:
     provider.charge_again(GHOST, amount=700)
-    other = connection.copy()
-    with other.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(%s, %s)", [AUDIT_LOCK, LEDGERS])
-    try:
+    with holding("SELECT pg_advisory_lock(%s, %s)", AUDIT_LOCK, LEDGERS):
         run = record_audit()
-    finally:
-        other.close()
 
     assert [(broken["invariant"], broken["codes"]) for broken in run.report["violations"]] == [("A6", [GHOST])]
     assert rows() == []

@@ -9,8 +9,8 @@ from backoffice.transfer_forms import ArrivalForm
 from orders.models import Order
 from orders.services import cancel_order
 from payments.models import Payment, Transfer, TransferRefund
-from tests.backoffice.staff import log_in_staff
-from tests.builders import everything, make_order, make_transfer, tamper
+from tests.backoffice.staff import assert_refused_once_archived, log_in_staff
+from tests.builders import everything, make_order, make_transfer
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("transfers")]
 RECORD = "/admin/payments/transfer/record/"
@@ -121,14 +121,8 @@ def test_a_transfer_for_an_order_that_was_archived_since_the_form_was_read_is_no
     order: Order, admin_user: User
 ) -> None:
     form = ArrivalForm(describe_arrival(order))
-    assert form.is_valid()
-    tamper("UPDATE orders_order SET code = 'GONE'")
-    before = everything()
 
-    assert form.save(actor=admin_user) is None
-
-    assert form.non_field_errors() == ["The order is archived."]
-    assert everything() == before
+    assert_refused_once_archived(form, actor=admin_user)
 
 
 def test_staff_without_the_permission_record_nothing(order: Order) -> None:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from lab.stack.shop import run_stack
+from lab.stack.shop import WORKERS, run_stack
 from tests.crash.crowd import Crowd
 from tests.crash.drill import STAFF, Drill, Purchase
 from tests.servers import GIVEN, TRANSFERS
+from tests.waiting import wait_for_workers
 
 # No order is swept before a test makes it due, and then soon again. No order expires by itself. A worker that starts
 # takes up no order that another test lets stand still, except one whose request died. The provider tells of nothing.
@@ -36,6 +37,8 @@ def run_drill(folder: Path, **clocks: str) -> Iterator[Drill]:
         (folder / name).mkdir()
     caller = GIVEN | CLOCKS | clocks | {"DJANGO_SETTINGS_MODULE": "tests.crash.settings", "CRASH_FOLDER": str(folder)}
     with run_stack(caller=caller | {"DJANGO_SUPERUSER_PASSWORD": STAFF["password"]}, forking=True) as stack:
+        # Whichever starts takes up an order whose request died, and would be there before what a test waits for.
+        wait_for_workers(*map(stack.log, WORKERS))
         yield Drill(stack, folder)
 
 

@@ -36,7 +36,7 @@ from tests.crash.stories import (
     resume_while_it_is_finalized,
 )
 from tests.mail_server import run_mail_server
-from tests.waiting import wait_for
+from tests.waiting import wait_for, wait_for_workers
 
 TRICKLING = "pm_sandbox_trickle"
 DRIPS = 40  # connections, more than twice as many as the web server has threads
@@ -215,7 +215,7 @@ def test_workers_whose_clocks_are_ahead_discard_no_message(drill: Drill, crowd: 
         pytest.skip(str(missed))
     with drill.running(skewed[0]), drill.running(skewed[1]):
         # Nobody would take a message while they start, and it would be later than that.
-        wait_for(lambda: all("ready." in process.log.read_text() for process in skewed), "them to start")
+        wait_for_workers(*(process.log for process in skewed))
         with drill.frozen("payments"), drill.frozen("orders"):
             crowd.buy()
 

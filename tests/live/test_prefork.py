@@ -2,8 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from functools import partial
-from pathlib import Path
 
 import pytest
 
@@ -22,7 +20,7 @@ from tests.live.observing import (
     wait_until,
 )
 from tests.receiver import Receiver
-from tests.waiting import wait_for
+from tests.waiting import wait_for_workers
 
 FORKED = ("payments", "orders")
 
@@ -33,14 +31,8 @@ def forked(receiver: Receiver) -> Iterator[Stack]:
     with run_observed(receiver) as running:
         running.supervisor.stop(*(running.process(name) for name in FORKED))
         running.supervisor.start(*(make_forked(running, name) for name in FORKED))
-        for name in FORKED:
-            wait_for(partial(is_ready, running, name), f"the forked worker {name}", seconds=180)
+        wait_for_workers(*(running.log(f"forked-{name}") for name in FORKED), seconds=180)
         yield running
-
-
-def is_ready(stack: Stack, name: str) -> bool:
-    log = Path(stack.log(f"forked-{name}"))
-    return log.exists() and "ready." in log.read_text()
 
 
 def make_forked(stack: Stack, name: str) -> Process:
