@@ -28,10 +28,11 @@ def run_crash(drill: Drill, crash: Crash) -> tuple[Left, int, Outcome]:
     with ExitStack() as exits:
         if crash.point.name.endswith(".published") or crash.payment_method == DROPPED:
             deadly.add("payments")  # which has to live until it has lost an answer
-        if crash.point.name.startswith("repair."):
-            deadly |= {"orders", "webhooks"}  # or another worker that starts would take the order up first
-        for process in sorted(deadly):
+        others = {"orders", "webhooks"} if crash.point.name.startswith("repair.") else set()
+        for process in sorted(deadly | others):
             exits.enter_context(DEATHS[process])
+        for process in others:  # one that is only starting would take the order up first
+            drill.wait_until_idle(process)
         if crash.point.name.endswith(".published"):
             # Or the payments worker would change what is left before anybody could see it.
             exits.enter_context(drill.frozen("payments"))
